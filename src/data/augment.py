@@ -1,0 +1,145 @@
+"""The augmentation of the paper (§3.1) as one warp: shift, rotation, mirroring, elastic deformation.
+
+Choosing a tile, moving it and bending it are one map from the pixels of the tile to positions in
+the slice, and one interpolation per array: the image is blurred once, and only the tile is computed.
+As an albumentations transform it composes with every other, which only sees the tile.
+"""
+
+import os
+from functools import cache
+
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else the import asks the network for a newer version
+
+import albumentations as A
+import cv2
+import numpy as np
+from scipy.interpolate import CubicSpline
+
+# A tile belongs to one worker, so threads gain nothing; and OpenCV's pool of threads, once used,
+# blocks for ever in a forked worker.
+cv2.setNumThreads(1)
+
+GRID = 3  # §3.1: displacement vectors on a coarse 3 by 3 grid
+LARGEST_SOURCE = 32766  # cv2.remap addresses its source with signed 16-bit integers
+CUBIC_CHANNELS = 4  # and takes at most four channels in cubic mode
+
+
+class Warp(A.DualTransform):
+    """Cut a randomly placed, rotated, mirrored and elastically deformed tile out of a slice.
+
+    Its centre is uniform over the slice; what lies beyond the border is mirrored (figure 2). The
+    targets are ``image`` (bicubic, clipped to [0, 1]), ``mask`` (nearest) and ``weight`` (linear),
+    each ``(H, W)`` or ``(H, W, C)``; all come back with side ``tile``.
+
+    Args:
+        tile: side of the result in pixels.
+        rotation: largest rotation either way in degrees, uniform (180 = any direction).
+        mirror: whether half of the tiles are mirrored.
+        elastic: standard deviation in pixels of the Gaussian displacements on the 3 by 3 grid.
+        p: probability to be applied; anything below 1 would return whole slices among tiles.
+    """
+
+    def __init__(self, tile: int, rotation: float = 180, mirror: bool = True, elastic: float = 10, p: float = 1.0):
+        super().__init__(p=p)
+        self.tile, self.rotation, self.mirror, self.elastic = tile, rotation, mirror, elastic
+
+    @property
+    def targets(self):
+        return {"image": self.apply, "mask": self.apply_to_mask, "weight": self.apply_to_weight}
+
+    def get_params_dependent_on_data(self, params: dict, data: dict) -> dict:
+        random = self.random_generator
+        height, width = data["image"].shape[:2]
+        centre = random.uniform((0, 0), (width - 1, height - 1))
+        angle = np.deg2rad(random.uniform(-self.rotation, self.rotation))
+        flip = -1 if self.mirror and random.random() < 0.5 else 1
+        displacements = random.normal(scale=self.elastic, size=(2, GRID, GRID)) if self.elastic else None
+        x, y = coordinates(self.tile, centre, angle, flip, displacements)
+        return {"x": x, "y": y}
+
+    def apply(self, img: np.ndarray, x: np.ndarray, y: np.ndarray, **params) -> np.ndarray:
+        return np.clip(sample(img, x, y, cv2.INTER_CUBIC), 0, 1)
+
+    def apply_to_mask(self, mask: np.ndarray, x: np.ndarray, y: np.ndarray, **params) -> np.ndarray:
+        return sample(mask, x, y, cv2.INTER_NEAREST)
+
+    def apply_to_weight(self, weight: np.ndarray, x: np.ndarray, y: np.ndarray, **params) -> np.ndarray:
+        return sample(weight, x, y, cv2.INTER_LINEAR)
+
+
+def coordinates(
+    tile: int,
+    centre: tuple[float, float],
+    angle: float = 0.0,
+    flip: int = 1,
+    displacements: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where in the slice each pixel of a tile comes from.
+
+    Args:
+        tile: side of the tile in pixels.
+        centre: ``(x, y)`` in the slice of the tile's centre.
+        angle: rotation in radians.
+        flip: −1 mirrors left and right before the rotation.
+        displacements: elastic displacements in pixels, ``(2, 3, 3)`` for x and y, at the corners,
+            the middles of the sides and the centre of the tile; cubic splines run between them.
+
+    Returns:
+        x and y, each ``(tile, tile)`` float32.
+    """
+    offset = np.arange(tile, dtype=np.float32) - np.float32((tile - 1) / 2)
+    cosine, sine = np.float32(np.cos(angle)), np.float32(np.sin(angle))
+    x = (cosine * flip * offset)[None, :] - (sine * offset)[:, None] + np.float32(centre[0])
+    y = (sine * flip * offset)[None, :] + (cosine * offset)[:, None] + np.float32(centre[1])
+    if displacements is not None:
+        # The spline is linear in its nodes: two thin matrix products instead of a resampling.
+        basis = spline_basis(tile)
+        along_x, along_y = displacements.astype(np.float32)
+        x += basis @ along_x @ basis.T
+        y += basis @ along_y @ basis.T
+    return x, y
+
+
+@cache
+def spline_basis(tile: int) -> np.ndarray:
+    """Natural cubic splines through unit vectors at 3 equidistant nodes, ``(tile, 3)`` float32."""
+    nodes = np.arange(GRID)
+    spline = CubicSpline(nodes, np.eye(GRID), bc_type="natural")
+    return spline(np.linspace(0, GRID - 1, tile)).astype(np.float32)
+
+
+def sample(source: np.ndarray, x: np.ndarray, y: np.ndarray, interpolation: int) -> np.ndarray:
+    """Values of ``source`` at positions ``x``, ``y``, mirrored beyond its border.
+
+    Args:
+        source: ``(H, W)`` or ``(H, W, C)`` of any size and number of channels.
+        x, y: ``(h, w)`` float32, in pixels.
+        interpolation: an OpenCV flag.
+
+    Returns:
+        ``(h, w)`` or ``(h, w, C)``, the dtype of ``source``.
+    """
+    if max(source.shape[:2]) > LARGEST_SOURCE:
+        source, x, y = _window(source, x, y)
+    if source.ndim == 2:
+        return cv2.remap(source, x, y, interpolation, borderMode=cv2.BORDER_REFLECT_101)
+    groups = np.split(source, range(CUBIC_CHANNELS, source.shape[2], CUBIC_CHANNELS), axis=2)
+    warped = [
+        cv2.remap(np.ascontiguousarray(group), x, y, interpolation, borderMode=cv2.BORDER_REFLECT_101)
+        for group in groups
+    ]
+    return np.concatenate([group.reshape(*x.shape, -1) for group in warped], axis=2)
+
+
+def _window(source: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The part of a very large source that the positions touch, and the positions in it."""
+    context = 2  # pixels that bicubic interpolation reads around a position
+    positions, boxes = [], []
+    for position, length in ((y, source.shape[0]), (x, source.shape[1])):
+        period = 2 * (length - 1)
+        folded = np.abs(position) % period
+        folded = np.minimum(folded, period - folded)
+        start = max(0, int(folded.min()) - context)
+        boxes.append(slice(start, int(folded.max()) + context + 2))
+        positions.append((folded - start).astype(np.float32))
+    return source[tuple(boxes)], positions[1], positions[0]

@@ -1,0 +1,137 @@
+"""The LightningDataModule: from annotated slices to training tiles and whole slices."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import lightning
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from src.data.patches import Draws, Patches, image_tensor
+from src.data.stack import Stack, normalise, slice_numbers
+from src.data.weight_map import WeightMap, separate_touching
+
+
+class SliceData(lightning.LightningDataModule):
+    """Slices in memory, split into contiguous groups, because neighbouring slices are near copies.
+
+    Args:
+        source: reads or makes the annotated slices; called once on each machine, then in each process.
+        train: slices to learn from, such as ``0-19`` (both ends included) or ``0-9,15``.
+        validation: slices that choose checkpoint and threshold; may be empty.
+        held_out: slices that are scored once, at the end.
+        tile: side of the network's input in pixels.
+        batch_size: tiles a step, over all processes together (1 in the paper).
+        workers: processes that prepare tiles.
+        ridge: background drawn between instances that touch, 0, 1 or 2 pixels wide (§3).
+        classes: number of classes (K).
+        augment: an `albumentations.Compose` that cuts tiles.
+        weight_map: eq. 2.
+        context: pixels at each border of a tile for which the network says nothing.
+        seed: of the stream of tiles.
+        cache_dir: where weight maps are kept.
+
+    Raises:
+        ValueError: the groups overlap or lie outside the stack.
+    """
+
+    def __init__(
+        self,
+        source: Callable[[], Stack],
+        train: str,
+        validation: str,
+        held_out: str,
+        tile: int,
+        batch_size: int,
+        workers: int,
+        ridge: int,
+        classes: int,
+        augment: Callable[..., dict],
+        weight_map: WeightMap,
+        context: int,
+        seed: int,
+        cache_dir: str,
+    ):
+        super().__init__()
+        self.source, self.groups = source, {"train": train, "validation": validation, "held_out": held_out}
+        self.tile, self.batch_size, self.workers, self.ridge = tile, batch_size, workers, ridge
+        self.classes, self.augment, self.weight_map = classes, augment, weight_map
+        self.context, self.seed, self.cache_dir = context, seed, Path(cache_dir)
+        self.split: dict[str, Stack] = {}
+
+    def prepare_data(self) -> None:
+        self.source()
+
+    def setup(self, stage: str | None = None) -> None:
+        if self.split:
+            return
+        stack = self.source()
+        numbers = {group: slice_numbers(text, len(stack)) for group, text in self.groups.items()}
+        check_disjoint(numbers)
+        self.split = {group: stack.take(chosen) for group, chosen in numbers.items()}
+
+    def train_dataloader(self) -> DataLoader:
+        trainer = self.trainer
+        if self.batch_size % trainer.world_size:
+            raise ValueError(
+                f"expected data.batch_size to be a multiple of the {trainer.world_size} processes, "
+                f"but got {self.batch_size}; nearest valid: {trainer.world_size * -(-self.batch_size // trainer.world_size)}"
+            )
+        draws_per_step = self.batch_size * trainer.accumulate_grad_batches
+        draws = Draws(
+            trainer.max_steps * draws_per_step,
+            trainer.global_step * draws_per_step,
+            trainer.global_rank,
+            trainer.world_size,
+        )
+        return DataLoader(
+            self.patches(),
+            batch_size=self.batch_size // trainer.world_size,
+            sampler=draws,
+            num_workers=self.workers,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    def patches(self) -> Patches:
+        """The endless stream of training tiles."""
+        stack = with_ridge(self.split["train"], self.ridge)
+        weights = self.weight_map.cached(stack.targets, stack.instances, self.classes, self.cache_dir)
+        images = np.stack([normalise(image) for image in stack.images])
+        return Patches(images, stack.targets, weights, self.augment, self.context, self.seed)
+
+    def val_dataloader(self) -> DataLoader | list:
+        return self._whole_slices("validation")
+
+    def test_dataloader(self) -> DataLoader | list:
+        return self._whole_slices("held_out")
+
+    def _whole_slices(self, group: str) -> DataLoader | list:
+        stack = self.split[group]
+        slices = [
+            {
+                "image": image_tensor(normalise(image)),
+                "target": torch.from_numpy(target.astype(np.int64)),
+                "name": name,
+            }
+            for image, target, name in zip(stack.images, stack.targets, stack.names, strict=True)
+        ]
+        return DataLoader(slices) if slices else []
+
+
+def check_disjoint(numbers: dict[str, list[int]]) -> None:
+    """Refuse a split in which a slice belongs to two groups: its score would be flattered."""
+    seen: dict[int, str] = {}
+    for group, chosen in numbers.items():
+        for number in chosen:
+            if number in seen:
+                raise ValueError(f"expected each slice in one group, but got slice {number} in {seen[number]} and {group}")
+            seen[number] = group
+
+
+def with_ridge(stack: Stack, width: int) -> Stack:
+    """The stack with background between touching instances, in instances and targets alike."""
+    instances = np.stack([separate_touching(cells, width) for cells in stack.instances])
+    targets = np.where((stack.instances > 0) & (instances == 0), 0, stack.targets).astype(stack.targets.dtype)
+    return Stack(stack.images, targets, instances, stack.names)
+

@@ -1,0 +1,75 @@
+"""Training tiles, drawn one by one from annotated slices: an endless, reproducible stream.
+
+Draw number i is a pure function of the seed and i. So the stream is the same for any number of
+workers, goes on where an interrupted run stopped, and never repeats a draw, which albumentations by
+itself does (2.0.8 makes the same random choices in every worker and every epoch).
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+
+class Patches(Dataset):
+    """Augmented tiles with their targets and weights.
+
+    Args:
+        images: grey values in [0, 1], ``(D, H, W)`` or ``(D, H, W, C)`` float32.
+        targets: classes, ``(D, H, W)`` uint8.
+        weights: the weight map, ``(D, H, W)`` float32.
+        augment: an `albumentations.Compose` from ``image``, ``mask``, ``weight`` to tiles of them.
+        context: pixels at each border of a tile for which the network says nothing.
+        seed: another seed is another stream.
+    """
+
+    def __init__(
+        self,
+        images: np.ndarray,
+        targets: np.ndarray,
+        weights: np.ndarray,
+        augment: Callable[..., dict],
+        context: int,
+        seed: int,
+    ):
+        self.images, self.targets, self.weights = images, targets, weights
+        self.augment, self.context, self.seed = augment, context, seed
+
+    def __getitem__(self, draw: int) -> dict[str, Tensor]:
+        """Tile number ``draw``: image ``(C, H, W)``, target ``(h, w)`` int64 and weight ``(h, w)``."""
+        random = np.random.default_rng([self.seed, draw])
+        index = random.integers(len(self.images))
+        self.augment.set_random_seed(int(random.integers(2**32)))
+        tile = self.augment(image=self.images[index], mask=self.targets[index], weight=self.weights[index])
+        inner = slice(self.context, len(tile["mask"]) - self.context)
+        return {
+            "image": image_tensor(tile["image"]),
+            "target": torch.from_numpy(tile["mask"][inner, inner].astype(np.int64)),
+            "weight": torch.from_numpy(np.ascontiguousarray(tile["weight"][inner, inner], np.float32)),
+        }
+
+
+class Draws(Sampler):
+    """Which draws of the stream this process computes: every ``ranks``-th one from ``rank`` on.
+
+    Args:
+        length: draws that all processes take together.
+        start: first draw, for a run that continues.
+    """
+
+    def __init__(self, length: int, start: int = 0, rank: int = 0, ranks: int = 1):
+        self.draws = range(start + rank, length, ranks)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.draws)
+
+    def __len__(self) -> int:
+        return len(self.draws)
+
+
+def image_tensor(image: np.ndarray) -> Tensor:
+    """``(H, W)`` or ``(H, W, C)`` → ``(C, H, W)`` float32."""
+    channels_first = image[None] if image.ndim == 2 else np.moveaxis(image, -1, 0)
+    return torch.from_numpy(np.ascontiguousarray(channels_first, np.float32))

@@ -1,0 +1,112 @@
+"""Stacks of slices between disk and array: read, write, choose slices, scale grey values."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+import tifffile
+
+SUFFIXES = (".tif", ".tiff", ".png")
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Annotated slices, the one form in which every data set reaches training.
+
+    Attributes:
+        images: grey values as acquired, ``(D, H, W)`` or ``(D, H, W, C)``, uint8, uint16 or float.
+        targets: class of each pixel, ``(D, H, W)`` uint8; 0 is background (in EM: membrane).
+        instances: cell of each pixel, ``(D, H, W)`` int32; 0 is background. Numbers are unique in
+            a slice; from slice to slice the same number may or may not mean the same cell.
+        names: one name a slice, used in score tables and file names.
+    """
+
+    images: np.ndarray
+    targets: np.ndarray
+    instances: np.ndarray
+    names: list[str]
+
+    def __post_init__(self):
+        shape = self.images.shape[:3]
+        if self.targets.shape != shape or self.instances.shape != shape or len(self.names) != shape[0]:
+            raise ValueError(
+                f"expected images, targets, instances and names of equal size, but got images {self.images.shape}, "
+                f"targets {self.targets.shape}, instances {self.instances.shape}, {len(self.names)} names"
+            )
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def take(self, numbers: list[int]) -> "Stack":
+        """The slices at ``numbers``, in that order."""
+        return Stack(
+            self.images[numbers], self.targets[numbers], self.instances[numbers], [self.names[i] for i in numbers]
+        )
+
+
+def slice_numbers(text: str, slices: int) -> list[int]:
+    """Slices named by a text such as ``0-19`` (both ends included), ``0-9,15`` or nothing.
+
+    Raises:
+        ValueError: the text says something else, or a slice that the stack does not have.
+    """
+    numbers = []
+    for part in str(text).replace(" ", "").split(","):
+        first, _, last = part.partition("-")
+        if not part:
+            continue
+        if not first.isdigit() or not (last or first).isdigit():
+            raise ValueError(f"expected slices such as 0-19 or 0-9,15, but got {text!r}")
+        numbers.extend(range(int(first), int(last or first) + 1))
+    if numbers and max(numbers) >= slices:
+        raise ValueError(f"expected slices from 0 to {slices - 1}, but got {text!r}; nearest valid: {slices - 1}")
+    return numbers
+
+
+def normalise(image: np.ndarray) -> np.ndarray:
+    """Scale grey values so that the 0.5th percentile becomes 0 and the 99.5th 1; clip to [0, 1].
+
+    Each image by itself, so that stain and exposure may differ from slice to slice.
+
+    Args:
+        image: ``(H, W)`` or ``(H, W, C)``, any real dtype.
+
+    Returns:
+        float32 of the same shape; zeros for a constant image.
+    """
+    low, high = np.percentile(image, (0.5, 99.5))
+    if low == high:
+        return np.zeros(image.shape, np.float32)
+    return np.clip((image.astype(np.float32) - low) / (high - low), 0, 1).astype(np.float32)
+
+
+def read(file: str | Path) -> np.ndarray:
+    """An image or stack as it is on disk, TIFF or PNG.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is not TIFF or PNG, or cannot be decoded.
+    """
+    file = Path(file)
+    if not file.is_file():
+        raise FileNotFoundError(f"expected an image file, but there is none at {file}")
+    if file.suffix.lower() not in SUFFIXES:
+        raise ValueError(f"expected a file ending in {', '.join(SUFFIXES)}, but got {file}")
+    try:
+        return iio.imread(file) if file.suffix.lower() == ".png" else tifffile.imread(file)
+    except (OSError, ValueError, tifffile.TiffFileError, SyntaxError) as error:
+        raise ValueError(f"expected a readable image, but {file} cannot be decoded: {error}") from error
+
+
+def write_tiff(file: str | Path, array: np.ndarray) -> None:
+    """Write a compressed TIFF that appears under its name only when it is complete."""
+    file = Path(file)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        tifffile.imwrite(partial, array, compression="zlib", photometric="minisblack")
+        partial.replace(file)
+    finally:
+        partial.unlink(missing_ok=True)

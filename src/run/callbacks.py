@@ -1,0 +1,146 @@
+"""What happens around training: progress in words, predictions and scores of the held-out slices."""
+
+import time
+from pathlib import Path
+
+import lightning
+import numpy as np
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks.progress.rich_progress import ProcessingSpeedColumn, RichProgressBar
+from rich.text import Text
+
+from src.data.stack import write_tiff
+from src.run.device import describe
+from src.run.directory import data_hash, environment, write_json
+from src.run.pictures import write_comparison
+from src.tiles.instances import label_image
+
+
+class ProgressBar(RichProgressBar):
+    """Lightning's progress bar, with its speed in tiles a second over all processes."""
+
+    def configure_columns(self, trainer: lightning.Trainer) -> list:
+        *columns, _ = super().configure_columns(trainer)
+        return [*columns, TilesPerSecond(self.theme.processing_speed, trainer)]
+
+
+class TilesPerSecond(ProcessingSpeedColumn):
+    """Training speed as ``3.20 tiles/s``; of validation, slices a second."""
+
+    def __init__(self, style: str, trainer: lightning.Trainer):
+        super().__init__(style)
+        self.trainer = trainer
+
+    def render(self, task) -> Text:
+        training = self.trainer.training
+        tiles = self.trainer.datamodule.batch_size if training else 1
+        return Text(f"{(task.speed or 0) * tiles:.2f} {'tiles' if training else 'slices'}/s", style=self.style)
+
+
+class Narrator(Callback):
+    """One line when training starts and one a validation: readable in a log file, where no bar is."""
+
+    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        data = trainer.datamodule
+        sizes = ", ".join(f"{len(stack)} {group.replace('_', '-')}" for group, stack in data.split.items())
+        height, width = data.split["train"].images.shape[1:3]
+        self.started, self.first_step = time.monotonic(), trainer.global_step
+        _say(
+            trainer,
+            f"{describe(module.device)} × {trainer.world_size} · precision {trainer.precision} · channels-last · "
+            f"tile {data.tile} → {data.tile - 2 * data.context} px · {sizes} slices of {height}×{width} px · "
+            f"steps {trainer.global_step} to {trainer.max_steps}",
+        )
+
+    def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        if trainer.sanity_checking or not hasattr(self, "started"):
+            return
+        elapsed = time.monotonic() - self.started
+        tiles = (trainer.global_step - self.first_step) * trainer.datamodule.batch_size
+        scores = [
+            f"{name.removeprefix('validation/')} {value:.4f}"
+            for name, value in trainer.callback_metrics.items()
+            if name.startswith(("train/", "validation/"))
+        ]
+        _say(
+            trainer,
+            f"step {trainer.global_step}/{trainer.max_steps} · {' · '.join(scores)} · threshold {module.threshold:.1f} · "
+            f"{tiles / elapsed:.2f} tiles/s · {elapsed / 60:.1f} min",
+        )
+
+
+class Environment(Callback):
+    """Write ``environment.json``: what the result depends on beside the configuration.
+
+    Args:
+        directory: the run directory.
+    """
+
+    def __init__(self, directory: str):
+        self.directory = Path(directory)
+
+    def on_fit_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        if not trainer.is_global_zero:
+            return
+        stacks = trainer.datamodule.split.values()
+        facts = environment(
+            world_size=trainer.world_size,
+            device=describe(module.device),
+            precision=str(trainer.precision),
+            data_hash=data_hash(*(array for stack in stacks for array in (stack.images, stack.targets))),
+        )
+        write_json(self.directory / "environment.json", facts)
+
+
+class HeldOut(Callback):
+    """Write predictions and pictures of the held-out slices and ``scores.json`` into the run directory.
+
+    Args:
+        directory: the run directory.
+    """
+
+    def __init__(self, directory: str):
+        self.directory = Path(directory)
+        self.rows: list[dict] = []
+
+    def on_test_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        self.rows = []
+
+    def on_test_batch_end(self, trainer, module, outputs, batch, batch_idx, dataloader_idx=0) -> None:
+        name = batch["name"][0]
+        probabilities = outputs["probabilities"][0].float().cpu().numpy()
+        labels = write_prediction(self.directory / "predictions", name, probabilities, module.threshold)
+        image, truth = (batch[key][0].cpu().numpy() for key in ("image", "target"))
+        write_comparison(self.directory / "predictions" / f"{name}.png", image, truth, labels, len(probabilities))
+        self.rows.append({"name": name, **outputs["scores"]})
+
+    def on_test_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        scores = {
+            name.removeprefix("held_out/"): float(value)
+            for name, value in trainer.callback_metrics.items()
+            if name.startswith("held_out/")
+        }
+        write_json(self.directory / "scores.json", {"scores": scores, "per_image": self.rows})
+
+
+def write_prediction(directory: Path, name: str, probabilities: np.ndarray, threshold: float) -> np.ndarray:
+    """Write ``NAME_probabilities.tif`` (float32) and ``NAME_labels.tif`` (int32).
+
+    Args:
+        directory: where to.
+        name: of the image.
+        probabilities: of each class, ``(K, H, W)``. Of two classes only that of class 1 is written.
+        threshold: of foreground.
+
+    Returns:
+        The label image, ``(H, W)`` int32.
+    """
+    labels = label_image(probabilities, threshold)
+    write_tiff(directory / f"{name}_probabilities.tif", probabilities[1] if len(probabilities) == 2 else probabilities)
+    write_tiff(directory / f"{name}_labels.tif", labels)
+    return labels
+
+
+def _say(trainer: lightning.Trainer, line: str) -> None:
+    if trainer.is_global_zero:
+        print(line, flush=True)

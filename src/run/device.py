@@ -1,0 +1,28 @@
+"""What the hardware is fast in."""
+
+import torch
+
+
+def choose_precision(requested: str, accelerator: str) -> str:
+    """The precision to train and predict in: ``requested``, or for ``auto`` the fastest that is safe.
+
+    bf16-mixed where matrix units compute it: CUDA since Ampere, CPUs with AMX. AVX512-bf16 alone is
+    no faster than fp32 (1.7 against 1.55 s a step of the 32-channel network on two cores), so
+    it does not count.
+
+    Args:
+        requested: ``auto`` or a precision of Lightning's.
+        accelerator: Lightning's name; ``auto`` means CUDA if there is any.
+    """
+    if requested != "auto":
+        return requested
+    if accelerator != "cpu" and torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
+    return "bf16-mixed" if torch.cpu.get_capabilities().get("amx_bf16") else "32-true"
+
+
+def describe(device: torch.device) -> str:
+    """The device in words, such as ``CPU (2 threads)`` or ``NVIDIA H200``."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device.type.upper()} ({torch.get_num_threads()} threads)"

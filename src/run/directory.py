@@ -1,0 +1,114 @@
+"""The run directory, the unit of work: what lies in it, whether it is finished, what it was made from.
+
+    config.yaml  environment.json  metrics.csv  tensorboard/  checkpoints/{last,best}.ckpt
+    predictions/  scores.json
+"""
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+# Keys that cannot change the result, so a run may continue with other values of them.
+FREE_KEYS = ("data.workers", "data_dir", "cache_dir", "run_dir", "logger", "debug", "trainer.devices", "trainer.num_nodes")
+PACKAGES = ("torch", "lightning", "torchmetrics", "hydra-core", "albumentations", "opencv-python-headless", "numpy", "scipy")
+
+
+def open_run(directory: Path, config: dict) -> None:
+    """Claim ``directory`` for a run of ``config``, or make sure that it holds one of the same.
+
+    Raises:
+        ValueError: it holds a run of another configuration; the differing keys are listed.
+    """
+    file = directory / "config.yaml"
+    if not file.exists():
+        write_text(file, yaml.safe_dump(config, sort_keys=False))
+        return
+    differing = differing_keys(yaml.safe_load(file.read_text()), config)
+    if differing:
+        raise ValueError(
+            f"expected the configuration that {directory} was started with, but got other values of "
+            f"{', '.join(differing)}; choose another hydra.run.dir"
+        )
+
+
+def differing_keys(before: dict, now: dict) -> list[str]:
+    """Dotted keys whose values differ, but for those that cannot change the result."""
+    flat_before, flat_now = flatten(before), flatten(now)
+    return [
+        key
+        for key in dict.fromkeys([*flat_before, *flat_now])
+        if flat_before.get(key) != flat_now.get(key)
+        and not any(key == free or key.startswith(f"{free}.") for free in FREE_KEYS)
+    ]
+
+
+def flatten(config: dict, prefix: str = "") -> dict[str, object]:
+    """``{"a": {"b": 1}}`` → ``{"a.b": 1}``."""
+    flat = {}
+    for key, value in config.items():
+        flat.update(flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value})
+    return flat
+
+
+def finished_scores(directory: Path) -> dict | None:
+    """The scores of a finished run, None of an unfinished one."""
+    file = directory / "scores.json"
+    return json.loads(file.read_text()) if file.exists() else None
+
+
+def last_checkpoint(directory: Path) -> Path | None:
+    """Where an interrupted run goes on from."""
+    file = directory / "checkpoints" / "last.ckpt"
+    return file if file.exists() else None
+
+
+def environment(**facts: object) -> dict:
+    """What a result depends on beside the configuration: versions, commit and the ``facts`` of the run."""
+    return {
+        "python": platform.python_version(),
+        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "commit": _commit(),
+        "machine": platform.platform(),
+        **facts,
+    }
+
+
+def data_hash(*arrays: np.ndarray) -> str:
+    """SHA-256 over the content of arrays, shapes and dtypes included."""
+    content = hashlib.sha256()
+    for array in arrays:
+        content.update(f"{array.shape}{array.dtype}".encode())
+        content.update(np.ascontiguousarray(array))
+    return content.hexdigest()
+
+
+def write_json(file: Path, content: object) -> None:
+    """Write JSON that appears under its name only when it is complete."""
+    write_text(file, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write text that appears under its name only when it is complete."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(f".{file.name}.{os.getpid()}")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(file)
+
+
+def _commit() -> str | None:
+    """The commit of the code, with ``+changes`` if it was edited since; None outside a checkout."""
+    try:
+        found = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=40", "--dirty=+changes", "--exclude=*"],
+            cwd=Path(__file__).parent, capture_output=True, text=True, check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return found.stdout.strip()

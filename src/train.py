@@ -1,0 +1,46 @@
+"""Train a U-Net: ``python -m src.train experiment=isbi``.
+
+The run directory is the unit of work: the same command on the same directory continues an
+unfinished run and returns at once for a finished one.
+"""
+
+from pathlib import Path
+
+import hydra
+import lightning
+from omegaconf import DictConfig, OmegaConf
+
+from src import build, command
+from src.run import directory as runs
+
+
+@hydra.main(config_path=str(build.CONF), config_name="train", version_base="1.3")
+@command.one_message
+def main(config: DictConfig) -> None:
+    directory = Path(config.run_dir)
+    runs.open_run(directory, OmegaConf.to_container(config, resolve=True))
+    scores = runs.finished_scores(directory)
+    if scores:
+        print(f"{directory} is finished")
+    else:
+        train(config, directory)
+        scores = runs.finished_scores(directory)
+    command.print_scores(scores)
+    print(f"scores, predictions and checkpoints: {directory}")
+
+
+def train(config: DictConfig, directory: Path) -> None:
+    """Fit, then score the held-out slices once."""
+    lightning.seed_everything(config.seed, workers=True, verbose=False)
+    module, data, trainer = build.segmenter(config), build.data(config), build.trainer(config)
+    trainer.fit(module, data, ckpt_path=runs.last_checkpoint(directory))
+    if trainer.global_step < trainer.max_steps:
+        raise ValueError(f"expected {trainer.max_steps} steps, but stopped after {trainer.global_step}; "
+                         f"the same command with hydra.run.dir={directory} continues")
+    # From the file alone, so that what is scored is what predict will use.
+    trained = build.restore(directory / "checkpoints" / f"{config.score}.ckpt")
+    trainer.test(trained, data, verbose=False)
+
+
+if __name__ == "__main__":
+    command.run(main)
