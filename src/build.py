@@ -14,6 +14,7 @@ import torch
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+from torchmetrics import MetricCollection
 
 from src.data.datamodule import SliceData
 from src.model.segmenter import Segmenter
@@ -26,10 +27,16 @@ SEGMENTER = ("model", "loss", "metrics", "optimizer", "scheduler")
 
 def segmenter(config: DictConfig) -> Segmenter:
     """The LightningModule; its hyper-parameters hold what `restore` needs, as plain values."""
-    module = Segmenter(**{name: _make(config, name) for name in SEGMENTER})
+    parts = {name: _make(config, name) for name in SEGMENTER if name != "metrics"}
+    module = Segmenter(metrics=metrics(config), **parts)
     values = OmegaConf.to_container(config, resolve=True)
     module.save_hyperparameters({name: values[name] for name in SEGMENTER}, logger=False)
     return module
+
+
+def metrics(config: DictConfig) -> MetricCollection:
+    """The metrics by name, each with a state of its own."""
+    return MetricCollection(_make(config, "metrics"), compute_groups=False)
 
 
 def data(config: DictConfig) -> SliceData:

@@ -3,7 +3,7 @@
 import functools
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from hydra.errors import HydraException, InstantiationException
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
@@ -12,8 +12,9 @@ from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 from rich.table import Table
 
-PATH_KEYS = frozenset(
-    "input output checkpoint run truth prediction data.root data_dir hydra.run.dir hydra.sweep.dir".split()
+PATH_KEYS = (
+    *("input", "output", "checkpoint", "run", "truth", "prediction"),
+    *("data.root", "data_dir", "hydra.run.dir", "hydra.sweep.dir"),
 )
 # What a person can mend. Anything else is a fault of ours and keeps its traceback.
 MENDABLE = (ValueError, OSError, HydraException, OmegaConfBaseException, MisconfigurationException)
@@ -62,6 +63,16 @@ def cause(error: BaseException) -> BaseException:
     """The error that a call from the configuration raised, without Hydra's wrapping."""
     wrapped = isinstance(error, InstantiationException) and isinstance(error.__cause__, MENDABLE)
     return cause(error.__cause__) if wrapped else error
+
+
+def check_choice(key: str, value: object, choices: Collection[str]) -> None:
+    """Refuse a value that is none of ``choices``.
+
+    Raises:
+        ValueError: names the key and the choices.
+    """
+    if value not in choices:
+        raise ValueError(f"expected {key} to be one of {', '.join(choices)}, but got {value}")
 
 
 def print_scores(scores: dict) -> None:

@@ -35,8 +35,10 @@ def train(config: DictConfig, directory: Path) -> None:
     module, data, trainer = build.segmenter(config), build.data(config), build.trainer(config)
     trainer.fit(module, data, ckpt_path=runs.last_checkpoint(directory))
     if trainer.global_step < trainer.max_steps:
-        raise ValueError(f"expected {trainer.max_steps} steps, but stopped after {trainer.global_step}; "
-                         f"the same command with hydra.run.dir={directory} continues")
+        raise ValueError(
+            f"expected {trainer.max_steps} steps, but stopped after {trainer.global_step}; "
+            f"the same command with hydra.run.dir={directory} continues"
+        )
     # From the file alone, so that what is scored is what predict will use.
     trained = build.restore(directory / "checkpoints" / f"{config.score}.ckpt")
     trainer.test(trained, data, verbose=False)

@@ -125,7 +125,9 @@ def check_disjoint(numbers: dict[str, list[int]]) -> None:
     for group, chosen in numbers.items():
         for number in chosen:
             if number in seen:
-                raise ValueError(f"expected each slice in one group, but got slice {number} in {seen[number]} and {group}")
+                raise ValueError(
+                    f"expected each slice in one group, but got slice {number} in {seen[number]} and {group}"
+                )
             seen[number] = group
 
 
@@ -134,4 +136,3 @@ def with_ridge(stack: Stack, width: int) -> Stack:
     instances = np.stack([separate_touching(cells, width) for cells in stack.instances])
     targets = np.where((stack.instances > 0) & (instances == 0), 0, stack.targets).astype(stack.targets.dtype)
     return Stack(stack.images, targets, instances, stack.names)
-

@@ -91,7 +91,9 @@ def border_weight(instances: np.ndarray, w0: float = 10.0, sigma: float = 5.0) -
         if box is None:
             continue
         window = tuple(slice(max(0, axis.start - reach), axis.stop + reach) for axis in box)
-        distance = cv2.distanceTransform((instances[window] != number).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        distance = cv2.distanceTransform(
+            (instances[window] != number).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE
+        )
         nearest, next_nearest = first[window], second[window]
         np.minimum(next_nearest, np.maximum(nearest, distance), out=next_nearest)
         np.minimum(nearest, distance, out=nearest)

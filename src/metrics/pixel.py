@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 from torchmetrics import Metric
+from torchmetrics.utilities import dim_zero_cat
 
 from src.metrics.rand import THRESHOLDS
 
@@ -52,16 +53,16 @@ class ForegroundIoU(Metric):
     higher_is_better = True
     full_state_update = False
 
-    def __init__(self, classes: int):
+    def __init__(self):
         super().__init__()
-        self.classes = classes
-        self.add_state("confusion", torch.zeros(classes, classes, dtype=torch.int64), dist_reduce_fx="sum")
+        self.add_state("confusions", [], dist_reduce_fx="cat")
 
     def update(self, probabilities: Tensor, target: Tensor) -> None:
         """Add slices: probabilities ``(N, K, H, W)``, target ``(N, H, W)``."""
-        pairs = target.flatten() * self.classes + probabilities.argmax(dim=1).flatten()
-        self.confusion += torch.bincount(pairs, minlength=self.classes**2).reshape(self.classes, self.classes)
+        classes = probabilities.shape[1]
+        pairs = target.flatten() * classes + probabilities.argmax(dim=1).flatten()
+        self.confusions.append(torch.bincount(pairs, minlength=classes**2).reshape(1, classes, classes))
 
     def compute(self) -> Tensor:
         """A scalar; nan where no foreground class occurs in truth or prediction."""
-        return intersection_over_union(self.confusion)[1:].nanmean()
+        return intersection_over_union(dim_zero_cat(self.confusions).sum(dim=0))[1:].nanmean()

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
-from torchmetrics import Metric, MetricCollection
+from torchmetrics import MetricCollection
 
 from src.model.unet import UNet
 from src.tiles.overlap import overlap_tile
@@ -32,7 +32,7 @@ class Segmenter(lightning.LightningModule):
         self,
         model: UNet,
         loss: Callable[[Tensor, Tensor, Tensor], Tensor],
-        metrics: dict[str, Metric],
+        metrics: MetricCollection,
         optimizer: Callable[..., Optimizer],
         scheduler: Callable[[Optimizer], LRScheduler],
     ):
@@ -40,8 +40,7 @@ class Segmenter(lightning.LightningModule):
         # oneDNN and cuDNN convolve fastest with the channels innermost.
         self.model = model.to(memory_format=torch.channels_last)
         self.loss = loss
-        self.validation_metrics = MetricCollection(dict(metrics), compute_groups=False)
-        self.held_out_metrics = self.validation_metrics.clone()
+        self.validation_metrics, self.held_out_metrics = metrics.clone(), metrics.clone()
         self.optimizer, self.scheduler = optimizer, scheduler
         self.threshold = 0.5
 

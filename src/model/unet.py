@@ -142,6 +142,8 @@ def _check(in_channels: int, classes: int, base_channels: int, depth: int, norm:
         ("depth", depth, 1),
     ):
         if value < smallest:
-            raise ValueError(f"expected model.{name} of at least {smallest}, but got {value}; nearest valid: {smallest}")
+            raise ValueError(
+                f"expected model.{name} of at least {smallest}, but got {value}; nearest valid: {smallest}"
+            )
     if not 0 <= dropout < 1:
         raise ValueError(f"expected model.dropout in [0, 1), but got {dropout}")

@@ -4,16 +4,14 @@ import time
 from pathlib import Path
 
 import lightning
-import numpy as np
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.callbacks.progress.rich_progress import ProcessingSpeedColumn, RichProgressBar
 from rich.text import Text
 
-from src.data.stack import write_tiff
 from src.run.device import describe
 from src.run.directory import data_hash, environment, write_json
 from src.run.pictures import write_comparison
-from src.tiles.instances import label_image
+from src.run.prediction import write_prediction
 
 
 class ProgressBar(RichProgressBar):
@@ -121,24 +119,6 @@ class HeldOut(Callback):
             if name.startswith("held_out/")
         }
         write_json(self.directory / "scores.json", {"scores": scores, "per_image": self.rows})
-
-
-def write_prediction(directory: Path, name: str, probabilities: np.ndarray, threshold: float) -> np.ndarray:
-    """Write ``NAME_probabilities.tif`` (float32) and ``NAME_labels.tif`` (int32).
-
-    Args:
-        directory: where to.
-        name: of the image.
-        probabilities: of each class, ``(K, H, W)``. Of two classes only that of class 1 is written.
-        threshold: of foreground.
-
-    Returns:
-        The label image, ``(H, W)`` int32.
-    """
-    labels = label_image(probabilities, threshold)
-    write_tiff(directory / f"{name}_probabilities.tif", probabilities[1] if len(probabilities) == 2 else probabilities)
-    write_tiff(directory / f"{name}_labels.tif", labels)
-    return labels
 
 
 def _say(trainer: lightning.Trainer, line: str) -> None:

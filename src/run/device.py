@@ -21,6 +21,13 @@ def choose_precision(requested: str, accelerator: str) -> str:
     return "bf16-mixed" if torch.cpu.get_capabilities().get("amx_bf16") else "32-true"
 
 
+def inference(precision: str) -> tuple[torch.device, torch.dtype]:
+    """Device and number format to predict with, for a ``precision`` of auto, 32 or bf16."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    chosen = choose_precision({"32": "32-true", "bf16": "bf16-mixed"}.get(precision, precision), device.type)
+    return device, {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(chosen, torch.float32)
+
+
 def describe(device: torch.device) -> str:
     """The device in words, such as ``CPU (2 threads)`` or ``NVIDIA H200``."""
     if device.type == "cuda":

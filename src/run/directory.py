@@ -1,7 +1,7 @@
 """The run directory, the unit of work: what lies in it, whether it is finished, what it was made from.
 
-    config.yaml  environment.json  metrics.csv  tensorboard/  checkpoints/{last,best}.ckpt
-    predictions/  scores.json
+config.yaml  environment.json  metrics.csv  tensorboard/  checkpoints/{last,best}.ckpt
+predictions/  scores.json
 """
 
 import hashlib
@@ -16,8 +16,26 @@ import numpy as np
 import yaml
 
 # Keys that cannot change the result, so a run may continue with other values of them.
-FREE_KEYS = ("data.workers", "data_dir", "cache_dir", "run_dir", "logger", "debug", "trainer.devices", "trainer.num_nodes")
-PACKAGES = ("torch", "lightning", "torchmetrics", "hydra-core", "albumentations", "opencv-python-headless", "numpy", "scipy")
+FREE_KEYS = (
+    "data.workers",
+    "data_dir",
+    "cache_dir",
+    "run_dir",
+    "logger",
+    "debug",
+    "trainer.devices",
+    "trainer.num_nodes",
+)
+PACKAGES = (
+    "torch",
+    "lightning",
+    "torchmetrics",
+    "hydra-core",
+    "albumentations",
+    "opencv-python-headless",
+    "numpy",
+    "scipy",
+)
 
 
 def open_run(directory: Path, config: dict) -> None:
@@ -107,7 +125,10 @@ def _commit() -> str | None:
     try:
         found = subprocess.run(
             ["git", "describe", "--always", "--abbrev=40", "--dirty=+changes", "--exclude=*"],
-            cwd=Path(__file__).parent, capture_output=True, text=True, check=True,
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
         )
     except (OSError, subprocess.CalledProcessError):
         return None

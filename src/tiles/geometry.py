@@ -65,8 +65,9 @@ def kept_side(side: int, depth: int, padded: bool = False) -> int:
     exact = output_side(side, depth, padded) - (2 * margin(depth, padded) if padded else 0)
     if exact < 2**depth:
         smallest = covering_side(1, depth, padded)
-        raise ValueError(f"expected a tile that keeps at least {2**depth} pixels, but got side {side}; "
-                         f"nearest valid: {smallest}")
+        raise ValueError(
+            f"expected a tile that keeps at least {2**depth} pixels, but got side {side}; nearest valid: {smallest}"
+        )
     return exact // 2**depth * 2**depth
 
 
@@ -75,8 +76,7 @@ def covering_side(length: int, depth: int, padded: bool = False, largest_kept: i
     kept = _up_to(min(length, largest_kept), 2**depth)
     if padded:
         return kept + 2 * margin(depth, padded)
-    return next(side for side in nearest_valid_sides(kept + shrinkage(depth), depth)
-                if side - shrinkage(depth) >= kept)
+    return next(side for side in nearest_valid_sides(kept + shrinkage(depth), depth) if side - shrinkage(depth) >= kept)
 
 
 def mirrored(length: int, before: int, after: int) -> np.ndarray:

@@ -1,0 +1,36 @@
+# `make help` lists what there is.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+
+.PHONY: help install demo isbi test lint clean
+
+help:  ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
+
+install: .venv/installed  ## make .venv with the pinned dependencies
+
+.venv/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "expected Python 3.11 or later, but got " + sys.version.split()[0])'
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || $(SUDO) apt-get install --yes python3-venv
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: install  ## train on the embedded micrographs, predict and score, in minutes
+	$(BIN)/python -m src.train experiment=demo hydra.run.dir=runs/demo
+	@echo "pictures (image, truth, prediction): runs/demo/predictions/*.png"
+
+isbi: install  ## train on ISBI-2012 (downloaded unless DATA_DIR or data/ has it)
+	$(BIN)/python -m src.train experiment=isbi
+
+test: install  ## run all fast tests
+	$(BIN)/python -m pytest
+
+lint: install  ## check the style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+clean:  ## remove .venv and caches, never runs/ or data/
+	rm -rf .venv .pytest_cache .ruff_cache *.egg-info
