@@ -67,6 +67,17 @@ class Warp(A.DualTransform):
         return sample(weight, x, y, cv2.INTER_LINEAR)
 
 
+def reseed(pipeline: A.Compose, random: np.random.Generator) -> None:
+    """Make the next call of a pipeline depend on ``random`` alone.
+
+    Albumentations repeats its draws in every worker and every epoch, and gives all transforms of a
+    pipeline the same seed, so that a large shift would always come with the same brightness.
+    """
+    pipeline.set_random_seed(int(random.integers(2**32)))
+    for transform in pipeline.transforms:
+        transform.set_random_seed(int(random.integers(2**32)))
+
+
 def coordinates(
     tile: int,
     centre: tuple[float, float],

@@ -73,21 +73,22 @@ class SliceData(lightning.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         trainer = self.trainer
-        if self.batch_size % trainer.world_size:
+        ranks = trainer.world_size
+        if self.batch_size % ranks:
             raise ValueError(
-                f"expected data.batch_size to be a multiple of the {trainer.world_size} processes, "
-                f"but got {self.batch_size}; nearest valid: {trainer.world_size * -(-self.batch_size // trainer.world_size)}"
+                f"expected data.batch_size to be a multiple of the {ranks} processes, but got {self.batch_size}; "
+                f"nearest valid: {-(-self.batch_size // ranks) * ranks}"
             )
         draws_per_step = self.batch_size * trainer.accumulate_grad_batches
         draws = Draws(
             trainer.max_steps * draws_per_step,
             trainer.global_step * draws_per_step,
             trainer.global_rank,
-            trainer.world_size,
+            ranks,
         )
         return DataLoader(
             self.patches(),
-            batch_size=self.batch_size // trainer.world_size,
+            batch_size=self.batch_size // ranks,
             sampler=draws,
             num_workers=self.workers,
             pin_memory=torch.cuda.is_available(),

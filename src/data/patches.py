@@ -5,12 +5,15 @@ workers, goes on where an interrupted run stopped, and never repeats a draw, whi
 itself does (2.0.8 makes the same random choices in every worker and every epoch).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
+import albumentations as A
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
+
+from src.data.augment import reseed
 
 
 class Patches(Dataset):
@@ -30,7 +33,7 @@ class Patches(Dataset):
         images: np.ndarray,
         targets: np.ndarray,
         weights: np.ndarray,
-        augment: Callable[..., dict],
+        augment: A.Compose,
         context: int,
         seed: int,
     ):
@@ -41,7 +44,7 @@ class Patches(Dataset):
         """Tile number ``draw``: image ``(C, H, W)``, target ``(h, w)`` int64 and weight ``(h, w)``."""
         random = np.random.default_rng([self.seed, draw])
         index = random.integers(len(self.images))
-        self.augment.set_random_seed(int(random.integers(2**32)))
+        reseed(self.augment, random)
         tile = self.augment(image=self.images[index], mask=self.targets[index], weight=self.weights[index])
         inner = slice(self.context, len(tile["mask"]) - self.context)
         return {
@@ -52,21 +55,23 @@ class Patches(Dataset):
 
 
 class Draws(Sampler):
-    """Which draws of the stream this process computes: every ``ranks``-th one from ``rank`` on.
+    """Which draws of the stream this process computes: every ``ranks``-th one, from ``rank`` on.
+
+    Its length counts the draws before ``start`` too, because Lightning counts them when it continues.
 
     Args:
-        length: draws that all processes take together.
-        start: first draw, for a run that continues.
+        length: draws of the whole run, of all processes together.
+        start: first draw, for a run that continues; a multiple of ``ranks``.
     """
 
     def __init__(self, length: int, start: int = 0, rank: int = 0, ranks: int = 1):
-        self.draws = range(start + rank, length, ranks)
+        self.length, self.start, self.rank, self.ranks = length, start, rank, ranks
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self.draws)
+        return iter(range(self.start + self.rank, self.length, self.ranks))
 
     def __len__(self) -> int:
-        return len(self.draws)
+        return len(range(self.rank, self.length, self.ranks))
 
 
 def image_tensor(image: np.ndarray) -> Tensor:

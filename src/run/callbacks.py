@@ -62,8 +62,8 @@ class Narrator(Callback):
         ]
         _say(
             trainer,
-            f"step {trainer.global_step}/{trainer.max_steps} · {' · '.join(scores)} · threshold {module.threshold:.1f} · "
-            f"{tiles / elapsed:.2f} tiles/s · {elapsed / 60:.1f} min",
+            f"step {trainer.global_step}/{trainer.max_steps} · {' · '.join(scores)} · "
+            f"threshold {module.threshold:.1f} · {tiles / elapsed:.2f} tiles/s · {elapsed / 60:.1f} min",
         )
 
 

@@ -21,6 +21,8 @@ FREE_KEYS = (
     "data_dir",
     "cache_dir",
     "run_dir",
+    "data.source.data_dir",
+    "callbacks",
     "logger",
     "debug",
     "trainer.devices",

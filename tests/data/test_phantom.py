@@ -129,5 +129,5 @@ def test_organelles_change_targets_only(stack):
     "arguments", [{"slices": 0}, {"slices": -1}, {"size": 31}, {"cells": 0}, {"cells": -5}, {"size": 64, "cells": 9}]
 )
 def test_impossible_arguments_are_refused(arguments):
-    with pytest.raises(ValueError, match="expected .*, but got "):
+    with pytest.raises(ValueError, match=r"expected .*, but got "):
         phantom(**arguments)
