@@ -1,0 +1,34 @@
+"""U-Net from a few annotated images. The verbs a person runs stand here, the nouns in folders.
+
+    train predict score     the commands, short narratives
+    command                 what they share: paths, errors, a table of scores
+    build                   configuration → objects, the only `instantiate`; `restore(checkpoint)`
+
+    data/stack              slices between disk and array
+    data/known              public data sets
+    data/phantom            synthetic micrographs
+    data/weight_map         eq. 2
+    data/augment            the one warp
+    data/patches            the stream of training tiles
+    data/datamodule         the LightningDataModule
+    model/unet              figure 1
+    model/loss              eq. 1 and others
+    model/segmenter         the LightningModule
+    metrics/rand pixel      V_rand; pixel error and IoU
+    tiles/geometry          valid sizes, margins, mirrored borders
+    tiles/overlap           figure 2
+    tiles/symmetry          averages over rotated and mirrored versions
+    tiles/instances         probabilities → label image
+    run/device              precision that the hardware is fast in
+    run/directory           the run directory
+    run/callbacks           what happens around training
+    run/prediction pictures the files of a prediction
+
+Imports point down: tiles.geometry < data, metrics, tiles, model < model.segmenter, run < build < the
+commands. Hydra lives in build and the commands, Lightning in segmenter, datamodule, run, build and train.
+"""
+
+import os
+
+# Before anything imports albumentations, which would ask the network for a newer version of itself.
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")

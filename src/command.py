@@ -16,14 +16,22 @@ PATH_KEYS = (
     *("input", "output", "checkpoint", "run", "truth", "prediction"),
     *("data.root", "data_dir", "hydra.run.dir", "hydra.sweep.dir"),
 )
+# Of Lightning, about what is meant here.
+EXPECTED_WARNINGS = (
+    ".*LeafSpec.*",  # Lightning 2.6 on torch 2.13
+    ".*does not have many workers.*",
+    ".*irectory .* exists and is not empty",  # a run that continues
+    "You're resuming from a checkpoint that ended before the epoch ended",  # our draws follow the step
+    "Total length of `list` across ranks is zero",  # no validation slices
+)
 # What a person can mend. Anything else is a fault of ours and keeps its traceback.
 MENDABLE = (ValueError, OSError, HydraException, OmegaConfBaseException, MisconfigurationException)
 
 
 def run(main: Callable[[], None]) -> None:
     """Start a Hydra command, with each path argument quoted, so that it may hold spaces, = , ( ) or Hangul."""
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    warnings.filterwarnings("ignore", message=".*logs directory .* exists and is not empty.*")
+    for message in EXPECTED_WARNINGS:
+        warnings.filterwarnings("ignore", message=message)
     sys.argv[1:] = [quote(argument) for argument in sys.argv[1:]]
     main()
 

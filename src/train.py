@@ -32,7 +32,7 @@ def main(config: DictConfig) -> None:
 def train(config: DictConfig, directory: Path) -> None:
     """Fit, then score the held-out slices once."""
     lightning.seed_everything(config.seed, workers=True, verbose=False)
-    module, data, trainer = build.segmenter(config), build.data(config), build.trainer(config)
+    trainer, data, module = build.trainer(config), build.data(config), build.segmenter(config)
     trainer.fit(module, data, ckpt_path=runs.last_checkpoint(directory))
     if trainer.global_step < trainer.max_steps:
         raise ValueError(

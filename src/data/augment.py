@@ -5,10 +5,7 @@ the slice, and one interpolation per array: the image is blurred once, and only 
 As an albumentations transform it composes with every other, which only sees the tile.
 """
 
-import os
 from functools import cache
-
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else the import asks the network for a newer version
 
 import albumentations as A
 import cv2

@@ -9,14 +9,12 @@ up-convolution that halves the channels. ``UNet()`` is the paper's network: 23 c
 31 030 658 parameters, 572×572 in, 388×388 out.
 """
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
 from src.tiles.geometry import output_side
 
-Norm = Literal["none", "batch", "batch_after"]
+NORMS = ("none", "batch", "batch_after")
 
 
 class UNet(nn.Module):
@@ -43,7 +41,7 @@ class UNet(nn.Module):
         base_channels: int = 64,
         depth: int = 4,
         padded: bool = False,
-        norm: Norm = "none",
+        norm: str = "none",
         dropout: float = 0.5,
     ):
         super().__init__()
@@ -109,7 +107,7 @@ def initialise(network: nn.Module) -> None:
                 nn.init.zeros_(layer.bias)
 
 
-def _double_convolution(inputs: int, outputs: int, padded: bool, norm: Norm, dropout: float = 0.0) -> nn.Sequential:
+def _double_convolution(inputs: int, outputs: int, padded: bool, norm: str, dropout: float = 0.0) -> nn.Sequential:
     """2 × (3×3 convolution, ReLU), normalised as ``norm`` says, dropout at the end."""
     layers = []
     for channels in (inputs, outputs):
@@ -133,8 +131,8 @@ def _check(in_channels: int, classes: int, base_channels: int, depth: int, norm:
             f"expected norm none, batch or batch_after, but got {norm}: its statistics change with the tile, "
             "so tiled prediction could not equal that of the whole image; nearest valid: batch"
         )
-    if norm not in ("none", "batch", "batch_after"):
-        raise ValueError(f"expected norm none, batch or batch_after, but got {norm!r}")
+    if norm not in NORMS:
+        raise ValueError(f"expected norm {', '.join(NORMS)}, but got {norm!r}")
     for name, value, smallest in (
         ("in_channels", in_channels, 1),
         ("classes", classes, 2),

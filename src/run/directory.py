@@ -23,6 +23,7 @@ FREE_KEYS = (
     "run_dir",
     "data.source.data_dir",
     "callbacks",
+    "trainer.max_time",
     "logger",
     "debug",
     "trainer.devices",

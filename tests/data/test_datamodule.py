@@ -1,0 +1,201 @@
+"""From a stack to tiles and whole slices: the split, the ridge, the loaders."""
+
+import albumentations as A
+import lightning
+import numpy as np
+import pytest
+import torch
+
+from src.data.augment import Warp
+from src.data.datamodule import SliceData, check_disjoint, with_ridge
+from src.data.phantom import phantom
+from src.data.stack import Stack, normalise
+from src.data.weight_map import WeightMap, separate_touching
+
+# Tests choose their number of workers whatever the machine.
+pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
+
+
+@pytest.fixture(scope="module")
+def micrographs():
+    return phantom(slices=10, size=64)
+
+
+@pytest.fixture
+def slice_data(micrographs, tmp_path):
+    """Makes a SliceData of ten small slices from the arguments that matter to a test."""
+
+    def make(**arguments):
+        given = {
+            "source": lambda: micrographs,
+            "train": "0-5",
+            "validation": "7",
+            "held_out": "8-9",
+            "tile": 32,
+            "batch_size": 2,
+            "workers": 0,
+            "ridge": 2,
+            "classes": 2,
+            "augment": A.Compose([Warp(32)]),
+            "weight_map": WeightMap(),
+            "context": 6,
+            "seed": 0,
+            "cache_dir": str(tmp_path),
+        }
+        return SliceData(**given | arguments)
+
+    return make
+
+
+def ready(data):
+    data.setup()
+    return data
+
+
+def test_groups_hold_the_slices_that_they_name(slice_data, micrographs):
+    split = ready(slice_data()).split
+    assert {group: len(stack) for group, stack in split.items()} == {"train": 6, "validation": 1, "held_out": 2}
+    assert split["held_out"].names == ["slice_08", "slice_09"]
+    for part in ("images", "targets", "instances"):
+        np.testing.assert_array_equal(getattr(split["train"], part), getattr(micrographs, part)[:6])
+
+
+def test_setup_reads_the_source_once(slice_data):
+    calls = []
+    data = slice_data(source=lambda: calls.append(1) or phantom(slices=10, size=64))
+    for stage in ("fit", "validate", "test"):
+        data.setup(stage)
+    assert len(calls) == 1
+
+
+def test_a_slice_in_two_groups_is_refused_by_number(slice_data):
+    with pytest.raises(ValueError, match="slice 5 in train and held_out"):
+        slice_data(held_out="5-9", validation="6").setup()
+    with pytest.raises(ValueError, match="slice 7 in validation and held_out"):
+        slice_data(held_out="7").setup()
+
+
+def test_disjoint_groups_may_lie_anyhow():
+    check_disjoint({"train": [0, 1, 5], "validation": [], "held_out": [3]})
+
+
+def test_a_slice_outside_the_stack_is_refused(slice_data):
+    with pytest.raises(ValueError, match=r"expected slices from 0 to 9, but got '8-12'; nearest valid: 9"):
+        slice_data(held_out="8-12").setup()
+
+
+def test_no_validation_slice_is_no_validation(slice_data):
+    data = ready(slice_data(validation=""))
+    assert len(list(data.val_dataloader())) == 0
+    assert len(list(data.test_dataloader())) == 2
+
+
+def test_whole_slices_come_one_by_one_with_their_names(slice_data, micrographs):
+    batches = list(ready(slice_data()).test_dataloader())
+    assert [batch["name"] for batch in batches] == [["slice_08"], ["slice_09"]]
+    for number, batch in zip((8, 9), batches, strict=True):
+        assert batch["image"].shape == (1, 1, 64, 64)
+        assert batch["image"].dtype == torch.float32
+        assert (batch["image"].min(), batch["image"].max()) == (0, 1)
+        np.testing.assert_array_equal(batch["image"][0, 0], normalise(micrographs.images[number]))
+        assert batch["target"].dtype == torch.int64
+        # Scored against the annotation itself: the ridge is for training only.
+        np.testing.assert_array_equal(batch["target"][0], micrographs.targets[number])
+
+
+def touching_stack():
+    """Two slices, each with two cells of classes 1 and 2 that touch, and a third cell apart."""
+    instances = np.zeros((2, 8, 12), np.int32)
+    instances[:, 1:7, 1:4], instances[:, 1:7, 4:7], instances[:, 1:7, 9:11] = 1, 2, 3
+    targets = np.array([0, 1, 2, 1], np.uint8)[instances]
+    return Stack(instances.astype(np.uint8), targets, instances, ["a", "b"])
+
+
+@pytest.mark.parametrize("width", [0, 1, 2])
+def test_ridge_is_background_in_instances_and_targets(width):
+    before = touching_stack()
+    after = with_ridge(before, width)
+    expected = np.stack([separate_touching(cells, width) for cells in before.instances])
+    np.testing.assert_array_equal(after.instances, expected)
+    np.testing.assert_array_equal(after.targets, np.array([0, 1, 2, 1], np.uint8)[expected])
+    assert (after.targets[:, 3, 1:7] == 0).sum() == 2 * width
+    assert after.targets.dtype == np.uint8
+    np.testing.assert_array_equal(before.targets, touching_stack().targets)
+
+
+def test_ridge_keeps_classes_where_there_is_no_instance():
+    stack = touching_stack()
+    stack.targets[:, 0, 0] = 2  # a class without cells, such as an organelle
+    assert (with_ridge(stack, 2).targets[:, 0, 0] == 2).all()
+
+
+def test_tiles_learn_from_ridge_and_weight_map(slice_data):
+    stack = touching_stack()
+    data = ready(slice_data(source=lambda: stack, train="0", validation="", held_out="1", classes=3, ridge=1))
+    patches = data.patches()
+    ridged = with_ridge(stack.take([0]), 1)
+    np.testing.assert_array_equal(patches.targets, ridged.targets)
+    np.testing.assert_array_equal(patches.weights, WeightMap()(ridged.targets, ridged.instances, 3))
+    np.testing.assert_array_equal(patches.images[0], normalise(stack.images[0]))
+
+
+def trainer(**arguments):
+    given = {"accelerator": "cpu", "logger": False, "enable_checkpointing": False, "max_steps": 3}
+    return lightning.Trainer(**given | arguments)
+
+
+@pytest.mark.filterwarnings("ignore:.*TPU available.*")
+@pytest.mark.parametrize("accumulate", [1, 4])
+def test_training_sees_one_draw_for_each_place_in_each_batch(slice_data, accumulate):
+    data = ready(slice_data())
+    data.trainer = trainer(accumulate_grad_batches=accumulate)
+    loader = data.train_dataloader()
+    batches = list(loader)
+    assert len(batches) == len(loader) == 3 * accumulate
+    assert batches[0]["image"].shape == (2, 1, 32, 32)
+    assert batches[0]["target"].shape == batches[0]["weight"].shape == (2, 20, 20)
+    images = torch.cat([batch["image"] for batch in batches])
+    stream = data.patches()
+    for draw, image in enumerate(images):
+        assert torch.equal(image, stream[draw]["image"])
+
+
+def test_a_batch_that_processes_cannot_share_is_refused(slice_data):
+    data = ready(slice_data(batch_size=3))
+    data.trainer = trainer(devices=2)
+    with pytest.raises(ValueError, match=r"multiple of the 2 processes, but got 3; nearest valid: 4"):
+        data.train_dataloader()
+
+
+class Witness(lightning.LightningModule):
+    """The least that Lightning trains: one weight; notes which images it sees, and saves after two steps."""
+
+    def __init__(self, checkpoint=None):
+        super().__init__()
+        self.layer, self.checkpoint, self.seen = torch.nn.Linear(1, 1), checkpoint, []
+
+    def training_step(self, batch, index):
+        self.seen += [image.sum().item() for image in batch["image"]]
+        return self.layer(batch["image"].mean().reshape(1, 1)).sum()
+
+    def on_train_batch_end(self, *_):
+        if self.checkpoint and self.trainer.global_step == 2:
+            self.trainer.save_checkpoint(self.checkpoint)
+
+    def validation_step(self, batch, index):
+        pass
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+# Lightning cannot know that the stream goes on at the right draw: this test does.
+@pytest.mark.filterwarnings("ignore:You're resuming from a checkpoint that ended before the epoch")
+def test_a_run_that_continues_sees_the_draws_that_the_first_part_did_not(slice_data, tmp_path):
+    file = tmp_path / "part.ckpt"
+    whole, rest = Witness(file), Witness()
+    for module, checkpoint in ((whole, None), (rest, file)):
+        run = trainer(max_steps=5, enable_progress_bar=False, enable_model_summary=False)
+        run.fit(module, datamodule=slice_data(validation=""), ckpt_path=checkpoint)
+    assert len(set(whole.seen)) == 10
+    assert rest.seen == whole.seen[4:]

@@ -1,0 +1,53 @@
+"""The run directory: what may differ when a run continues, and that nothing is half-written."""
+
+import json
+
+import numpy as np
+import pytest
+
+from src.run import directory as runs
+
+CONFIG = {"seed": 0, "data": {"tile": 572, "workers": 2}, "optimizer": {"lr": 0.1, "momentum": 0.99}}
+
+
+def changed(**keys):
+    return CONFIG | keys
+
+
+def test_keys_that_change_the_result_are_listed_with_dots():
+    now = changed(seed=1, optimizer={"lr": 0.2, "nesterov": True})
+    assert runs.differing_keys(CONFIG, now) == ["seed", "optimizer.lr", "optimizer.momentum", "optimizer.nesterov"]
+
+
+def test_keys_that_cannot_change_the_result_are_free():
+    now = changed(data={"tile": 572, "workers": 0}, run_dir="elsewhere", logger={"csv": None}, debug=True)
+    assert runs.differing_keys(CONFIG, now) == []
+
+
+def test_a_directory_is_claimed_once_and_then_compared(tmp_path):
+    runs.open_run(tmp_path / "run", CONFIG)
+    runs.open_run(tmp_path / "run", CONFIG)
+    with pytest.raises(ValueError, match="seed"):
+        runs.open_run(tmp_path / "run", changed(seed=1))
+
+
+def test_a_run_is_finished_when_it_has_scores(tmp_path):
+    assert runs.finished_scores(tmp_path) is None
+    assert runs.last_checkpoint(tmp_path) is None
+    runs.write_json(tmp_path / "scores.json", {"scores": {"v_rand": 0.9}, "per_image": []})
+    assert runs.finished_scores(tmp_path)["scores"] == {"v_rand": 0.9}
+
+
+def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path):
+    runs.write_json(tmp_path / "scores.json", {"v_rand": 0.9})
+    with pytest.raises(TypeError):
+        runs.write_json(tmp_path / "scores.json", {"v_rand": object()})
+    assert json.loads((tmp_path / "scores.json").read_text()) == {"v_rand": 0.9}
+    assert [file.name for file in tmp_path.iterdir()] == ["scores.json"]
+
+
+def test_the_data_hash_sees_values_shape_and_dtype():
+    array = np.arange(12, dtype=np.uint8)
+    others = [array[::-1], array.reshape(3, 4), array.astype(np.uint16)]
+    assert runs.data_hash(array) == runs.data_hash(array.copy())
+    assert len({runs.data_hash(array), *map(runs.data_hash, others)}) == 4

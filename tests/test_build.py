@@ -1,0 +1,113 @@
+"""Configuration → objects: every config fits what it calls; a checkpoint restores, and only what conf/ knows."""
+
+import inspect
+
+import hydra
+import pytest
+import torch
+from hydra.utils import get_object
+from omegaconf import OmegaConf
+
+from src import build
+
+FILES = sorted(file.relative_to(build.CONF).with_suffix("").as_posix() for file in build.CONF.rglob("*.yaml"))
+NOUNS = "data augment model loss weight_map metrics optimizer scheduler trainer callbacks logger".split()
+
+
+def compose(*overrides: str):
+    with hydra.initialize_config_dir(str(build.CONF), version_base="1.3"):
+        return hydra.compose("train", overrides=["run_dir=somewhere", *overrides])
+
+
+def calls(node):
+    """Every dictionary with a ``_target_`` in a configuration."""
+    if isinstance(node, dict):
+        if "_target_" in node:
+            yield node
+        for child in node.values():
+            yield from calls(child)
+    elif isinstance(node, list):
+        for child in node:
+            yield from calls(child)
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_every_argument_in_conf_exists(file):
+    for call in calls(OmegaConf.to_container(OmegaConf.load(build.CONF / f"{file}.yaml"), resolve=False)):
+        parameters = inspect.signature(get_object(call["_target_"])).parameters
+        unknown = {name for name in call if not name.startswith("_")} - set(parameters)
+        assert not unknown, f"{call['_target_']} takes no {unknown}"
+
+
+@pytest.mark.parametrize("noun", NOUNS)
+def test_every_noun_has_choices_and_each_composes(noun):
+    choices = [file.split("/")[1] for file in FILES if file.startswith(f"{noun}/")]
+    assert len(choices) >= 2
+    for choice in choices:
+        build.check(compose(f"{noun}={choice}")[noun], noun)
+
+
+def test_a_config_is_two_to_fifteen_lines_and_says_what_it_is():
+    for file in FILES:
+        text = (build.CONF / f"{file}.yaml").read_text()
+        lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+        if "/" in file:
+            assert len(lines) <= 30, file
+
+
+def test_the_keys_that_people_override_can_be_overridden():
+    for key in (
+        *("seed=1", "data_dir=x", "debug=true", "trainer.max_steps=1", "trainer.max_time=00:01:00:00"),
+        *("trainer.devices=2", "trainer.num_nodes=2", "trainer.precision=32-true"),
+        *("model.in_channels=3", "model.classes=3", "model.base_channels=8", "model.depth=3"),
+        *("model.padded=true", "model.norm=none", "model.dropout=0.1"),
+    ):
+        compose(key)
+
+
+def test_a_type_is_checked_at_any_depth():
+    config = compose("data.source.size=large")
+    with pytest.raises(ValueError, match=r"data\.source\.size: expected .*int.* but got 'large'"):
+        build.check(config.data, "data")
+
+
+def test_an_unknown_argument_is_named_with_the_nearest():
+    config = compose("+optimizer.momentun=0.9", "optimizer=sgd")
+    with pytest.raises(ValueError, match=r"optimizer\.momentun; nearest valid: momentum"):
+        build.check(config.optimizer, "optimizer")
+
+
+def saved(config, folder, **changes):
+    module = build.segmenter(config)
+    file = folder / "some.ckpt"
+    content = {"hyper_parameters": dict(module.hparams), "state_dict": module.state_dict(), "threshold": 0.7}
+    torch.save(content | changes, file)
+    return module, file
+
+
+def test_a_segmenter_restores_from_its_checkpoint_alone(tmp_path):
+    module, file = saved(compose("model.base_channels=2", "model.depth=2"), tmp_path)
+    restored = build.restore(file)
+    assert restored.threshold == 0.7
+    assert not restored.training
+    image = torch.rand(1, 1, 60, 60)
+    with torch.inference_mode():
+        assert torch.equal(restored(image), module.eval()(image))
+
+
+@pytest.mark.parametrize("target", ["os.system", "torch.hub.load", "torch.save", "src.data.stack.write_tiff"])
+def test_a_checkpoint_may_call_only_what_conf_calls(target, tmp_path):
+    config = compose("model.base_channels=2", "model.depth=2")
+    module, file = saved(config, tmp_path)
+    parts = dict(module.hparams) | {"loss": {"nested": [{"_target_": target}]}}
+    torch.save({"hyper_parameters": parts, "state_dict": {}, "threshold": 0.5}, file)
+    with pytest.raises(ValueError, match=target):
+        build.restore(file)
+
+
+def test_what_is_no_checkpoint_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="none at"):
+        build.restore(tmp_path / "missing.ckpt")
+    (tmp_path / "text.ckpt").write_text("not a checkpoint")
+    with pytest.raises(ValueError, match=r"text\.ckpt"):
+        build.restore(tmp_path / "text.ckpt")

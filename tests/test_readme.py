@@ -1,0 +1,55 @@
+"""Each ``python -m`` line of the README runs, shortened to a step on tiny tiles."""
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from src.data.phantom import phantom
+from tests.conftest import TINY
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+LINES = re.findall(r"^python -m src\.(\w+) (.*)$", README, flags=re.MULTILINE)
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch, train):
+    """A directory in which every file that the README names exists, with a trained network."""
+    monkeypatch.chdir(tmp_path)
+    directory, status, _, error = train("data.source.size=64", directory=tmp_path / "runs" / "demo")
+    assert status == 0, error
+    stack = phantom(slices=30, size=64)
+    (tmp_path / "images").mkdir()
+    tifffile.imwrite(tmp_path / "images" / "image.tif", stack.images[0])
+    tifffile.imwrite(tmp_path / "truth.tif", stack.targets[24])
+    (tmp_path / "predictions").mkdir()
+    shutil.copy(
+        directory / "predictions" / "slice_24_probabilities.tif", tmp_path / "predictions" / "image_probabilities.tif"
+    )
+    folder = tmp_path / "data" / "isbi2012"
+    folder.mkdir(parents=True)
+    tifffile.imwrite(folder / "train-volume.tif", stack.images, photometric="minisblack")
+    tifffile.imwrite(folder / "train-labels.tif", stack.targets * np.uint8(255), photometric="minisblack")
+    return tmp_path
+
+
+def test_there_are_lines_to_test():
+    assert {verb for verb, _ in LINES} == {"train", "predict", "score"}
+
+
+@pytest.mark.parametrize(("verb", "line"), LINES)
+def test_a_line_of_the_readme_runs(verb, line, home, run_command, monkeypatch):
+    monkeypatch.delenv("DATA_DIR", raising=False)
+    arguments = shlex.split(line)
+    if verb == "train":
+        small = ["data.source.verify=false"] if "isbi" in line else ["data.source.size=64"]
+        named = {argument.split("=")[0] for argument in arguments} - {"model.base_channels", "trainer.max_steps"}
+        arguments += [argument for argument in TINY if argument.split("=")[0] not in named] + small
+    if verb == "predict":
+        arguments.append("output=elsewhere")
+    status, _, error = run_command(verb, *arguments)
+    assert status == 0, error

@@ -1,0 +1,154 @@
+"""The main job: each experiment runs; the run directory holds what it should, and is the unit of work."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+
+from src.build import CONF
+from src.data.phantom import phantom
+
+EXPERIMENTS = sorted(file.stem for file in (CONF / "experiment").glob("*.yaml"))
+
+
+@pytest.fixture
+def isbi_layout(tmp_path) -> Path:
+    """A data directory laid out as ISBI-2012, filled with synthetic micrographs."""
+    folder = tmp_path / "data" / "isbi2012"
+    folder.mkdir(parents=True)
+    for part, seed in (("train", 0), ("test", 1)):
+        stack = phantom(slices=30, size=64, seed=seed)
+        tifffile.imwrite(folder / f"{part}-volume.tif", stack.images, photometric="minisblack")
+        tifffile.imwrite(folder / f"{part}-labels.tif", stack.targets * np.uint8(255), photometric="minisblack")
+    return folder.parent
+
+
+def small_source(experiment: str, isbi_layout: Path) -> list[str]:
+    if experiment.startswith("demo"):
+        return ["data.source.size=64"]
+    return [f"data_dir={isbi_layout}", "data.source.verify=false"]
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_each_experiment_trains_and_is_scored(experiment, train, isbi_layout):
+    directory, status, printed, error = train(f"experiment={experiment}", *small_source(experiment, isbi_layout))
+    assert status == 0, error
+    scores = json.loads((directory / "scores.json").read_text())
+    held_out = 30 if experiment == "isbi_full" else 6
+    assert len(scores["per_image"]) == held_out
+    assert all(f"{value:.4f}" in printed for value in scores["scores"].values())
+
+
+def test_a_run_directory_holds_what_a_person_looks_for(train):
+    directory, *_ = train("experiment=demo", "data.source.size=64")
+    for file in ("config.yaml", "metrics.csv", "environment.json", "scores.json"):
+        assert (directory / file).stat().st_size > 0
+    assert list((directory / "tensorboard").glob("events.*"))
+    assert {file.name for file in (directory / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    names = {file.name for file in (directory / "predictions").iterdir()}
+    kinds = (".png", "_labels.tif", "_probabilities.tif")
+    assert names == {f"slice_{number}{kind}" for number in range(24, 30) for kind in kinds}
+    environment = json.loads((directory / "environment.json").read_text())
+    assert environment["world_size"] == 1
+    assert environment["packages"]["torch"] == torch.__version__
+    assert environment["precision"] == "32-true"
+    assert len(environment["data_hash"]) == 64
+    assert not [file for file in directory.rglob(".*")], "a partial file was left behind"
+
+
+def test_the_first_lines_say_what_runs_where(train):
+    _, _, printed, _ = train("data.source.size=64")
+    for fact in ("CPU", "precision 32-true", "channels-last", "tile 60 → 20 px", "20 train, 2 validation, 6 held-out"):
+        assert fact in printed
+    assert "step 1/1 · train/loss" in printed and "tiles/s" in printed
+
+
+def test_three_classes_are_written_as_three_probabilities(train):
+    directory, *_ = train("experiment=demo_classes", "data.source.size=64")
+    probabilities = tifffile.imread(directory / "predictions" / "slice_24_probabilities.tif")
+    assert probabilities.shape == (3, 64, 64)
+    np.testing.assert_allclose(probabilities.sum(axis=0), 1, atol=1e-5)
+
+
+def test_a_finished_run_returns_at_once_and_keeps_its_files(train):
+    directory, *_ = train("data.source.size=64")
+    before = {file: file.stat().st_mtime_ns for file in directory.rglob("*") if file.is_file()}
+    _, status, printed, _ = train("data.source.size=64")
+    assert status == 0 and "is finished" in printed
+    assert {file: file.stat().st_mtime_ns for file in directory.rglob("*") if file.is_file()} == before
+
+
+def test_another_configuration_in_the_same_directory_is_refused(train):
+    train("data.source.size=64")
+    _, status, _, error = train("data.source.size=64", "optimizer.lr=0.5", "data.tile=64")
+    assert status == 1
+    assert "optimizer.lr" in error and "data.tile" in error and "Traceback" not in error
+
+
+def test_a_run_stopped_by_its_time_limit_is_unfinished_and_goes_on(train):
+    arguments = ("data.source.size=64", "trainer.max_steps=100000", "trainer.val_check_interval=5")
+    directory, status, _, error = train(*arguments, "trainer.max_time=00:00:00:02")
+    assert status == 1 and "hydra.run.dir" in error and "Traceback" not in error
+    assert not (directory / "scores.json").exists()
+    done = torch.load(directory / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
+    assert done > 0
+    _, _, printed, _ = train(*arguments, "trainer.max_time=00:00:00:04")
+    assert f"steps {done} to 100000" in printed
+
+
+def test_choices_beside_the_defaults_train(train, tmp_path):
+    choices = ("loss=dice", "optimizer=sgd", "scheduler=poly", "callbacks=default", "augment=shift", "logger=csv")
+    for index, more in enumerate((["weight_map=plugin"], ["loss=cross_entropy", "scheduler=constant", "trainer=cpu"])):
+        _, status, _, error = train("data.source.size=64", *choices, *more, directory=tmp_path / str(index))
+        assert status == 0, error
+
+
+def test_two_runs_of_one_seed_are_equal_and_of_another_are_not(train, tmp_path):
+    weights = []
+    for seed, name in ((1, "a"), (1, "b"), (2, "c")):
+        directory, *_ = train("data.source.size=64", f"seed={seed}", directory=tmp_path / name)
+        state = torch.load(directory / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+        weights.append(torch.cat([value.double().flatten() for value in state.values()]))
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["data.tile=61"], ["61", "nearest valid: 60 and 64"]),
+        (["model.base_channels=many"], ["model.base_channels", "many", "int"]),
+        (["model.norm=instance"], ["instance", "tiled prediction"]),
+        (["+model.widht=3"], ["model.widht", "nearest valid"]),
+        (["trainer.max_steps=soon"], ["trainer.max_steps", "soon"]),
+        (["data.held_out=20-25"], ["slice 21", "validation", "held_out"]),
+        (["data.train=0-99"], ["0-99", "nearest valid: 29"]),
+        (["trainer.accelerator=gpu"], ["gpu"]),
+        (["experiment=isbi", "data_dir=nowhere at all"], ["nowhere at all", "https://", "experiment=demo"]),
+    ],
+)
+def test_a_mistake_is_one_message_without_traceback(arguments, expected, train, monkeypatch):
+    if "trainer.accelerator=gpu" in arguments and torch.cuda.is_available():
+        pytest.skip("this machine has the GPU that the mistake asks for")
+    monkeypatch.setattr("src.data.known.ISBI2012_URL", "http://127.0.0.1:9/none.zip")
+    extra = [] if "experiment=isbi" in arguments else ["data.source.size=64"]
+    directory, status, _, error = train(*extra, *arguments)
+    assert status == 1
+    assert all(word in error for word in expected), error
+    assert "Traceback" not in error
+
+
+def test_debug_shows_the_traceback(train):
+    _, status, _, error = train("data.tile=61", "debug=true")
+    assert status == 1
+    assert "Traceback" in error and "nearest valid" in error
+
+
+@pytest.mark.parametrize("name", ["a = b", "현미경 (1), 가", "it's"])
+def test_a_run_directory_may_have_any_name(name, train, tmp_path):
+    directory, status, _, error = train("data.source.size=64", directory=tmp_path / name)
+    assert status == 0, error
+    assert (directory / "scores.json").exists()

@@ -1,0 +1,110 @@
+import numpy as np
+import pytest
+
+from src.tiles.symmetry import average_rotations, average_symmetries
+
+
+def random_image(*shape):
+    return np.random.default_rng(0).random(shape, np.float32)
+
+
+def smooth_image(height, width):
+    rows, columns = np.mgrid[:height, :width]
+    return (0.5 + 0.4 * np.sin(rows / 9) * np.cos(columns / 7))[None].astype(np.float32)
+
+
+def lopsided(image):
+    """Knows left from right, up from down, and where it is: no symmetry of its own."""
+    _, height, width = image.shape
+    position = np.arange(height)[:, None] / height + 3 * np.arange(width) / width
+    return image.cumsum(axis=2, dtype=np.float64) + 2 * np.roll(image, 1, axis=1) * position
+
+
+def as_probabilities(image):
+    return np.concatenate([image, 1 - image])
+
+
+@pytest.mark.parametrize("shape", [(1, 6, 6), (2, 5, 8)])
+def test_symmetries_leave_a_function_of_single_pixels_as_it_is(shape):
+    image = random_image(*shape)
+    np.testing.assert_allclose(average_symmetries(np.square, image), image**2, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(1, 6, 6), (2, 5, 8)])
+def test_the_average_over_symmetries_turns_and_mirrors_with_the_image(shape):
+    image = random_image(*shape)
+    result = average_symmetries(lopsided, image)
+    for turns in range(4):
+        for axes in ((), (1,), (2,)):
+            moved = np.flip(np.rot90(image, turns, axes=(1, 2)), axes)
+            expected = np.flip(np.rot90(result, turns, axes=(1, 2)), axes)
+            np.testing.assert_allclose(average_symmetries(lopsided, moved), expected, rtol=1e-12)
+
+
+def test_the_function_itself_does_not_turn_with_the_image():
+    image = random_image(1, 6, 6)
+    assert not np.allclose(lopsided(image[..., ::-1]), lopsided(image)[..., ::-1])
+
+
+def test_symmetries_are_eight_different_versions():
+    versions = []
+    average_symmetries(lambda image: versions.append(image.tobytes()) or image, random_image(1, 4, 4))
+    assert len(set(versions)) == len(versions) == 8
+
+
+def test_a_dot_is_seen_at_seven_angles_a_seventh_of_a_turn_apart():
+    rows, columns = np.mgrid[:61, :61]
+    dot = np.exp(-((rows - 30) ** 2 + (columns - 38) ** 2) / 4)[None].astype(np.float32)  # 8 px right of the centre
+    places = []
+
+    def find(image):
+        centre = (image.shape[1] - 1) / 2
+        y, x = np.mgrid[: image.shape[1], : image.shape[2]] - centre
+        near = image[0] * (np.hypot(y, x) < 14)  # not the mirrored ones in the corners
+        places.append(((near * x).sum() + 1j * (near * y).sum()) / near.sum())
+        return image
+
+    average_rotations(find, dot)
+    assert places[0] == pytest.approx(8, abs=0.05)
+    np.testing.assert_allclose(np.abs(places), 8, atol=0.1)
+    angles = np.sort(np.rad2deg(np.angle(places)) % 360)
+    # The first angle is 0, and may come out just below 360.
+    angles = np.sort((angles + 10) % 360) - 10
+    np.testing.assert_allclose(angles, 360 / 7 * np.arange(7), atol=0.5)
+
+
+@pytest.mark.parametrize("shape", [(40, 40), (40, 56), (7, 60)])
+def test_seven_rotations_of_a_smooth_image_come_back_to_it_even_in_the_corners(shape):
+    image = smooth_image(*shape)
+    result = average_rotations(lambda image: image, image)
+    assert result.shape == image.shape
+    assert result.dtype == np.float32
+    inside = (slice(None), slice(2, -2), slice(2, -2))
+    np.testing.assert_allclose(result[inside], image[inside], atol=0.002)
+    # At the border the mirrored image has a kink, which interpolation rounds off.
+    slope = max(np.abs(np.diff(image, axis=axis)).max() for axis in (1, 2))
+    np.testing.assert_allclose(result, image, atol=slope / 3)
+
+
+def test_corners_that_a_rotation_uncovers_are_filled_from_the_image():
+    seen = []
+    grey = np.full((2, 20, 31), 0.7, np.float32)
+    average_rotations(lambda image: seen.append(image) or image, grey)
+    assert len(seen) == 7
+    for version in seen:
+        np.testing.assert_allclose(version, 0.7, atol=1e-5)
+
+
+def test_rotated_images_stay_within_black_and_white():
+    seen = []
+    image = np.round(random_image(1, 24, 24))  # bicubic interpolation overshoots at such edges
+    average_rotations(lambda image: seen.append(image) or image, image)
+    assert min(version.min() for version in seen) >= 0
+    assert max(version.max() for version in seen) <= 1
+
+
+@pytest.mark.parametrize("average", [average_rotations, average_symmetries])
+def test_averaged_probabilities_still_sum_to_1(average):
+    result = average(as_probabilities, random_image(1, 21, 34))
+    assert result.shape == (2, 21, 34)
+    np.testing.assert_allclose(result.sum(axis=0), 1, atol=1e-5)
