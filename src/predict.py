@@ -28,7 +28,7 @@ def main(config: DictConfig) -> None:
         command.check_choice("write", kind, OUTPUTS)
     module = build.restore(config.checkpoint)
     tile = None if config.tile == "auto" else config.tile
-    if tile:
+    if tile is not None:
         kept_side(tile, module.model.depth, module.model.padded)
     files, output = input_files(Path(config.input)), Path(config.output)
     if not config.overwrite:

@@ -1,7 +1,7 @@
 """Losses: pure functions of logits ``(N, K, h, w)``, target ``(N, h, w)`` and weight ``(N, h, w)``.
 
-Each averages over the number of pixels (or annotated pixels), never over the sum of weights, so that
-the loss of a batch does not depend on how it is split between processes. Weight 0 means: not annotated.
+The cross-entropies average over the number of pixels, never over the sum of weights, so that the
+loss of a batch does not depend on how it is split between processes. Weight 0 means: not annotated.
 """
 
 import torch

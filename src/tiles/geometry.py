@@ -18,10 +18,11 @@ def shrinkage(depth: int) -> int:
 def margin(depth: int, padded: bool = False) -> int:
     """Context in pixels that each side of a kept pixel needs: 92 at depth 4 (§2, figure 2).
 
-    A padded network keeps its size, so its context starts on a pooling window: 96 at depth 4.
+    A padded network pools from the very edge of its tile, a valid one from 2 pixels further in. So
+    its padding reaches 2 pixels further, and the margin is filled up to whole pooling windows: 96.
     """
     context = shrinkage(depth) // 2
-    return _up_to(context, 2**depth) if padded else context
+    return _up_to(context + 2, 2**depth) if padded else context
 
 
 def output_side(side: int, depth: int, padded: bool = False) -> int:
@@ -48,8 +49,8 @@ def is_valid_side(side: int, depth: int, padded: bool = False) -> bool:
 
 
 def nearest_valid_sides(side: int, depth: int, padded: bool = False) -> list[int]:
-    """The valid sides next below and next above ``side`` (only the smallest where none is below)."""
-    smallest = next(s for s in range(1, side + 12 * 2**depth + 1) if is_valid_side(s, depth, padded))
+    """The next valid side from ``side`` downwards and the one above it; the smallest alone if none is below."""
+    smallest = next(s for s in range(1, 13 * 2**depth + 1) if is_valid_side(s, depth, padded))
     below = smallest + max(0, (side - smallest) // 2**depth) * 2**depth
     return [below] if side <= smallest else [below, below + 2**depth]
 

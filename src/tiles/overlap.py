@@ -37,8 +37,8 @@ def overlap_tile(
         ValueError: ``tile`` does not fit the network; the message names the nearest side that does.
     """
     height, width = image.shape[-2:]
-    rows = _tiles(height, tile or covering_side(height, depth, padded), depth, padded)
-    columns = _tiles(width, tile or covering_side(width, depth, padded), depth, padded)
+    sides = [covering_side(length, depth, padded) if tile is None else tile for length in (height, width)]
+    rows, columns = _tiles(height, sides[0], depth, padded), _tiles(width, sides[1], depth, padded)
     strips = []
     for row in rows:
         strip = image[..., row.to(image.device), :]

@@ -144,7 +144,6 @@ def trainer(**arguments):
     return lightning.Trainer(**given | arguments)
 
 
-@pytest.mark.filterwarnings("ignore:.*TPU available.*")
 @pytest.mark.parametrize("accumulate", [1, 4])
 def test_training_sees_one_draw_for_each_place_in_each_batch(slice_data, accumulate):
     data = ready(slice_data())
@@ -189,8 +188,6 @@ class Witness(lightning.LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
-# Lightning cannot know that the stream goes on at the right draw: this test does.
-@pytest.mark.filterwarnings("ignore:You're resuming from a checkpoint that ended before the epoch")
 def test_a_run_that_continues_sees_the_draws_that_the_first_part_did_not(slice_data, tmp_path):
     file = tmp_path / "part.ckpt"
     whole, rest = Witness(file), Witness()

@@ -208,7 +208,7 @@ def test_cache_keeps_whatever_differs_apart(cells, tmp_path):
         (WeightMap(), targets, instances, 3),
         (WeightMap(), 1 - targets, instances, 2),
         (WeightMap(), targets, np.where(instances == 3, 2, instances), 2),
-        (WeightMap(), targets.swapaxes(1, 2), instances.swapaxes(1, 2), 2),
+        (WeightMap(), targets.reshape(1, 15, 8), instances.reshape(1, 15, 8), 2),  # the same bytes
     ]
     for number, (weight_map, *arguments) in enumerate(requests, start=1):
         result = weight_map.cached(*arguments, tmp_path)

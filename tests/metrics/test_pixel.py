@@ -130,7 +130,7 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES)
 def test_pixel_error_is_that_of_the_official_scorer(case):
-    folder = Path(os.environ.get("ORACLE_DIR", "ORACLE_DIR is not set"))
+    folder = Path(os.environ.get("ORACLE_DIR", "$ORACLE_DIR"))
     files = [folder / name for name in (f"{case}_proposal.tif", f"{case}_truth.tif", "official_scores.json")]
     missing = [str(file) for file in files if not file.is_file()]
     if missing:

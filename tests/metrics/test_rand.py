@@ -243,7 +243,7 @@ CASES = [
 
 def official(case):
     """Probabilities, target and the official scores of a case."""
-    folder = Path(os.environ.get("ORACLE_DIR", "ORACLE_DIR is not set"))
+    folder = Path(os.environ.get("ORACLE_DIR", "$ORACLE_DIR"))
     files = [folder / name for name in (f"{case}_proposal.tif", f"{case}_truth.tif", "official_scores.json")]
     missing = [str(file) for file in files if not file.is_file()]
     if missing:

@@ -112,7 +112,6 @@ def test_a_class_that_is_nowhere_costs_no_dice():
 
 
 def test_dice_pools_the_batch():
-    # Of two images one has no foreground: its few false pixels weigh as little as they are.
     logits, target, weight = random_batch(images=2, classes=2)
     side_by_side = [torch.cat(list(part), dim=-1)[None] for part in (logits, target, weight)]
     assert dice(logits, target, weight).item() == pytest.approx(dice(*side_by_side).item())

@@ -30,9 +30,8 @@ def random_unet(depth, padded, norm="none", in_channels=1):
     return network.requires_grad_(False)
 
 
-def mirror(image, after):
-    """The image (N, C, H, W), mirrored by its margin before and by ``after`` pixels behind each axis."""
-    before, rows, columns = after
+def mirror(image, before, rows, columns):
+    """The image (N, C, H, W), mirrored by ``before`` pixels before each axis and by the others behind."""
     return torch.from_numpy(np.pad(image.numpy(), [(0, 0), (0, 0), (before, rows), (before, columns)], mode="reflect"))
 
 
@@ -44,7 +43,7 @@ def whole(network, image, depth, padded):
         while not is_valid_side(before + length + behind, depth, padded):
             behind += 1
         after.append(behind)
-    result = network(mirror(image, (before, *after)))
+    result = network(mirror(image, before, *after))
     first = before if padded else 0
     return result[..., first : first + image.shape[-2], first : first + image.shape[-1]]
 
@@ -52,7 +51,7 @@ def whole(network, image, depth, padded):
 def tiled(network, image, side, stride, depth):
     """Tiles of a valid network at any stride, right or wrong."""
     before = margin(depth)
-    extended = mirror(image, (before, side + stride, side + stride))
+    extended = mirror(image, before, side + stride, side + stride)
     rows = []
     for top in range(0, image.shape[-2], stride):
         lefts = range(0, image.shape[-1], stride)
