@@ -120,13 +120,14 @@ def sample(source: np.ndarray, x: np.ndarray, y: np.ndarray, interpolation: int)
     """Values of ``source`` at positions ``x``, ``y``, mirrored beyond its border.
 
     Args:
-        source: ``(H, W)`` or ``(H, W, C)`` of any size and number of channels.
+        source: ``(H, W)`` or ``(H, W, C)`` of any size and number of channels, uint8, uint16 or float32.
         x, y: ``(h, w)`` float32, in pixels.
         interpolation: an OpenCV flag.
 
     Returns:
         ``(h, w)`` or ``(h, w, C)``, the dtype of ``source``.
     """
+    x, y = _mirrored_near(x, source.shape[1]), _mirrored_near(y, source.shape[0])
     if max(source.shape[:2]) > LARGEST_SOURCE:
         source, x, y = _window(source, x, y)
     if source.ndim == 2:
@@ -139,15 +140,18 @@ def sample(source: np.ndarray, x: np.ndarray, y: np.ndarray, interpolation: int)
     return np.concatenate([group.reshape(*x.shape, -1) for group in warped], axis=2)
 
 
+def _mirrored_near(positions: np.ndarray, length: int) -> np.ndarray:
+    """Positions folded into the source where they lie further away than OpenCV mirrors rightly (once)."""
+    if -length < positions.min() and positions.max() < min(2 * length - 1, LARGEST_SOURCE):
+        return positions
+    period = max(1, 2 * (length - 1))
+    folded = np.abs(positions) % period
+    return np.minimum(folded, period - folded).astype(np.float32)
+
+
 def _window(source: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The part of a very large source that the positions touch, and the positions in it."""
-    context = 2  # pixels that bicubic interpolation reads around a position
-    positions, boxes = [], []
-    for position, length in ((y, source.shape[0]), (x, source.shape[1])):
-        period = 2 * (length - 1)
-        folded = np.abs(position) % period
-        folded = np.minimum(folded, period - folded)
-        start = max(0, int(folded.min()) - context)
-        boxes.append(slice(start, int(folded.max()) + context + 2))
-        positions.append((folded - start).astype(np.float32))
-    return source[tuple(boxes)], positions[1], positions[0]
+    context = 3  # pixels that bicubic interpolation may read around a position
+    left, top = max(0, int(x.min()) - context), max(0, int(y.min()) - context)
+    window = source[top : int(y.max()) + context + 1, left : int(x.max()) + context + 1]
+    return window, x - np.float32(left), y - np.float32(top)

@@ -68,7 +68,7 @@ class SliceData(lightning.LightningDataModule):
             return
         stack = self.source()
         numbers = {group: slice_numbers(text, len(stack)) for group, text in self.groups.items()}
-        check_disjoint(numbers)
+        check_groups(numbers)
         self.split = {group: stack.take(chosen) for group, chosen in numbers.items()}
 
     def train_dataloader(self) -> DataLoader:
@@ -120,8 +120,15 @@ class SliceData(lightning.LightningDataModule):
         return DataLoader(slices) if slices else []
 
 
-def check_disjoint(numbers: dict[str, list[int]]) -> None:
-    """Refuse a split in which a slice belongs to two groups: its score would be flattered."""
+def check_groups(numbers: dict[str, list[int]]) -> None:
+    """Refuse a split in which a slice belongs to two groups, because its score would be flattered.
+
+    Raises:
+        ValueError: names the slice; or there is nothing to learn from or to score.
+    """
+    for group in ("train", "held_out"):
+        if not numbers[group]:
+            raise ValueError(f"expected at least one slice in data.{group}, but got none")
     seen: dict[int, str] = {}
     for group, chosen in numbers.items():
         for number in chosen:

@@ -1,6 +1,9 @@
 """Stacks of slices between disk and array: read, write, choose slices, scale grey values."""
 
 import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,16 +53,15 @@ def slice_numbers(text: str, slices: int) -> list[int]:
     """Slices named by a text such as ``0-19`` (both ends included), ``0-9,15`` or nothing.
 
     Raises:
-        ValueError: the text says something else, or a slice that the stack does not have.
+        ValueError: the text says something else, a slice twice, or one that the stack does not have.
     """
-    numbers = []
-    for part in str(text).replace(" ", "").split(","):
-        first, _, last = part.partition("-")
-        if not part:
-            continue
-        if not first.isdigit() or not (last or first).isdigit():
-            raise ValueError(f"expected slices such as 0-19 or 0-9,15, but got {text!r}")
-        numbers.extend(range(int(first), int(last or first) + 1))
+    numbers: list[int] = []
+    for part in str(text).split(",") if str(text).strip() else ():
+        match = re.fullmatch(r"\s*([0-9]+)\s*(?:-\s*([0-9]+)\s*)?", part)
+        chosen = range(int(match[1]), int(match[2] or match[1]) + 1) if match else ()
+        if not chosen or not set(chosen).isdisjoint(numbers):
+            raise ValueError(f"expected slices such as 0-19 or 0-9,15, each once, but got {text!r}")
+        numbers.extend(chosen)
     if numbers and max(numbers) >= slices:
         raise ValueError(f"expected slices from 0 to {slices - 1}, but got {text!r}; nearest valid: {slices - 1}")
     return numbers
@@ -95,18 +97,37 @@ def read(file: str | Path) -> np.ndarray:
     if file.suffix.lower() not in SUFFIXES:
         raise ValueError(f"expected a file ending in {', '.join(SUFFIXES)}, but got {file}")
     try:
-        return iio.imread(file) if file.suffix.lower() == ".png" else tifffile.imread(file)
-    except (OSError, ValueError, tifffile.TiffFileError, SyntaxError) as error:
-        raise ValueError(f"expected a readable image, but {file} cannot be decoded: {error}") from error
+        return iio.imread(file, plugin="pillow") if file.suffix.lower() == ".png" else _read_tiff(file)
+    except Exception as error:  # decoders raise whatever the first wrong byte leads to
+        raise ValueError(f"expected a complete image, but {file} cannot be decoded: {error}") from error
 
 
-def write_tiff(file: str | Path, array: np.ndarray) -> None:
-    """Write a compressed TIFF that appears under its name only when it is complete."""
+def _read_tiff(file: Path) -> np.ndarray:
+    """The first series of a TIFF, of which tifffile would return the readable part if it is truncated."""
+    with tifffile.TiffFile(file) as tiff:
+        array = tiff.asarray()
+        end = max(sum(last) for page in tiff.pages for last in zip(page.dataoffsets, page.databytecounts, strict=True))
+        described = (tiff.shaped_metadata or [{}])[0].get("shape", array.shape)
+        images = (tiff.imagej_metadata or {}).get("images", len(tiff.pages))
+    if end > file.stat().st_size or tuple(described) != array.shape or images > len(tiff.pages) > 1:
+        raise ValueError("it is truncated")
+    return array
+
+
+@contextmanager
+def complete_file(file: str | Path) -> Iterator[Path]:
+    """Write to a temporary name that becomes ``file`` when all went well, and vanishes otherwise."""
     file = Path(file)
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        tifffile.imwrite(partial, array, compression="zlib", photometric="minisblack")
+        yield partial
         partial.replace(file)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_tiff(file: str | Path, array: np.ndarray) -> None:
+    """Write a compressed TIFF that appears under its name only when it is complete."""
+    with complete_file(file) as partial:
+        tifffile.imwrite(partial, array, compression="zlib", photometric="minisblack")

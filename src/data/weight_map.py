@@ -6,13 +6,14 @@ d1 and d2 are the distances of pixel x to the nearest and to the second-nearest 
 """
 
 import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 from scipy import ndimage
+
+from src.data.stack import complete_file
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ class WeightMap:
             content.update(np.ascontiguousarray(array))
         file = Path(folder) / f"{content.hexdigest()[:32]}.npy"
         if not file.exists():
-            _write(file, self(targets, instances, classes))
+            with complete_file(file) as partial, partial.open("wb") as stream:
+                np.save(stream, self(targets, instances, classes))
         return np.load(file)
 
 
@@ -117,11 +119,3 @@ def separate_touching(instances: np.ndarray, width: int = 2) -> np.ndarray:
     lowest = ndimage.minimum_filter(np.where(instances == 0, np.iinfo(instances.dtype).max, instances), size=side)
     touching = (instances > 0) & (highest != lowest)
     return np.where(touching, 0, instances)
-
-
-def _write(file: Path, array: np.ndarray) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f".{file.name}.{os.getpid()}")
-    with partial.open("wb") as stream:
-        np.save(stream, array)
-    partial.replace(file)

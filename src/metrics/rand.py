@@ -69,10 +69,12 @@ def thinned_components(foreground: np.ndarray) -> np.ndarray:
     label_of = np.zeros(nearest.max() + 1, np.int32)
     label_of[nearest[foreground]] = labels[foreground]
     grown = label_of[nearest]
-    meets = np.zeros_like(foreground)
-    meets[:, :-1] |= grown[:, :-1] != grown[:, 1:]
-    meets[:-1] |= grown[:-1] != grown[1:]
-    return np.where(meets & ~foreground, 0, grown)
+    line = np.zeros_like(foreground)
+    for here, there in (((slice(None), slice(-1)), (slice(None), slice(1, None))), ((slice(-1),), (slice(1, None),))):
+        meets = grown[here] != grown[there]
+        line[here] |= meets & ~foreground[here]
+        line[there] |= meets & foreground[here]  # of two pixels that meet, one at least is background
+    return np.where(line, 0, grown)
 
 
 class VRand(Metric):

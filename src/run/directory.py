@@ -7,13 +7,14 @@ predictions/  scores.json
 import hashlib
 import importlib.metadata
 import json
-import os
 import platform
 import subprocess
 from pathlib import Path
 
 import numpy as np
 import yaml
+
+from src.data.stack import complete_file
 
 # Keys that cannot change the result, so a run may continue with other values of them.
 FREE_KEYS = (
@@ -117,10 +118,8 @@ def write_json(file: Path, content: object) -> None:
 
 def write_text(file: Path, text: str) -> None:
     """Write text that appears under its name only when it is complete."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f".{file.name}.{os.getpid()}")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(file)
+    with complete_file(file) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def _commit() -> str | None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from src.data.augment import Warp
-from src.data.datamodule import SliceData, check_disjoint, with_ridge
+from src.data.datamodule import SliceData, check_groups, with_ridge
 from src.data.phantom import phantom
 from src.data.stack import Stack, normalise
 from src.data.weight_map import WeightMap, separate_touching
@@ -76,7 +76,7 @@ def test_a_slice_in_two_groups_is_refused_by_number(slice_data):
 
 
 def test_disjoint_groups_may_lie_anyhow():
-    check_disjoint({"train": [0, 1, 5], "validation": [], "held_out": [3]})
+    check_groups({"train": [0, 1, 5], "validation": [], "held_out": [3]})
 
 
 def test_a_slice_outside_the_stack_is_refused(slice_data):
