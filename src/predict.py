@@ -14,9 +14,7 @@ from src.model.segmenter import Segmenter
 from src.run.device import inference
 from src.run.prediction import OUTPUTS, prediction_file, write_prediction
 from src.tiles.geometry import kept_side
-from src.tiles.symmetry import average_rotations, average_symmetries
-
-AVERAGES = {"none": lambda predict, image: predict(image), "rot7": average_rotations, "d4": average_symmetries}
+from src.tiles.symmetry import AVERAGES
 
 
 @hydra.main(config_path=str(build.CONF), config_name="predict", version_base="1.3")
@@ -80,12 +78,8 @@ def predict_file(module: Segmenter, file: Path, tile: int | None, tta: str) -> n
         expected = "(H, W) or (D, H, W)" if channels == 1 else f"(H, W, {channels}) or (D, H, W, {channels})"
         raise ValueError(f"expected an image {expected}, but {file} has shape {array.shape}")
 
-    def predict(image: np.ndarray) -> np.ndarray:
-        batch = torch.from_numpy(image)[None].to(module.device)
-        return module.probabilities(batch, tile)[0].float().cpu().numpy()
-
     slices = array if array.ndim > image_dimensions else array[None]
-    predicted = [AVERAGES[tta](predict, image_tensor(normalise(image)).numpy()) for image in slices]
+    predicted = [module.averaged_probabilities(image_tensor(normalise(image)).numpy(), tta, tile) for image in slices]
     return np.stack(predicted) if array.ndim > image_dimensions else predicted[0]
 
 

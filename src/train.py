@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from src import build, command
 from src.run import directory as runs
+from src.tiles.symmetry import AVERAGES
 
 
 @hydra.main(config_path=str(build.CONF), config_name="train", version_base="1.3")
@@ -30,9 +31,16 @@ def main(config: DictConfig) -> None:
 
 
 def train(config: DictConfig, directory: Path) -> None:
-    """Fit, then score the held-out slices once."""
+    """Fit, then score the held-out slices once.
+
+    Raises:
+        ValueError: a choice is impossible, or ``max_time`` stopped the run before its last step.
+    """
+    command.check_choice("score", config.score, ("best", "last"))
+    command.check_choice("tta", config.tta, AVERAGES)
     lightning.seed_everything(config.seed, workers=True, verbose=False)
     trainer, data, module = build.trainer(config), build.data(config), build.segmenter(config)
+    runs.keep_metrics(directory)
     trainer.fit(module, data, ckpt_path=runs.last_checkpoint(directory))
     if trainer.global_step < trainer.max_steps:
         raise ValueError(
@@ -41,6 +49,7 @@ def train(config: DictConfig, directory: Path) -> None:
         )
     # From the file alone, so that what is scored is what predict will use.
     trained = build.restore(directory / "checkpoints" / f"{config.score}.ckpt")
+    trained.tta = config.tta
     trainer.test(trained, data, verbose=False)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import lightning
+import numpy as np
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
@@ -11,6 +12,7 @@ from torchmetrics import MetricCollection
 
 from src.model.unet import UNet
 from src.tiles.overlap import overlap_tile
+from src.tiles.symmetry import AVERAGES
 
 
 class Segmenter(lightning.LightningModule):
@@ -26,6 +28,7 @@ class Segmenter(lightning.LightningModule):
     Attributes:
         threshold: probability above which a pixel is foreground; chosen on the validation slices by
             the metric that can (`best_threshold`), and kept in the checkpoint.
+        tta: the average over versions of an image by which held-out slices are judged.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class Segmenter(lightning.LightningModule):
         self.validation_metrics, self.held_out_metrics = metrics.clone(), metrics.clone()
         self.optimizer, self.scheduler = optimizer, scheduler
         self.threshold = 0.5
+        self.tta = "none"
 
     def forward(self, image: Tensor) -> Tensor:
         """Logits ``(N, K, h, w)`` of a tile ``(N, C, H, W)`` with values in [0, 1]."""
@@ -50,10 +54,24 @@ class Segmenter(lightning.LightningModule):
         return self.model((2 * image - 1).contiguous(memory_format=torch.channels_last))
 
     def probabilities(self, image: Tensor, tile: int | None = None) -> Tensor:
-        """Class probabilities ``(N, K, H, W)`` of a whole image ``(N, C, H, W)`` with values in [0, 1]."""
+        """Class probabilities ``(N, K, H, W)`` of whole images ``(N, C, H, W)`` with values in [0, 1]."""
         return overlap_tile(
             lambda tiles: self(tiles).float().softmax(dim=1), image, self.model.depth, self.model.padded, tile
         )
+
+    def averaged_probabilities(self, image: np.ndarray, tta: str, tile: int | None = None) -> np.ndarray:
+        """Class probabilities ``(K, H, W)`` of an image ``(C, H, W)``, averaged over versions of it (§4).
+
+        Args:
+            image: values in [0, 1].
+            tta: a key of `tiles.symmetry.AVERAGES`.
+            tile: side of the network's input in pixels; None chooses.
+        """
+
+        def predict(version: np.ndarray) -> np.ndarray:
+            return self.probabilities(torch.from_numpy(version).to(self.device)[None], tile)[0].cpu().numpy()
+
+        return AVERAGES[tta](predict, image)
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         loss = self.loss(self(batch["image"]), batch["target"], batch["weight"])
@@ -72,7 +90,8 @@ class Segmenter(lightning.LightningModule):
         self.validation_metrics.reset()
 
     def test_step(self, batch: dict, index: int) -> dict:
-        probabilities = self.probabilities(batch["image"])
+        averaged = [self.averaged_probabilities(image.cpu().numpy(), self.tta) for image in batch["image"]]
+        probabilities = torch.from_numpy(np.stack(averaged)).to(self.device)
         scores = self.held_out_metrics(probabilities, batch["target"])
         return {"probabilities": probabilities, "scores": {name: float(value) for name, value in scores.items()}}
 

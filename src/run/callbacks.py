@@ -5,7 +5,8 @@ from pathlib import Path
 
 import lightning
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.callbacks.progress.rich_progress import ProcessingSpeedColumn, RichProgressBar
+from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBar
+from rich.progress import ProgressColumn, Task
 from rich.text import Text
 
 from src.run.device import describe
@@ -15,24 +16,36 @@ from src.run.prediction import write_prediction
 
 
 class ProgressBar(RichProgressBar):
-    """Lightning's progress bar, with its speed in tiles a second over all processes."""
+    """Lightning's progress bar: step, time passed and left, tiles a second over all processes, loss."""
 
     def configure_columns(self, trainer: lightning.Trainer) -> list:
-        *columns, _ = super().configure_columns(trainer)
-        return [*columns, TilesPerSecond(self.theme.processing_speed, trainer)]
+        _, bar, done, clock, _ = super().configure_columns(trainer)
+        return [Stage(), bar, done, clock, Speed(trainer)]
+
+    def get_metrics(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> dict:
+        metrics = super().get_metrics(trainer, module)
+        metrics.pop("v_num", None)  # the logger's, which says nothing here
+        return metrics
 
 
-class TilesPerSecond(ProcessingSpeedColumn):
-    """Training speed as ``3.20 tiles/s``; of validation, slices a second."""
+class Stage(ProgressColumn):
+    """What a bar counts: steps of training (Lightning names that bar by its epoch), else slices."""
 
-    def __init__(self, style: str, trainer: lightning.Trainer):
-        super().__init__(style)
+    def render(self, task: Task) -> Text:
+        return Text("step " if "Epoch" in task.description else "slice")
+
+
+class Speed(ProgressColumn):
+    """Speed of training as ``3.20 tiles/s``, else of slices."""
+
+    def __init__(self, trainer: lightning.Trainer):
+        super().__init__()
         self.trainer = trainer
 
-    def render(self, task) -> Text:
-        training = self.trainer.training
-        tiles = self.trainer.datamodule.batch_size if training else 1
-        return Text(f"{(task.speed or 0) * tiles:.2f} {'tiles' if training else 'slices'}/s", style=self.style)
+    def render(self, task: Task) -> Text:
+        if "Epoch" in task.description:
+            return Text(f"{(task.speed or 0) * self.trainer.datamodule.batch_size:.2f} tiles/s")
+        return Text(f"{task.speed or 0:.2f} slices/s")
 
 
 class Narrator(Callback):
@@ -113,6 +126,8 @@ class HeldOut(Callback):
         self.rows.append({"name": name, **outputs["scores"]})
 
     def on_test_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        if not trainer.is_global_zero:
+            return
         scores = {
             name.removeprefix("held_out/"): float(value)
             for name, value in trainer.callback_metrics.items()

@@ -46,13 +46,13 @@ def open_run(directory: Path, config: dict) -> None:
     """Claim ``directory`` for a run of ``config``, or make sure that it holds one of the same.
 
     Raises:
-        ValueError: it holds a run of another configuration; the differing keys are listed.
+        ValueError: it holds something trained with another configuration; the differing keys are listed.
     """
     file = directory / "config.yaml"
-    if not file.exists():
-        write_text(file, yaml.safe_dump(config, sort_keys=False))
+    if finished_scores(directory) is None and last_checkpoint(directory) is None:
+        write_text(file, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
         return
-    differing = differing_keys(yaml.safe_load(file.read_text()), config)
+    differing = differing_keys(yaml.safe_load(file.read_text(encoding="utf-8")), config)
     if differing:
         raise ValueError(
             f"expected the configuration that {directory} was started with, but got other values of "
@@ -89,6 +89,14 @@ def last_checkpoint(directory: Path) -> Path | None:
     """Where an interrupted run goes on from."""
     file = directory / "checkpoints" / "last.ckpt"
     return file if file.exists() else None
+
+
+def keep_metrics(directory: Path) -> None:
+    """Number the metrics.csv of an interrupted run, which the logger of the next part would delete."""
+    file = directory / "metrics.csv"
+    if file.exists():
+        taken = len(list(directory.glob("metrics.*.csv")))
+        file.rename(directory / f"metrics.{taken + 1}.csv")
 
 
 def environment(**facts: object) -> dict:

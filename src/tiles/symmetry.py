@@ -50,6 +50,13 @@ def average_symmetries(predict: Predict, image: np.ndarray) -> np.ndarray:
     return np.mean(versions, axis=0)
 
 
+AVERAGES = {
+    "none": lambda predict, image: predict(image),
+    "rot7": average_rotations,
+    "d4": average_symmetries,
+}
+
+
 def _rotation(shape: tuple[int, int], degrees: float) -> np.ndarray:
     """The affine map that turns an image about its centre into the middle of a square that holds all of it."""
     side = int(np.ceil(np.hypot(*shape)))

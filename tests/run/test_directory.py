@@ -24,11 +24,25 @@ def test_keys_that_cannot_change_the_result_are_free():
     assert runs.differing_keys(CONFIG, now) == []
 
 
-def test_a_directory_is_claimed_once_and_then_compared(tmp_path):
-    runs.open_run(tmp_path / "run", CONFIG)
-    runs.open_run(tmp_path / "run", CONFIG)
+def test_a_directory_takes_another_configuration_until_something_was_trained(tmp_path):
+    runs.open_run(tmp_path, changed(seed=1))
+    runs.open_run(tmp_path, CONFIG)
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "last.ckpt").touch()
+    runs.open_run(tmp_path, CONFIG)
     with pytest.raises(ValueError, match="seed"):
-        runs.open_run(tmp_path / "run", changed(seed=1))
+        runs.open_run(tmp_path, changed(seed=1))
+
+
+def test_the_metrics_of_each_part_of_an_interrupted_run_are_kept(tmp_path):
+    for part in ("first", "second"):
+        (tmp_path / "metrics.csv").write_text(part)
+        runs.keep_metrics(tmp_path)
+    runs.keep_metrics(tmp_path)
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {
+        "metrics.1.csv": "first",
+        "metrics.2.csv": "second",
+    }
 
 
 def test_a_run_is_finished_when_it_has_scores(tmp_path):
