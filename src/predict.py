@@ -25,9 +25,7 @@ def main(config: DictConfig) -> None:
     for kind in config.write:
         command.check_choice("write", kind, OUTPUTS)
     module = build.restore(config.checkpoint)
-    tile = None if config.tile == "auto" else config.tile
-    if tile is not None:
-        kept_side(tile, module.model.depth, module.model.padded)
+    tile = tile_side(config.tile, module)
     files, output = input_files(Path(config.input)), Path(config.output)
     if not config.overwrite:
         refuse_existing(files, output, config.write)
@@ -38,6 +36,20 @@ def main(config: DictConfig) -> None:
             probabilities = predict_file(module, file, tile, config.tta)
         write_prediction(output, file.stem, probabilities, module.threshold, config.write)
         print(f"{file} → {', '.join(str(prediction_file(output, file.stem, kind)) for kind in config.write)}")
+
+
+def tile_side(tile: int | str, module: Segmenter) -> int | None:
+    """The side of a tile in pixels, None for ``auto``.
+
+    Raises:
+        ValueError: it does not fit the network; the message names the nearest side that does.
+    """
+    if tile == "auto":
+        return None
+    if not isinstance(tile, int):
+        raise ValueError(f"expected tile to be auto or a number of pixels, but got {tile}; nearest valid: auto")
+    kept_side(tile, module.model.depth, module.model.padded)
+    return tile
 
 
 def input_files(path: Path) -> list[Path]:

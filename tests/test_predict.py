@@ -72,6 +72,7 @@ def test_each_way_of_predicting_agrees_roughly_with_the_plain_one(option, checkp
     ("changes", "expected"),
     [
         ({"tile": "61"}, ["61", "nearest valid: 60 and 64"]),
+        ({"tile": "big"}, ["big", "auto"]),
         ({"tta": "rot8"}, ["rot8", "rot7"]),
         ({"precision": "8"}, ["precision", "bf16"]),
         ({"write": "[pictures]"}, ["pictures", "probabilities"]),

@@ -4,13 +4,13 @@ import time
 from pathlib import Path
 
 import lightning
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, Checkpoint
 from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBar
 from rich.progress import ProgressColumn, Task
 from rich.text import Text
 
 from src.run.device import describe
-from src.run.directory import data_hash, environment, write_json
+from src.run.directory import data_hash, environment, last_checkpoint_file, write_json
 from src.run.pictures import write_comparison
 from src.run.prediction import write_prediction
 
@@ -78,6 +78,25 @@ class Narrator(Callback):
             f"step {trainer.global_step}/{trainer.max_steps} · {' · '.join(scores)} · "
             f"threshold {module.threshold:.1f} · {tiles / elapsed:.2f} tiles/s · {elapsed / 60:.1f} min",
         )
+
+
+class LastCheckpoint(Checkpoint):
+    """Keep ``checkpoints/last.ckpt``, from which an interrupted run goes on.
+
+    Args:
+        directory: the run directory.
+        every: steps from one to the next; it is also written when training ends or is stopped.
+    """
+
+    def __init__(self, directory: str, every: int):
+        self.file, self.every = last_checkpoint_file(Path(directory)), every
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
+        if trainer.global_step % self.every == 0:
+            trainer.save_checkpoint(self.file)
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        trainer.save_checkpoint(self.file)
 
 
 class Environment(Callback):

@@ -85,9 +85,14 @@ def finished_scores(directory: Path) -> dict | None:
     return json.loads(file.read_text()) if file.exists() else None
 
 
+def last_checkpoint_file(directory: Path) -> Path:
+    """What an interrupted run goes on from lies here."""
+    return directory / "checkpoints" / "last.ckpt"
+
+
 def last_checkpoint(directory: Path) -> Path | None:
-    """Where an interrupted run goes on from."""
-    file = directory / "checkpoints" / "last.ckpt"
+    """What an interrupted run goes on from, None if there is nothing yet."""
+    file = last_checkpoint_file(directory)
     return file if file.exists() else None
 
 
