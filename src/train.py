@@ -8,6 +8,7 @@ from pathlib import Path
 
 import hydra
 import lightning
+from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
 from src import build, command
@@ -20,14 +21,11 @@ from src.tiles.symmetry import AVERAGES
 def main(config: DictConfig) -> None:
     directory = Path(config.run_dir)
     runs.open_run(directory, OmegaConf.to_container(config, resolve=True))
-    scores = runs.finished_scores(directory)
-    if scores:
+    if runs.finished_scores(directory):
         print(f"{directory} is finished")
     else:
         train(config, directory)
-        scores = runs.finished_scores(directory)
-    command.print_scores(scores)
-    print(f"scores, predictions and checkpoints: {directory}")
+    report(directory)
 
 
 def train(config: DictConfig, directory: Path) -> None:
@@ -51,6 +49,13 @@ def train(config: DictConfig, directory: Path) -> None:
     trained = build.restore(directory / "checkpoints" / f"{config.score}.ckpt")
     trained.tta = config.tta
     trainer.test(trained, data, verbose=False)
+
+
+@rank_zero_only
+def report(directory: Path) -> None:
+    """Print the scores and say where everything is, once for all processes."""
+    command.print_scores(runs.finished_scores(directory))
+    print(f"scores, predictions and checkpoints: {directory}")
 
 
 if __name__ == "__main__":

@@ -83,7 +83,7 @@ class Segmenter(lightning.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         scores = self.validation_metrics.compute()
-        self.log_dict({f"validation/{name}": value for name, value in scores.items()})
+        self.log_dict({f"validation/{name}": value for name, value in scores.items()}, sync_dist=True)
         for metric in self.validation_metrics.values():
             if hasattr(metric, "best_threshold"):
                 self.threshold = metric.best_threshold()
@@ -96,7 +96,8 @@ class Segmenter(lightning.LightningModule):
         return {"probabilities": probabilities, "scores": {name: float(value) for name, value in scores.items()}}
 
     def on_test_epoch_end(self) -> None:
-        self.log_dict({f"held_out/{name}": value for name, value in self.held_out_metrics.compute().items()})
+        scores = self.held_out_metrics.compute()
+        self.log_dict({f"held_out/{name}": value for name, value in scores.items()}, sync_dist=True)
         self.held_out_metrics.reset()
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
