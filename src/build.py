@@ -7,6 +7,7 @@ against the callee's signature, so that a wrong key or type is named before anyt
 import difflib
 import inspect
 import typing
+from collections.abc import Iterator
 from pathlib import Path
 
 import lightning
@@ -84,35 +85,33 @@ def restore(checkpoint: str | Path) -> Segmenter:
     return module.eval()
 
 
-def check_targets(node: object) -> None:
-    """Refuse a configuration from a file that names any call which ``conf/`` does not make.
+def check_targets(parts: dict) -> None:
+    """Refuse a configuration from a file that could call anything which ``conf/`` does not.
 
     Raises:
-        ValueError: names the call.
+        ValueError: names the call; or the interpolation, which could make one.
     """
+    known = {
+        value
+        for file in CONF.rglob("*.yaml")
+        for key, value in leaves(OmegaConf.to_container(OmegaConf.load(file), resolve=False))
+        if key == "_target_"
+    }
+    for key, value in leaves(parts):
+        if (key == "_target_" and value not in known) or "${" in str(value):
+            raise ValueError(f"expected a checkpoint that calls what conf/ calls, but it would call {value!r}")
+
+
+def leaves(node: object, key: str = "") -> Iterator[tuple[str, object]]:
+    """Each value in nested dictionaries and lists, with the key that it stands under."""
     if isinstance(node, dict):
-        target = node.get("_target_")
-        if target is not None and target not in known_targets():
-            raise ValueError(f"expected a checkpoint that calls what conf/ calls, but it would call {target!r}")
-    if isinstance(node, dict | list):
-        for child in node.values() if isinstance(node, dict) else node:
-            check_targets(child)
-
-
-def known_targets() -> set[str]:
-    """Every ``_target_`` in ``conf/``."""
-    targets: set[str] = set()
-
-    def collect(node: object) -> None:
-        if isinstance(node, dict):
-            targets.update([node["_target_"]] if "_target_" in node else [])
-        if isinstance(node, dict | list):
-            for child in node.values() if isinstance(node, dict) else node:
-                collect(child)
-
-    for file in CONF.rglob("*.yaml"):
-        collect(OmegaConf.to_container(OmegaConf.load(file), resolve=False))
-    return targets
+        for name, child in node.items():
+            yield from leaves(child, name)
+    elif isinstance(node, list):
+        for child in node:
+            yield from leaves(child, key)
+    else:
+        yield key, node
 
 
 def check(node: DictConfig, key: str) -> None:

@@ -106,6 +106,14 @@ def test_a_checkpoint_may_call_only_what_conf_calls(target, tmp_path):
         build.restore(file)
 
 
+def test_a_checkpoint_may_not_hide_a_call_in_an_interpolation(tmp_path):
+    module, file = saved(compose("model.base_channels=2", "model.depth=2"), tmp_path)
+    hidden = "${oc.create:'{_target_: os.system, command: ls}'}"
+    torch.save({"hyper_parameters": dict(module.hparams) | {"loss": hidden}, "state_dict": {}, "threshold": 0.5}, file)
+    with pytest.raises(ValueError, match="would call"):
+        build.restore(file)
+
+
 def test_what_is_no_checkpoint_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="none at"):
         build.restore(tmp_path / "missing.ckpt")
