@@ -63,8 +63,3 @@ def test_hydra_lives_in_build_and_the_commands(file):
 def test_every_module_is_on_the_map():
     for module in MODULES:
         assert module.stem in src.__doc__, f"{name(module)} is not in src/__init__.py"
-
-
-def test_no_file_mentions_what_only_this_machine_has():
-    for file in [*MODULES, *(ROOT / "conf").rglob("*.yaml"), ROOT / "README.md", ROOT / "Makefile"]:
-        assert "../shared" not in file.read_text(), file
