@@ -152,7 +152,8 @@ def _check_argument(target: str, name: str, value: object, key: str) -> None:
         adapter.validate_python(value, strict=True)
     except ValidationError as error:
         expected = "; ".join(dict.fromkeys(problem["msg"] for problem in error.errors()))
-        raise ValueError(f"{key}: expected {hints[name]}, but got {value!r} ({expected})") from None
+        kind = hints[name].__name__ if inspect.isclass(hints[name]) else hints[name]
+        raise ValueError(f"{key}: expected {kind}, but got {value!r} ({expected})") from None
 
 
 def _make(config: DictConfig, name: str, **options: bool) -> typing.Any:
