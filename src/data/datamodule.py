@@ -17,7 +17,7 @@ class SliceData(lightning.LightningDataModule):
     """Slices in memory, split into contiguous groups, because neighbouring slices are near copies.
 
     Args:
-        source: reads or makes the annotated slices; called once on each machine, then in each process.
+        source: reads or makes the annotated slices; called once in each process, first in one on each machine.
         train: slices to learn from, such as ``0-19`` (both ends included) or ``0-9,15``.
         validation: slices that choose checkpoint and threshold; may be empty.
         held_out: slices that are scored once, at the end.
@@ -61,7 +61,8 @@ class SliceData(lightning.LightningDataModule):
         self.split: dict[str, Stack] = {}
 
     def prepare_data(self) -> None:
-        self.source()
+        # What is downloaded here is also read here, once; `setup` reads it in the other processes.
+        self.setup()
 
     def setup(self, stage: str | None = None) -> None:
         if self.split:

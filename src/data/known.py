@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 import pooch
-import tifffile
 from scipy import ndimage
 
+from src.data import stack
 from src.data.stack import Stack
 
 ISBI2012_URL = "https://downloads.imagej.net/ISBI-2012-challenge.zip"
@@ -137,9 +137,9 @@ def read(file: Path, verify: bool) -> np.ndarray:
         ValueError: the file is no complete TIFF, or :func:`check` found a difference.
     """
     try:
-        pixels = tifffile.imread(file)
-    except (ValueError, RuntimeError) as error:  # RuntimeError: what the decompressors raise
-        raise ValueError(f"expected a TIFF file in {file}, but got {error}; {cure(file)}") from error
+        pixels = stack.read(file)
+    except ValueError as error:
+        raise ValueError(f"expected a TIFF file in {file}, but got {error.__cause__}; {cure(file)}") from error
     if verify:
         check(file, pixels)
     return pixels

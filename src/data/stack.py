@@ -1,5 +1,6 @@
 """Stacks of slices between disk and array: read, write, choose slices, scale grey values."""
 
+import hashlib
 import os
 import re
 from collections.abc import Iterator
@@ -82,6 +83,15 @@ def normalise(image: np.ndarray) -> np.ndarray:
     if low == high:
         return np.zeros(image.shape, np.float32)
     return np.clip((image.astype(np.float32) - low) / (high - low), 0, 1).astype(np.float32)
+
+
+def content_hash(*arrays: np.ndarray) -> str:
+    """SHA-256 over the content of arrays, shapes and dtypes included."""
+    content = hashlib.sha256()
+    for array in arrays:
+        content.update(f"{array.shape}{array.dtype}".encode())
+        content.update(np.ascontiguousarray(array))
+    return content.hexdigest()
 
 
 def read(file: str | Path) -> np.ndarray:

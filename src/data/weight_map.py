@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from src.data.stack import complete_file
+from src.data.stack import complete_file, content_hash
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,8 @@ class WeightMap:
 
     def cached(self, targets: np.ndarray, instances: np.ndarray, classes: int, folder: Path) -> np.ndarray:
         """The same, kept in ``folder`` under a hash of everything that it depends on."""
-        content = hashlib.sha256(repr((self, classes, targets.shape)).encode())
-        for array in (targets, instances):
-            content.update(np.ascontiguousarray(array))
-        file = Path(folder) / f"{content.hexdigest()[:32]}.npy"
+        choices = hashlib.sha256(repr((self, classes)).encode()).hexdigest()
+        file = Path(folder) / f"{content_hash(targets, instances)[:32]}-{choices[:8]}.npy"
         if not file.exists():
             with complete_file(file) as partial, partial.open("wb") as stream:
                 np.save(stream, self(targets, instances, classes))

@@ -9,8 +9,9 @@ from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBar
 from rich.progress import ProgressColumn, Task
 from rich.text import Text
 
+from src.data.stack import content_hash
 from src.run.device import describe
-from src.run.directory import data_hash, environment, last_checkpoint_file, write_json
+from src.run.directory import environment, last_checkpoint_file, write_json
 from src.run.pictures import write_comparison
 from src.run.prediction import write_prediction
 
@@ -64,7 +65,7 @@ class Narrator(Callback):
         )
 
     def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        if trainer.sanity_checking or not hasattr(self, "started"):
+        if not hasattr(self, "started"):
             return
         elapsed = time.monotonic() - self.started
         tiles = (trainer.global_step - self.first_step) * trainer.datamodule.batch_size
@@ -92,7 +93,8 @@ class LastCheckpoint(Checkpoint):
         self.file, self.every = last_checkpoint_file(Path(directory)), every
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
-        if trainer.global_step % self.every == 0:
+        stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+        if stepped and trainer.global_step % self.every == 0:
             trainer.save_checkpoint(self.file)
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
@@ -117,7 +119,7 @@ class Environment(Callback):
             world_size=trainer.world_size,
             device=describe(module.device),
             precision=str(trainer.precision),
-            data_hash=data_hash(*(array for stack in stacks for array in (stack.images, stack.targets))),
+            data_hash=content_hash(*(array for stack in stacks for array in (stack.images, stack.targets))),
         )
         write_json(self.directory / "environment.json", facts)
 

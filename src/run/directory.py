@@ -4,14 +4,13 @@ config.yaml  environment.json  metrics.csv  tensorboard/  checkpoints/{last,best
 predictions/  scores.json
 """
 
-import hashlib
 import importlib.metadata
 import json
 import platform
 import subprocess
+from fnmatch import fnmatch
 from pathlib import Path
 
-import numpy as np
 import yaml
 
 from src.data.stack import complete_file
@@ -23,7 +22,10 @@ FREE_KEYS = (
     "cache_dir",
     "run_dir",
     "data.source.data_dir",
-    "callbacks",
+    "callbacks.bar",
+    "callbacks.narrator",
+    "callbacks.*.directory",
+    "callbacks.*.dirpath",
     "trainer.max_time",
     "logger",
     "debug",
@@ -67,7 +69,7 @@ def differing_keys(before: dict, now: dict) -> list[str]:
         key
         for key in dict.fromkeys([*flat_before, *flat_now])
         if flat_before.get(key) != flat_now.get(key)
-        and not any(key == free or key.startswith(f"{free}.") for free in FREE_KEYS)
+        and not any(fnmatch(key, free) or fnmatch(key, f"{free}.*") for free in FREE_KEYS)
     ]
 
 
@@ -113,15 +115,6 @@ def environment(**facts: object) -> dict:
         "machine": platform.platform(),
         **facts,
     }
-
-
-def data_hash(*arrays: np.ndarray) -> str:
-    """SHA-256 over the content of arrays, shapes and dtypes included."""
-    content = hashlib.sha256()
-    for array in arrays:
-        content.update(f"{array.shape}{array.dtype}".encode())
-        content.update(np.ascontiguousarray(array))
-    return content.hexdigest()
 
 
 def write_json(file: Path, content: object) -> None:

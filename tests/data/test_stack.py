@@ -7,7 +7,7 @@ import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.data.stack import Stack, normalise, read, slice_numbers, write_tiff
+from src.data.stack import Stack, content_hash, normalise, read, slice_numbers, write_tiff
 
 
 @pytest.mark.parametrize(
@@ -195,3 +195,10 @@ def test_a_stack_whose_parts_differ_in_size_is_refused(part):
 def test_a_stack_may_have_channels():
     parts = vars(stack()) | {"images": np.zeros((4, 5, 6, 3), np.uint8)}
     assert len(Stack(**parts)) == 4
+
+
+def test_the_content_hash_sees_values_shape_and_dtype():
+    array = np.arange(12, dtype=np.uint8)
+    others = [array[::-1], array.reshape(3, 4), array.astype(np.uint16)]
+    assert content_hash(array) == content_hash(array.copy())
+    assert len({content_hash(array), *map(content_hash, others)}) == 4

@@ -1,12 +1,7 @@
 """Pixel error and intersection over union: drawings, counted pixels, the official scorer."""
 
-import json
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
-import tifffile
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,14 +9,9 @@ from hypothesis.extra.numpy import arrays
 
 from src.metrics.pixel import ForegroundIoU, PixelError, intersection_over_union, pixel_error
 from src.metrics.rand import THRESHOLDS
+from tests.metrics.official import CASES, official, two_classes
 
 quick = settings(max_examples=50, deadline=None)
-
-
-def two_classes(cell):
-    """Probabilities ``(N, 2, H, W)`` from those of a cell."""
-    cell = torch.as_tensor(np.asarray(cell, np.float32))
-    return torch.stack([1 - cell, cell], dim=1)
 
 
 def score(metric, probabilities, target):
@@ -117,25 +107,7 @@ def test_foreground_iou_is_pooled_over_updates():
     assert float(metric.compute()) == pytest.approx(3 / 5)
 
 
-CASES = [
-    "a_prob_256",
-    "b_prob_merge_256",
-    "c_prob_512x3",
-    "d_binary_256",
-    "e_thick_300x200",
-    "f_heavy_512",
-    "g_perfect_200",
-]
-
-
 @pytest.mark.parametrize("case", CASES)
 def test_pixel_error_is_that_of_the_official_scorer(case):
-    folder = Path(os.environ.get("ORACLE_DIR", "$ORACLE_DIR"))
-    files = [folder / name for name in (f"{case}_proposal.tif", f"{case}_truth.tif", "official_scores.json")]
-    missing = [str(file) for file in files if not file.is_file()]
-    if missing:
-        pytest.skip(f"needs {', '.join(missing)} (set ORACLE_DIR)")
-    proposal, truth = (image.reshape(-1, *image.shape[-2:]) for image in map(tifffile.imread, files[:2]))
-    cell = proposal / np.float32(255) if proposal.dtype == np.uint8 else proposal
-    expected = json.loads(files[2].read_text())[case]["pixel_error"]
-    assert score(PixelError(), two_classes(cell), torch.from_numpy(truth)) == pytest.approx(expected, abs=1e-6)
+    probabilities, target, scores = official(case)
+    assert score(PixelError(), probabilities, target) == pytest.approx(scores["pixel_error"], abs=1e-6)

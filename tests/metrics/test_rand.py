@@ -1,12 +1,7 @@
 """V_rand against counted pairs, scikit-image and the official scorer; thinning on drawings."""
 
-import json
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
-import tifffile
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +9,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from skimage.metrics import adapted_rand_error
 
 from src.metrics.rand import THRESHOLDS, VRand, components, thinned_components, v_rand
+from tests.metrics.official import CASES, official, two_classes
 
 quick = settings(max_examples=60, deadline=None)
 SMALL = array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=6)
@@ -158,12 +154,6 @@ def test_components_do_not_join_at_corners():
     assert components(np.eye(3, dtype=bool)).max() == 3
 
 
-def two_classes(cell):
-    """Probabilities ``(N, 2, H, W)`` from those of a cell."""
-    cell = torch.as_tensor(np.asarray(cell, np.float32))
-    return torch.stack([1 - cell, cell], dim=1)
-
-
 def slices(count, seed=0):
     """Probabilities and targets that are not quite each other's."""
     rng = np.random.default_rng(seed)
@@ -228,29 +218,6 @@ def test_a_cell_is_whatever_is_not_class_0():
     metric = VRand()
     metric.update(probabilities, truth)
     assert metric.compute() == 1  # class 1 and class 2 side by side are one cell in both
-
-
-CASES = [
-    "a_prob_256",
-    "b_prob_merge_256",
-    "c_prob_512x3",
-    "d_binary_256",
-    "e_thick_300x200",
-    "f_heavy_512",
-    "g_perfect_200",
-]
-
-
-def official(case):
-    """Probabilities, target and the official scores of a case."""
-    folder = Path(os.environ.get("ORACLE_DIR", "$ORACLE_DIR"))
-    files = [folder / name for name in (f"{case}_proposal.tif", f"{case}_truth.tif", "official_scores.json")]
-    missing = [str(file) for file in files if not file.is_file()]
-    if missing:
-        pytest.skip(f"needs {', '.join(missing)} (set ORACLE_DIR)")
-    proposal, truth = (image.reshape(-1, *image.shape[-2:]) for image in map(tifffile.imread, files[:2]))
-    cell = proposal / np.float32(255) if proposal.dtype == np.uint8 else proposal
-    return two_classes(cell), torch.from_numpy((truth > 0).astype(np.int64)), json.loads(files[2].read_text())[case]
 
 
 # The official scorer floods, ours takes the nearest component: some lines lie elsewhere. Of the seven cases the

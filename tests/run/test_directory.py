@@ -2,7 +2,6 @@
 
 import json
 
-import numpy as np
 import pytest
 
 from src.run import directory as runs
@@ -22,6 +21,14 @@ def test_keys_that_change_the_result_are_listed_with_dots():
 def test_keys_that_cannot_change_the_result_are_free():
     now = changed(data={"tile": 572, "workers": 0}, run_dir="elsewhere", logger={"csv": None}, debug=True)
     assert runs.differing_keys(CONFIG, now) == []
+
+
+def test_callbacks_may_only_lie_elsewhere_or_show_something_else():
+    before = changed(callbacks={"bar": {}, "last": {"directory": "a", "every": 5}, "average": {"decay": 0.99}})
+    moved = changed(callbacks={"last": {"directory": "b", "every": 5}, "average": {"decay": 0.99}})
+    assert runs.differing_keys(before, moved) == []
+    other = changed(callbacks={"bar": {}, "last": {"directory": "a", "every": 5}, "average": {"decay": 0.5}})
+    assert runs.differing_keys(before, other) == ["callbacks.average.decay"]
 
 
 def test_a_directory_takes_another_configuration_until_something_was_trained(tmp_path):
@@ -58,10 +65,3 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path):
         runs.write_json(tmp_path / "scores.json", {"v_rand": object()})
     assert json.loads((tmp_path / "scores.json").read_text()) == {"v_rand": 0.9}
     assert [file.name for file in tmp_path.iterdir()] == ["scores.json"]
-
-
-def test_the_data_hash_sees_values_shape_and_dtype():
-    array = np.arange(12, dtype=np.uint8)
-    others = [array[::-1], array.reshape(3, 4), array.astype(np.uint16)]
-    assert runs.data_hash(array) == runs.data_hash(array.copy())
-    assert len({runs.data_hash(array), *map(runs.data_hash, others)}) == 4
