@@ -5,6 +5,7 @@
     build                   configuration → objects, the only `instantiate`; `restore(checkpoint)`
 
     data/stack              slices between disk and array
+    data/comparison         truth and prediction, of any tool, from disk
     data/known              public data sets
     data/phantom            synthetic micrographs
     data/weight_map         eq. 2
@@ -14,7 +15,9 @@
     model/unet              figure 1
     model/loss              eq. 1 and others
     model/segmenter         the LightningModule
-    metrics/rand pixel      V_rand; pixel error and IoU
+    metrics/rand pixel warping thinning   the scores of the ISBI-2012 challenge
+    metrics/instance semantic             scores of cells and of classes
+    metrics/evaluator       scores of many images, over thresholds
     tiles/geometry          valid sizes, margins, mirrored borders
     tiles/overlap           figure 2
     tiles/symmetry          averages over rotated and mirrored versions

@@ -7,15 +7,16 @@ against the callee's signature, so that a wrong key or type is named before anyt
 import difflib
 import inspect
 import typing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import lightning
+import numpy as np
 import torch
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
-from torchmetrics import MetricCollection
+from torchmetrics import Metric
 
 from src.data.datamodule import SliceData
 from src.model.segmenter import Segmenter
@@ -23,21 +24,26 @@ from src.run.device import choose_precision
 from src.tiles.geometry import output_side
 
 CONF = Path(__file__).parent.parent / "conf"
-SEGMENTER = ("model", "loss", "metrics", "optimizer", "scheduler")
+SEGMENTER = ("model", "loss", "metrics", "optimizer", "scheduler", "instances", "monitor")
 
 
 def segmenter(config: DictConfig) -> Segmenter:
     """The LightningModule; its hyper-parameters hold what `restore` needs, as plain values."""
-    parts = {name: _make(config, name) for name in SEGMENTER if name != "metrics"}
-    module = Segmenter(metrics=metrics(config), **parts)
+    calls = {name: _make(config, name) for name in SEGMENTER if name != "monitor"}
+    module = Segmenter(monitor=config.monitor, **calls)
     values = OmegaConf.to_container(config, resolve=True)
     module.save_hyperparameters({name: values[name] for name in SEGMENTER}, logger=False)
     return module
 
 
-def metrics(config: DictConfig) -> MetricCollection:
-    """The metrics by name, each with a state of its own."""
-    return MetricCollection(_make(config, "metrics"), compute_groups=False)
+def metrics(config: DictConfig) -> dict[str, Metric]:
+    """The metrics by name."""
+    return _make(config, "metrics")
+
+
+def instances(config: DictConfig) -> Callable[[np.ndarray, float], np.ndarray]:
+    """The function that numbers cells."""
+    return _make(config, "instances")
 
 
 def data(config: DictConfig) -> SliceData:

@@ -1,6 +1,7 @@
 """What every command shares: paths as they are on the command line, errors as one message, a table of scores."""
 
 import functools
+import re
 import sys
 import warnings
 from collections.abc import Callable, Collection
@@ -10,6 +11,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 PATH_KEYS = (
@@ -24,6 +26,7 @@ EXPECTED_WARNINGS = (
     "You're resuming from a checkpoint that ended before the epoch ended",  # our draws follow the step
     "Total length of `list` across ranks is zero",  # no validation slices
 )
+OF_CLASS, PER_IMAGE = r"_class_([0-9]+)$", "_per_image"  # of the names of scores
 # What a person can mend. Anything else is a fault of ours and keeps its traceback.
 MENDABLE = (ValueError, OSError, HydraException, OmegaConfBaseException, MisconfigurationException)
 
@@ -83,12 +86,51 @@ def check_choice(key: str, value: object, choices: Collection[str]) -> None:
         raise ValueError(f"expected {key} to be one of {', '.join(choices)}, but got {value}")
 
 
+def check_probability(key: str, value: object) -> None:
+    """Refuse what is not a number from 0 to 1.
+
+    Raises:
+        ValueError: names the key.
+    """
+    if not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise ValueError(f"expected {key} to be a number from 0 to 1, but got {value}; nearest valid: 0.5")
+
+
+def warn(line: str) -> None:
+    """Say on standard error what the user should know but what stops nothing."""
+    print(f"warning: {line}", file=sys.stderr)
+
+
 def print_scores(scores: dict) -> None:
-    """Print scores in the layout of ``scores.json``: a row an image, the total below."""
-    columns = list(scores["scores"])
-    table = Table("image", *columns)
-    for row in scores["per_image"]:
-        table.add_row(row["name"], *(f"{row[column]:.4f}" for column in columns))
+    """Print scores in the layout of ``scores.json``: a row an image, the total below; then a row a class."""
+    total = scores["scores"]
+    columns = [name for name in total if not re.search(OF_CLASS, name) and not name.endswith(PER_IMAGE)]
+    rows = {row["name"]: [row.get(column) for column in columns] for row in scores["per_image"]}
+    foot = {"all": [total[column] for column in columns]}
+    means = [total.get(column + PER_IMAGE) for column in columns]
+    if any(mean is not None for mean in means):
+        foot["mean of images"] = means
+    _print_table("image", columns, rows, foot)
+    classes = sorted({int(found[1]) for found in (re.search(OF_CLASS, name) for name in total) if found})
+    if classes:
+        _print_table("class", columns, {str(c): [total.get(f"{name}_class_{c}") for name in columns] for c in classes})
+
+
+def _print_table(corner: str, columns: list[str], rows: dict[str, list], foot: dict[str, list] | None = None) -> None:
+    table = Table(corner, *columns)
+    for name, values in rows.items():
+        table.add_row(name, *map(_shown, values))
     table.add_section()
-    table.add_row("all", *(f"{scores['scores'][column]:.4f}" for column in columns), style="bold")
-    Console().print(table)
+    for name, values in (foot or {}).items():
+        table.add_row(name, *map(_shown, values), style="bold")
+    # In its full width, because a number broken in two cannot be read.
+    wide = Console(width=10_000)
+    Console(width=max(Console().width, Measurement.get(wide, wide.options, table).maximum)).print(table)
+
+
+def _shown(score: float | None) -> str:
+    if score is None or score != score:
+        return "–"
+    if isinstance(score, int):
+        return str(score)
+    return f"{score:.4f}" if score == 0 or abs(score) >= 0.01 else f"{score:.6f}"

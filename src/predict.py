@@ -25,6 +25,11 @@ def main(config: DictConfig) -> None:
     for kind in config.write:
         command.check_choice("write", kind, OUTPUTS)
     module = build.restore(config.checkpoint)
+    if "instances" in config:
+        module.instances = build.instances(config)
+    if config.threshold != "auto":
+        command.check_probability("threshold", config.threshold)
+        module.threshold = config.threshold
     tile = tile_side(config.tile, module)
     files, output = input_files(Path(config.input)), Path(config.output)
     if not config.overwrite:
@@ -34,7 +39,7 @@ def main(config: DictConfig) -> None:
     for file in files:
         with torch.inference_mode(), torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
             probabilities = predict_file(module, file, tile, config.tta)
-        write_prediction(output, file.stem, probabilities, module.threshold, config.write)
+        write_prediction(output, file.stem, probabilities, module.segment, config.write)
         print(f"{file} → {', '.join(str(prediction_file(output, file.stem, kind)) for kind in config.write)}")
 
 

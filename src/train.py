@@ -38,6 +38,9 @@ def train(config: DictConfig, directory: Path) -> None:
     command.check_choice("tta", config.tta, AVERAGES)
     lightning.seed_everything(config.seed, workers=True, verbose=False)
     trainer, data, module = build.trainer(config), build.data(config), build.segmenter(config)
+    command.check_choice(
+        f"monitor_mode of {config.monitor}", config.monitor_mode, [module.validation.mode(config.monitor)]
+    )
     runs.keep_metrics(directory)
     trainer.fit(module, data, ckpt_path=runs.last_checkpoint(directory))
     if trainer.global_step < trainer.max_steps:

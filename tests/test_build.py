@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from src import build
 
 FILES = sorted(file.relative_to(build.CONF).with_suffix("").as_posix() for file in build.CONF.rglob("*.yaml"))
-NOUNS = "data augment model loss weight_map metrics optimizer scheduler trainer callbacks logger".split()
+NOUNS = "data augment model loss weight_map metrics instances optimizer scheduler trainer callbacks logger".split()
 
 
 def compose(*overrides: str):

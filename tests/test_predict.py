@@ -68,12 +68,30 @@ def test_each_way_of_predicting_agrees_roughly_with_the_plain_one(option, checkp
     assert np.abs(results[0] - results[1]).mean() < 0.05
 
 
+def test_threshold_and_instances_can_be_chosen_anew(checkpoint, images, run_command, tmp_path):
+    imwrite(tmp_path / "cell.png", images[0])
+
+    def predict(name, *options):
+        arguments = [f"checkpoint={checkpoint}", f"input={tmp_path / 'cell.png'}", f"output={tmp_path / name}"]
+        status, _, error = run_command("predict", *arguments, *options)
+        assert status == 0, error
+        return (tifffile.imread(tmp_path / name / f"cell_{kind}.tif") for kind in ("probabilities", "labels"))
+
+    probabilities, _ = predict("plain")
+    median = float(np.median(probabilities))
+    _, labels = predict("median", f"threshold={median}")
+    np.testing.assert_array_equal(labels > 0, probabilities > median)
+    _, large = predict("large", f"threshold={median}", "instances=watershed", "instances.min_size=100")
+    assert np.bincount(labels.ravel())[1:].min() < 100 <= np.bincount(large.ravel())[1:].min()
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
         ({"tile": "61"}, ["61", "nearest valid: 60 and 64"]),
         ({"tile": "big"}, ["big", "auto"]),
         ({"tta": "rot8"}, ["rot8", "rot7"]),
+        ({"threshold": "2"}, ["threshold", "from 0 to 1"]),
         ({"precision": "8"}, ["precision", "bf16"]),
         ({"write": "[pictures]"}, ["pictures", "probabilities"]),
         ({"input": "none.tif"}, ["none.tif"]),

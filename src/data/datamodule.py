@@ -114,9 +114,12 @@ class SliceData(lightning.LightningDataModule):
             {
                 "image": image_tensor(normalise(image)),
                 "target": torch.from_numpy(target.astype(np.int64)),
+                "instances": torch.from_numpy(instances),
                 "name": name,
             }
-            for image, target, name in zip(stack.images, stack.targets, stack.names, strict=True)
+            for image, target, instances, name in zip(
+                stack.images, stack.targets, stack.instances, stack.names, strict=True
+            )
         ]
         return DataLoader(slices) if slices else []
 

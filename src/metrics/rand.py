@@ -1,16 +1,20 @@
-"""V_rand, the foreground-restricted Rand score after border thinning of the ISBI-2012 challenge.
+"""Scores that count pairs of pixels put into the same cell, and their counterpart in bits.
 
-Arganda-Carreras et al. 2015, Frontiers in Neuroanatomy 9:142. It counts pairs of pixels that truth
-and proposal put into the same cell, so one gap in one membrane, which merges two cells, costs a lot.
+V_rand and V_info restrict themselves to true cells, after thinning: Arganda-Carreras et al. 2015,
+Frontiers in Neuroanatomy 9:142. The Rand error is the ISBI-2012 challenge's earlier one. One gap in
+one membrane merges two cells and costs a lot.
 """
 
-import cv2
+from typing import ClassVar
+
 import numpy as np
 import torch
+from skimage.metrics import contingency_table
 from torch import Tensor
 from torchmetrics import Metric
+from torchmetrics.utilities import dim_zero_cat
 
-THRESHOLDS = tuple(step / 10 for step in range(10))  # those of the official scorer
+from src.metrics.thinning import components, thinned_components
 
 
 def v_rand(proposal: np.ndarray, truth: np.ndarray) -> float:
@@ -26,87 +30,111 @@ def v_rand(proposal: np.ndarray, truth: np.ndarray) -> float:
     Returns:
         2 Σ p_ij² / (Σ a_i² + Σ b_j²); 1 where there is no cell to find.
     """
-    cells = truth > 0
-    n = int(cells.sum())
-    if n == 0:
+    if not (truth > 0).any():
         return 1.0
-    _, truth_ids = np.unique(truth[cells], return_inverse=True)
-    proposal_ids = proposal[cells]
-    width = int(proposal_ids.max()) + 1
-    joint = np.bincount(truth_ids * width + proposal_ids, minlength=(truth_ids.max() + 1) * width)
-    joint = joint.reshape(-1, width).astype(float)
-    singles = joint[:, 0].sum()
-    both = (joint[:, 1:] ** 2).sum() + singles
-    in_truth = (joint.sum(axis=1) ** 2).sum()
-    in_proposal = (joint[:, 1:].sum(axis=0) ** 2).sum() + singles
-    return float(2 * both / (in_truth + in_proposal))
+    both, in_truth, in_proposal, singles = _shares(proposal, truth)
+    together = (both**2).sum() + singles
+    return float(2 * together / ((in_truth**2).sum() + (in_proposal**2).sum() + singles))
 
 
-def components(foreground: np.ndarray) -> np.ndarray:
-    """4-connected components of a mask ``(H, W)``, numbered from 1, as int32."""
-    return cv2.connectedComponents(foreground.astype(np.uint8), connectivity=4)[1]
-
-
-def thinned_components(foreground: np.ndarray) -> np.ndarray:
-    """4-connected components that have grown into the background until one pixel is left between them.
-
-    So the width of a membrane does not change the score. Each background pixel goes to the nearest
-    component, and lines of 0 are drawn where two meet: the official scorer floods instead, which
-    draws some of these lines elsewhere.
+def v_info(proposal: np.ndarray, truth: np.ndarray) -> float:
+    """V_info of one slice, 1 for a perfect segmentation: the mutual information as an F-score.
 
     Args:
-        foreground: mask ``(H, W)``.
+        proposal: segments ``(H, W)``, integers, 0 = none; such a pixel is a segment of its own.
+        truth: cells ``(H, W)``, integers, 0 = background, which does not count.
 
     Returns:
-        Segments ``(H, W)`` int32.
+        2 I(A; B) / (H(A) + H(B)); 1 where there is nothing to tell apart.
     """
-    labels = components(foreground)
-    if labels.max() == 0:
-        return labels
-    _, nearest = cv2.distanceTransformWithLabels(
-        (~foreground).astype(np.uint8), cv2.DIST_L1, cv2.DIST_MASK_3, labelType=cv2.DIST_LABEL_PIXEL
+    if not (truth > 0).any():
+        return 1.0
+    both, in_truth, in_proposal, singles = _shares(proposal, truth)
+    n = in_truth.sum()
+    of_singles = singles / n * np.log(n)
+    truth_entropy = _entropy(in_truth / n)
+    proposal_entropy = _entropy(in_proposal / n) + of_singles
+    joint_entropy = _entropy(both / n) + of_singles
+    total = truth_entropy + proposal_entropy
+    return float(2 * (total - joint_entropy) / total) if total > 0 else 1.0
+
+
+def _shares(proposal: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """Pixels of true cells: in each pair of segments, in each true cell, in each proposed one, in none."""
+    cells = truth > 0
+    _, truth_ids = np.unique(truth[cells], return_inverse=True)
+    _, proposal_ids = np.unique(np.append(proposal[cells], 0), return_inverse=True)  # so that 0 stays 0
+    table = contingency_table(truth_ids, proposal_ids[:-1], sparse_type="array").tocsc().astype(float)
+    grown = table[:, 1:]
+    return grown.data, table.sum(axis=1), grown.sum(axis=0), table[:, :1].sum()
+
+
+def _entropy(shares: np.ndarray) -> float:
+    occurring = shares[shares > 0]
+    return -(occurring * np.log(occurring)).sum()
+
+
+def pair_counts(proposal: np.ndarray, truth: np.ndarray) -> tuple[int, int, int]:
+    """Pairs of pixels together in both segmentations, only in the proposal, only in the truth.
+
+    Args:
+        proposal: segments ``(H, W)``, integers from 0; 0, the background, is a segment too.
+        truth: likewise.
+    """
+    table = contingency_table(truth, proposal, sparse_type="array").astype(np.int64)
+    both, in_truth, in_proposal = (
+        int((counts * (counts - 1) // 2).sum()) for counts in (table.data, table.sum(axis=1), table.sum(axis=0))
     )
-    label_of = np.zeros(nearest.max() + 1, np.int32)
-    label_of[nearest[foreground]] = labels[foreground]
-    grown = label_of[nearest]
-    line = np.zeros_like(foreground)
-    for here, there in (((slice(None), slice(-1)), (slice(None), slice(1, None))), ((slice(-1),), (slice(1, None),))):
-        meets = grown[here] != grown[there]
-        line[here] |= meets & ~foreground[here]
-        line[there] |= meets & foreground[here]  # of two pixels that meet, one at least is background
-    return np.where(line, 0, grown)
+    return both, in_proposal - both, in_truth - both
 
 
-class VRand(Metric):
-    """V_rand averaged over slices, at the best of the ten thresholds of the official scorer."""
+def rand_error(both: int, only_proposal: int, only_truth: int) -> float:
+    """1 − F-score of pairs of pixels, from counts as `pair_counts` gives them; 0 where there are none."""
+    wrong = only_proposal + only_truth
+    return wrong / (2 * both + wrong) if both + wrong else 0.0
+
+
+class AfterThinning(Metric):
+    """V_rand and V_info, averaged over slices."""
 
     higher_is_better = True
     full_state_update = False
+    modes: ClassVar = {"v_rand": "max", "v_info": "max"}
+    best_over_thresholds = True
 
     def __init__(self):
         super().__init__()
-        self.add_state("total", torch.zeros(len(THRESHOLDS), dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("slices", torch.tensor(0), dist_reduce_fx="sum")
+        self.add_state("slices", [], dist_reduce_fx="cat")
 
-    def update(self, probabilities: Tensor, target: Tensor) -> None:
-        """Add slices.
+    def update(self, cell: Tensor, target: Tensor, threshold: float) -> None:
+        """Add slices: probability of cell and target ``(N, H, W)``; a true cell is not class 0."""
+        for proposal, truth in zip(cell.cpu().numpy() > threshold, target.cpu().numpy() > 0, strict=True):
+            segments, cells = thinned_components(proposal), components(truth)
+            scores = torch.tensor([[v_rand(segments, cells), v_info(segments, cells)]], device=self.device)
+            self.slices.append(scores)
 
-        Args:
-            probabilities: ``(N, K, H, W)``; a cell is whatever is not class 0.
-            target: classes, ``(N, H, W)``; 0 is membrane or background.
-        """
-        cell = 1 - probabilities[:, 0].float().cpu().numpy()
-        for proposal, truth in zip(cell, target.cpu().numpy(), strict=True):
-            cells = components(truth > 0)
-            scores = [v_rand(thinned_components(proposal > threshold), cells) for threshold in THRESHOLDS]
-            self.total += torch.tensor(scores, device=self.total.device)
-            self.slices += 1
+    def compute(self) -> dict[str, Tensor]:
+        """Scalars by name."""
+        return dict(zip(self.modes, dim_zero_cat(self.slices).mean(dim=0), strict=True))
 
-    def compute(self) -> Tensor:
-        """The best of the averages, a scalar."""
-        return (self.total / self.slices).max().float()
 
-    def best_threshold(self) -> float:
-        """The threshold at which `compute` found its best; the middle one of several."""
-        best = (self.total == self.total.max()).nonzero().flatten()
-        return THRESHOLDS[int(best[len(best) // 2])]
+class RandError(Metric):
+    """The Rand error of 4-connected components, background being one more; pairs pooled over slices."""
+
+    higher_is_better = False
+    full_state_update = False
+    modes: ClassVar = {"rand_error": "min"}
+    best_over_thresholds = True
+
+    def __init__(self):
+        super().__init__()
+        self.add_state("pairs", torch.zeros(3, dtype=torch.int64), dist_reduce_fx="sum")
+
+    def update(self, cell: Tensor, target: Tensor, threshold: float) -> None:
+        """Add slices: probability of cell and target ``(N, H, W)``; a true cell is not class 0."""
+        for proposal, truth in zip(cell.cpu().numpy() > threshold, target.cpu().numpy() > 0, strict=True):
+            self.pairs += torch.tensor(pair_counts(components(proposal), components(truth)), device=self.device)
+
+    def compute(self) -> dict[str, Tensor]:
+        """A scalar by name."""
+        return {"rand_error": torch.tensor(rand_error(*self.pairs.tolist()), device=self.device)}

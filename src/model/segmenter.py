@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
-from torchmetrics import MetricCollection
+from torchmetrics import Metric
 
+from src.metrics.evaluator import Evaluator, Probabilities
 from src.model.unet import UNet
 from src.tiles.overlap import overlap_tile
 from src.tiles.symmetry import AVERAGES
@@ -21,13 +22,16 @@ class Segmenter(lightning.LightningModule):
     Args:
         model: the network.
         loss: a function of logits ``(N, K, h, w)``, target ``(N, h, w)`` and weight ``(N, h, w)``.
-        metrics: by name; each is updated with probabilities ``(N, K, H, W)`` and target ``(N, H, W)``.
+        metrics: by name; `Evaluator` says what they are.
         optimizer: makes an optimiser of the parameters.
         scheduler: makes a learning-rate schedule of the optimiser, stepped once a training step.
+        instances: numbers the cells: a function of class probabilities ``(K, H, W)`` and a threshold.
+        monitor: the score by which the threshold is chosen.
 
     Attributes:
-        threshold: probability above which a pixel is foreground; chosen on the validation slices by
-            the metric that can (`best_threshold`), and kept in the checkpoint.
+        threshold: probability above which a pixel is foreground; chosen on the validation slices and
+            kept in the checkpoint.
+        held_out_scores: those of all held-out slices together, when they have been judged.
         tta: the average over versions of an image by which held-out slices are judged.
     """
 
@@ -35,16 +39,18 @@ class Segmenter(lightning.LightningModule):
         self,
         model: UNet,
         loss: Callable[[Tensor, Tensor, Tensor], Tensor],
-        metrics: MetricCollection,
+        metrics: dict[str, Metric],
         optimizer: Callable[..., Optimizer],
         scheduler: Callable[[Optimizer], LRScheduler],
+        instances: Callable[[np.ndarray, float], np.ndarray],
+        monitor: str,
     ):
         super().__init__()
         # oneDNN and cuDNN convolve fastest with the channels innermost.
         self.model = model.to(memory_format=torch.channels_last)
         self.loss = loss
-        self.validation_metrics, self.held_out_metrics = metrics.clone(), metrics.clone()
-        self.optimizer, self.scheduler = optimizer, scheduler
+        self.metrics, self.validation = metrics, Evaluator(metrics, monitor=monitor)
+        self.optimizer, self.scheduler, self.instances = optimizer, scheduler, instances
         self.threshold = 0.5
         self.tta = "none"
 
@@ -73,32 +79,39 @@ class Segmenter(lightning.LightningModule):
 
         return AVERAGES[tta](predict, image)
 
+    def segment(self, probabilities: np.ndarray) -> np.ndarray:
+        """The label image ``(H, W)`` of class probabilities ``(K, H, W)``, at the chosen threshold."""
+        return self.instances(probabilities, self.threshold)
+
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         loss = self.loss(self(batch["image"]), batch["target"], batch["weight"])
         self.log("train/loss", loss, prog_bar=True)
         return loss
 
     def validation_step(self, batch: dict, index: int) -> None:
-        self.validation_metrics.update(self.probabilities(batch["image"]), batch["target"])
+        for image, *truth in zip(batch["image"], batch["target"], batch["instances"], strict=True):
+            probabilities = self.probabilities(image[None])[0].float().cpu().numpy()
+            self.validation.update(Probabilities(probabilities, self.instances), *(t.cpu().numpy() for t in truth))
 
     def on_validation_epoch_end(self) -> None:
-        scores = self.validation_metrics.compute()
-        self.log_dict({f"validation/{name}": value for name, value in scores.items()}, sync_dist=True)
-        for metric in self.validation_metrics.values():
-            if hasattr(metric, "best_threshold"):
-                self.threshold = metric.best_threshold()
-        self.validation_metrics.reset()
+        scores = self.validation.compute()
+        self.log_dict({f"validation/{name}": float(score) for name, score in scores.items()})
+        self.threshold = self.validation.chosen_threshold()
+        self.validation.reset()
+
+    def on_test_start(self) -> None:
+        self.held_out = Evaluator(self.metrics, self.threshold).to(self.device)
 
     def test_step(self, batch: dict, index: int) -> dict:
-        averaged = [self.averaged_probabilities(image.cpu().numpy(), self.tta) for image in batch["image"]]
-        probabilities = torch.from_numpy(np.stack(averaged)).to(self.device)
-        scores = self.held_out_metrics(probabilities, batch["target"])
-        return {"probabilities": probabilities, "scores": {name: float(value) for name, value in scores.items()}}
+        """Judge one slice: its probabilities ``(K, H, W)`` and scores."""
+        image, target, instances = (batch[name][0].cpu().numpy() for name in ("image", "target", "instances"))
+        probabilities = self.averaged_probabilities(image, self.tta).astype(np.float32)
+        scores = self.held_out.update(Probabilities(probabilities, self.instances), target, instances)
+        return {"probabilities": probabilities, "scores": scores}
 
     def on_test_epoch_end(self) -> None:
-        scores = self.held_out_metrics.compute()
-        self.log_dict({f"held_out/{name}": value for name, value in scores.items()}, sync_dist=True)
-        self.held_out_metrics.reset()
+        self.held_out_scores = self.held_out.compute()
+        self.log_dict({f"held_out/{name}": float(score) for name, score in self.held_out_scores.items()})
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
         checkpoint["threshold"] = self.threshold

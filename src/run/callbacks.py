@@ -14,6 +14,7 @@ from src.run.device import describe
 from src.run.directory import environment, last_checkpoint_file, write_json
 from src.run.pictures import write_comparison
 from src.run.prediction import write_prediction
+from src.tiles.instances import classes
 
 
 class ProgressBar(RichProgressBar):
@@ -140,21 +141,17 @@ class HeldOut(Callback):
 
     def on_test_batch_end(self, trainer, module, outputs, batch, batch_idx, dataloader_idx=0) -> None:
         name = batch["name"][0]
-        probabilities = outputs["probabilities"][0].float().cpu().numpy()
-        labels = write_prediction(self.directory / "predictions", name, probabilities, module.threshold)
-        image, truth = (batch[key][0].cpu().numpy() for key in ("image", "target"))
-        write_comparison(self.directory / "predictions" / f"{name}.png", image, truth, labels, len(probabilities))
+        probabilities = outputs["probabilities"]
+        labels = write_prediction(self.directory / "predictions", name, probabilities, module.segment)
+        shown = "target" if module.instances.func is classes else "instances"
+        image, truth = (batch[key][0].cpu().numpy() for key in ("image", shown))
+        write_comparison(self.directory / "predictions" / f"{name}.png", image, truth, labels)
         self.rows.append({"name": name, **outputs["scores"]})
 
     def on_test_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         if not trainer.is_global_zero:
             return
-        scores = {
-            name.removeprefix("held_out/"): float(value)
-            for name, value in trainer.callback_metrics.items()
-            if name.startswith("held_out/")
-        }
-        write_json(self.directory / "scores.json", {"scores": scores, "per_image": self.rows})
+        write_json(self.directory / "scores.json", {"scores": module.held_out_scores, "per_image": self.rows})
 
 
 def _say(trainer: lightning.Trainer, line: str) -> None:

@@ -6,6 +6,7 @@ predictions/  scores.json
 
 import importlib.metadata
 import json
+import math
 import platform
 import subprocess
 from fnmatch import fnmatch
@@ -118,8 +119,16 @@ def environment(**facts: object) -> dict:
 
 
 def write_json(file: Path, content: object) -> None:
-    """Write JSON that appears under its name only when it is complete."""
-    write_text(file, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    """Write JSON that appears under its name only when it is complete; nan, which JSON lacks, as null."""
+    write_text(file, json.dumps(_without_nan(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _without_nan(content: object) -> object:
+    if isinstance(content, dict):
+        return {key: _without_nan(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_without_nan(value) for value in content]
+    return None if isinstance(content, float) and math.isnan(content) else content
 
 
 def write_text(file: Path, text: str) -> None:

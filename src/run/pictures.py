@@ -6,24 +6,20 @@ import imageio.v3 as iio
 import numpy as np
 from skimage.color import label2rgb
 
-from src.metrics.rand import components
 
-
-def write_comparison(file: Path, image: np.ndarray, truth: np.ndarray, labels: np.ndarray, classes: int) -> None:
+def write_comparison(file: Path, image: np.ndarray, truth: np.ndarray, labels: np.ndarray) -> None:
     """Write a PNG with image, truth and prediction side by side, each cell or class in a colour of its own.
 
     Args:
         file: where to.
         image: grey values in [0, 1], ``(C, H, W)``; the first channel is shown.
-        truth: classes ``(H, W)``.
-        labels: what `tiles.instances.label_image` says, ``(H, W)``.
-        classes: number of classes (K).
+        truth: true cells or classes, ``(H, W)`` integers; 0 is background.
+        labels: predicted ones, likewise.
     """
     grey = image[0]
-    true_labels = truth if classes > 2 else components(truth > 0)
     panels = [
         np.repeat(grey[..., None], 3, axis=2),
-        label2rgb(true_labels, grey, alpha=0.4, bg_label=0),
+        label2rgb(truth, grey, alpha=0.4, bg_label=0),
         label2rgb(labels, grey, alpha=0.4, bg_label=0),
     ]
     gap = np.ones((len(grey), 8, 3))

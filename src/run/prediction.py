@@ -1,12 +1,11 @@
 """The files of a prediction: ``NAME_probabilities.tif`` and ``NAME_labels.tif``."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from src.data.stack import write_tiff
-from src.tiles.instances import label_image
 
 OUTPUTS = ("probabilities", "labels")
 
@@ -17,7 +16,11 @@ def prediction_file(directory: Path, name: str, kind: str) -> Path:
 
 
 def write_prediction(
-    directory: Path, name: str, probabilities: np.ndarray, threshold: float, kinds: Sequence[str] = OUTPUTS
+    directory: Path,
+    name: str,
+    probabilities: np.ndarray,
+    segment: Callable[[np.ndarray], np.ndarray],
+    kinds: Sequence[str] = OUTPUTS,
 ) -> np.ndarray:
     """Write the probabilities (float32) and the label image (int32) of an image or stack.
 
@@ -26,14 +29,14 @@ def write_prediction(
         name: of the image.
         probabilities: of each class, ``(K, H, W)`` or ``(D, K, H, W)``. Of two classes only that of
             class 1 is written, with the shape of the image.
-        threshold: of foreground.
+        segment: makes the label image ``(H, W)`` of class probabilities ``(K, H, W)``.
         kinds: which of `OUTPUTS` to write.
 
     Returns:
         The label image, ``(H, W)`` or ``(D, H, W)`` int32.
     """
     stack = probabilities if probabilities.ndim == 4 else probabilities[None]
-    labels = np.stack([label_image(image, threshold) for image in stack])
+    labels = np.stack([segment(image) for image in stack])
     if probabilities.ndim == 3:
         labels = labels[0]
     shown = probabilities[..., 1, :, :] if stack.shape[1] == 2 else probabilities

@@ -1,20 +1,88 @@
-"""From probabilities to a label image."""
+"""From probabilities to a label image: the choices of ``conf/instances``.
+
+Each takes class probabilities ``(K, H, W)`` and a threshold and gives ``(H, W)`` int32.
+"""
 
 import cv2
 import numpy as np
+from skimage.measure import regionprops
+from skimage.segmentation import watershed as flood
 
 
-def label_image(probabilities: np.ndarray, threshold: float) -> np.ndarray:
-    """Number the cells of an image with two classes, or name the class of each pixel of one with more.
+def classes(probabilities: np.ndarray, threshold: float) -> np.ndarray:
+    """Name the class of each pixel: of two, class 1 above the threshold; of more, the most probable."""
+    if len(probabilities) == 2:
+        return (probabilities[1] > threshold).astype(np.int32)
+    return probabilities.argmax(axis=0).astype(np.int32)
+
+
+def components(probabilities: np.ndarray, threshold: float, min_size: int = 0, fill_holes: bool = False) -> np.ndarray:
+    """Number the 4-connected components of what is not background.
 
     Args:
-        probabilities: of each class, ``(K, H, W)``.
-        threshold: for two classes, the probability of class 1 above which a pixel is a cell.
-
-    Returns:
-        ``(H, W)`` int32: for two classes the 4-connected components of cell, numbered from 1, with 0
-        as background; for more, the most probable class.
+        probabilities: of each class, ``(K, H, W)``; class 0 is background.
+        threshold: probability above which a pixel belongs to a cell.
+        min_size: pixels; a smaller cell becomes background.
+        fill_holes: whether background that one cell encloses becomes part of it.
     """
-    if len(probabilities) > 2:
-        return probabilities.argmax(axis=0).astype(np.int32)
-    return cv2.connectedComponents((probabilities[1] > threshold).astype(np.uint8), connectivity=4)[1]
+    return _tidy(_components(_cell(probabilities) > threshold), min_size, fill_holes)
+
+
+def watershed(
+    probabilities: np.ndarray,
+    threshold: float,
+    marker: float,
+    boundary: int | None = None,
+    min_size: int = 0,
+    fill_holes: bool = False,
+) -> np.ndarray:
+    """Number the cells, and part those that touch where the probability of cell is low between them.
+
+    A marker is a component of the pixels that are surest to be a cell; from the markers, cells grow
+    downhill to the threshold. Where no pixel is that sure, the component stays one cell.
+
+    Args:
+        probabilities: of each class, ``(K, H, W)``; class 0 is background.
+        threshold: probability above which a pixel belongs to a cell, its boundary included.
+        marker: how much surer a marker must be: 0 as sure as the threshold, 1 certain.
+        boundary: the class, if there is one, of the boundary between cells. It belongs to cells but
+            not to markers.
+        min_size: pixels; a smaller cell becomes background.
+        fill_holes: whether background that one cell encloses becomes part of it.
+
+    Raises:
+        ValueError: there is no such class, or it is the background, or the only one beside it.
+    """
+    if boundary is not None and not (len(probabilities) > 2 and 0 < boundary < len(probabilities)):
+        raise ValueError(
+            f"expected instances.boundary to be one of several classes from 1 to {len(probabilities) - 1}, "
+            f"but got {boundary}; nearest valid: null"
+        )
+    cell = _cell(probabilities)
+    inside = cell if boundary is None else cell - probabilities[boundary]
+    foreground = cell > threshold
+    markers = _components(foreground & (inside > threshold + marker * (1 - threshold)))
+    whole = _components(foreground)
+    unmarked = ~np.isin(whole, whole[markers > 0]) & foreground
+    markers[unmarked] = whole[unmarked] + markers.max()
+    return _tidy(flood(-inside, markers, mask=foreground).astype(np.int32), min_size, fill_holes)
+
+
+def _cell(probabilities: np.ndarray) -> np.ndarray:
+    return probabilities[1] if len(probabilities) == 2 else 1 - probabilities[0]
+
+
+def _components(foreground: np.ndarray) -> np.ndarray:
+    return cv2.connectedComponents(foreground.astype(np.uint8), connectivity=4)[1]
+
+
+def _tidy(labels: np.ndarray, min_size: int, fill_holes: bool) -> np.ndarray:
+    """Fill the holes of each cell, then drop small cells and number the rest from 1."""
+    if fill_holes:
+        for cell in regionprops(labels):
+            around = labels[cell.slice]
+            around[cell.image_filled & (around == 0)] = cell.label
+    sizes = np.bincount(labels.ravel())
+    kept = sizes >= max(min_size, 1)
+    kept[0] = False
+    return np.where(kept, np.cumsum(kept), 0).astype(np.int32)[labels]

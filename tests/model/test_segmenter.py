@@ -1,40 +1,48 @@
 from functools import partial
 
 import lightning
-import numpy as np
 import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
+from skimage.measure import label
 from torch.optim import SGD
 from torch.optim.lr_scheduler import ConstantLR, LambdaLR
 from torch.utils.data import DataLoader
-from torchmetrics import MetricCollection
 
-from src.metrics.pixel import ForegroundIoU, PixelError
-from src.metrics.rand import VRand
+from src.metrics.evaluator import Evaluator, Probabilities
+from src.metrics.instance import Instances
+from src.metrics.pixel import PixelError
+from src.metrics.rand import AfterThinning
+from src.metrics.semantic import Semantic
 from src.model.loss import weighted_cross_entropy
 from src.model.segmenter import Segmenter
 from src.model.unet import UNet
+from src.tiles.instances import components
 
-SCORES = {"v_rand", "pixel_error", "iou"}
+SCORES = {"v_rand", "v_info", "pixel_error"}
 CONSTANT = partial(ConstantLR, factor=1)
 
 
-def small_segmenter(scheduler=CONSTANT, **options):
+def isbi():
+    return {"after_thinning": AfterThinning(), "pixel_error": PixelError()}
+
+
+def small_segmenter(scheduler=CONSTANT, metrics=None, monitor="v_rand", **options):
     torch.manual_seed(0)
-    metrics = {"v_rand": VRand(), "pixel_error": PixelError(), "iou": ForegroundIoU()}
     return Segmenter(
         model=UNet(base_channels=2, depth=2, **options),
         loss=weighted_cross_entropy,
-        metrics=MetricCollection(metrics, compute_groups=False),
+        metrics=metrics or isbi(),
         optimizer=partial(SGD, lr=0.01),
         scheduler=scheduler,
+        instances=partial(components, min_size=0),
+        monitor=monitor,
     )
 
 
-def certain_segmenter(foreground):
+def certain_segmenter(foreground, **options):
     """One that gives every pixel the same probability of foreground."""
-    segmenter = small_segmenter()
+    segmenter = small_segmenter(**options)
     torch.nn.init.zeros_(segmenter.model.classify.weight)
     segmenter.model.classify.bias.data = torch.tensor([1 - foreground, foreground]).log()
     return segmenter
@@ -68,7 +76,14 @@ def tiles(count):
 def whole_slices(*targets):
     random = torch.Generator().manual_seed(2)
     return DataLoader(
-        [{"image": torch.rand(1, *target.shape, generator=random), "target": target} for target in targets]
+        [
+            {
+                "image": torch.rand(1, *target.shape, generator=random),
+                "target": target,
+                "instances": torch.from_numpy(label(target.numpy())),
+            }
+            for target in targets
+        ]
     )
 
 
@@ -129,13 +144,31 @@ def test_grey_is_seen_as_0():
 
 def test_validation_scores_whole_slices_and_chooses_the_threshold(tmp_path):
     # Everything is foreground at thresholds 0, 0.1 and 0.2, of which 0.1 is the middle; nothing is at 0.3 and above.
-    segmenter = certain_segmenter(0.25)
+    segmenter = certain_segmenter(0.25, monitor="pixel_error")
     assert segmenter.threshold == 0.5
     validating = trainer(tmp_path)
     validating.validate(segmenter, whole_slices(torch.ones(9, 14, dtype=torch.int64)), verbose=False)
     scores = {name: value.item() for name, value in validating.callback_metrics.items()}
-    assert scores == {"validation/v_rand": 1, "validation/pixel_error": 0, "validation/iou": 0}
+    assert scores == {"validation/v_rand": 1, "validation/v_info": 1, "validation/pixel_error": 0}
     assert segmenter.threshold == 0.1
+
+
+@pytest.mark.parametrize(("metric", "monitor"), [(Instances, "ap50"), (Semantic, "iou"), (Instances, "missed")])
+def test_any_score_may_choose_the_threshold_at_which_it_is_reported(metric, monitor, tmp_path):
+    segmenter = certain_segmenter(0.25, metrics={"any": metric()}, monitor=monitor)
+    validating = trainer(tmp_path)
+    validating.validate(segmenter, whole_slices(torch.ones(9, 14, dtype=torch.int64)), verbose=False)
+    assert segmenter.threshold == 0.1
+    assert validating.callback_metrics[f"validation/{monitor}"] == (0 if monitor == "missed" else 1)
+    (held_out,) = validating.test(segmenter, whole_slices(torch.ones(9, 14, dtype=torch.int64)), verbose=False)
+    assert held_out[f"held_out/{monitor}"] == (0 if monitor == "missed" else 1)
+
+
+def test_held_out_slices_are_judged_at_the_chosen_threshold_and_not_at_their_best(tmp_path):
+    segmenter = certain_segmenter(0.25, metrics={"any": Semantic()}, monitor="iou")
+    (held_out,) = trainer(tmp_path).test(segmenter, whole_slices(torch.ones(9, 14, dtype=torch.int64)), verbose=False)
+    assert segmenter.threshold == 0.5
+    assert held_out["held_out/iou"] == 0
 
 
 def test_validation_agrees_with_metrics_of_its_own_probabilities(tmp_path):
@@ -143,14 +176,14 @@ def test_validation_agrees_with_metrics_of_its_own_probabilities(tmp_path):
     validating = trainer(tmp_path)
     validating.validate(segmenter, slices, verbose=False)
     segmenter.eval()
-    rand, error, iou = VRand(), PixelError(), ForegroundIoU()
+    expected = Evaluator(isbi(), monitor="v_rand")
     with torch.inference_mode():
         for batch in slices:
-            for metric in (rand, error, iou):
-                metric.update(segmenter.probabilities(batch["image"]), batch["target"])
-    scores = {name.removeprefix("validation/"): value for name, value in validating.callback_metrics.items()}
-    assert scores == {"v_rand": rand.compute(), "pixel_error": error.compute(), "iou": iou.compute()}
-    assert segmenter.threshold == rand.best_threshold()
+            probabilities = segmenter.probabilities(batch["image"])[0].numpy()
+            expected.update(Probabilities(probabilities, components), *truth(batch))
+    scores = {name.removeprefix("validation/"): value.item() for name, value in validating.callback_metrics.items()}
+    assert scores == pytest.approx(expected.compute(), abs=1e-6)
+    assert segmenter.threshold == expected.chosen_threshold()
 
 
 def test_each_validation_starts_from_nothing(tmp_path):
@@ -161,7 +194,7 @@ def test_each_validation_starts_from_nothing(tmp_path):
 
 
 def test_a_checkpoint_of_plain_values_holds_the_threshold(tmp_path):
-    segmenter = certain_segmenter(0.25)
+    segmenter = certain_segmenter(0.25, monitor="pixel_error")
     stepping = trainer(tmp_path, max_steps=1)
     # The bias learns too, by too little to matter.
     stepping.fit(segmenter, tiles(1), whole_slices(torch.ones(9, 14, dtype=torch.int64)))
@@ -189,17 +222,24 @@ def test_a_held_out_slice_gives_its_probabilities_and_scores(tmp_path):
     assert set(pooled) == {f"held_out/{name}" for name in SCORES}
     assert len(rows) == 2
     for outputs, batch in rows:
-        alone = VRand()
-        alone.update(outputs["probabilities"], batch["target"])
-        assert outputs["probabilities"].shape == (1, 2, *batch["target"].shape[1:])
+        assert outputs["probabilities"].shape == (2, *batch["target"].shape[1:])
         assert set(outputs["scores"]) == SCORES
         assert all(type(score) is float for score in outputs["scores"].values())
-        assert outputs["scores"]["v_rand"] == alone.compute().item()  # of this slice, not of those so far
-    together = PixelError()
+        assert outputs["scores"] == judged([(outputs, batch)])  # of this slice, not of those so far
+    assert segmenter.held_out_scores == judged(rows)
+    assert pooled == pytest.approx({f"held_out/{name}": score for name, score in judged(rows).items()}, abs=1e-6)
+
+
+def truth(batch):
+    return batch["target"][0].numpy(), batch["instances"][0].numpy()
+
+
+def judged(rows):
+    evaluator = Evaluator(isbi())
     for outputs, batch in rows:
-        together.update(outputs["probabilities"], batch["target"])
-    assert pooled["held_out/pixel_error"] == together.compute().item()
-    assert np.isfinite(list(pooled.values())).all()
+        prediction = Probabilities(outputs["probabilities"], components)
+        evaluator.update(prediction, *truth(batch))
+    return evaluator.compute()
 
 
 def test_testing_leaves_the_threshold_alone(tmp_path):

@@ -11,9 +11,10 @@ def test_equal_labels_look_equal_and_different_ones_do_not(tmp_path):
     truth = np.ones((20, 20), np.int64)
     truth[:, 10] = 0
     split = np.where(np.arange(20) < 10, 1, 2) * truth
-    merged = truth
+    merged = truth.copy()
+    truth = split
     for name, labels in (("split", split), ("merged", merged)):
-        write_comparison(tmp_path / f"{name}.png", image, truth, labels, 2)
+        write_comparison(tmp_path / f"{name}.png", image, truth, labels)
     shown = {name: iio.imread(tmp_path / f"{name}.png") for name in ("split", "merged")}
     panels = {name: (picture[:, 28:48], picture[:, 56:76]) for name, picture in shown.items()}
     assert shown["split"].shape == (20, 76, 3)

@@ -1,0 +1,205 @@
+"""Scores of a set of images, over the thresholds that each metric asks for."""
+
+import difflib
+import inspect
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from src.metrics.instance import numbered
+
+THRESHOLDS = tuple(step / 10 for step in range(10))  # those of the ISBI-2012 challenge's scorer
+
+
+@dataclass(frozen=True)
+class Probabilities:
+    """A prediction as probabilities, from which each metric takes what it judges.
+
+    Attributes:
+        values: of each class, ``(K, H, W)`` float32.
+        segment: numbers the cells: a function of ``values`` and a threshold that gives ``(H, W)`` integers.
+    """
+
+    values: np.ndarray
+    segment: Callable[[np.ndarray, float], np.ndarray]
+
+    def cell(self, threshold: float) -> np.ndarray:
+        """Probability of not being class 0, ``(H, W)``."""
+        return self.values[1] if len(self.values) == 2 else 1 - self.values[0]
+
+    def classes(self, threshold: float) -> np.ndarray:
+        """Class of each pixel ``(H, W)``: of two, class 1 above the threshold; of more, the most probable."""
+        if len(self.values) == 2:
+            return (self.values[1] > threshold).astype(np.int64)
+        return self.values.argmax(axis=0)
+
+    def labels(self, threshold: float) -> np.ndarray:
+        """Cell of each pixel, ``(H, W)``."""
+        return self.segment(self.values, threshold)
+
+
+@dataclass(frozen=True)
+class Labels:
+    """A prediction as integers, the same at any threshold.
+
+    Attributes:
+        values: class or cell of each pixel, ``(H, W)``; 0 is background.
+    """
+
+    values: np.ndarray
+
+    def cell(self, threshold: float) -> np.ndarray:
+        """1 in cells, 0 in the background, ``(H, W)`` float32."""
+        return (self.values > 0).astype(np.float32)
+
+    def classes(self, threshold: float) -> np.ndarray:
+        """Class of each pixel, ``(H, W)``."""
+        return self.values
+
+    def labels(self, threshold: float) -> np.ndarray:
+        """Cell of each pixel, ``(H, W)``; of a mask of 0 and 1 its components."""
+        return numbered(self.values)
+
+
+Prediction = Probabilities | Labels
+PREDICTED = {"cell", "classes", "labels"}
+
+
+class Evaluator(torch.nn.Module):
+    """Adds up metrics image by image, each at the thresholds that it asks for.
+
+    A metric is a `torchmetrics.Metric` whose `update` takes some of ``cell``, ``classes``, ``labels``
+    (of the prediction), ``target``, ``instances`` (of the truth) and ``threshold``, and whose `compute`
+    returns scores by name. Its ``modes`` say of each score whether ``max`` or ``min`` is better. With
+    ``best_over_thresholds`` each score is the best over all thresholds, as the ISBI-2012 challenge
+    reports it; otherwise it is that at the one threshold that was chosen on validation slices.
+
+    Args:
+        metrics: by any name.
+        threshold: the chosen one; None if these images are to choose it.
+        monitor: the score that chooses.
+        thresholds: those to choose from.
+
+    Raises:
+        ValueError: no metric gives a score named ``monitor``, or nothing says which threshold to report.
+    """
+
+    def __init__(
+        self,
+        metrics: dict[str, Metric],
+        threshold: float | None = None,
+        monitor: str | None = None,
+        thresholds: Sequence[float] = THRESHOLDS,
+    ):
+        super().__init__()
+        self.threshold, self.monitor = threshold, monitor
+        self.modes = {score: mode for metric in metrics.values() for score, mode in metric.modes.items()}
+        if monitor is not None:
+            self.mode(monitor)
+        elif threshold is None and not all(metric.best_over_thresholds for metric in metrics.values()):
+            raise ValueError("expected a threshold, or a score to choose it by (monitor), but got neither")
+        self.sweeps = [
+            (threshold,) if threshold is not None and not metric.best_over_thresholds else tuple(thresholds)
+            for metric in metrics.values()
+        ]
+        self.metrics = torch.nn.ModuleList(
+            torch.nn.ModuleList(metric.clone() for _ in sweep)
+            for metric, sweep in zip(metrics.values(), self.sweeps, strict=True)
+        )
+
+    def mode(self, score: str) -> str:
+        """Whether ``max`` or ``min`` of a score is better.
+
+        Raises:
+            ValueError: no metric gives it.
+        """
+        name = _without_ending(score)
+        if name not in self.modes:
+            nearest = ", ".join(difflib.get_close_matches(name, self.modes, n=1) or self.modes)
+            raise ValueError(f"expected monitor to be a score of metrics, but got {score}; nearest valid: {nearest}")
+        return self.modes[name]
+
+    def update(self, prediction: Prediction, target: np.ndarray, instances: np.ndarray) -> dict[str, float]:
+        """Add an image.
+
+        Args:
+            prediction: `Probabilities` or `Labels`.
+            target: true class of each pixel, ``(H, W)`` integers.
+            instances: true cell of each pixel, ``(H, W)`` integers, 0 = background.
+
+        Returns:
+            The scores of this image alone.
+        """
+        truth = {"target": target, "instances": instances}
+        rows = []
+        for clones, sweep in zip(self.metrics, self.sweeps, strict=True):
+            asked = inspect.signature(type(clones[0]).update).parameters
+            row = []
+            for metric, threshold in zip(clones, sweep, strict=True):
+                images = {name: image for name, image in truth.items() if name in asked}
+                for name in PREDICTED & asked.keys():
+                    images[name] = getattr(prediction, name)(threshold)
+                given = {name: _tensor(image).to(metric.device)[None] for name, image in images.items()}
+                row.append(metric(**given, **({"threshold": threshold} if "threshold" in asked else {})))
+            rows.append(row)
+        return {name: score for name, score in self._best(rows).items() if not name.endswith("_per_image")}
+
+    def compute(self) -> dict[str, float]:
+        """The scores of all images together."""
+        return self._best(self._rows())
+
+    def chosen_threshold(self) -> float:
+        """The given threshold, or else that at which ``monitor`` is best; the middle one of several."""
+        return self._chosen(self._rows())
+
+    def reset(self) -> None:
+        """Forget all images."""
+        for clones in self.metrics:
+            for metric in clones:
+                metric.reset()
+
+    def _rows(self) -> list[list[dict[str, Tensor]]]:
+        return [[metric.compute() for metric in clones] for clones in self.metrics]
+
+    def _best(self, rows: list[list[dict[str, Tensor]]]) -> dict[str, float]:
+        """Of scores of each metric at each of its thresholds, those to report."""
+        chosen, reported = self._chosen(rows), {}
+        for clones, sweep, row in zip(self.metrics, self.sweeps, rows, strict=True):
+            if clones[0].best_over_thresholds:
+                reported |= {name: max((scores[name] for scores in row), key=self._rank(name)) for name in row[0]}
+            else:
+                reported |= row[sweep.index(chosen)]
+        return {name: score.item() for name, score in reported.items()}
+
+    def _chosen(self, rows: list[list[dict[str, Tensor]]]) -> float | None:
+        if self.threshold is not None or self.monitor is None:
+            return self.threshold
+        sweep, row = next(
+            (sweep, row)
+            for clones, sweep, row in zip(self.metrics, self.sweeps, rows, strict=True)
+            if _without_ending(self.monitor) in clones[0].modes
+        )
+        ranks = [self._rank(self.monitor)(scores.get(self.monitor, math.nan)) for scores in row]
+        best = [threshold for threshold, rank in zip(sweep, ranks, strict=True) if rank == max(ranks)]
+        return best[len(best) // 2]
+
+    def _rank(self, name: str) -> Callable[[float], float]:
+        """Turns a score into a number of which the largest is best; nan, which says nothing, is worst."""
+        sign = 1 if self.mode(name) == "max" else -1
+        return lambda score: -math.inf if math.isnan(score) else sign * float(score)
+
+
+def _without_ending(score: str) -> str:
+    """The score of which ``score`` is the part for one class, or the mean over images."""
+    return re.sub(r"_(class_[0-9]+|per_image)$", "", score)
+
+
+def _tensor(image: np.ndarray) -> Tensor:
+    """Integers as int64, because torch computes with few unsigned ones."""
+    return torch.as_tensor(np.asarray(image, np.int64 if image.dtype.kind in "iub" else None))

@@ -1,0 +1,79 @@
+"""Scores of classes of pixels: IoU, Dice, precision and recall.
+
+One policy for a class that is absent: in truth and prediction alike it has no score and enters no
+mean; in only one of them all its scores are 0.
+"""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.utilities import dim_zero_cat
+
+MOST_CLASSES = 32
+
+
+def class_scores(confusion: Tensor) -> dict[str, Tensor]:
+    """IoU, Dice, precision and recall of each class; nan for a class that occurs in neither.
+
+    Args:
+        confusion: pixels of each true class (rows) and predicted class (columns), ``(..., K, K)``.
+
+    Returns:
+        By name, ``(..., K)``.
+    """
+    found = confusion.diagonal(dim1=-2, dim2=-1).double()
+    true, predicted = confusion.sum(dim=-1), confusion.sum(dim=-2)
+    occurs = true + predicted > 0
+    of = {
+        "iou": found / (true + predicted - found),
+        "dice": 2 * found / (true + predicted),
+        "precision": found / predicted,
+        "recall": found / true,
+    }
+    return {name: torch.where(occurs, score.nan_to_num(0), torch.nan) for name, score in of.items()}
+
+
+class Semantic(Metric):
+    """IoU, Dice, precision and recall: pixels pooled over images, per class and as mean of the foreground.
+
+    `NAME` is the mean of the classes but class 0, `NAME_class_c` that of one class, and
+    `NAME_per_image` the mean over images of each image's own mean.
+    """
+
+    higher_is_better = True
+    full_state_update = False
+    modes: ClassVar = dict.fromkeys(("iou", "dice", "precision", "recall"), "max")
+    best_over_thresholds = False
+
+    def __init__(self):
+        super().__init__()
+        self.add_state("confusions", [], dist_reduce_fx="cat")
+
+    def update(self, classes: Tensor, target: Tensor) -> None:
+        """Add images: predicted and true class of each pixel, integers ``(N, H, W)``.
+
+        Raises:
+            ValueError: there are more classes than `MOST_CLASSES`, as in an image of numbered cells.
+        """
+        highest = int(max(classes.max(), target.max()))
+        if highest >= MOST_CLASSES:
+            raise ValueError(
+                f"expected at most {MOST_CLASSES} classes, but got class {highest}; nearest valid for numbered "
+                f"cells: metrics=instances"
+            )
+        for predicted, true in zip(classes, target, strict=True):
+            pairs = true.flatten().long() * MOST_CLASSES + predicted.flatten().long()
+            counts = torch.bincount(pairs, minlength=MOST_CLASSES**2)
+            self.confusions.append(counts.reshape(1, MOST_CLASSES, MOST_CLASSES))
+
+    def compute(self) -> dict[str, Tensor]:
+        """Scalars by name; nan where there is nothing to score."""
+        confusions = dim_zero_cat(self.confusions).cpu()
+        pooled, per_image = class_scores(confusions.sum(dim=0)), class_scores(confusions)
+        scores = {name: values[1:].nanmean() for name, values in pooled.items()}
+        for name, values in pooled.items():
+            occurring = values.isnan().logical_not().nonzero().flatten().tolist()
+            scores |= {f"{name}_class_{number}": values[number] for number in occurring}
+        return scores | {f"{name}_per_image": v[:, 1:].nanmean(dim=1).nanmean() for name, v in per_image.items()}

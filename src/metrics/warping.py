@@ -1,0 +1,128 @@
+"""The warping error: mistakes of topology, whatever the place of a border.
+
+Jain et al. 2010, *Boundary learning by optimization with topological constraints* (CVPR), as the
+ISBI-2012 challenge counts it.
+"""
+
+from typing import ClassVar
+
+import cv2
+import numba
+import numpy as np
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from src.metrics.thinning import components
+
+_RING = np.array([[-1, 0], [-1, 1], [0, 1], [1, 1], [1, 0], [1, -1], [0, -1], [-1, -1]])  # clockwise from above
+
+
+def _is_simple(neighbours: int) -> bool:
+    """Whether flipping a pixel leaves the topology as it is: 4-connected foreground, 8-connected background.
+
+    That is so if the foreground among its eight neighbours, bit by bit in the order of `_RING`,
+    touches it along an edge in exactly one piece, and some neighbour is background.
+    """
+    ring = [bool(neighbours >> place & 1) for place in range(8)]
+    if all(ring):
+        return False
+    start = ring.index(False)
+    pieces, touches = 0, False
+    for place in range(start + 1, start + 9):
+        if ring[place % 8]:
+            touches |= place % 2 == 0
+        else:
+            pieces += touches
+            touches = False
+    return pieces == 1
+
+
+SIMPLE = np.array([_is_simple(neighbours) for neighbours in range(256)])
+
+
+def warp(truth: np.ndarray, cell: np.ndarray, threshold: float) -> np.ndarray:
+    """Bend the true mask towards a proposal as far as goes without splitting, merging, adding or losing a cell.
+
+    Args:
+        truth: mask ``(H, W)``.
+        cell: probability of cell ``(H, W)``.
+        threshold: of the proposal.
+
+    Returns:
+        The bent mask ``(H, W)``. Beyond the image all is background.
+    """
+    bent, proposal = (np.pad(mask, 1).astype(np.uint8) for mask in (truth, cell > threshold))
+    certainty = np.abs(np.pad(cell, 1) - cell.dtype.type(threshold))
+    before = bent.size + 1
+    while True:
+        x, y = np.nonzero((bent != proposal).T)  # column by column, as the official scorer does, for equals
+        if len(y) == 0 or len(y) >= before:
+            return bent[1:-1, 1:-1].astype(bool)
+        before = len(y)
+        order = np.argsort(-certainty[y, x], kind="stable")
+        _flip_simple(bent, y[order], x[order], SIMPLE, _RING)
+
+
+@numba.njit(cache=True)
+def _flip_simple(mask, ys, xs, simple, ring):
+    for y, x in zip(ys, xs):  # noqa: B905 (numba knows no strict=)
+        neighbours = 0
+        for place in range(8):
+            neighbours |= mask[y + ring[place, 0], x + ring[place, 1]] << place
+        if simple[neighbours]:
+            mask[y, x] = 1 - mask[y, x]
+
+
+def topological_errors(bent: np.ndarray, proposal: np.ndarray, radius: int = 20) -> tuple[int, int]:
+    """Pixels that split a cell and pixels that merge cells, of those where a bent truth still differs.
+
+    Args:
+        bent: what `warp` gives, ``(H, W)``.
+        proposal: mask ``(H, W)``.
+        radius: how far a cell is followed to see whether a pixel holds it together, in pixels.
+    """
+    labels = np.pad(components(bent), 1)
+    y, x = np.nonzero(np.pad(bent != proposal, 1))
+    around = np.sort(labels[y[:, None] + _RING[:, 0], x[:, None] + _RING[:, 1]], axis=1)
+    distinct = 1 + (np.diff(around, axis=1) != 0).sum(axis=1)
+    beside_background, foreground = around[:, 0] == 0, labels[y, x] > 0
+    between = beside_background & (distinct >= 3)
+    merges = int((between & ~foreground).sum())
+    splits = int((between & foreground).sum())
+    for row, column in zip(*(where[beside_background & (distinct == 2) & foreground] for where in (y, x)), strict=True):
+        splits += _holds_together(labels, row, column, radius)
+    return splits, merges
+
+
+def _holds_together(labels: np.ndarray, row: int, column: int, radius: int) -> bool:
+    top, left = max(row - radius, 0), max(column - radius, 0)
+    window = (labels[top : row + radius + 1, left : column + radius + 1] > 0).astype(np.uint8)
+    y, x = row - top, column - left
+    window[y, x] = 0
+    pieces = cv2.connectedComponents(window, connectivity=4)[1]
+    return len(np.unique(pieces[y + _RING[:, 0], x + _RING[:, 1]])) > 2
+
+
+class WarpingError(Metric):
+    """Pixels that split or merge after warping, as a share of all pixels, pooled over slices."""
+
+    higher_is_better = False
+    full_state_update = False
+    modes: ClassVar = {"warping_error": "min"}
+    best_over_thresholds = True
+
+    def __init__(self):
+        super().__init__()
+        self.add_state("errors", torch.tensor(0), dist_reduce_fx="sum")
+        self.add_state("pixels", torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, cell: Tensor, target: Tensor, threshold: float) -> None:
+        """Add slices: probability of cell and target ``(N, H, W)``; a true cell is not class 0."""
+        for proposal, truth in zip(cell.cpu().numpy(), target.cpu().numpy() > 0, strict=True):
+            self.errors += sum(topological_errors(warp(truth, proposal, threshold), proposal > threshold))
+            self.pixels += truth.size
+
+    def compute(self) -> dict[str, Tensor]:
+        """A scalar by name."""
+        return {"warping_error": self.errors / self.pixels}
