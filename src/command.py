@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
+from rich.text import Text
 
 PATH_KEYS = (
     *("input", "output", "checkpoint", "run", "truth", "prediction"),
@@ -92,7 +93,7 @@ def check_probability(key: str, value: object) -> None:
     Raises:
         ValueError: names the key.
     """
-    if not isinstance(value, int | float) or not 0 <= value <= 1:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         raise ValueError(f"expected {key} to be a number from 0 to 1, but got {value}; nearest valid: 0.5")
 
 
@@ -119,7 +120,7 @@ def print_scores(scores: dict) -> None:
 def _print_table(corner: str, columns: list[str], rows: dict[str, list], foot: dict[str, list] | None = None) -> None:
     table = Table(corner, *columns)
     for name, values in rows.items():
-        table.add_row(name, *map(_shown, values))
+        table.add_row(Text(name), *map(_shown, values))  # not markup: a name may hold [ and ]
     table.add_section()
     for name, values in (foot or {}).items():
         table.add_row(name, *map(_shown, values), style="bold")
@@ -133,4 +134,6 @@ def _shown(score: float | None) -> str:
         return "–"
     if isinstance(score, int):
         return str(score)
-    return f"{score:.4f}" if score == 0 or abs(score) >= 0.01 else f"{score:.6f}"
+    if score == 0 or abs(score) >= 0.01:
+        return f"{score:.4f}"
+    return f"{score:.6f}" if abs(score) >= 1e-6 else f"{score:.1e}"

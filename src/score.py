@@ -19,6 +19,8 @@ from src.run.directory import write_json
 @command.one_message
 def main(config: DictConfig) -> None:
     command.check_probability("threshold", config.threshold)
+    if config.output and Path(config.output).suffix != ".json":
+        raise ValueError(f"expected output to end in .json, but got {config.output}")
     metrics = build.metrics(config)
     membranes = any(metric.best_over_thresholds for metric in metrics.values())
     pairs, alone = match(Path(config.truth), Path(config.prediction), "_probabilities" if membranes else "_labels")
@@ -54,7 +56,7 @@ def write_rows(file: Path, rows: list[dict]) -> None:
     with complete_file(file) as partial, partial.open("w", newline="", encoding="utf-8") as lines:
         table = csv.DictWriter(lines, columns)
         table.writeheader()
-        table.writerows(rows)
+        table.writerows({name: value for name, value in row.items() if value == value} for row in rows)  # no nan
 
 
 if __name__ == "__main__":

@@ -128,7 +128,15 @@ def test_counts_are_printed_as_integers(printed):
 
 
 @pytest.mark.parametrize(
-    ("score", "expected"), [(0.000353, "0.000353"), (0.001, "0.0010"), (-0.0004, "-0.000400"), (0.0, "0.0000")]
+    ("score", "expected"),
+    [
+        (0.000353, "0.000353"),
+        (0.001, "0.001000"),
+        (0.01, "0.0100"),
+        (-0.0004, "-0.000400"),
+        (-0.5, "-0.5000"),
+        (0.0, "0.0000"),
+    ],
 )
 def test_a_small_number_keeps_its_digits(score, expected, printed):
     assert printed({"warping_error": score}, [])[-1] == ["all", expected]

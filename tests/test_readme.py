@@ -25,11 +25,13 @@ def home(tmp_path, monkeypatch, train):
     stack = phantom(slices=30, size=64)
     (tmp_path / "images").mkdir()
     tifffile.imwrite(tmp_path / "images" / "image.tif", stack.images[0])
-    tifffile.imwrite(tmp_path / "truth.tif", stack.targets[24])
     (tmp_path / "predictions").mkdir()
-    shutil.copy(
-        directory / "predictions" / "slice_24_probabilities.tif", tmp_path / "predictions" / "image_probabilities.tif"
-    )
+    (tmp_path / "truths").mkdir()
+    for truth in ("truth.tif", "truths/image.tif"):
+        tifffile.imwrite(tmp_path / truth, stack.targets[24])
+    for kind in ("probabilities", "labels"):
+        predicted = directory / "predictions" / f"slice_24_{kind}.tif"
+        shutil.copy(predicted, tmp_path / "predictions" / f"image_{kind}.tif")
     folder = tmp_path / "data" / "isbi2012"
     folder.mkdir(parents=True)
     tifffile.imwrite(folder / "train-volume.tif", stack.images, photometric="minisblack")

@@ -68,6 +68,13 @@ def test_for_membranes_the_best_of_ten_thresholds_counts(score):
     assert scores["scores"] == pytest.approx(ISBI, abs=1e-6)
 
 
+def test_a_slice_without_a_cell_is_scored(score):
+    stack = np.stack([CELLS[0], CELLS[0] * 0])
+    status, scores, error = score(stack, stack)
+    assert status == 0, error
+    assert scores["scores"] == pytest.approx(ISBI, abs=1e-6)
+
+
 def test_a_gap_in_a_membrane_costs_more_v_rand_than_pixel_error(score):
     truth = np.ones((1, 40, 41), np.uint8)
     truth[:, :, 20] = 0
@@ -93,6 +100,11 @@ def test_cells_are_found_in_labels_and_in_the_components_of_a_mask(prediction, s
     found = scores["scores"]
     assert [found[name] for name in ("ap50", "ap", "f1", "pq", "seg", "det")] == [1] * 6
     assert [found[name] for name in COUNTS] == [0] * 4
+
+
+def test_the_cells_of_a_true_mask_are_its_components(score):
+    found = score((BRIDGE > 0) * np.uint8(255), BRIDGE, "instances")[1]["scores"]
+    assert [found["ap50"], *(found[name] for name in COUNTS)] == [1, 0, 0, 0, 0]
 
 
 def test_numbered_cells_may_touch_but_in_a_mask_they_are_one(score):
@@ -182,12 +194,12 @@ def test_numbered_cells_are_no_classes(score):
 
 
 def test_what_looks_inverted_is_said_and_scored(score):
-    status, scores, error = score(CELLS, np.stack([CELLS[0], 1 - CELLS[1]]))
+    status, scores, error = score(CELLS[[0, 1, 1]], np.stack([CELLS[0], 1 - CELLS[1], 1 - CELLS[1]]))
     assert status == 0
     assert scores["scores"]["pixel_error"] > 0
     (line,) = error.splitlines()
     assert line.startswith("warning: the prediction looks inverted")
-    assert line.endswith("(1 of 2 images, first prediction_01)")
+    assert line.endswith("(2 of 3 images, first prediction_01)")
 
 
 def test_good_data_are_scored_without_a_warning(score):

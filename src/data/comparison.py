@@ -10,6 +10,8 @@ from scipy import ndimage
 from src.data.stack import SUFFIXES, read
 
 ENDINGS = ("_probabilities", "_labels")
+WHITE = tuple(2**bits - 1 for bits in (8, 16, 32))  # of masks
+ROUNDING = 1e-5  # by which a probability may leave [0, 1]
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,11 @@ def match(truth: Path, prediction: Path, preferred: str) -> tuple[list[tuple[Pat
         preferred: the ending of `ENDINGS` to take of a prediction that lies there in several forms.
 
     Raises:
-        FileNotFoundError: one is a file and the other a folder, or no name occurs in both.
+        FileNotFoundError: one is not there, one is a file and the other a folder, or no name occurs in both.
     """
+    for path in (truth, prediction):
+        if not path.exists():
+            raise FileNotFoundError(f"expected a file or folder, but there is none at {path}")
     if not truth.is_dir() and not prediction.is_dir():
         return [(truth, prediction)], []
     if not (truth.is_dir() and prediction.is_dir()):
@@ -62,7 +67,7 @@ def _by_name(folder: Path, preferred: str) -> dict[str, Path]:
     files = [file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES and not file.name.startswith(".")]
     worst_first = sorted(
         files,
-        key=lambda file: (file.stem.endswith(preferred), file.stem.endswith(ENDINGS), file.suffix != ".png", file.name),
+        key=lambda file: (file.stem.endswith(preferred), file.stem.endswith(ENDINGS), file.suffix),  # .png < .tif
     )
     return {_name(file): file for file in worst_first}
 
@@ -85,39 +90,43 @@ def comparisons(truth_file: Path, prediction_file: Path) -> Iterator[Comparison]
         raise ValueError(f"expected a truth of integers, but {truth_file} holds {truth.dtype}")
     if truth.ndim not in (2, 3) or (truth_file.suffix.lower() == ".png" and truth.ndim != 2):
         raise ValueError(f"expected a truth (H, W) or (D, H, W), but {truth_file} has shape {truth.shape}")
-    if min(truth.min(), prediction.min()) < 0 and prediction.dtype.kind in "iub":
-        raise ValueError(f"expected labels from 0, but {truth_file} or {prediction_file} holds negative ones")
+    for file, values in ((truth_file, truth), (prediction_file, prediction)):
+        if values.dtype.kind == "i" and values.min() < 0:
+            raise ValueError(f"expected labels from 0, but {file} holds negative ones, down to {values.min()}")
+    truth, prediction = (
+        values[0] if values.ndim == 3 and len(values) == 1 else values for values in (truth, prediction)
+    )
+    predictions = _slices(prediction, truth.shape, prediction_file)
     stack = _without_mask_values(truth if truth.ndim == 3 else truth[None])
-    for index, (true, predicted) in enumerate(zip(stack, _slices(prediction, stack, prediction_file), strict=True)):
+    for index, (true, predicted) in enumerate(zip(stack, predictions, strict=True)):
         name = _name(prediction_file)
         yield Comparison(f"{name}_{index:02d}" if len(stack) > 1 else name, true, predicted)
 
 
-def _slices(prediction: np.ndarray, truth: np.ndarray, file: Path) -> np.ndarray:
+def _slices(prediction: np.ndarray, truth_shape: tuple[int, ...], file: Path) -> np.ndarray:
     """Labels ``(D, H, W)`` or class probabilities ``(D, K, H, W)``."""
-    depth, *plane = truth.shape
-    probable = prediction.dtype.kind == "f"
-    if probable and not np.isfinite(prediction).all():
-        raise ValueError(f"expected probabilities, but {file} holds NaN or infinity")
-    if probable and not 0 <= prediction.min() <= prediction.max() <= 1:
-        raise ValueError(
-            f"expected probabilities in [0, 1], but {file} holds {prediction.min():g} to {prediction.max():g}"
-        )
-    classes, rest = divmod(prediction.size, truth.size)
-    if prediction.shape[-2:] != tuple(plane) or rest or (classes > 1 and not probable):
-        raise ValueError(f"expected the shape of the truth, {truth.shape}, but {file} has shape {prediction.shape}")
+    if prediction.dtype.kind not in "fiub":
+        raise ValueError(f"expected probabilities or labels, but {file} holds {prediction.dtype}")
+    probable, of_classes = prediction.dtype.kind == "f", prediction.ndim == len(truth_shape) + 1
+    seen = prediction.shape[:-3] + prediction.shape[-2:] if probable and of_classes else prediction.shape
+    if seen != truth_shape:
+        raise ValueError(f"expected the shape of the truth, {truth_shape}, but {file} has shape {prediction.shape}")
+    plane = truth_shape[-2:]
     if not probable:
-        return _without_mask_values(prediction.reshape(truth.shape))
-    each = prediction.reshape(depth, classes, *plane).astype(np.float32)
+        return _without_mask_values(prediction.reshape(-1, *plane))
+    if not np.isfinite(prediction).all():
+        raise ValueError(f"expected probabilities, but {file} holds NaN or infinity")
+    if prediction.min() < -ROUNDING or prediction.max() > 1 + ROUNDING:
+        raise ValueError(f"expected probabilities in [0, 1], but {file} holds {prediction.min()} to {prediction.max()}")
+    classes = prediction.shape[-3] if of_classes else 1
+    each = prediction.reshape(-1, classes, *plane).astype(np.float32).clip(0, 1)
     return each if classes > 1 else np.concatenate([1 - each, each], axis=1)
 
 
 def _without_mask_values(labels: np.ndarray) -> np.ndarray:
-    """Labels as int64; a mask of 0 and the largest value that its type holds, such as 255, becomes one of 0 and 1."""
-    values = np.unique(labels)
-    if labels.dtype.kind == "u" and set(values.tolist()) <= {0, np.iinfo(labels.dtype).max}:
-        return (labels > 0).astype(np.int64)
-    return labels.astype(np.int64)
+    """Labels as int64; a mask of 0 and 255 (of 16 bits 65535, of 32 bits …) becomes one of 0 and 1."""
+    values = set(np.unique(labels).tolist())
+    return (labels > 0).astype(np.int64) if any(values <= {0, white} for white in WHITE) else labels.astype(np.int64)
 
 
 def doubts(image: Comparison, membranes: bool) -> list[str]:
@@ -135,7 +144,7 @@ def doubts(image: Comparison, membranes: bool) -> list[str]:
     if not membranes:
         return found
     pieces, holes = (ndimage.label(mask)[1] for mask in (true_cell, ~true_cell))
-    if pieces < holes and true_cell.mean() < 0.5:
+    if 0 < pieces < holes and true_cell.mean() < 0.5:
         found.append("the truth looks inverted: expected cells above 0, and membranes 0")
     if not image.is_probable and image.prediction.max() > 1:
         found.append("the prediction holds integers above 1: each pixel that is not 0 is taken as cell")

@@ -51,8 +51,12 @@ def watershed(
         fill_holes: whether background that one cell encloses becomes part of it.
 
     Raises:
-        ValueError: there is no such class, or it is the background, or the only one beside it.
+        ValueError: ``marker`` is not from 0 to 1; ``boundary`` is no class, the background, or the only one beside it.
     """
+    if not 0 <= marker <= 1:
+        raise ValueError(
+            f"expected instances.marker from 0 to 1, but got {marker}; nearest valid: {min(max(marker, 0), 1)}"
+        )
     if boundary is not None and not (len(probabilities) > 2 and 0 < boundary < len(probabilities)):
         raise ValueError(
             f"expected instances.boundary to be one of several classes from 1 to {len(probabilities) - 1}, "
@@ -77,12 +81,20 @@ def _components(foreground: np.ndarray) -> np.ndarray:
 
 
 def _tidy(labels: np.ndarray, min_size: int, fill_holes: bool) -> np.ndarray:
-    """Fill the holes of each cell, then drop small cells and number the rest from 1."""
+    """Fill the holes of each cell, drop small cells, and number the rest from 1."""
     if fill_holes:
-        for cell in regionprops(labels):
-            around = labels[cell.slice]
-            around[cell.image_filled & (around == 0)] = cell.label
+        labels = _filled(labels)
     sizes = np.bincount(labels.ravel())
     kept = sizes >= max(min_size, 1)
     kept[0] = False
-    return np.where(kept, np.cumsum(kept), 0).astype(np.int32)[labels]
+    tidy = np.where(kept, np.cumsum(kept), 0).astype(np.int32)[labels]
+    return _filled(tidy) if fill_holes else tidy  # where a small cell was dropped from a hole
+
+
+def _filled(labels: np.ndarray) -> np.ndarray:
+    filled = labels.copy()
+    # From the inside, so that the hole of a cell within the hole of another is its own.
+    for cell in sorted(regionprops(labels), key=lambda cell: cell.area_bbox):
+        around = filled[cell.slice]
+        around[cell.image_filled & (around == 0)] = cell.label
+    return filled

@@ -42,7 +42,23 @@ def compare(tmp_path):
 
 
 def test_two_files_are_a_pair_whatever_their_names(tmp_path):
-    assert match(tmp_path / "a.tif", tmp_path / "b.png", "_labels") == ([(tmp_path / "a.tif", tmp_path / "b.png")], [])
+    files = folder(tmp_path / "in", "a.tif", "b.png")
+    truth, prediction = files / "a.tif", files / "b.png"
+    assert match(truth, prediction, "_labels") == ([(truth, prediction)], [])
+
+
+def test_a_path_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"none at .*b\.png"):
+        match(folder(tmp_path / "in", "a.tif") / "a.tif", tmp_path / "b.png", "_labels")
+
+
+@pytest.mark.parametrize(
+    ("truth", "prediction"),
+    [((15, 4, 6), (30, 4, 6)), ((5, 4, 6), (2, 5, 4, 6)), ((4, 6), (2, 3, 4, 6))],
+)
+def test_a_stack_of_another_depth_is_not_taken_for_classes(truth, prediction, compare):
+    with pytest.raises(ValueError, match=r"expected the shape of the truth"):
+        compare(np.zeros(truth, np.uint8), np.zeros(prediction, np.float32))
 
 
 def test_files_of_one_name_are_paired_without_their_endings(tmp_path):

@@ -218,3 +218,20 @@ def test_with_a_marker_of_0_or_1_watershed_gives_components(cell, threshold):
     for marker in (0, 1):
         labels = watershed(two_classes(cell), threshold, marker)
         assert same_up_to_numbering(labels, components(two_classes(cell), threshold))
+
+
+def test_the_hole_of_a_cell_in_the_hole_of_another_is_its_own():
+    drawing = "1111111 1.....1 1.111.1 1.1.1.1 1.111.1 1.....1 1111111".replace("1", "9")
+    labels = components(tenths(drawing.replace(".", "0")), 0.5, fill_holes=True)
+    assert labels[3, 3] == labels[2, 2] != labels[0, 0] == labels[1, 1]
+
+
+def test_a_hole_with_a_speck_in_it_is_filled_when_the_speck_is_dropped():
+    labels = components(tenths("99999 90009 90909 90009 99999"), 0.5, min_size=5, fill_holes=True)
+    assert (labels == 1).all()
+
+
+@pytest.mark.parametrize("marker", [-0.1, 1.1])
+def test_a_marker_outside_0_to_1_is_refused(marker):
+    with pytest.raises(ValueError, match=r"instances\.marker"):
+        watershed(tenths("99"), 0.5, marker)
