@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: help install demo isbi test lint clean
+.PHONY: help install demo isbi test bench lint clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -27,6 +27,12 @@ isbi: install  ## train on ISBI-2012 (downloaded unless DATA_DIR or data/ has it
 
 test: install  ## run all fast tests
 	$(BIN)/python -m pytest
+
+bench: install runs/peers/monai  ## measure against what people would use instead (20 minutes)
+	PYTHONPATH=runs/peers $(BIN)/python -m tests.benchmarks.predict
+
+runs/peers/monai:
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target runs/peers monai==1.6.1
 
 lint: install  ## check the style
 	$(BIN)/ruff check .

@@ -5,6 +5,7 @@
     build                   configuration → objects, the only `instantiate`; `restore(checkpoint)`
 
     data/stack              slices between disk and array
+    data/image              images of any size, read window by window
     data/comparison         truth and prediction, of any tool, from disk
     data/known              public data sets
     data/phantom            synthetic micrographs
@@ -20,12 +21,16 @@
     metrics/evaluator       scores of many images, over thresholds
     tiles/geometry          valid sizes, margins, mirrored borders
     tiles/overlap           figure 2
+    tiles/blocks            planes too large for memory; components across blocks
     tiles/symmetry          averages over rotated and mirrored versions
     tiles/instances         probabilities → label image
     run/device              precision that the hardware is fast in
     run/directory           the run directory
     run/callbacks           what happens around training
-    run/prediction pictures the files of a prediction
+    run/prediction pictures the files of a prediction of held-out slices
+    run/store               a prediction of any size while it grows, and what it becomes
+    run/predictor           windows of images through one network or several
+    run/labelling           label images of predictions, in memory or block by block
 
 Imports point down: tiles.geometry < data, metrics, tiles, model < model.segmenter, run < build < the
 commands. Hydra lives in build and the commands, Lightning in segmenter, datamodule, run, build and train.

@@ -1,103 +1,224 @@
-"""Segment images with a trained network: ``python -m src.predict checkpoint=FILE input=PATH output=DIR``."""
+"""Segment images with a trained network: ``python -m src.predict checkpoint=FILE input=PATH output=DIR``.
 
+A prediction grows block by block in a hidden store beside its final name. So an image may be larger
+than memory, the same command goes on where it was interrupted, and several processes may share it.
+"""
+
+import dataclasses
+import glob
+import hashlib
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import hydra
 import numpy as np
-import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig
 
 from src import build, command
-from src.data.patches import image_tensor
-from src.data.stack import SUFFIXES, normalise, read
+from src.data.image import SUFFIXES, Image, open_image
 from src.model.segmenter import Segmenter
 from src.run.device import inference
-from src.run.prediction import OUTPUTS, prediction_file, write_prediction
-from src.tiles.geometry import kept_side
+from src.run.labelling import label
+from src.run.prediction import OUTPUTS
+from src.run.predictor import Predictor, fill, verify
+from src.run.store import Store, drop, made_from, unfinished
 from src.tiles.symmetry import AVERAGES
+
+MEASURED_FROM = 2**26  # pixels of an image from which it pays to find out the fastest tile
+LARGEST_TIFF = 2**28  # pixels; a larger image becomes a Zarr, which opens at once
 
 
 @hydra.main(config_path=str(build.CONF), config_name="predict", version_base="1.3")
 @command.one_message
 def main(config: DictConfig) -> None:
+    check_choices(config)
+    modules = restored(config)
+    device, dtype = inference(str(config.precision))
+    predictor = Predictor(modules, device, dtype, config.tta, None if config.tile == "auto" else config.tile)
+    files, output, failures = input_files(config.input), Path(config.output), []
+    refuse_equal_names(files)
+    for file in files:
+        try:
+            predict_file(open_image(file), modules[0], predictor, output / stem(file), config)
+        except (ValueError, OSError) as error:
+            if len(files) == 1:
+                raise
+            failures.append(f"{file}: {error}")
+            command.warn(failures[-1])
+    if failures:
+        raise ValueError(f"{len(failures)} of {len(files)} images were not predicted:\n" + "\n".join(failures))
+
+
+def check_choices(config: DictConfig) -> None:
+    """Refuse values that no choice has, before anything is read.
+
+    Raises:
+        ValueError: names the key and the choices.
+    """
     command.check_choice("tta", config.tta, AVERAGES)
     command.check_choice("precision", str(config.precision), ("auto", "32", "bf16"))
+    command.check_choice("format", config.format, ("auto", "tif", "zarr"))
     for kind in config.write:
         command.check_choice("write", kind, OUTPUTS)
-    module = build.restore(config.checkpoint)
-    if "instances" in config:
-        module.instances = build.instances(config)
     if config.threshold != "auto":
         command.check_probability("threshold", config.threshold)
-        module.threshold = config.threshold
-    tile = tile_side(config.tile, module)
-    files, output = input_files(Path(config.input)), Path(config.output)
-    if not config.overwrite:
-        refuse_existing(files, output, config.write)
-    device, dtype = inference(str(config.precision))
-    module.to(device)
-    for file in files:
-        with torch.inference_mode(), torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-            probabilities = predict_file(module, file, tile, config.tta)
-        write_prediction(output, file.stem, probabilities, module.segment, config.write)
-        print(f"{file} → {', '.join(str(prediction_file(output, file.stem, kind)) for kind in config.write)}")
+    if config.tile != "auto" and not isinstance(config.tile, int):
+        raise ValueError(f"expected tile to be auto or a number of pixels, but got {config.tile}; nearest valid: auto")
+    command.check_choice("shard", config.shard, range(config.shards))
 
 
-def tile_side(tile: int | str, module: Segmenter) -> int | None:
-    """The side of a tile in pixels, None for ``auto``.
-
-    Raises:
-        ValueError: it does not fit the network; the message names the nearest side that does.
-    """
-    if tile == "auto":
-        return None
-    if not isinstance(tile, int):
-        raise ValueError(f"expected tile to be auto or a number of pixels, but got {tile}; nearest valid: auto")
-    kept_side(tile, module.model.depth, module.model.padded)
-    return tile
+def restored(config: DictConfig) -> list[Segmenter]:
+    """The trained networks, the first of which numbers the cells of all."""
+    checkpoints = config.checkpoint if isinstance(config.checkpoint, ListConfig) else [config.checkpoint]
+    modules = [build.restore(checkpoint) for checkpoint in checkpoints]
+    modules[0].threshold = float(np.mean([module.threshold for module in modules]))
+    if config.threshold != "auto":
+        modules[0].threshold = config.threshold
+    if "instances" in config:
+        modules[0].instances = build.instances(config)
+    return modules
 
 
-def input_files(path: Path) -> list[Path]:
-    """The images that ``input`` names: a file, or each image in a folder.
+def input_files(path: str) -> list[Path]:
+    """The images that ``input`` names: a file, those in a folder, or those that a pattern such as ``*.tif`` fits.
+
+    Our own predictions are left out.
 
     Raises:
-        FileNotFoundError: there is no such file, or no image in the folder.
+        FileNotFoundError: there is no image.
     """
-    if not path.is_dir():
-        return [path]
-    files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+    given = Path(path)
+    if given.is_dir() and given.suffix != ".zarr":
+        found = sorted(given.iterdir())
+    elif given.exists() or not glob.has_magic(path):
+        return [given]
+    else:
+        found = sorted(map(Path, glob.glob(path)))
+    files = [
+        file
+        for file in found
+        if file.suffix.lower() in SUFFIXES
+        and not file.name.startswith(".")
+        and not file.stem.endswith(tuple(f"_{kind}" for kind in OUTPUTS))
+    ]
     if not files:
         raise FileNotFoundError(f"expected images ({', '.join(SUFFIXES)}) in {path}, but got none")
     return files
 
 
-def refuse_existing(files: list[Path], output: Path, kinds: list[str]) -> None:
-    """Stop before anything is computed if a result would replace a file, or another result.
+def stem(file: Path) -> str:
+    """The name of an image without its endings."""
+    return file.stem.removesuffix(".ome")
+
+
+def refuse_equal_names(files: Sequence[Path]) -> None:
+    """Stop before anything is computed if one result would replace another.
 
     Raises:
-        FileExistsError: names the files.
+        FileExistsError: names the images.
     """
-    planned = [prediction_file(output, file.stem, kind) for file in files for kind in kinds]
-    taken = [str(file) for file in planned if file.exists()]
-    if taken:
-        raise FileExistsError(f"expected no earlier result, but got {', '.join(taken)}; overwrite=true replaces it")
-    twice = sorted({str(file) for file in planned if planned.count(file) > 1})
+    names = [stem(file) for file in files]
+    twice = [str(file) for file in files if names.count(stem(file)) > 1]
     if twice:
-        raise FileExistsError(f"expected inputs of different names, but got two results named {', '.join(twice)}")
+        raise FileExistsError(f"expected inputs of different names, but got {', '.join(twice)}")
 
 
-def predict_file(module: Segmenter, file: Path, tile: int | None, tta: str) -> np.ndarray:
-    """Class probabilities of an image ``(K, H, W)``, or of each slice of a stack ``(D, K, H, W)``."""
-    array = read(file)
-    channels = module.model.in_channels
-    image_dimensions = 2 if channels == 1 else 3
-    if array.ndim not in (image_dimensions, image_dimensions + 1) or (channels > 1 and array.shape[-1] != channels):
-        expected = "(H, W) or (D, H, W)" if channels == 1 else f"(H, W, {channels}) or (D, H, W, {channels})"
-        raise ValueError(f"expected an image {expected}, but {file} has shape {array.shape}")
+def predict_file(image: Image, module: Segmenter, predictor: Predictor, name: Path, config: DictConfig) -> None:
+    """Write what ``config.write`` asks for of one image, or go on with it.
 
-    slices = array if array.ndim > image_dimensions else array[None]
-    predicted = [module.averaged_probabilities(image_tensor(normalise(image)).numpy(), tta, tile) for image in slices]
-    return np.stack(predicted) if array.ndim > image_dimensions else predicted[0]
+    Raises:
+        ValueError: the image does not fit the network.
+        FileExistsError: a result lies there that was made from something else.
+    """
+    image = with_channels(image, config.channels, predictor.in_channels)
+    ending = suffix(image, config.format)
+    sources = recipes(image, module, predictor)
+    finals = {kind: name.with_name(f"{name.name}_{kind}{ending}") for kind in OUTPUTS}
+    wanted = {kind: finals[kind] for kind in config.write}
+    if not config.overwrite and all(made_from(file) == sources[kind] for kind, file in wanted.items()):
+        print(f"{image.file} is predicted already: {', '.join(map(str, wanted.values()))}")
+        return
+    make_room(finals, wanted, sources, config.overwrite)
+    if config.tile == "auto" and predictor.tile is None and image.planes * image.height * image.width > MEASURED_FROM:
+        predictor.measure_tile(max(image.height, image.width))
+
+    planes = predictor.classes if predictor.classes > 2 else 1
+    side = predictor.block_side()
+    probabilities = Store(finals["probabilities"], image, planes, "float32", side, sources["probabilities"])
+    if config.verify:
+        verify(image, predictor, config.seed)
+    fill(probabilities, predictor, config.shard, config.shards)
+    if probabilities.missing() or (config.shards > 1 and not probabilities.claim()):
+        print(f"{image.file}: shard {config.shard} of {config.shards} is done; the last one to end writes the result")
+        return
+    if "labels" in wanted:
+        labels = Store(finals["labels"], image, 1, "int32", side, sources["labels"])
+        label(labels, probabilities, module)
+        labels.finish()
+    if "probabilities" in wanted:
+        probabilities.finish()
+    else:
+        drop(probabilities.folder)
+    print(f"{image.file} → {', '.join(map(str, wanted.values()))}", flush=True)
+
+
+def with_channels(image: Image, channels: Sequence[int] | None, expected: int) -> Image:
+    """The image with the channels that the network takes.
+
+    Raises:
+        ValueError: it has more or fewer; says how to choose.
+    """
+    stored = image.in_channels
+    if channels is not None:
+        outside = [channel for channel in channels if not 0 <= channel < stored]
+        if outside:
+            raise ValueError(f"expected channels from 0 to {stored - 1}, but got {outside} of {image.file}")
+        image = dataclasses.replace(image, channels=tuple(channels))
+    if image.in_channels != expected:
+        example = ",".join(map(str, range(expected)))
+        cure = f"; channels=[{example}] chooses" if channels is None and stored > expected else ""
+        raise ValueError(
+            f"expected {expected} channel{'s' * (expected > 1)}, but got {image.in_channels} in {image.file}, "
+            f"which has shape {image.array.shape} ({image.axes}){cure}"
+        )
+    return image
+
+
+def suffix(image: Image, chosen: str) -> str:
+    """The ending of the results: as chosen, or Zarr for a Zarr and for what is too large for a handy TIFF."""
+    if chosen != "auto":
+        return f".{chosen}"
+    large = image.planes * image.height * image.width > LARGEST_TIFF
+    return ".zarr" if large or image.file.suffix == ".zarr" else ".tif"
+
+
+def recipes(image: Image, module: Segmenter, predictor: Predictor) -> dict[str, str]:
+    """Of each kind of result, a name for all that it depends on: networks, image and choices."""
+    seen = [str(image.file.resolve()), image.file.stat().st_size, image.file.stat().st_mtime_ns, image.channels]
+    common = [predictor.weights, seen, predictor.tta, str(predictor.dtype)]
+    numbering = [module.threshold, module.instances.func.__name__, module.instances.keywords]
+    hashed = {
+        kind: hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+        for kind, parts in {"probabilities": common, "labels": [common, numbering]}.items()
+    }
+    return {kind: f"src.predict {kind} {digest}" for kind, digest in hashed.items()}
+
+
+def make_room(finals: dict[str, Path], wanted: dict[str, Path], sources: dict[str, str], overwrite: bool) -> None:
+    """See to it that no result of something else is in the way.
+
+    Raises:
+        FileExistsError: one is, and may not be replaced.
+    """
+    taken = [str(file) for kind, file in wanted.items() if file.exists() and made_from(file) != sources[kind]]
+    if taken and not overwrite:
+        raise FileExistsError(f"expected no earlier result, but got {', '.join(taken)}; overwrite=true replaces it")
+    for kind, file in finals.items():
+        partial = unfinished(file)
+        # Labels are made in a moment; unfinished ones of another threshold are worth nothing.
+        if partial.exists() and made_from(partial) != sources[kind] and (overwrite or kind == "labels"):
+            drop(partial)
 
 
 if __name__ == "__main__":

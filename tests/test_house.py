@@ -12,8 +12,18 @@ MODULES = sorted(file for file in (ROOT / "src").rglob("*.py") if file.name != "
 # From bottom to top; a module may import from its own floor and from those below.
 FLOORS = (
     ("tiles.geometry",),
-    ("data.stack", "data.augment", "data.weight_map", "metrics", "tiles", "model.unet", "model.loss", "run.device"),
-    ("data", "run.directory", "run.pictures", "run.prediction"),
+    (
+        "data.stack",
+        "data.image",
+        "data.augment",
+        "data.weight_map",
+        "metrics",
+        "tiles",
+        "model.unet",
+        "model.loss",
+        "run.device",
+    ),
+    ("data", "run.directory", "run.pictures", "run.prediction", "run.store"),
     ("model.segmenter", "run"),
     ("build", "command"),
     ("train", "predict", "score"),

@@ -113,15 +113,24 @@ def read(file: str | Path) -> np.ndarray:
 
 
 def _read_tiff(file: Path) -> np.ndarray:
-    """The first series of a TIFF, of which tifffile would return the readable part if it is truncated."""
+    """The first series of a TIFF."""
     with tifffile.TiffFile(file) as tiff:
-        array = tiff.asarray()
-        end = max(sum(last) for page in tiff.pages for last in zip(page.dataoffsets, page.databytecounts, strict=True))
-        described = (tiff.shaped_metadata or [{}])[0].get("shape", array.shape)
-        images = (tiff.imagej_metadata or {}).get("images", len(tiff.pages))
-    if end > file.stat().st_size or tuple(described) != array.shape or images > len(tiff.pages) > 1:
+        check_complete_tiff(tiff, file)
+        return tiff.asarray()
+
+
+def check_complete_tiff(tiff: tifffile.TiffFile, file: Path) -> None:
+    """Refuse a truncated TIFF, of which tifffile would return the readable part.
+
+    Raises:
+        ValueError: it is truncated.
+    """
+    end = max(sum(last) for page in tiff.pages for last in zip(page.dataoffsets, page.databytecounts, strict=True))
+    shape = tiff.series[0].shape
+    described = (tiff.shaped_metadata or [{}])[0].get("shape", shape)
+    images = (tiff.imagej_metadata or {}).get("images", len(tiff.pages))
+    if end > file.stat().st_size or tuple(described) != shape or images > len(tiff.pages) > 1:
         raise ValueError("it is truncated")
-    return array
 
 
 @contextmanager

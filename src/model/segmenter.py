@@ -12,7 +12,7 @@ from torchmetrics import Metric
 
 from src.metrics.evaluator import Evaluator, Probabilities
 from src.model.unet import UNet
-from src.tiles.overlap import overlap_tile
+from src.tiles.overlap import Read, Window, overlap_tile, reader
 from src.tiles.symmetry import AVERAGES
 
 
@@ -59,25 +59,28 @@ class Segmenter(lightning.LightningModule):
         # Rectified units learn faster from values centred on 0.
         return self.model((2 * image - 1).contiguous(memory_format=torch.channels_last))
 
-    def probabilities(self, image: Tensor, tile: int | None = None) -> Tensor:
-        """Class probabilities ``(N, K, H, W)`` of whole images ``(N, C, H, W)`` with values in [0, 1]."""
-        return overlap_tile(
-            lambda tiles: self(tiles).float().softmax(dim=1), image, self.model.depth, self.model.padded, tile
-        )
-
-    def averaged_probabilities(self, image: np.ndarray, tta: str, tile: int | None = None) -> np.ndarray:
-        """Class probabilities ``(K, H, W)`` of an image ``(C, H, W)``, averaged over versions of it (§4).
+    def predict_window(self, read: Read, window: Window, tta: str = "none", tile: int | None = None) -> Tensor:
+        """Class probabilities ``(N, K, height, width)`` of a window of an image.
 
         Args:
-            image: values in [0, 1].
-            tta: a key of `tiles.symmetry.AVERAGES`.
+            read: reads the image, values in [0, 1].
+            window: what to predict.
+            tta: the average over versions of the image (§4), a key of `tiles.symmetry.AVERAGES`.
             tile: side of the network's input in pixels; None chooses.
         """
 
-        def predict(version: np.ndarray) -> np.ndarray:
-            return self.probabilities(torch.from_numpy(version).to(self.device)[None], tile)[0].cpu().numpy()
+        def predict(read: Read, window: Window) -> Tensor:
+            return overlap_tile(self._tile_probabilities, read, window, self.model.depth, self.model.padded, tile)
 
-        return AVERAGES[tta](predict, image)
+        return AVERAGES[tta](predict, read, window)
+
+    def _tile_probabilities(self, tiles: Tensor) -> Tensor:
+        logits = self(tiles)
+        return logits.to(torch.promote_types(logits.dtype, torch.float32)).softmax(dim=1)
+
+    def probabilities(self, image: Tensor, tta: str = "none", tile: int | None = None) -> Tensor:
+        """Class probabilities ``(N, K, H, W)`` of whole images ``(N, C, H, W)`` with values in [0, 1]."""
+        return self.predict_window(reader(image), Window(0, 0, *image.shape[-2:]), tta, tile)
 
     def segment(self, probabilities: np.ndarray) -> np.ndarray:
         """The label image ``(H, W)`` of class probabilities ``(K, H, W)``, at the chosen threshold."""
@@ -104,8 +107,8 @@ class Segmenter(lightning.LightningModule):
 
     def test_step(self, batch: dict, index: int) -> dict:
         """Judge one slice: its probabilities ``(K, H, W)`` and scores."""
-        image, target, instances = (batch[name][0].cpu().numpy() for name in ("image", "target", "instances"))
-        probabilities = self.averaged_probabilities(image, self.tta).astype(np.float32)
+        target, instances = (batch[name][0].cpu().numpy() for name in ("target", "instances"))
+        probabilities = self.probabilities(batch["image"], self.tta)[0].float().cpu().numpy()
         scores = self.held_out.update(Probabilities(probabilities, self.instances), target, instances)
         return {"probabilities": probabilities, "scores": scores}
 

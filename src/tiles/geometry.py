@@ -73,8 +73,8 @@ def kept_side(side: int, depth: int, padded: bool = False) -> int:
 
 
 def covering_side(length: int, depth: int, padded: bool = False, largest_kept: int = 512) -> int:
-    """Side of the smallest tile that keeps ``length`` pixels at once, or ``largest_kept`` of them."""
-    kept = _up_to(min(length, largest_kept), 2**depth)
+    """Side of the smallest tiles that together keep ``length`` pixels, each at most ``largest_kept`` of them."""
+    kept = _up_to(-(-length // -(-length // largest_kept)), 2**depth)
     if padded:
         return kept + 2 * margin(depth, padded)
     return next(side for side in nearest_valid_sides(kept + shrinkage(depth), depth) if side - shrinkage(depth) >= kept)

@@ -25,7 +25,7 @@ def components(probabilities: np.ndarray, threshold: float, min_size: int = 0, f
         min_size: pixels; a smaller cell becomes background.
         fill_holes: whether background that one cell encloses becomes part of it.
     """
-    return _tidy(_components(_cell(probabilities) > threshold), min_size, fill_holes)
+    return _tidy(four_connected(cell_probability(probabilities) > threshold), min_size, fill_holes)
 
 
 def watershed(
@@ -62,21 +62,23 @@ def watershed(
             f"expected instances.boundary to be one of several classes from 1 to {len(probabilities) - 1}, "
             f"but got {boundary}; nearest valid: null"
         )
-    cell = _cell(probabilities)
+    cell = cell_probability(probabilities)
     inside = cell if boundary is None else cell - probabilities[boundary]
     foreground = cell > threshold
-    markers = _components(foreground & (inside > threshold + marker * (1 - threshold)))
-    whole = _components(foreground)
+    markers = four_connected(foreground & (inside > threshold + marker * (1 - threshold)))
+    whole = four_connected(foreground)
     unmarked = ~np.isin(whole, whole[markers > 0]) & foreground
     markers[unmarked] = whole[unmarked] + markers.max()
     return _tidy(flood(-inside, markers, mask=foreground).astype(np.int32), min_size, fill_holes)
 
 
-def _cell(probabilities: np.ndarray) -> np.ndarray:
+def cell_probability(probabilities: np.ndarray) -> np.ndarray:
+    """Probability of not being class 0, ``(H, W)``, of class probabilities ``(K, H, W)``."""
     return probabilities[1] if len(probabilities) == 2 else 1 - probabilities[0]
 
 
-def _components(foreground: np.ndarray) -> np.ndarray:
+def four_connected(foreground: np.ndarray) -> np.ndarray:
+    """Number the 4-connected components of a mask ``(H, W)`` from 1, as int32."""
     return cv2.connectedComponents(foreground.astype(np.uint8), connectivity=4)[1]
 
 

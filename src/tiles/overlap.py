@@ -1,62 +1,97 @@
-"""Overlap-tile prediction: an image of any size through a network of fixed tiles, without seams (figure 2).
+"""Overlap-tile prediction: any window of an image through a network of fixed tiles, without seams (figure 2).
 
-The image is cut into tiles whose kept parts lie edge to edge on a grid of 2^depth pixels; context
-beyond the border is mirrored; the last tile is filled up by mirroring, never shifted. So each pixel
-is computed from the same neighbourhood, in the same pooling phase, whatever the tile size.
+Tiles start on a grid of 2^depth pixels that is the same for the whole image, their kept parts lie
+edge to edge, and context beyond the border is mirrored; a tile that reaches beyond the window is cut,
+never shifted. So each pixel is computed from the same neighbourhood, in the same pooling phase,
+whatever the tile and whatever the window: a part is equal to the same part of the whole.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from src.tiles.geometry import covering_side, kept_side, margin, mirrored
 
 
+class Window(NamedTuple):
+    """A rectangle of an image, in pixels; it may lie partly outside."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+Read = Callable[[Window], Tensor]  # what an image holds there, (N, C, height, width), mirrored beyond its border
+Predict = Callable[[Read, Window], Tensor]  # what a network says of each pixel there, (N, K, height, width)
+
+
+def reader(image: Tensor) -> Read:
+    """Read windows of an image in memory ``(N, C, H, W)``."""
+
+    def read(window: Window) -> Tensor:
+        rows, columns = (
+            torch.from_numpy(mirrored_range(length, start, extent)).to(image.device)
+            for length, start, extent in zip(image.shape[-2:], window[:2], window[2:], strict=True)
+        )
+        return image[..., rows, :][..., columns]
+
+    return read
+
+
+def mirrored_range(length: int, start: int, extent: int) -> np.ndarray:
+    """Indices into an axis of ``length`` pixels for ``extent`` positions from ``start``, mirrored beyond its ends."""
+    before, after = max(0, -start), max(0, start + extent - length)
+    return mirrored(length, before, after)[start + before :][:extent]
+
+
 def overlap_tile(
     network: Callable[[Tensor], Tensor],
-    image: Tensor,
+    read: Read,
+    window: Window,
     depth: int,
     padded: bool = False,
     tile: int | None = None,
 ) -> Tensor:
-    """Apply ``network`` to ``image`` tile by tile, as if it had seen the whole, mirrored image at once.
+    """Apply ``network`` to a window tile by tile, as if it had seen the whole, mirrored image at once.
 
     Args:
         network: maps ``(N, C, side, side)`` to ``(N, K, side', side')``, valid or padded.
-        image: ``(N, C, H, W)``.
+        read: reads the image.
+        window: what to predict.
         depth: poolings of the network.
         padded: whether the network keeps the size of its input.
         tile: side of the network's input in pixels; None fits each axis, up to 512 kept pixels
             (measured fastest on two CPU cores).
 
     Returns:
-        What the network says of each pixel, ``(N, K, H, W)``.
+        What the network says of each pixel of the window, ``(N, K, height, width)``.
 
     Raises:
         ValueError: ``tile`` does not fit the network; the message names the nearest side that does.
     """
-    height, width = image.shape[-2:]
-    sides = [covering_side(length, depth, padded) if tile is None else tile for length in (height, width)]
-    rows, columns = _tiles(height, sides[0], depth, padded), _tiles(width, sides[1], depth, padded)
+    rows, columns = (
+        list(_tiles(start, extent, depth, padded, tile)) for start, extent in zip(window[:2], window[2:], strict=True)
+    )
+    before, output_starts = margin(depth, padded), margin(depth, padded) if padded else 0
     strips = []
-    for row in rows:
-        strip = image[..., row.to(image.device), :]
-        tiles = [_kept(network(strip[..., column.to(image.device)]), row, column, depth, padded) for column in columns]
-        strips.append(torch.cat(tiles, dim=-1))
-    return torch.cat(strips, dim=-2)[..., :height, :width]
+    for top, height, first_row, last_row in rows:
+        strip = []
+        for left, width, first_column, last_column in columns:
+            predicted = network(read(Window(top - before, left - before, height, width)))
+            inner = predicted[..., output_starts:, output_starts:]
+            strip.append(inner[..., first_row:last_row, first_column:last_column])
+        strips.append(torch.cat(strip, dim=-1))
+    return torch.cat(strips, dim=-2)
 
 
-def _tiles(length: int, side: int, depth: int, padded: bool) -> list[Tensor]:
-    """Indices into the image, mirrored at its ends, that each tile along one axis reads."""
-    stride = kept_side(side, depth, padded)
-    before = margin(depth, padded)
-    extended = torch.from_numpy(mirrored(length, before, side + stride))
-    return [extended[start : start + side] for start in range(0, length, stride)]
-
-
-def _kept(prediction: Tensor, row: Tensor, column: Tensor, depth: int, padded: bool) -> Tensor:
-    """The part of a tile's prediction that no other tile contributes."""
-    first = margin(depth, padded) if padded else 0
-    height, width = kept_side(len(row), depth, padded), kept_side(len(column), depth, padded)
-    return prediction[..., first : first + height, first : first + width]
+def _tiles(start: int, extent: int, depth: int, padded: bool, tile: int | None) -> Iterator[tuple[int, int, int, int]]:
+    """Along one axis: where each tile's kept part starts, the tile's side, and which of the part to take."""
+    origin = start // 2**depth * 2**depth
+    side = covering_side(start + extent - origin, depth, padded) if tile is None else tile
+    kept = kept_side(side, depth, padded)
+    for first in range(origin, start + extent, kept):
+        yield first, side, max(start - first, 0), min(start + extent - first, kept)

@@ -1,71 +1,118 @@
-"""Averages over rotated and mirrored versions of an image (§4)."""
+"""Averages over rotated and mirrored versions of an image (§4).
+
+A version is a way of reading: it turns the plane, not an array. So it needs no more memory than a
+window of it, and its grid of tiles is that of the whole plane, wherever a window lies.
+"""
 
 from collections.abc import Callable
 
 import cv2
 import numpy as np
+import torch
+from torch import Tensor
 
-Predict = Callable[[np.ndarray], np.ndarray]  # (C, H, W) → (K, H, W)
+from src.tiles.overlap import Predict, Read, Window
+
 ROTATIONS = 7  # §4
 
 
-def average_rotations(predict: Predict, image: np.ndarray) -> np.ndarray:
+def average_rotations(predict: Predict, read: Read, window: Window) -> Tensor:
     """The paper's average over 7 rotated versions of the image (§4).
 
-    The paper does not name the angles; these are multiples of 360°/7. Corners that a rotation
-    uncovers are filled by mirroring.
+    The paper does not name the angles; these are multiples of 360°/7.
 
     Args:
-        predict: from an image ``(C, H, W)`` to class probabilities ``(K, H, W)``.
-        image: ``(C, H, W)`` float32.
+        predict: what the network says of a window of an image.
+        read: reads the image.
+        window: what to predict.
 
     Returns:
-        ``(K, H, W)`` float32.
+        ``(N, K, height, width)``.
     """
-    versions = [predict(image)]
+    total = predict(read, window)
     for step in range(1, ROTATIONS):
-        rotation = _rotation(image.shape[1:], 360 * step / ROTATIONS)
-        side = int(np.ceil(np.hypot(*image.shape[1:])))
-        rotated = [
-            cv2.warpAffine(channel, rotation, (side, side), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
-            for channel in image
-        ]
-        versions.append(_rotate_back(predict(np.clip(rotated, 0, 1)), rotation, image.shape[1:]))
-    return np.mean(versions, axis=0)
+        total = total + _predict_rotated(predict, read, window, 2 * np.pi * step / ROTATIONS)
+    return total / ROTATIONS
 
 
-def average_symmetries(predict: Predict, image: np.ndarray) -> np.ndarray:
+def average_symmetries(predict: Predict, read: Read, window: Window) -> Tensor:
     """The average over the 8 symmetries of the square: 4 quarter turns, each also mirrored.
 
     Arguments and result as of `average_rotations`.
     """
-    versions = []
-    for turns in range(4):
-        for mirror in (False, True):
-            moved = np.rot90(image, turns, axes=(1, 2))
-            moved = moved[..., ::-1] if mirror else moved
-            predicted = predict(np.ascontiguousarray(moved))
-            predicted = predicted[..., ::-1] if mirror else predicted
-            versions.append(np.rot90(predicted, -turns, axes=(1, 2)))
-    return np.mean(versions, axis=0)
+    versions = [_predict_turned(predict, read, window, *version) for version in np.ndindex(2, 2, 2)]
+    return torch.stack(versions).mean(dim=0)
 
 
-AVERAGES = {
-    "none": lambda predict, image: predict(image),
+AVERAGES: dict[str, Callable[[Predict, Read, Window], Tensor]] = {
+    "none": lambda predict, read, window: predict(read, window),
     "rot7": average_rotations,
     "d4": average_symmetries,
 }
 
 
-def _rotation(shape: tuple[int, int], degrees: float) -> np.ndarray:
-    """The affine map that turns an image about its centre into the middle of a square that holds all of it."""
-    side = int(np.ceil(np.hypot(*shape)))
-    centre = ((shape[1] - 1) / 2, (shape[0] - 1) / 2)
-    rotation = cv2.getRotationMatrix2D(centre, degrees, 1)
-    rotation[:, 2] += (side - 1) / 2 - np.array(centre)
-    return rotation
+def _predict_turned(predict: Predict, read: Read, window: Window, flip_y: int, flip_x: int, swap: int) -> Tensor:
+    """Predict a version with either axis reversed, and the axes swapped, and turn the prediction back.
+
+    Position p of a reversed axis is position −1 − p of the image: pooling windows fall on themselves.
+    """
+
+    def moved(place: Window) -> Window:
+        top, left, height, width = place
+        return Window(-top - height if flip_y else top, -left - width if flip_x else left, height, width)
+
+    def turn(array: Tensor) -> Tensor:
+        return array.flip([axis for axis, flip in ((-2, flip_y), (-1, flip_x)) if flip])
+
+    def read_version(place: Window) -> Tensor:
+        if swap:
+            place = Window(place.left, place.top, place.width, place.height)
+        seen = turn(read(moved(place)))
+        return seen.transpose(-1, -2) if swap else seen
+
+    there = moved(window)
+    if swap:
+        there = Window(there.left, there.top, there.width, there.height)
+    predicted = predict(read_version, there)
+    return turn(predicted.transpose(-1, -2) if swap else predicted)
 
 
-def _rotate_back(probabilities: np.ndarray, rotation: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return np.stack([cv2.warpAffine(channel, rotation, shape[::-1], flags=flags) for channel in probabilities])
+def _predict_rotated(predict: Predict, read: Read, window: Window, angle: float) -> Tensor:
+    """Predict a version turned about the image's first pixel, by ``angle`` in radians, and turn it back."""
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])  # (y, x) of the image → version
+
+    def read_version(place: Window) -> Tensor:
+        # Two pixels more on each side for the cubic interpolation.
+        source = _bounding(_corners(place) @ turn, spare=2)  # @ turn is the inverse of @ turn.T
+        seen = read(source)
+        return _interpolated(seen, source, _positions(place) @ turn, cv2.INTER_CUBIC).clamp(0, 1)
+
+    there = _bounding(_corners(window) @ turn.T, spare=1)
+    predicted = predict(read_version, there)
+    return _interpolated(predicted, there, _positions(window) @ turn.T, cv2.INTER_LINEAR)
+
+
+def _corners(window: Window) -> np.ndarray:
+    bottom, right = window.top + window.height - 1, window.left + window.width - 1
+    return np.array([(y, x) for y in (window.top, bottom) for x in (window.left, right)], float)
+
+
+def _bounding(points: np.ndarray, spare: int) -> Window:
+    """The smallest window around points ``(..., 2)``, with some pixels to spare."""
+    low = np.floor(points.min(axis=0)).astype(int) - spare
+    high = np.ceil(points.max(axis=0)).astype(int) + spare
+    return Window(*low.tolist(), *(high - low + 1).tolist())
+
+
+def _positions(window: Window) -> np.ndarray:
+    """(y, x) of each pixel, ``(height, width, 2)``."""
+    ranges = (start + np.arange(extent) for start, extent in zip(window[:2], window[2:], strict=True))
+    return np.stack(np.meshgrid(*ranges, indexing="ij"), axis=-1).astype(float)
+
+
+def _interpolated(images: Tensor, window: Window, positions: np.ndarray, interpolation: int) -> Tensor:
+    """Values of ``(N, C, height, width)`` at positions (y, x) inside the window that the images show."""
+    maps = [(positions[..., axis] - window[axis]).astype(np.float32) for axis in (1, 0)]
+    planes = images.float().cpu().numpy().reshape(-1, window.height, window.width)
+    moved = np.stack([cv2.remap(plane, *maps, interpolation) for plane in planes])
+    return torch.from_numpy(moved).reshape(*images.shape[:2], *positions.shape[:2]).to(images.device)

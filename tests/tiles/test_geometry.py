@@ -148,9 +148,10 @@ def test_a_tile_that_keeps_nothing_is_refused_with_the_smallest_that_does():
 
 @given(length=st.integers(1, 300), depth=DEPTHS, padded=st.booleans(), largest=st.sampled_from([64, 512]))
 @settings(deadline=None)
-def test_the_covering_side_is_the_smallest_that_keeps_what_was_asked(length, depth, padded, largest):
+def test_the_covering_side_is_the_smallest_of_as_few_equal_tiles_as_can_be(length, depth, padded, largest):
     side = covering_side(length, depth, padded, largest)
-    asked = min(length, largest)
+    tiles = -(-length // largest)
+    asked = -(-length // tiles)
     assert kept_side(side, depth, padded) >= asked
     for smaller in range(side):
         if is_valid_side(smaller, depth, padded):

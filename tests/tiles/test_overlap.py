@@ -12,7 +12,7 @@ from torch import nn
 
 from src.model.unet import UNet
 from src.tiles.geometry import is_valid_side, kept_side, margin, output_side
-from src.tiles.overlap import overlap_tile
+from src.tiles.overlap import Window, mirrored_range, overlap_tile, reader
 
 
 @cache
@@ -46,6 +46,11 @@ def whole(network, image, depth, padded):
     result = network(mirror(image, before, *after))
     first = before if padded else 0
     return result[..., first : first + image.shape[-2], first : first + image.shape[-1]]
+
+
+def overlap(network, image, depth, padded=False, tile=None):
+    """The whole image, in tiles."""
+    return overlap_tile(network, reader(image), Window(0, 0, *image.shape[-2:]), depth, padded, tile)
 
 
 def tiled(network, image, side, stride, depth):
@@ -99,7 +104,7 @@ def test_the_random_networks_see_through_all_their_levels(depth, padded, norm):
 def test_any_tile_gives_what_one_pass_over_the_whole_image_gives(depth, padded, norm, height, width, blocks):
     network, image = random_unet(depth, padded, norm), random_image(1, 1, height, width)
     tile = blocks and tile_that_keeps(blocks, depth, padded)
-    result = overlap_tile(network, image, depth, padded, tile)
+    result = overlap(network, image, depth, padded, tile)
     assert result.shape == (1, 3, height, width)
     assert difference(result, whole(network, image, depth, padded)) <= 1e-12
 
@@ -108,20 +113,20 @@ def test_any_tile_gives_what_one_pass_over_the_whole_image_gives(depth, padded, 
 def test_at_the_papers_depth_no_tile_is_seen(padded, tile):
     network, image = random_unet(4, padded), random_image(1, 1, 130, 70)
     expected = whole(network, image, 4, padded)
-    assert difference(overlap_tile(network, image, 4, padded, tile), expected) <= 1e-12
-    assert difference(overlap_tile(network, image, 4, padded), expected) <= 1e-12
+    assert difference(overlap(network, image, 4, padded, tile), expected) <= 1e-12
+    assert difference(overlap(network, image, 4, padded), expected) <= 1e-12
 
 
 @pytest.mark.parametrize("padded", [False, True])
 def test_an_image_longer_than_the_largest_tile_has_no_seam(padded):
     network, image = random_unet(3, padded), random_image(1, 1, 9, 530)
-    assert difference(overlap_tile(network, image, 3, padded), whole(network, image, 3, padded)) <= 1e-12
+    assert difference(overlap(network, image, 3, padded), whole(network, image, 3, padded)) <= 1e-12
 
 
 def test_several_images_of_several_channels_have_no_seam():
     network, image = random_unet(2, False, "batch", in_channels=3), random_image(2, 3, 11, 14)
     tile = tile_that_keeps(2, 2, False)
-    assert difference(overlap_tile(network, image, 2, tile=tile), whole(network, image, 2, False)) <= 1e-12
+    assert difference(overlap(network, image, 2, tile=tile), whole(network, image, 2, False)) <= 1e-12
 
 
 def test_tiles_at_the_stride_of_the_output_disagree_with_the_whole_image():
@@ -141,8 +146,8 @@ def test_a_network_that_only_crops_returns_the_image_itself(depth, height, width
     def crop(tile):
         return tile[..., border:-border, border:-border]
 
-    assert torch.equal(overlap_tile(crop, image, depth, tile=tile_that_keeps(blocks, depth, False)), image)
-    assert torch.equal(overlap_tile(crop, image, depth), image)
+    assert torch.equal(overlap(crop, image, depth, tile=tile_that_keeps(blocks, depth, False)), image)
+    assert torch.equal(overlap(crop, image, depth), image)
 
 
 @given(depth=st.sampled_from([2, 3, 4]), height=st.integers(1, 30), width=st.integers(1, 30), blocks=st.integers(1, 3))
@@ -150,22 +155,43 @@ def test_a_network_that_only_crops_returns_the_image_itself(depth, height, width
 def test_a_padded_network_that_does_nothing_returns_the_image_itself(depth, height, width, blocks):
     image = random_image(1, 2, height, width)
     tile = tile_that_keeps(blocks, depth, True)
-    assert torch.equal(overlap_tile(lambda tile: tile, image, depth, padded=True, tile=tile), image)
-    assert torch.equal(overlap_tile(lambda tile: tile, image, depth, padded=True), image)
+    assert torch.equal(overlap(lambda tile: tile, image, depth, padded=True, tile=tile), image)
+    assert torch.equal(overlap(lambda tile: tile, image, depth, padded=True), image)
 
 
 def test_context_beyond_the_border_is_mirrored():
     # Each pixel is answered by the pixel two to its left, so the first two must come from beyond the border.
     border = margin(2)
-    left = overlap_tile(lambda tile: tile[..., border:-border, border - 2 : -border - 2], torch.arange(4.0)[None], 2)
+    left = overlap(lambda tile: tile[..., border:-border, border - 2 : -border - 2], torch.arange(4.0)[None], 2)
     assert left.tolist() == [[2, 1, 0, 1]]
+
+
+@NETWORKS
+@given(data=st.data())
+@settings(deadline=None, max_examples=4, derandomize=True)
+def test_a_window_is_equal_to_the_same_part_of_the_whole(depth, padded, norm, data):
+    network, image = random_unet(depth, padded, norm), random_image(1, 1, 41, 50)
+    top, left = data.draw(st.integers(0, 40)), data.draw(st.integers(0, 49))
+    height, width = data.draw(st.integers(1, 41 - top)), data.draw(st.integers(1, 50 - left))
+    blocks = data.draw(st.none() | st.integers(1, 4))
+    tile = blocks and tile_that_keeps(blocks, depth, padded)
+    part = overlap_tile(network, reader(image), Window(top, left, height, width), depth, padded, tile)
+    expected = whole(network, image, depth, padded)[..., top : top + height, left : left + width]
+    assert difference(part, expected) <= 1e-12
+
+
+@given(length=st.integers(1, 9), start=st.integers(-30, 30), extent=st.integers(1, 30))
+def test_positions_beyond_an_axis_are_mirrored_at_its_ends(length, start, extent):
+    far = np.pad(np.arange(length), 60, mode="reflect") if length > 1 else np.zeros(121, int)
+    expected = far[60 + start : 60 + start + extent]
+    np.testing.assert_array_equal(mirrored_range(length, start, extent), expected)
 
 
 def test_a_wrong_tile_is_refused_with_the_nearest():
     image = torch.zeros(1, 1, 20, 20)
     with pytest.raises(ValueError, match="got 570; nearest valid: 556 and 572"):
-        overlap_tile(pytest.fail, image, depth=4, tile=570)
+        overlap(pytest.fail, image, depth=4, tile=570)
     with pytest.raises(ValueError, match="got 570; nearest valid: 560 and 576"):
-        overlap_tile(pytest.fail, image, depth=4, padded=True, tile=570)
+        overlap(pytest.fail, image, depth=4, padded=True, tile=570)
     with pytest.raises(ValueError, match="got side 188; nearest valid: 204"):
-        overlap_tile(pytest.fail, image, depth=4, tile=188)
+        overlap(pytest.fail, image, depth=4, tile=188)

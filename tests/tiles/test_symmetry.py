@@ -1,7 +1,30 @@
+"""Averages over versions of an image: what they leave alone, what they turn with; a part is part of the whole."""
+
 import numpy as np
 import pytest
+import torch
 
-from src.tiles.symmetry import average_rotations, average_symmetries
+from src.model.unet import UNet
+from src.tiles import symmetry
+from src.tiles.overlap import Window, overlap_tile, reader
+
+
+def averaged(average, function, image):
+    """The average of a function of arrays ``(C, H, W)`` over versions of a whole image."""
+
+    def predict(read, window):
+        return torch.from_numpy(np.ascontiguousarray(function(read(window)[0].numpy())))[None]
+
+    whole = Window(0, 0, *image.shape[1:])
+    return average(predict, reader(torch.from_numpy(np.ascontiguousarray(image))[None]), whole)[0].numpy()
+
+
+def average_rotations(function, image):
+    return averaged(symmetry.average_rotations, function, image)
+
+
+def average_symmetries(function, image):
+    return averaged(symmetry.average_symmetries, function, image)
 
 
 def random_image(*shape):
@@ -52,24 +75,20 @@ def test_symmetries_are_eight_different_versions():
     assert len(set(versions)) == len(versions) == 8
 
 
-def test_a_dot_is_seen_at_seven_angles_a_seventh_of_a_turn_apart():
-    rows, columns = np.mgrid[:61, :61]
-    dot = np.exp(-((rows - 30) ** 2 + (columns - 38) ** 2) / 4)[None].astype(np.float32)  # 8 px right of the centre
-    places = []
+def test_a_slope_is_seen_at_seven_angles_a_seventh_of_a_turn_apart():
+    slope = np.repeat(np.linspace(0.2, 0.8, 61, dtype=np.float32)[None], 61, axis=0)[None]  # it rises to the right
+    slopes = []
 
-    def find(image):
-        centre = (image.shape[1] - 1) / 2
-        y, x = np.mgrid[: image.shape[1], : image.shape[2]] - centre
-        near = image[0] * (np.hypot(y, x) < 14)  # not the mirrored ones in the corners
-        places.append(((near * x).sum() + 1j * (near * y).sum()) / near.sum())
+    def see(image):
+        centre = image.shape[1] // 2
+        down, right = np.gradient(image[0, centre - 5 : centre + 6, centre - 5 : centre + 6])
+        slopes.append(right.mean() + 1j * down.mean())
         return image
 
-    average_rotations(find, dot)
-    assert places[0] == pytest.approx(8, abs=0.05)
-    np.testing.assert_allclose(np.abs(places), 8, atol=0.1)
-    angles = np.sort(np.rad2deg(np.angle(places)) % 360)
+    average_rotations(see, slope)
+    np.testing.assert_allclose(np.abs(slopes), 0.01, atol=1e-4)
     # The first angle is 0, and may come out just below 360.
-    angles = np.sort((angles + 10) % 360) - 10
+    angles = np.sort((np.rad2deg(np.angle(slopes)) + 10) % 360) - 10
     np.testing.assert_allclose(angles, 360 / 7 * np.arange(7), atol=0.5)
 
 
@@ -101,6 +120,22 @@ def test_rotated_images_stay_within_black_and_white():
     average_rotations(lambda image: seen.append(image) or image, image)
     assert min(version.min() for version in seen) >= 0
     assert max(version.max() for version in seen) <= 1
+
+
+@pytest.mark.parametrize("average", list(symmetry.AVERAGES.values()))
+@pytest.mark.parametrize("window", [(0, 0, 70, 53), (0, 0, 9, 9), (17, 5, 40, 30), (69, 52, 1, 1)])
+def test_a_window_is_equal_to_the_same_part_of_the_whole(average, window):
+    torch.manual_seed(0)
+    network = UNet(base_channels=2, depth=2).eval().requires_grad_(False)
+    image = torch.rand(1, 1, 70, 53)
+
+    def predict(read, place):
+        return overlap_tile(lambda tile: network(tile).softmax(dim=1), read, place, depth=2, tile=76)
+
+    whole = average(predict, reader(image), Window(0, 0, 70, 53))
+    part = average(predict, reader(image), Window(*window))
+    top, left, height, width = window
+    torch.testing.assert_close(part, whole[..., top : top + height, left : left + width], atol=2e-5, rtol=0)
 
 
 @pytest.mark.parametrize("average", [average_rotations, average_symmetries])

@@ -1,0 +1,201 @@
+"""Images of any size on disk, read window by window: TIFF, OME-TIFF, PNG, OME-Zarr."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+import tifffile
+import zarr
+
+from src.data.stack import check_complete_tiff
+
+SUFFIXES = (".tif", ".tiff", ".png", ".zarr")
+CHANNEL_AXES = "CS"  # C of microscopes, S (samples) of colour pictures
+MOST_GREY_VALUES = 2**25  # of a plane with real numbers, to find its range from
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image or stack on disk, of which a band of rows at a time is in memory.
+
+    Attributes:
+        file: where it lies.
+        array: its values; anything with shape and dtype that numpy-like slices read.
+        axes: a letter an axis, such as ``YX``, ``ZYX``, ``TCYX`` or ``YXS``.
+        pixel_size: of the axes Z, Y and X, in µm, as far as the file says.
+        channels: which channels to read; None reads all.
+    """
+
+    file: Path
+    array: np.ndarray | zarr.Array
+    axes: str
+    pixel_size: dict[str, float] = field(default_factory=dict)
+    channels: tuple[int, ...] | None = None
+
+    @property
+    def height(self) -> int:
+        return self.array.shape[self.axes.index("Y")]
+
+    @property
+    def width(self) -> int:
+        return self.array.shape[self.axes.index("X")]
+
+    @property
+    def channel_axis(self) -> int | None:
+        """Where the channels stand, None if there is no such axis."""
+        return next((place for place, axis in enumerate(self.axes) if axis in CHANNEL_AXES), None)
+
+    @property
+    def stack_axes(self) -> str:
+        """The axes along which planes are stacked, such as ``Z`` or ``TZ``; empty for one plane."""
+        return "".join(axis for axis in self.axes if axis not in f"YX{CHANNEL_AXES}")
+
+    @property
+    def stack_shape(self) -> tuple[int, ...]:
+        """The lengths of `stack_axes`."""
+        return tuple(self.array.shape[self.axes.index(axis)] for axis in self.stack_axes)
+
+    @property
+    def planes(self) -> int:
+        return int(np.prod(self.stack_shape, dtype=int))
+
+    @cached_property
+    def in_channels(self) -> int:
+        """Channels that `band` gives."""
+        stored = 1 if self.channel_axis is None else self.array.shape[self.channel_axis]
+        return stored if self.channels is None else len(self.channels)
+
+    def band(self, plane: int, top: int, bottom: int, step: int = 1) -> np.ndarray:
+        """Rows ``top`` to ``bottom`` (excluded) of a plane as they are on disk, ``(C, bottom − top, W)``."""
+        stacked = dict(zip(self.stack_axes, np.unravel_index(plane, self.stack_shape or (1,)), strict=False))
+        where = [
+            int(stacked[a]) if a in stacked else slice(top, bottom, step) if a == "Y" else slice(None)
+            for a in self.axes
+        ]
+        found = np.asarray(self.array[tuple(where)])
+        left = [axis for axis in self.axes if axis not in stacked]
+        order = [left.index(axis) for axis in (*(a for a in left if a in CHANNEL_AXES), "Y", "X")]
+        found = found.transpose(order).reshape(-1, *(found.shape[left.index(axis)] for axis in "YX"))
+        return found if self.channels is None else found[list(self.channels)]
+
+    def grey_range(self, plane: int, rows: int = 512) -> tuple[float, float]:
+        """The 0.5th and 99.5th percentile of a plane, from bands of rows.
+
+        Exact for integers of up to 16 bits; of a plane with more than `MOST_GREY_VALUES` real numbers, of every
+        n-th row.
+
+        Raises:
+            ValueError: it holds NaN or infinity.
+        """
+        if self.array.dtype.itemsize <= 2 and self.array.dtype.kind in "iub":
+            lowest = 0 if self.array.dtype.kind in "ub" else np.iinfo(self.array.dtype).min
+            counts = np.zeros(2 ** (8 * self.array.dtype.itemsize), np.int64)
+            for top in range(0, self.height, rows):
+                values = self.band(plane, top, min(top + rows, self.height)).astype(np.int64) - lowest
+                counts += np.bincount(values.ravel(), minlength=len(counts))
+            return tuple(lowest + _percentile(counts, percent) for percent in (0.5, 99.5))
+        step = -(-self.height * self.width * self.in_channels // MOST_GREY_VALUES)
+        values = self.band(plane, 0, self.height, step)
+        if not np.isfinite(values).all():
+            raise ValueError(f"expected finite grey values, but {self.file} holds NaN or infinity")
+        return tuple(np.percentile(values, (0.5, 99.5)))
+
+
+def _percentile(counts: np.ndarray, percent: float) -> float:
+    """A percentile of integers of which there are ``counts``, interpolated as `numpy.percentile` does."""
+    below = np.cumsum(counts)
+    rank = (below[-1] - 1) * percent / 100
+    low, high = (int(np.searchsorted(below, place, side="right")) for place in (np.floor(rank), np.ceil(rank)))
+    return low + (high - low) * (rank - np.floor(rank))
+
+
+def open_image(file: str | Path) -> Image:
+    """Open an image without reading its pixels (but of a PNG, which has no windows).
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no image of a kind that we read, is truncated, or has no rows and columns.
+    """
+    file = Path(file)
+    if not file.exists():
+        raise FileNotFoundError(f"expected an image, but there is none at {file}")
+    if file.suffix.lower() not in SUFFIXES:
+        raise ValueError(f"expected an image ending in {', '.join(SUFFIXES)}, but got {file}")
+    kinds = {".png": _open_png, ".zarr": _open_zarr}
+    try:
+        image = kinds.get(file.suffix.lower(), _open_tiff)(file)
+    except Exception as error:  # decoders raise whatever the first wrong byte leads to
+        raise ValueError(f"expected a complete image, but {file} cannot be read: {error}") from error
+    if len(image.axes) != len(image.array.shape) or not {"Y", "X"} <= set(image.axes) or 0 in image.array.shape:
+        raise ValueError(f"expected an image with rows and columns, but {file} has {image.array.shape} ({image.axes})")
+    return image
+
+
+def _open_png(file: Path) -> Image:
+    array = iio.imread(file, plugin="pillow")
+    return Image(file, array, "YXS"[: array.ndim])
+
+
+def _open_tiff(file: Path) -> Image:
+    with tifffile.TiffFile(file) as tiff:
+        check_complete_tiff(tiff, file)
+        series = tiff.series[0]
+        axes, pixel_size = _named(series.axes), _tiff_pixel_size(tiff)
+        if series.dataoffset is not None and series.dtype.isnative:
+            return Image(file, tifffile.memmap(file, mode="r", series=0), axes, pixel_size)
+        if series.dataoffset is not None:
+            return Image(file, series.asarray(out="memmap"), axes, pixel_size)
+    # The store opens the file again for each read and closes it, so that no file stays open.
+    return Image(
+        file, zarr.open_array(tifffile.imread(file, aszarr=True, series=0, level=0), mode="r"), axes, pixel_size
+    )
+
+
+def _named(axes: str) -> str:
+    """TIFF axes of which those that the file does not name, and other stacks, become Z, then T."""
+    free = [axis for axis in "ZT" if axis not in axes]
+    return "".join(free.pop(0) if axis not in f"YXZT{CHANNEL_AXES}" and free else axis for axis in axes)
+
+
+def _tiff_pixel_size(tiff: tifffile.TiffFile) -> dict[str, float]:
+    """Micrometres a pixel as OME, ImageJ or the resolution tags of the first page say."""
+    if tiff.is_ome:
+        pixels = tifffile.xml2dict(tiff.ome_metadata)["OME"]["Image"]
+        pixels = (pixels[0] if isinstance(pixels, list) else pixels)["Pixels"]
+        named = {axis: pixels.get(f"PhysicalSize{axis}") for axis in "ZYX"}
+        units = {axis: pixels.get(f"PhysicalSize{axis}Unit", "µm") for axis in "ZYX"}
+        return {a: float(s) * MICROMETRES[units[a]] for a, s in named.items() if s and units[a] in MICROMETRES}
+    page, imagej = tiff.pages.first, tiff.imagej_metadata or {}
+    unit = imagej.get("unit", {2: "inch", 3: "cm"}.get(int(page.tags.valueof("ResolutionUnit", default=1))))
+    if unit not in MICROMETRES:
+        return {}
+    sizes = {"Z": imagej.get("spacing")}
+    for axis, tag in (("Y", "YResolution"), ("X", "XResolution")):
+        numerator, denominator = page.tags.valueof(tag, default=(0, 1))
+        sizes[axis] = denominator / numerator if numerator else None
+    return {axis: size * MICROMETRES[unit] for axis, size in sizes.items() if size}
+
+
+MICROMETRES = {
+    **dict.fromkeys(("µm", "μm", r"\u00B5m", "um", "micron", "microns", "micrometer"), 1.0),  # ImageJ writes the third
+    **{"nm": 1e-3, "nanometer": 1e-3, "mm": 1e3, "millimeter": 1e3, "cm": 1e4, "inch": 25_400.0, "m": 1e6},
+}
+
+
+def _open_zarr(file: Path) -> Image:
+    node = zarr.open(file, mode="r")
+    if isinstance(node, zarr.Array):
+        return Image(file, node, {2: "YX", 3: "ZYX"}.get(node.ndim, ""))
+    described = node.attrs.get("ome", node.attrs)["multiscales"][0]
+    level = described["datasets"][0]
+    scale = next((t["scale"] for t in level.get("coordinateTransformations", ()) if t["type"] == "scale"), ())
+    letters, sizes = "", {}
+    for place, axis in enumerate(described["axes"]):
+        letter = (axis if isinstance(axis, str) else axis["name"]).upper()
+        letters += letter
+        unit = axis.get("unit") if isinstance(axis, dict) else None
+        if letter in "ZYX" and unit in MICROMETRES and scale:
+            sizes[letter] = scale[place] * MICROMETRES[unit]
+    return Image(file, node[level["path"]], letters, sizes)

@@ -1,0 +1,195 @@
+"""A prediction while it grows: a Zarr array on disk, block by block, that becomes a TIFF or OME-Zarr when it is whole.
+
+A block is a chunk, and a chunk is a file that appears only when it is complete. So what is missing can
+be seen, an interrupted prediction goes on, and several processes may fill one store.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import tifffile
+import zarr
+
+from src.data.image import Image
+from src.data.stack import complete_file
+from src.tiles.blocks import blocks
+from src.tiles.overlap import Window
+
+LARGEST_PAGE = 4096  # pixels a side; larger TIFF pages are tiled
+SPACE = "ZYX"
+
+
+class Store:
+    """Planes ``(..., [K,] H, W)`` of one prediction, written in blocks.
+
+    Args:
+        final: the file or folder that the prediction becomes, ending in ``.tif`` or ``.zarr``.
+        image: what is predicted; its stack axes, size and pixel size are kept.
+        classes: K, the leading axis of a plane; 1 for none.
+        dtype: of the values.
+        side: of a block in pixels, unless the store lies there already.
+        made_from: names what the prediction depends on.
+
+    Raises:
+        FileExistsError: an unfinished store lies there that was made from something else.
+    """
+
+    def __init__(self, final: Path, image: Image, classes: int, dtype: str, side: int, made_from: str):
+        self.final, self.image, self.made_from = final, image, made_from
+        self.folder = unfinished(final)
+        self.axes = image.stack_axes + ("C" if classes > 1 else "") + "YX"
+        if not self.folder.exists():
+            leading = (classes,) if classes > 1 else ()
+            self._create((*leading, image.height, image.width), (*leading, side, side), dtype)
+        group = zarr.open_group(self.folder, mode="r")
+        if group.attrs["made_from"] != made_from:
+            raise FileExistsError(
+                f"expected no unfinished prediction of another kind, but got {self.folder}; overwrite=true replaces it"
+            )
+        # Chunks of zeros are written too, because a chunk that is not there is one that is missing.
+        self.array = zarr.open_array(self.folder / "0", mode="r+", config={"write_empty_chunks": True})
+        self.blocks = blocks(image.height, image.width, self.array.chunks[-1])
+
+    def _create(self, plane: tuple[int, ...], chunk: tuple[int, ...], dtype: str) -> None:
+        """Make an empty store that appears whole, also where another process makes it at the same time."""
+        growing = self.folder.with_name(f"{self.folder.name}.{os.getpid()}")
+        growing.parent.mkdir(parents=True, exist_ok=True)
+        stack = self.image.stack_shape
+        try:
+            group = zarr.open_group(growing, mode="w", zarr_format=3)
+            group.attrs.update({"made_from": self.made_from, "ome": self._described()})
+            group.create_array(
+                "0",
+                shape=(*stack, *plane),
+                chunks=(*(1 for _ in stack), *chunk),
+                dtype=dtype,
+                dimension_names=tuple(self.axes.lower()),
+            )
+            growing.rename(self.folder)
+        except OSError:
+            if not self.folder.exists():  # it does where another process was first
+                raise
+        finally:
+            shutil.rmtree(growing, ignore_errors=True)
+
+    def _described(self) -> dict:
+        """Metadata of OME-Zarr 0.5: axes and size of a pixel."""
+        size = self.image.pixel_size
+        axes = [
+            {"name": axis.lower(), "type": "space" if axis in SPACE else {"T": "time", "C": "channel"}[axis]}
+            | ({"unit": "micrometer"} if axis in size else {})
+            for axis in self.axes
+        ]
+        scale = [{"type": "scale", "scale": [size.get(axis, 1.0) for axis in self.axes]}]
+        dataset = {"path": "0", "coordinateTransformations": scale}
+        return {"version": "0.5", "multiscales": [{"axes": axes, "datasets": [dataset], "name": self.final.stem}]}
+
+    def _place(self, plane: int, window: Window) -> tuple:
+        """Where a window of a plane stands in the array."""
+        stack = self.image.stack_shape
+        where = tuple(int(place) for place in np.unravel_index(plane, stack)) if stack else ()
+        top, left, height, width = window
+        return (*where, ..., slice(top, top + height), slice(left, left + width))
+
+    def missing(self) -> list[tuple[int, Window]]:
+        """Planes and blocks that are still to be written, in the order in which they are written."""
+        side = self.array.chunks[-1]
+        found = []
+        for plane in range(self.image.planes):
+            stack = np.unravel_index(plane, self.image.stack_shape) if self.image.stack_shape else ()
+            classes = ("0",) if "C" in self.axes else ()
+            for window in self.blocks:
+                chunk = (*map(str, stack), *classes, str(window.top // side), str(window.left // side))
+                if not self.folder.joinpath("0", "c", *chunk).exists():
+                    found.append((plane, window))
+        return found
+
+    def write(self, plane: int, window: Window, values: np.ndarray) -> None:
+        """Write a block ``([K,] height, width)``."""
+        self.array[self._place(plane, window)] = values
+
+    def read(self, plane: int, window: Window) -> np.ndarray:
+        """Read a window ``([K,] height, width)``."""
+        return np.asarray(self.array[self._place(plane, window)])
+
+    def claim(self) -> bool:
+        """Whether this process, and none of those that fill the store with it, is to finish it."""
+        try:
+            (self.folder / "finishing").mkdir()
+        except (FileExistsError, FileNotFoundError):  # claimed, or finished, by another
+            return False
+        return True
+
+    def finish(self) -> None:
+        """Turn the store into the final file or folder, which appears whole."""
+        if self.final.suffix == ".zarr":
+            drop(self.final)
+            shutil.rmtree(self.folder / "finishing", ignore_errors=True)
+            self.folder.rename(self.final)
+            return
+        size = self.image.pixel_size
+        height, width = self.array.shape[-2:]
+        tiled = max(height, width) > LARGEST_PAGE
+        side = self.array.chunks[-1]
+        metadata = {"axes": self.axes}
+        for axis in SPACE:
+            if axis in size and axis in self.axes:
+                metadata |= {f"PhysicalSize{axis}": size[axis], f"PhysicalSize{axis}Unit": "µm"}
+        with complete_file(self.final) as partial:
+            tifffile.imwrite(
+                partial,
+                self._tiles() if tiled else self._pages(),
+                shape=self.array.shape,
+                dtype=self.array.dtype,
+                tile=(side, side) if tiled else None,
+                compression="zlib",
+                photometric="minisblack",
+                bigtiff=self.array.nbytes > 2**31,
+                ome=True,
+                metadata=metadata,
+                resolution=tuple(1e4 / size[axis] for axis in "XY") if "X" in size and "Y" in size else None,
+                resolutionunit="CENTIMETER" if "X" in size and "Y" in size else None,
+                software=self.made_from,
+            )
+        drop(self.folder)
+
+    def _pages(self) -> Iterator[np.ndarray]:
+        for place in np.ndindex(self.array.shape[:-2]):
+            yield np.asarray(self.array[place])
+
+    def _tiles(self) -> Iterator[np.ndarray]:
+        side = self.array.chunks[-1]
+        for place in np.ndindex(self.array.shape[:-2]):
+            for window in self.blocks:
+                top, left, height, width = window
+                block = np.asarray(self.array[(*place, slice(top, top + height), slice(left, left + width))])
+                yield np.pad(block, ((0, side - height), (0, side - width)))
+
+
+def unfinished(final: Path) -> Path:
+    """Where the store of a prediction lies until it is whole."""
+    return final.with_name(f".{final.name}.partial")
+
+
+def made_from(final: Path) -> str | None:
+    """What a finished prediction was made from; None if there is none, or we did not write it."""
+    try:
+        if final.is_dir():
+            return zarr.open_group(final, mode="r").attrs.get("made_from")
+        with tifffile.TiffFile(final) as tiff:
+            return tiff.pages.first.software
+    except (OSError, ValueError, KeyError):  # not there, or not ours
+        return None
+
+
+def drop(path: Path) -> None:
+    """Remove a file or folder; what is under its name is whole or gone, never a part."""
+    if path.is_dir():
+        doomed = path.with_name(f".{path.name}.{os.getpid()}.dropped")
+        path.rename(doomed)
+        shutil.rmtree(doomed)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,68 @@
+"""Planes too large for memory, block by block; cells that reach over several blocks keep one number."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from src.tiles.instances import four_connected
+from src.tiles.overlap import Window
+
+
+def blocks(height: int, width: int, side: int) -> list[Window]:
+    """Windows of ``side`` pixels, the last ones smaller, that cover a plane, row by row."""
+    return [
+        Window(top, left, min(side, height - top), min(side, width - left))
+        for top in range(0, height, side)
+        for left in range(0, width, side)
+    ]
+
+
+def joined_components(
+    foreground: Callable[[Window], np.ndarray], windows: Sequence[Window], min_size: int = 0
+) -> Callable[[Window], np.ndarray]:
+    """Number the 4-connected components of a plane of which only a block at a time is in memory.
+
+    Each block is numbered by itself; numbers that meet across the border of two blocks are one
+    component. The result equals that of the whole plane, but for the order of the numbers.
+
+    Args:
+        foreground: the mask ``(height, width)`` in a window; asked for once now and once more later.
+        windows: the blocks, as `blocks` gives them.
+        min_size: pixels; a smaller component becomes background.
+
+    Returns:
+        What gives the labels ``(height, width)`` int32 in a window, 0 = background.
+    """
+    start, count = {}, 0  # the number before the first of each block; how many there are
+    sizes, meetings = [], []
+    below, beside = {}, {}  # last row and column of a block, by where the next block begins
+    for window in windows:
+        local = four_connected(foreground(window))
+        start[window] = count
+        numbered = np.where(local > 0, local.astype(np.int64) + count, 0)
+        sizes.append(np.bincount(local.ravel(), minlength=1)[1:])
+        count += len(sizes[-1])
+        for edge, neighbour in (
+            (numbered[0], below.pop((window.top, window.left), None)),
+            (numbered[:, 0], beside.pop((window.top, window.left), None)),
+        ):
+            if neighbour is not None:
+                meet = (edge > 0) & (neighbour > 0)
+                meetings.append(np.unique(np.stack([neighbour[meet], edge[meet]]), axis=1))
+        below[window.top + window.height, window.left] = numbered[-1]
+        beside[window.top, window.left + window.width] = numbered[:, -1]
+
+    pairs = np.concatenate([np.zeros((2, 0), np.int64), *meetings], axis=1) - 1
+    graph = coo_array((np.ones(pairs.shape[1], bool), tuple(pairs)), shape=(count, count))
+    joined = connected_components(graph, directed=False)[1] if count else np.zeros(0, int)
+    size = np.bincount(joined, weights=np.concatenate([np.zeros(0), *sizes]))
+    kept = size >= max(min_size, 1)
+    number = np.concatenate([[0], np.where(kept, np.cumsum(kept), 0)[joined]]).astype(np.int32)
+
+    def labels(window: Window) -> np.ndarray:
+        local = four_connected(foreground(window))
+        return number[np.where(local > 0, local + start[window], 0)]
+
+    return labels

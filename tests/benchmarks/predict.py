@@ -1,0 +1,79 @@
+"""Prediction of an image, ours against MONAI's sliding window: same image, same weights, fp32.
+
+``make bench``, or ``python -m tests.benchmarks.predict [side] [base channels] [repeats]`` with monai importable.
+"""
+
+import sys
+import tempfile
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import tifffile
+import torch
+from monai.inferers import sliding_window_inference
+from monai.networks.nets import BasicUNet
+from torch.nn import functional
+
+from src.data.image import open_image
+from src.data.phantom import phantom
+from src.model.loss import cross_entropy
+from src.model.segmenter import Segmenter
+from src.model.unet import UNet
+from src.run.predictor import Predictor, fill
+from src.run.store import Store, drop
+from src.tiles.instances import components
+from tests.benchmarks.timing import interleaved, report
+
+MARGIN = 94  # 92 is what a pixel needs; 512 + 2·94 is the next side that the network takes
+
+
+def segmenter(channels: int, padded: bool = False) -> Segmenter:
+    torch.manual_seed(0)
+    model = UNet(base_channels=channels, padded=padded)
+    parts = {"loss": cross_entropy, "metrics": {}, "optimizer": None, "scheduler": None}
+    return Segmenter(model, **parts, instances=partial(components), monitor=None).eval()
+
+
+def ours(predictor: Predictor, file: Path, folder: Path) -> None:
+    """The way of src.predict: from a file on disk to blocks on disk."""
+    store = Store(folder / "probabilities.zarr", open_image(file), 1, "float32", predictor.block_side(), "benchmark")
+    fill(store, predictor, 0, 1)
+    drop(store.folder)
+
+
+@torch.inference_mode()
+def monai(network, image: torch.Tensor) -> torch.Tensor:
+    """As MONAI's tutorials do it: windows of 512, half of each overlapping the next, Gaussian weights."""
+    return sliding_window_inference(image, (512, 512), 1, network, overlap=0.5, mode="gaussian").softmax(dim=1)
+
+
+def mirror_run_crop(network, window: torch.Tensor) -> torch.Tensor:
+    """The wrapper that users write around a valid network."""
+    predicted = network(functional.pad(window, (MARGIN,) * 4, mode="reflect"))
+    surplus = (predicted.shape[-1] - window.shape[-1]) // 2
+    return predicted[..., surplus:-surplus, surplus:-surplus]
+
+
+def main(side: int = 2048, channels: int = 32, repeats: int = 3) -> None:
+    image = np.tile(phantom(slices=1, size=512).images[0], (-(-side // 512),) * 2)[:side, :side]
+    valid, padded = segmenter(channels), segmenter(channels, padded=True)
+    predictor = Predictor([valid], torch.device("cpu"), torch.float32, "none", None)
+    features = (channels, channels, 2 * channels, 4 * channels, 8 * channels, channels)
+    basic = BasicUNet(spatial_dims=2, in_channels=1, out_channels=2, features=features).eval()
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "image.tif"
+        tifffile.imwrite(file, image, photometric="minisblack")
+        tensor = torch.from_numpy(image / np.float32(255))[None, None]
+        jobs = {
+            "ours, from disk to disk": partial(ours, predictor, file, Path(folder)),
+            "MONAI, the same valid network": partial(monai, partial(mirror_run_crop, valid), tensor),
+            "MONAI, the padded network": partial(monai, padded, tensor),
+            "MONAI, its BasicUNet of equal width": partial(monai, basic, tensor),
+        }
+        seconds = interleaved(jobs, repeats)
+    report(f"predict: {side}×{side} px, {channels} channels, fp32", seconds, side**2 / 1e6, "Mpx")
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))
