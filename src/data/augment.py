@@ -26,7 +26,9 @@ class Warp(A.DualTransform):
 
     Its centre is uniform over the slice; what lies beyond the border is mirrored (figure 2). The
     targets are ``image`` (bicubic, clipped to [0, 1]), ``mask`` (nearest) and ``weight`` (linear),
-    each ``(H, W)`` or ``(H, W, C)``; all come back with side ``tile``.
+    each ``(H, W)`` or ``(H, W, C)``. The image comes back with side ``tile``; mask and weight without
+    the ``context`` that may be given beside them: pixels at each border for which the network says
+    nothing, and for which none are computed.
 
     Args:
         tile: side of the result in pixels.
@@ -52,16 +54,20 @@ class Warp(A.DualTransform):
         flip = -1 if self.mirror and random.random() < 0.5 else 1
         displacements = random.normal(scale=self.elastic, size=(2, GRID, GRID)) if self.elastic else None
         x, y = coordinates(self.tile, centre, angle, flip, displacements)
-        return {"x": x, "y": y}
+        return {"x": x, "y": y, "context": data.get("context", 0)}
 
     def apply(self, img: np.ndarray, x: np.ndarray, y: np.ndarray, **params) -> np.ndarray:
         return np.clip(sample(img, x, y, cv2.INTER_CUBIC), 0, 1)
 
-    def apply_to_mask(self, mask: np.ndarray, x: np.ndarray, y: np.ndarray, **params) -> np.ndarray:
-        return sample(mask, x, y, cv2.INTER_NEAREST)
+    def apply_to_mask(self, mask: np.ndarray, x: np.ndarray, y: np.ndarray, context: int, **params) -> np.ndarray:
+        return sample(mask, _inner(x, context), _inner(y, context), cv2.INTER_NEAREST)
 
-    def apply_to_weight(self, weight: np.ndarray, x: np.ndarray, y: np.ndarray, **params) -> np.ndarray:
-        return sample(weight, x, y, cv2.INTER_LINEAR)
+    def apply_to_weight(self, weight: np.ndarray, x: np.ndarray, y: np.ndarray, context: int, **params) -> np.ndarray:
+        return sample(weight, _inner(x, context), _inner(y, context), cv2.INTER_LINEAR)
+
+
+def _inner(positions: np.ndarray, context: int) -> np.ndarray:
+    return np.ascontiguousarray(positions[context : len(positions) - context, context : len(positions) - context])
 
 
 def reseed(pipeline: A.Compose, random: np.random.Generator) -> None:
@@ -97,14 +103,14 @@ def coordinates(
     """
     offset = np.arange(tile, dtype=np.float32) - np.float32((tile - 1) / 2)
     cosine, sine = np.float32(np.cos(angle)), np.float32(np.sin(angle))
-    x = (cosine * flip * offset)[None, :] - (sine * offset)[:, None] + np.float32(centre[0])
-    y = (sine * flip * offset)[None, :] + (cosine * offset)[:, None] + np.float32(centre[1])
+    x = (cosine * flip * offset + np.float32(centre[0]))[None, :] - (sine * offset)[:, None]
+    y = (sine * flip * offset + np.float32(centre[1]))[None, :] + (cosine * offset)[:, None]
     if displacements is not None:
         # The spline is linear in its nodes: two thin products instead of a resampling. By einsum, because
         # BLAS wakes its threads for them and takes ten times as long.
         basis = spline_basis(tile)
         for positions, nodes in zip((x, y), displacements.astype(np.float32), strict=True):
-            positions += np.einsum("ik,jk->ij", basis @ nodes, basis)
+            positions += np.einsum("ik,kj->ij", basis @ nodes, np.ascontiguousarray(basis.T))
     return x, y
 
 

@@ -23,7 +23,7 @@ class Patches(Dataset):
         images: grey values in [0, 1], ``(D, H, W)`` or ``(D, H, W, C)`` float32.
         targets: classes, ``(D, H, W)`` uint8.
         weights: the weight map, ``(D, H, W)`` float32.
-        augment: an `albumentations.Compose` from ``image``, ``mask``, ``weight`` to tiles of them.
+        augment: an `albumentations.Compose` that begins with a `Warp`.
         context: pixels at each border of a tile for which the network says nothing.
         seed: another seed is another stream.
     """
@@ -45,12 +45,12 @@ class Patches(Dataset):
         random = np.random.default_rng([self.seed, draw])
         index = random.integers(len(self.images))
         reseed(self.augment, random)
-        tile = self.augment(image=self.images[index], mask=self.targets[index], weight=self.weights[index])
-        inner = slice(self.context, len(tile["mask"]) - self.context)
+        arrays = {"image": self.images[index], "mask": self.targets[index], "weight": self.weights[index]}
+        tile = self.augment(**arrays, context=self.context)
         return {
             "image": image_tensor(tile["image"]),
-            "target": torch.from_numpy(tile["mask"][inner, inner].astype(np.int64)),
-            "weight": torch.from_numpy(np.ascontiguousarray(tile["weight"][inner, inner], np.float32)),
+            "target": torch.from_numpy(tile["mask"].astype(np.int64)),
+            "weight": torch.from_numpy(np.ascontiguousarray(tile["weight"], np.float32)),
         }
 
 
