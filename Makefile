@@ -28,11 +28,11 @@ isbi: install  ## train on ISBI-2012 (downloaded unless DATA_DIR or data/ has it
 test: install  ## run all fast tests
 	$(BIN)/python -m pytest
 
-bench: install runs/peers/monai  ## measure against what people would use instead (20 minutes)
-	PYTHONPATH=runs/peers $(BIN)/python -m tests.benchmarks.predict
+bench: install runs/peers/batchgeneratorsv2  ## measure against what people would use instead (20 minutes)
+	for each in augment weight_map predict memory; do PYTHONPATH=runs/peers $(BIN)/python -W ignore -m tests.benchmarks.$$each || exit 1; done
 
-runs/peers/monai:
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target runs/peers monai==1.6.1
+runs/peers/batchgeneratorsv2:
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target runs/peers monai==1.6.1 batchgeneratorsv2==0.3.6
 
 lint: install  ## check the style
 	$(BIN)/ruff check .

@@ -9,6 +9,7 @@ import glob
 import hashlib
 import json
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import hydra
@@ -40,7 +41,8 @@ def main(config: DictConfig) -> None:
     refuse_equal_names(files)
     for file in files:
         try:
-            predict_file(open_image(file), modules[0], predictor, output / stem(file), config)
+            with closing(open_image(file)) as image:
+                predict_file(image, modules[0], predictor, output / stem(file), config)
         except (ValueError, OSError) as error:
             if len(files) == 1:
                 raise

@@ -4,12 +4,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-import imageio.v3 as iio
 import numpy as np
 import tifffile
 import zarr
 
-from src.data.stack import check_complete_tiff
+from src.data.stack import check_complete_tiff, read_png
 
 SUFFIXES = (".tif", ".tiff", ".png", ".zarr")
 CHANNEL_AXES = "CS"  # C of microscopes, S (samples) of colour pictures
@@ -67,6 +66,11 @@ class Image:
         stored = 1 if self.channel_axis is None else self.array.shape[self.channel_axis]
         return stored if self.channels is None else len(self.channels)
 
+    def close(self) -> None:
+        """Close the file, where it stays open for reading."""
+        if isinstance(self.array, zarr.Array):
+            self.array.store.close()
+
     def band(self, plane: int, top: int, bottom: int, step: int = 1) -> np.ndarray:
         """Rows ``top`` to ``bottom`` (excluded) of a plane as they are on disk, ``(C, bottom − top, W)``."""
         stacked = dict(zip(self.stack_axes, np.unravel_index(plane, self.stack_shape or (1,)), strict=False))
@@ -106,9 +110,10 @@ class Image:
 def _percentile(counts: np.ndarray, percent: float) -> float:
     """A percentile of integers of which there are ``counts``, interpolated as `numpy.percentile` does."""
     below = np.cumsum(counts)
-    rank = (below[-1] - 1) * percent / 100
+    rank = (below[-1] - 1) * (percent / 100)
     low, high = (int(np.searchsorted(below, place, side="right")) for place in (np.floor(rank), np.ceil(rank)))
-    return low + (high - low) * (rank - np.floor(rank))
+    share = rank - np.floor(rank)
+    return low + (high - low) * share if share < 0.5 else high - (high - low) * (1 - share)
 
 
 def open_image(file: str | Path) -> Image:
@@ -128,13 +133,20 @@ def open_image(file: str | Path) -> Image:
         image = kinds.get(file.suffix.lower(), _open_tiff)(file)
     except Exception as error:  # decoders raise whatever the first wrong byte leads to
         raise ValueError(f"expected a complete image, but {file} cannot be read: {error}") from error
-    if len(image.axes) != len(image.array.shape) or not {"Y", "X"} <= set(image.axes) or 0 in image.array.shape:
-        raise ValueError(f"expected an image with rows and columns, but {file} has {image.array.shape} ({image.axes})")
+    letters, shape = image.axes, image.array.shape
+    unclear = len(letters) != len(shape) or len(set(letters)) < len(letters) or {"C", "S"} <= set(letters)
+    if unclear or not {"Y", "X"} <= set(letters) <= set(f"TZYX{CHANNEL_AXES}") or 0 in shape:
+        raise ValueError(
+            f"expected an image with axes Y and X, and perhaps Z, T and one of channels, but {file} has shape {shape} "
+            f"({letters or 'axes without names'})"
+        )
+    if image.array.dtype.kind not in "fiub":
+        raise ValueError(f"expected grey values, but {file} holds {image.array.dtype}")
     return image
 
 
 def _open_png(file: Path) -> Image:
-    array = iio.imread(file, plugin="pillow")
+    array = read_png(file)
     return Image(file, array, "YXS"[: array.ndim])
 
 
@@ -143,11 +155,8 @@ def _open_tiff(file: Path) -> Image:
         check_complete_tiff(tiff, file)
         series = tiff.series[0]
         axes, pixel_size = _named(series.axes), _tiff_pixel_size(tiff)
-        if series.dataoffset is not None and series.dtype.isnative:
-            return Image(file, tifffile.memmap(file, mode="r", series=0), axes, pixel_size)
         if series.dataoffset is not None:
-            return Image(file, series.asarray(out="memmap"), axes, pixel_size)
-    # The store opens the file again for each read and closes it, so that no file stays open.
+            return Image(file, tifffile.memmap(file, mode="r", series=0), axes, pixel_size)
     return Image(
         file, zarr.open_array(tifffile.imread(file, aszarr=True, series=0, level=0), mode="r"), axes, pixel_size
     )
@@ -168,19 +177,26 @@ def _tiff_pixel_size(tiff: tifffile.TiffFile) -> dict[str, float]:
         units = {axis: pixels.get(f"PhysicalSize{axis}Unit", "µm") for axis in "ZYX"}
         return {a: float(s) * MICROMETRES[units[a]] for a, s in named.items() if s and units[a] in MICROMETRES}
     page, imagej = tiff.pages.first, tiff.imagej_metadata or {}
-    unit = imagej.get("unit", {2: "inch", 3: "cm"}.get(int(page.tags.valueof("ResolutionUnit", default=1))))
+    # Inches tell how large to print, not how large a cell is.
+    unit = imagej.get("unit", "cm" if page.tags.valueof("ResolutionUnit", default=1) == 3 else None)
     if unit not in MICROMETRES:
         return {}
     sizes = {"Z": imagej.get("spacing")}
     for axis, tag in (("Y", "YResolution"), ("X", "XResolution")):
         numerator, denominator = page.tags.valueof(tag, default=(0, 1))
         sizes[axis] = denominator / numerator if numerator else None
-    return {axis: size * MICROMETRES[unit] for axis, size in sizes.items() if size}
+    return {axis: abs(size) * MICROMETRES[unit] for axis, size in sizes.items() if size}
 
 
 MICROMETRES = {
     **dict.fromkeys(("µm", "μm", r"\u00B5m", "um", "micron", "microns", "micrometer"), 1.0),  # ImageJ writes the third
-    **{"nm": 1e-3, "nanometer": 1e-3, "mm": 1e3, "millimeter": 1e3, "cm": 1e4, "inch": 25_400.0, "m": 1e6},
+    **dict.fromkeys(("m", "meter"), 1e6),
+    **dict.fromkeys(("cm", "centimeter"), 1e4),
+    **dict.fromkeys(("mm", "millimeter"), 1e3),
+    **dict.fromkeys(("nm", "nanometer"), 1e-3),
+    **dict.fromkeys(("Å", "angstrom"), 1e-4),
+    **dict.fromkeys(("pm", "picometer"), 1e-6),
+    "inch": 25_400.0,
 }
 
 
@@ -188,9 +204,19 @@ def _open_zarr(file: Path) -> Image:
     node = zarr.open(file, mode="r")
     if isinstance(node, zarr.Array):
         return Image(file, node, {2: "YX", 3: "ZYX"}.get(node.ndim, ""))
-    described = node.attrs.get("ome", node.attrs)["multiscales"][0]
+    multiscales = node.attrs.get("ome", node.attrs).get("multiscales")
+    if not multiscales or multiscales[0]["datasets"][0]["path"] not in node:
+        raise ValueError("it is no OME-Zarr image (no multiscales, or no array where they point)")
+    described = multiscales[0]
     level = described["datasets"][0]
-    scale = next((t["scale"] for t in level.get("coordinateTransformations", ()) if t["type"] == "scale"), ())
+    # The size of a pixel of this level, and what holds for all levels.
+    scales = [
+        step["scale"]
+        for transformations in (level, described)
+        for step in transformations.get("coordinateTransformations", ())
+        if step["type"] == "scale"
+    ]
+    scale = np.prod(scales, axis=0).tolist() if scales else ()
     letters, sizes = "", {}
     for place, axis in enumerate(described["axes"]):
         letter = (axis if isinstance(axis, str) else axis["name"]).upper()

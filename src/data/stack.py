@@ -3,12 +3,13 @@
 import hashlib
 import os
 import re
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import imageio.v3 as iio
+import imagecodecs
 import numpy as np
 import tifffile
 
@@ -107,9 +108,14 @@ def read(file: str | Path) -> np.ndarray:
     if file.suffix.lower() not in SUFFIXES:
         raise ValueError(f"expected a file ending in {', '.join(SUFFIXES)}, but got {file}")
     try:
-        return iio.imread(file, plugin="pillow") if file.suffix.lower() == ".png" else _read_tiff(file)
+        return read_png(file) if file.suffix.lower() == ".png" else _read_tiff(file)
     except Exception as error:  # decoders raise whatever the first wrong byte leads to
         raise ValueError(f"expected a complete image, but {file} cannot be decoded: {error}") from error
+
+
+def read_png(file: Path) -> np.ndarray:
+    """``(H, W)`` or ``(H, W, C)`` with 8 or 16 bits."""
+    return imagecodecs.png_decode(file.read_bytes())
 
 
 def _read_tiff(file: Path) -> np.ndarray:
@@ -125,12 +131,26 @@ def check_complete_tiff(tiff: tifffile.TiffFile, file: Path) -> None:
     Raises:
         ValueError: it is truncated.
     """
-    end = max(sum(last) for page in tiff.pages for last in zip(page.dataoffsets, page.databytecounts, strict=True))
-    shape = tiff.series[0].shape
-    described = (tiff.shaped_metadata or [{}])[0].get("shape", shape)
-    images = (tiff.imagej_metadata or {}).get("images", len(tiff.pages))
-    if end > file.stat().st_size or tuple(described) != shape or images > len(tiff.pages) > 1:
+    size, first, last = file.stat().st_size, tiff.pages.first, tiff.pages[-1]
+    ends = [sum(part) for page in tiff.pages for part in zip(page.dataoffsets, page.databytecounts, strict=True)]
+    images = (tiff.imagej_metadata or {}).get("images", 1)
+    if images > 1 and len(tiff.pages) == 1:  # one page that stands for a stack of them
+        ends.append(last.dataoffsets[0] + images * last.nbytes)
+    described = (tiff.shaped_metadata or [{}])[0].get("shape", tiff.series[0].shape)
+    # tifffile is silent about tags and pages that it cannot read.
+    lost = _directory(tiff, first)[0] != len(first.tags) or _directory(tiff, last)[1] != 0
+    if lost or max(ends) > size or tuple(described) != tiff.series[0].shape:
         raise ValueError("it is truncated")
+
+
+def _directory(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> tuple[int, int]:
+    """How many tags the file says that a page has, and where the next page begins, 0 after the last one."""
+    layout, stream = tiff.tiff, tiff.filehandle
+    stream.seek(page.offset)
+    (tags,) = struct.unpack(layout.tagnoformat, stream.read(layout.tagnosize))
+    stream.seek(page.offset + layout.tagnosize + tags * layout.tagsize)
+    (offset,) = struct.unpack(layout.offsetformat, stream.read(layout.offsetsize))
+    return tags, offset
 
 
 @contextmanager
