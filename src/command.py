@@ -6,7 +6,9 @@ import sys
 import warnings
 from collections.abc import Callable, Collection
 
-from hydra.errors import HydraException, InstantiationException
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import CompactHydraException, HydraException, InstantiationException
+from hydra.types import RunMode
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
@@ -41,7 +43,7 @@ def run(main: Callable[[], None]) -> None:
 
 
 def quote(argument: str) -> str:
-    """Quote the value of a path argument for Hydra's override grammar; leave any other as it is.
+    """Quote the value of a path argument for Hydra's override grammar; leave lists and any other as they are.
 
     >>> quote("input=my cells (1)=a,b.tif")
     "input='my cells (1)=a,b.tif'"
@@ -49,7 +51,8 @@ def quote(argument: str) -> str:
     'model.depth=3'
     """
     key, separator, value = argument.partition("=")
-    if not separator or key.lstrip("+") not in PATH_KEYS or value[:1] in ("'", '"', ""):
+    listed = key == "checkpoint" and value.startswith("[") and value.endswith("]")
+    if not separator or listed or key.lstrip("+") not in PATH_KEYS or value[:1] in ("'", '"', ""):
         return argument
     # In the grammar, backslashes escape only where they stand before a quote.
     escaped = value.replace("\\'", "\\\\'").replace("'", "\\'")
@@ -66,7 +69,12 @@ def one_message(main: Callable[[DictConfig], None]) -> Callable[[DictConfig], No
         except MENDABLE as error:
             if config.debug:
                 raise
-            sys.exit(f"error: {cause(error)}")
+            message = f"error: {cause(error)}"
+            if not HydraConfig.initialized() or HydraConfig.get().mode is not RunMode.MULTIRUN:
+                sys.exit(message)
+            # To exit would end the sweep; Hydra runs the other jobs first and then shows this.
+            print(message, file=sys.stderr)
+            raise CompactHydraException("error: a job of the sweep failed, as said above") from error
 
     return reporting
 
@@ -84,7 +92,7 @@ def check_choice(key: str, value: object, choices: Collection[str]) -> None:
         ValueError: names the key and the choices.
     """
     if value not in choices:
-        raise ValueError(f"expected {key} to be one of {', '.join(choices)}, but got {value}")
+        raise ValueError(f"expected {key} to be one of {', '.join(map(str, choices))}, but got {value}")
 
 
 def check_probability(key: str, value: object) -> None:

@@ -23,7 +23,7 @@ from src.run.device import inference
 from src.run.labelling import label
 from src.run.prediction import OUTPUTS
 from src.run.predictor import Predictor, fill, verify
-from src.run.store import Store, drop, made_from, unfinished
+from src.run.store import Store, drop, has_blocks, made_from, unfinished
 from src.tiles.symmetry import AVERAGES
 
 MEASURED_FROM = 2**26  # pixels of an image from which it pays to find out the fastest tile
@@ -61,13 +61,17 @@ def check_choices(config: DictConfig) -> None:
     command.check_choice("tta", config.tta, AVERAGES)
     command.check_choice("precision", str(config.precision), ("auto", "32", "bf16"))
     command.check_choice("format", config.format, ("auto", "tif", "zarr"))
-    for kind in config.write:
+    for kind in config.write or [None]:
         command.check_choice("write", kind, OUTPUTS)
     if config.threshold != "auto":
         command.check_probability("threshold", config.threshold)
     if config.tile != "auto" and not isinstance(config.tile, int):
         raise ValueError(f"expected tile to be auto or a number of pixels, but got {config.tile}; nearest valid: auto")
-    command.check_choice("shard", config.shard, range(config.shards))
+    if not 0 <= config.shard < config.shards:
+        got = f"{config.shard} of {config.shards}"
+        raise ValueError(f"expected shards ≥ 1 and shard from 0 to shards − 1, but got {got}")
+    if Path(config.output).is_file():
+        raise FileExistsError(f"expected output to be a folder, but {config.output} is a file")
 
 
 def restored(config: DictConfig) -> list[Segmenter]:
@@ -133,7 +137,8 @@ def predict_file(image: Image, module: Segmenter, predictor: Predictor, name: Pa
         ValueError: the image does not fit the network.
         FileExistsError: a result lies there that was made from something else.
     """
-    image = with_channels(image, config.channels, predictor.in_channels)
+    channels = [config.channels] if isinstance(config.channels, int) else config.channels
+    image = with_channels(image, channels, predictor.in_channels)
     ending = suffix(image, config.format)
     sources = recipes(image, module, predictor)
     finals = {kind: name.with_name(f"{name.name}_{kind}{ending}") for kind in OUTPUTS}
@@ -152,16 +157,22 @@ def predict_file(image: Image, module: Segmenter, predictor: Predictor, name: Pa
         verify(image, predictor, config.seed)
     fill(probabilities, predictor, config.shard, config.shards)
     if probabilities.missing() or (config.shards > 1 and not probabilities.claim()):
-        print(f"{image.file}: shard {config.shard} of {config.shards} is done; the last one to end writes the result")
+        print(
+            f"{image.file}: shard {config.shard} of {config.shards} is done; the last one to end writes the result "
+            f"(if that was interrupted, the same command without shards does)"
+        )
         return
-    if "labels" in wanted:
-        labels = Store(finals["labels"], image, 1, "int32", side, sources["labels"])
-        label(labels, probabilities, module)
-        labels.finish()
-    if "probabilities" in wanted:
-        probabilities.finish()
-    else:
-        drop(probabilities.folder)
+    try:
+        if "labels" in wanted:
+            labels = Store(finals["labels"], image, 1, "int32", side, sources["labels"])
+            label(labels, probabilities, module)
+            labels.finish()
+        if "probabilities" in wanted:
+            probabilities.finish()
+        else:
+            drop(probabilities.folder)
+    finally:
+        probabilities.release()
     print(f"{image.file} → {', '.join(map(str, wanted.values()))}", flush=True)
 
 
@@ -219,7 +230,8 @@ def make_room(finals: dict[str, Path], wanted: dict[str, Path], sources: dict[st
     for kind, file in finals.items():
         partial = unfinished(file)
         # Labels are made in a moment; unfinished ones of another threshold are worth nothing.
-        if partial.exists() and made_from(partial) != sources[kind] and (overwrite or kind == "labels"):
+        worthless = overwrite or kind == "labels" or not has_blocks(file)
+        if partial.exists() and made_from(partial) != sources[kind] and worthless:
             drop(partial)
 
 

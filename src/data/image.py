@@ -72,13 +72,20 @@ class Image:
             self.array.store.close()
 
     def band(self, plane: int, top: int, bottom: int, step: int = 1) -> np.ndarray:
-        """Rows ``top`` to ``bottom`` (excluded) of a plane as they are on disk, ``(C, bottom − top, W)``."""
+        """Rows ``top`` to ``bottom`` (excluded) of a plane as they are on disk, ``(C, bottom − top, W)``.
+
+        Raises:
+            ValueError: they cannot be decoded.
+        """
         stacked = dict(zip(self.stack_axes, np.unravel_index(plane, self.stack_shape or (1,)), strict=False))
         where = [
             int(stacked[a]) if a in stacked else slice(top, bottom, step) if a == "Y" else slice(None)
             for a in self.axes
         ]
-        found = np.asarray(self.array[tuple(where)])
+        try:
+            found = np.asarray(self.array[tuple(where)])
+        except Exception as error:  # decoders raise whatever the first wrong byte leads to
+            raise ValueError(f"expected a complete image, but {self.file} cannot be read: {error}") from error
         left = [axis for axis in self.axes if axis not in stacked]
         order = [left.index(axis) for axis in (*(a for a in left if a in CHANNEL_AXES), "Y", "X")]
         found = found.transpose(order).reshape(-1, *(found.shape[left.index(axis)] for axis in "YX"))

@@ -1,13 +1,13 @@
 """Stacks of slices between disk and array: read, write, choose slices, scale grey values."""
 
 import hashlib
-import os
 import re
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 import imagecodecs
 import numpy as np
@@ -158,7 +158,7 @@ def complete_file(file: str | Path) -> Iterator[Path]:
     """Write to a temporary name that becomes ``file`` when all went well, and vanishes otherwise."""
     file = Path(file)
     file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f".{file.name}.{os.getpid()}")
+    partial = file.with_name(f".{file.name}.{uuid4().hex}")
     try:
         yield partial
         partial.replace(file)

@@ -20,13 +20,14 @@ from src.tiles.geometry import covering_side, kept_side, margin
 from src.tiles.overlap import Window, mirrored_range
 
 KEPT_SIDES = (256, 512, 1024, 2048)  # of the tiles to choose from, in pixels
+SMALLEST_BLOCK = 128  # pixels
 
 
 class PlaneReader:
     """Reads windows of one plane, scaled to [0, 1] as in training and mirrored beyond its border.
 
-    A band of rows over the whole width is kept in memory, because blocks are predicted row by row, and
-    the next band is read while this one is predicted.
+    A band of rows over the whole width may be held in memory, because blocks are predicted row by row,
+    and the next band be read while this one is predicted.
 
     Args:
         image: on disk.
@@ -47,29 +48,26 @@ class PlaneReader:
             mirrored_range(length, start, extent)
             for length, start, extent in zip((self.image.height, self.image.width), window[:2], window[2:], strict=True)
         )
-        self._hold(rows.min(), rows.max() + 1)
-        grey = self.band[:, rows - self.first][..., columns]
+        first, last = rows.min(), rows.max() + 1
+        held = self.first <= first and last <= self.first + self.band.shape[1]
+        first, band = (self.first, self.band) if held else (first, self._band(first, last))
+        grey = band[:, rows - first][..., columns]
         return torch.from_numpy(self._scaled(grey)).to(self.device)[None]
 
     def read_ahead(self, first: int, last: int) -> None:
-        """Start to read the rows from ``first`` to ``last`` (excluded), as far as the plane has them."""
-        first, last = max(first, 0), min(last, self.image.height)
-        if first < last:
-            self.ahead = first, last, self.threads.submit(self.image.band, self.plane, first, last)
+        """Start to read the rows from ``first`` to ``last`` (excluded), which `hold` will ask for."""
+        self.ahead = first, last, self.threads.submit(self._band, first, last)
 
-    def _hold(self, first: int, last: int) -> None:
-        if self._holds(self.first, self.first + self.band.shape[1], first, last):
-            return
-        if self.ahead and self._holds(*self.ahead[:2], first, last):
-            self.first, self.band, self.ahead = self.ahead[0], self.ahead[2].result(), None
-        else:
-            self.first, self.band = first, self.image.band(self.plane, first, last)
-        if self.band.dtype.kind == "f" and not np.isfinite(self.band).all():
+    def hold(self, first: int, last: int) -> None:
+        """Keep the rows from ``first`` to ``last`` (excluded) in memory."""
+        ready = self.ahead is not None and self.ahead[:2] == (first, last)
+        self.first, self.band = first, self.ahead[2].result() if ready else self._band(first, last)
+
+    def _band(self, first: int, last: int) -> np.ndarray:
+        band = self.image.band(self.plane, first, last)
+        if band.dtype.kind == "f" and not np.isfinite(band).all():
             raise ValueError(f"expected finite grey values, but {self.image.file} holds NaN or infinity")
-
-    @staticmethod
-    def _holds(band_first: int, band_last: int, first: int, last: int) -> bool:
-        return band_first <= first and last <= band_last
+        return band
 
     def _scaled(self, grey: np.ndarray) -> np.ndarray:
         if self.low == self.high:
@@ -108,19 +106,17 @@ class Predictor:
         """A hash of the weights of each network."""
         return [content_hash(*(v.cpu().numpy() for v in m.state_dict().values())) for m in self.modules]
 
-    @property
-    def margin(self) -> int:
-        """Context that a window needs on each side, in pixels."""
-        return margin(self.depth, self.padded)
-
-    @property
-    def overhang(self) -> int:
-        """What a tile may read below a window, in pixels: the margin and what fills it up to a valid side."""
-        return self.margin + 2**self.depth
+    def rows(self, window: Window, height: int) -> tuple[int, int]:
+        """The first row of a plane that tiles read for a window, and the one after the last."""
+        reach = margin(self.depth, self.padded) + 2**self.depth  # which fills tiles up to a valid side
+        kept = 1 if self.tile is None else self.kept_side()
+        extent = -(-window.height // kept) * kept + 2 * reach
+        read = mirrored_range(height, window.top - reach, extent)
+        return int(read.min()), int(read.max()) + 1
 
     def block_side(self) -> int:
         """Side of the blocks of a store, in pixels: whole tiles, but not too small for a file each."""
-        return _up_to(max(self.kept_side(), 256), max(16, 2**self.depth))  # 16: the tiles of a TIFF
+        return -(-SMALLEST_BLOCK // self.kept_side()) * self.kept_side()
 
     def __call__(self, read: PlaneReader, window: Window) -> np.ndarray:
         """Class probabilities ``(K, height, width)`` float32; a tile that does not fit into memory is halved."""
@@ -175,6 +171,9 @@ class Predictor:
             rates[side] = kept**2 / (time.perf_counter() - started) / 1e6
             if rates[side] < max(rates.values()):
                 break
+        if not rates:  # the first block will find out what fits
+            self.tile = covering_side(KEPT_SIDES[0], self.depth, self.padded, KEPT_SIDES[0])
+            return
         self.tile = max(rates, key=rates.get)
         print(f"tile {self.tile} px: {rates[self.tile]:.2f} Mpx/s measured", flush=True)
 
@@ -182,10 +181,12 @@ class Predictor:
         """Largest difference of a probability in this window between tiles and one pass: the proof of no seams."""
         side = max(window.height, window.width)
         tile, predicted = self.tile, []
-        for kept in (min(self.kept_side(), -(-side // 2)), side + 2**self.depth):
-            self.tile = covering_side(kept, self.depth, self.padded, kept)
-            predicted.append(self._predict(read, window))
-        self.tile = tile
+        try:
+            for kept in (min(self.kept_side(), -(-side // 2)), side + 2**self.depth):
+                self.tile = covering_side(kept, self.depth, self.padded, kept)
+                predicted.append(self._predict(read, window))
+        finally:
+            self.tile = tile
         return float(np.abs(predicted[0] - predicted[1]).max())
 
 
@@ -209,11 +210,12 @@ def verify(image: Image, predictor: Predictor, seed: int) -> None:
 
 def fill(store: Store, predictor: Predictor, shard: int, shards: int) -> None:
     """Predict the blocks that are missing; of several shards, every n-th row of blocks is this one's."""
-    rows = {(plane, window.top) for plane in range(store.image.planes) for window in store.blocks}
-    own = {row for number, row in enumerate(sorted(rows)) if number % shards == shard}
+    tops = {(plane, window.top) for plane in range(store.image.planes) for window in store.blocks}
+    own = {row for number, row in enumerate(sorted(tops)) if number % shards == shard}
     todo = [(plane, window) for plane, window in store.missing() if (plane, window.top) in own]
-    todo_rows = list(dict.fromkeys((plane, window.top) for plane, window in todo))
-    next_row = dict(itertools.pairwise(todo_rows))
+    height = store.image.height
+    rows = {(plane, window.top): predictor.rows(window, height) for plane, window in todo}
+    next_row = dict(itertools.pairwise(rows))
     columns = (TextColumn("{task.description}"), BarColumn(), Speed(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns) as bar, ThreadPoolExecutor(1) as threads:
         task = bar.add_task(store.image.file.name, total=sum(window.height * window.width for _, window in todo))
@@ -221,11 +223,13 @@ def fill(store: Store, predictor: Predictor, shard: int, shards: int) -> None:
         for plane, window in todo:
             if read is None or read.plane != plane:
                 read = PlaneReader(store.image, plane, predictor.device, threads)
+            if (plane, window.top) in rows:
+                read.hold(*rows.pop((plane, window.top)))
+                below = next_row.get((plane, window.top))
+                if below and below[0] == plane:
+                    read.read_ahead(*rows[below])
             predicted = predictor(read, window)
             store.write(plane, window, predicted if len(predicted) > 2 else predicted[1])
-            below = next_row.pop((plane, window.top), None)
-            if below and below[0] == plane:
-                read.read_ahead(below[1] - predictor.margin, below[1] + window.height + predictor.overhang)
             bar.advance(task, window.height * window.width)
 
 
@@ -237,10 +241,6 @@ class Speed(ProgressColumn):
         return Text(f"{task.completed / elapsed / 1e6 if elapsed else 0:.2f} Mpx/s")
 
 
-def _up_to(value: int, step: int) -> int:
-    return -(-value // step) * step
-
-
 def _is_out_of_memory(error: BaseException) -> bool:
     """CUDA has a class for it, the CPU's allocator only words."""
-    return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error)
+    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)

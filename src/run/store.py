@@ -4,10 +4,10 @@ A block is a chunk, and a chunk is a file that appears only when it is complete.
 be seen, an interrupted prediction goes on, and several processes may fill one store.
 """
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import tifffile
@@ -18,7 +18,8 @@ from src.data.stack import complete_file
 from src.tiles.blocks import blocks
 from src.tiles.overlap import Window
 
-LARGEST_PAGE = 4096  # pixels a side; larger TIFF pages are tiled
+LARGEST_PAGE = 4096  # pixels a side; larger TIFF pages are tiled …
+TIFF_TILE = 512  # … in squares of this side
 SPACE = "ZYX"
 
 
@@ -50,12 +51,12 @@ class Store:
                 f"expected no unfinished prediction of another kind, but got {self.folder}; overwrite=true replaces it"
             )
         # Chunks of zeros are written too, because a chunk that is not there is one that is missing.
-        self.array = zarr.open_array(self.folder / "0", mode="r+", config={"write_empty_chunks": True})
+        self.array = zarr.open_array(self.folder / "0", mode="r+").with_config({"write_empty_chunks": True})
         self.blocks = blocks(image.height, image.width, self.array.chunks[-1])
 
     def _create(self, plane: tuple[int, ...], chunk: tuple[int, ...], dtype: str) -> None:
         """Make an empty store that appears whole, also where another process makes it at the same time."""
-        growing = self.folder.with_name(f"{self.folder.name}.{os.getpid()}")
+        growing = self.folder.with_name(f"{self.folder.name}.{uuid4().hex}")
         growing.parent.mkdir(parents=True, exist_ok=True)
         stack = self.image.stack_shape
         try:
@@ -123,17 +124,20 @@ class Store:
             return False
         return True
 
+    def release(self) -> None:
+        """Give the claim back, so that another may finish the store."""
+        shutil.rmtree(self.folder / "finishing", ignore_errors=True)
+
     def finish(self) -> None:
         """Turn the store into the final file or folder, which appears whole."""
         if self.final.suffix == ".zarr":
             drop(self.final)
-            shutil.rmtree(self.folder / "finishing", ignore_errors=True)
             self.folder.rename(self.final)
+            shutil.rmtree(self.final / "finishing", ignore_errors=True)  # not before: none else may claim it
             return
         size = self.image.pixel_size
         height, width = self.array.shape[-2:]
         tiled = max(height, width) > LARGEST_PAGE
-        side = self.array.chunks[-1]
         metadata = {"axes": self.axes}
         for axis in SPACE:
             if axis in size and axis in self.axes:
@@ -144,7 +148,7 @@ class Store:
                 self._tiles() if tiled else self._pages(),
                 shape=self.array.shape,
                 dtype=self.array.dtype,
-                tile=(side, side) if tiled else None,
+                tile=(TIFF_TILE, TIFF_TILE) if tiled else None,
                 compression="zlib",
                 photometric="minisblack",
                 bigtiff=self.array.nbytes > 2**31,
@@ -161,17 +165,20 @@ class Store:
             yield np.asarray(self.array[place])
 
     def _tiles(self) -> Iterator[np.ndarray]:
-        side = self.array.chunks[-1]
         for place in np.ndindex(self.array.shape[:-2]):
-            for window in self.blocks:
-                top, left, height, width = window
-                block = np.asarray(self.array[(*place, slice(top, top + height), slice(left, left + width))])
-                yield np.pad(block, ((0, side - height), (0, side - width)))
+            for top, left, height, width in blocks(self.image.height, self.image.width, TIFF_TILE):
+                tile = np.asarray(self.array[(*place, slice(top, top + height), slice(left, left + width))])
+                yield np.pad(tile, ((0, TIFF_TILE - height), (0, TIFF_TILE - width)))
 
 
 def unfinished(final: Path) -> Path:
     """Where the store of a prediction lies until it is whole."""
     return final.with_name(f".{final.name}.partial")
+
+
+def has_blocks(final: Path) -> bool:
+    """Whether any block of a prediction is written already."""
+    return (unfinished(final) / "0" / "c").exists()
 
 
 def made_from(final: Path) -> str | None:
@@ -181,14 +188,14 @@ def made_from(final: Path) -> str | None:
             return zarr.open_group(final, mode="r").attrs.get("made_from")
         with tifffile.TiffFile(final) as tiff:
             return tiff.pages.first.software
-    except (OSError, ValueError, KeyError):  # not there, or not ours
+    except Exception:  # not there, or not ours; decoders raise whatever the first wrong byte leads to
         return None
 
 
 def drop(path: Path) -> None:
     """Remove a file or folder; what is under its name is whole or gone, never a part."""
     if path.is_dir():
-        doomed = path.with_name(f".{path.name}.{os.getpid()}.dropped")
+        doomed = path.with_name(f".{path.name}.{uuid4().hex}.dropped")
         path.rename(doomed)
         shutil.rmtree(doomed)
     else:

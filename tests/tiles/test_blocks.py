@@ -52,13 +52,12 @@ def comb(height, width):
 def spiral(side):
     """One path a pixel wide from the outside to the centre, a pixel apart from itself."""
     mask = np.zeros((side, side), bool)
-    y, x, turn, length = 0, 0, 0, side - 1
+    y, x, length = 0, 0, side - 1
     mask[0, 0] = True
     for leg in range(side):
         for _ in range(length):
-            y, x = y + (0, 1, 0, -1)[turn % 4], x + (1, 0, -1, 0)[turn % 4]
+            y, x = y + (0, 1, 0, -1)[leg % 4], x + (1, 0, -1, 0)[leg % 4]
             mask[y, x] = True
-        turn += 1
         if leg >= 2 and leg % 2 == 0:
             length -= 2
         if length <= 0:
@@ -71,7 +70,8 @@ def spiral(side):
 def test_blocks_cover_each_pixel_once_in_raster_order(height, width, side):
     covered, windows = np.zeros((height, width), int), blocks(height, width, side)
     for window in windows:
-        assert 1 <= window.height <= side and 1 <= window.width <= side
+        assert 1 <= window.height <= min(side, height - window.top)
+        assert 1 <= window.width <= min(side, width - window.left)
         cut(covered, window)[...] += 1
     assert (covered == 1).all()
     assert windows == sorted(windows)
@@ -79,7 +79,7 @@ def test_blocks_cover_each_pixel_once_in_raster_order(height, width, side):
 
 
 @given(masks, st.integers(1, 32), st.integers(0, 12))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_components_are_those_of_the_whole_plane(mask, side, min_size):
     assert_same_up_to_numbering(block_by_block(mask, side, min_size), at_once(mask, min_size))
 
@@ -92,7 +92,7 @@ def test_components_near_percolation_are_those_of_the_whole_plane(seed, side, de
 
 
 @pytest.mark.parametrize("turned", range(4))
-@pytest.mark.parametrize("side", [1, 2, 3, 5, 8, 31])
+@pytest.mark.parametrize("side", [1, 3, 8, 31])
 @pytest.mark.parametrize("mask", [comb(31, 45), spiral(31), spiral(40)], ids=["comb", "spiral", "even spiral"])
 def test_one_component_that_crosses_many_borders_has_one_number(mask, side, turned):
     mask = np.rot90(mask, turned)
