@@ -4,10 +4,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: help install demo isbi test bench lint clean
+.PHONY: help install demo isbi test bench bench-peers lint clean
 
 help:  ## show this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
 
 install: .venv/installed  ## make .venv with the pinned dependencies
 
@@ -28,8 +28,10 @@ isbi: install  ## train on ISBI-2012 (downloaded unless DATA_DIR or data/ has it
 test: install  ## run all fast tests
 	$(BIN)/python -m pytest
 
-bench: install runs/peers/batchgeneratorsv2  ## measure against what people would use instead (20 minutes)
-	for each in augment weight_map predict memory; do PYTHONPATH=runs/peers $(BIN)/python -W ignore -m tests.benchmarks.$$each || exit 1; done
+bench: install runs/peers/batchgeneratorsv2  ## measure against what people would use instead (15 minutes)
+	for each in augment weight_map train start predict memory; do PYTHONPATH=runs/peers $(BIN)/python -W ignore -m tests.benchmarks.$$each || exit 1; done
+
+bench-peers: install runs/peers/batchgeneratorsv2  ## fetch what make bench compares with
 
 runs/peers/batchgeneratorsv2:
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target runs/peers monai==1.6.1 batchgeneratorsv2==0.3.6

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from src import build, command
 from src.run import directory as runs
+from src.run.device import pays_to_compile
 from src.tiles.symmetry import AVERAGES
 
 
@@ -36,11 +37,13 @@ def train(config: DictConfig, directory: Path) -> None:
     """
     command.check_choice("score", config.score, ("best", "last"))
     command.check_choice("tta", config.tta, AVERAGES)
+    command.check_choice("compile", config.compile, ("auto", True, False))
     lightning.seed_everything(config.seed, workers=True, verbose=False)
     trainer, data, module = build.trainer(config), build.data(config), build.segmenter(config)
     command.check_choice(
         f"monitor_mode of {config.monitor}", config.monitor_mode, [module.validation.mode(config.monitor)]
     )
+    module.compiled = pays_to_compile(config.compile, config.trainer.max_steps)
     runs.keep_metrics(directory)
     trainer.fit(module, data, ckpt_path=runs.last_checkpoint(directory))
     if trainer.global_step < trainer.max_steps:

@@ -1,6 +1,7 @@
 """The main job: each experiment runs; the run directory holds what it should, and is the unit of work."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +44,12 @@ def test_each_experiment_trains_and_is_scored(experiment, train, isbi_layout):
     held_out = 30 if experiment == "isbi_full" else 6
     assert len(scores["per_image"]) == held_out
     assert all(f"{value:.4f}" in printed or f"{value:.6f}" in printed for value in scores["scores"].values())
+
+
+def test_the_speed_of_steps_and_loader_is_said_once(train):
+    _, status, printed, error = train("data.source.size=64", "trainer.max_steps=9", "trainer.val_check_interval=9")
+    assert status == 0, error
+    assert len(re.findall(r"a process trains [0-9.]+ and its loader makes [0-9]+ tiles/s", printed)) == 1
 
 
 def test_a_run_directory_holds_what_a_person_looks_for(train):
@@ -92,7 +99,7 @@ def test_another_configuration_in_the_same_directory_is_refused(train):
 
 
 def test_a_run_stopped_by_its_time_limit_is_unfinished_and_goes_on(train):
-    arguments = ("data.source.size=64", "trainer.max_steps=100000", "trainer.val_check_interval=5")
+    arguments = ("data.source.size=64", "trainer.max_steps=100000", "trainer.val_check_interval=5", "compile=false")
     directory, status, _, error = train(*arguments, "trainer.max_time=00:00:00:02")
     assert status == 1 and "hydra.run.dir" in error and "Traceback" not in error
     assert not (directory / "scores.json").exists()

@@ -1,5 +1,6 @@
 """The LightningDataModule: from annotated slices to training tiles and whole slices."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -87,13 +88,21 @@ class SliceData(lightning.LightningDataModule):
             trainer.global_rank,
             ranks,
         )
+        self.stream = self.patches()
         return DataLoader(
-            self.patches(),
+            self.stream,
             batch_size=self.batch_size // ranks,
             sampler=draws,
             num_workers=self.workers,
             pin_memory=torch.cuda.is_available(),
         )
+
+    def tiles_per_second(self, samples: int = 5) -> float:
+        """How many tiles the workers of a process can make, from a few made here."""
+        started = time.perf_counter()
+        for draw in range(samples):
+            self.stream[draw]
+        return samples * max(1, self.workers) / (time.perf_counter() - started)
 
     def patches(self) -> Patches:
         """The endless stream of training tiles."""

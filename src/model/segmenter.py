@@ -32,6 +32,7 @@ class Segmenter(lightning.LightningModule):
         threshold: probability above which a pixel is foreground; chosen on the validation slices and
             kept in the checkpoint.
         held_out_scores: those of all held-out slices together, when they have been judged.
+        compiled: whether training steps run through `torch.compile`; weights and checkpoints are the same.
         tta: the average over versions of an image by which held-out slices are judged.
     """
 
@@ -53,6 +54,8 @@ class Segmenter(lightning.LightningModule):
         self.optimizer, self.scheduler, self.instances = optimizer, scheduler, instances
         self.threshold = 0.5
         self.tta = "none"
+        self.compiled = False
+        self._compiled_forward = None
 
     def forward(self, image: Tensor) -> Tensor:
         """Logits ``(N, K, h, w)`` of a tile ``(N, C, H, W)`` with values in [0, 1]."""
@@ -87,9 +90,23 @@ class Segmenter(lightning.LightningModule):
         return self.instances(probabilities, self.threshold)
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
-        loss = self.loss(self(batch["image"]), batch["target"], batch["weight"])
+        loss = self.loss(self._training_forward(batch["image"]), batch["target"], batch["weight"])
         self.log("train/loss", loss, prog_bar=True)
         return loss
+
+    def _training_forward(self, image: Tensor) -> Tensor:
+        if not self.compiled:
+            return self(image)
+        try:
+            # Made at the first step, so that copies of the module do not share it.
+            self._compiled_forward = self._compiled_forward or torch.compile(self.forward)
+            return self._compiled_forward(image)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # no compiler on this machine, or one that fails; a fault of ours fails again below
+            self.compiled = False
+            print(f"compile: not possible here ({type(error).__name__}), goes on without", flush=True)
+            return self(image)
 
     def validation_step(self, batch: dict, index: int) -> None:
         for image, *truth in zip(batch["image"], batch["target"], batch["instances"], strict=True):

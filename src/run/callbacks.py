@@ -51,7 +51,9 @@ class Speed(ProgressColumn):
 
 
 class Narrator(Callback):
-    """One line when training starts and one a validation: readable in a log file, where no bar is."""
+    """A line when training starts, one on its speed, one a validation: readable in a log file, where no bar is."""
+
+    measured = (3, 8)  # the steps between which the speed is measured: after the first have warmed up
 
     def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         data = trainer.datamodule
@@ -61,9 +63,21 @@ class Narrator(Callback):
         _say(
             trainer,
             f"{describe(module.device)} × {trainer.world_size} · precision {trainer.precision} · channels-last · "
+            f"{'compiled · ' if module.compiled else ''}"
             f"tile {data.tile} → {data.tile - 2 * data.context} px · {sizes} slices of {height}×{width} px · "
             f"steps {trainer.global_step} to {trainer.max_steps}",
         )
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
+        first, last = (self.first_step + step for step in self.measured)
+        if trainer.global_step == first:
+            self.warm = time.monotonic()
+        if trainer.global_step == last:
+            data = trainer.datamodule
+            tiles = (last - first) * data.batch_size / trainer.world_size / (time.monotonic() - self.warm)
+            made = data.tiles_per_second()
+            slow = "; data.workers=… may help" if made < 1.5 * tiles else ""
+            _say(trainer, f"a process trains {tiles:.2f} and its loader makes {made:.0f} tiles/s{slow}")
 
     def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         if not hasattr(self, "started"):

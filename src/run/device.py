@@ -21,6 +21,19 @@ def choose_precision(requested: str, accelerator: str) -> str:
     return "bf16-mixed" if torch.cpu.get_capabilities().get("amx_bf16") else "32-true"
 
 
+def pays_to_compile(requested: bool | str, steps: int) -> bool:
+    """Whether to compile training steps: ``requested``, or for ``auto`` in runs long enough to win back the minute.
+
+    On two cores with AVX-512 the paper's network steps 1.2 times faster, so a minute pays after 70 steps of 5 s; a
+    narrower network gains less.
+
+    Args:
+        requested: true, false or ``auto``.
+        steps: of the run.
+    """
+    return steps >= 1000 if requested == "auto" else bool(requested)
+
+
 def inference(precision: str) -> tuple[torch.device, torch.dtype]:
     """Device and number format to predict with, for a ``precision`` of auto, 32 or bf16."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

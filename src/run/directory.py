@@ -29,6 +29,7 @@ FREE_KEYS = (
     "callbacks.*.dirpath",
     "trainer.max_time",
     "logger",
+    "compile",
     "debug",
     "trainer.devices",
     "trainer.num_nodes",

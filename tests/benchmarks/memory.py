@@ -27,6 +27,7 @@ def main() -> None:
         checkpoint = Path(folder) / "small.ckpt"
         with initialize_config_dir(str(build.CONF), version_base="1.3"):
             small = ["run_dir=none", "model.base_channels=2", "model.depth=2"]
+            torch.manual_seed(0)
             module = build.segmenter(compose("train", small))
         parts = {"hyper_parameters": dict(module.hparams), "state_dict": module.state_dict(), "threshold": 0.5}
         torch.save(parts, checkpoint)

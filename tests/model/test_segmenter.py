@@ -105,6 +105,33 @@ def test_a_step_in_bf16_changes_the_weights(tmp_path):
     assert all(value.isfinite().all() and value.dtype == torch.float32 for value in segmenter.parameters())
 
 
+def trained(directory, compiled):
+    segmenter = small_segmenter()
+    segmenter.compiled = compiled
+    trainer(directory, max_steps=2).fit(segmenter, tiles(2), whole_slices(two_cells()))
+    return segmenter
+
+
+def test_compiled_steps_change_the_weights_as_eager_ones_under_the_same_names(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))  # needs no C++ compiler
+    eager, compiled = (trained(tmp_path, choice).state_dict() for choice in (False, True))
+    assert list(eager) == list(compiled)
+    for name, value in eager.items():
+        torch.testing.assert_close(compiled[name], value)
+
+
+def test_without_a_compiler_training_goes_on_and_says_so(tmp_path, monkeypatch, capsys):
+    def broken(function):
+        raise RuntimeError("no C++ compiler")
+
+    eager = trained(tmp_path, False).state_dict()
+    monkeypatch.setattr(torch, "compile", broken)
+    segmenter = trained(tmp_path, True)
+    assert capsys.readouterr().out.count("compile: not possible here (RuntimeError)") == 1
+    assert not segmenter.compiled
+    assert all(torch.equal(value, eager[name]) for name, value in segmenter.state_dict().items())
+
+
 def test_the_schedule_is_stepped_once_a_training_step(tmp_path):
     segmenter = small_segmenter(partial(LambdaLR, lr_lambda=lambda step: 0.5**step))
     stepping = trainer(tmp_path, max_steps=3)

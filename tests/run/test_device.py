@@ -2,7 +2,7 @@
 
 import torch
 
-from src.run.device import choose_precision, describe, inference
+from src.run.device import choose_precision, describe, inference, pays_to_compile
 
 
 def test_a_precision_that_is_asked_for_is_taken():
@@ -24,3 +24,8 @@ def test_prediction_uses_the_same_rule():
 
 def test_a_device_is_described_in_words():
     assert describe(torch.device("cpu")) == f"CPU ({torch.get_num_threads()} threads)"
+
+
+def test_what_is_compiled_is_asked_for_or_long():
+    assert pays_to_compile(True, 1) and not pays_to_compile(False, 10**6)
+    assert pays_to_compile("auto", 1000) and not pays_to_compile("auto", 999)
