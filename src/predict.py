@@ -147,7 +147,8 @@ def predict_file(image: Image, module: Segmenter, predictor: Predictor, name: Pa
         print(f"{image.file} is predicted already: {', '.join(map(str, wanted.values()))}")
         return
     make_room(finals, wanted, sources, config.overwrite)
-    if config.tile == "auto" and predictor.tile is None and image.planes * image.height * image.width > MEASURED_FROM:
+    pixels = image.planes * image.height * image.width
+    if predictor.tile is None and pixels > MEASURED_FROM and config.shards == 1:  # shards take the same tile
         predictor.measure_tile(max(image.height, image.width))
 
     planes = predictor.classes if predictor.classes > 2 else 1

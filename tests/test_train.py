@@ -47,7 +47,8 @@ def test_each_experiment_trains_and_is_scored(experiment, train, isbi_layout):
 
 
 def test_the_speed_of_steps_and_loader_is_said_once(train):
-    _, status, printed, error = train("data.source.size=64", "trainer.max_steps=9", "trainer.val_check_interval=9")
+    accumulated = ("trainer.accumulate_grad_batches=2", "trainer.val_check_interval=18")
+    _, status, printed, error = train("data.source.size=64", "trainer.max_steps=9", *accumulated)
     assert status == 0, error
     assert len(re.findall(r"a process trains [0-9.]+ and its loader makes [0-9]+ tiles/s", printed)) == 1
 

@@ -70,6 +70,8 @@ class Narrator(Callback):
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
         first, last = (self.first_step + step for step in self.measured)
+        if (batch_idx + 1) % trainer.accumulate_grad_batches:
+            return
         if trainer.global_step == first:
             self.warm = time.monotonic()
         if trainer.global_step == last:
