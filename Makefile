@@ -29,7 +29,7 @@ test: install  ## run all fast tests
 	$(BIN)/python -m pytest
 
 bench: install runs/peers/batchgeneratorsv2  ## measure against what people would use instead (15 minutes)
-	for each in augment weight_map train start predict memory; do PYTHONPATH=runs/peers $(BIN)/python -W ignore -m tests.benchmarks.$$each || exit 1; done
+	for each in augment weight_map train start predict memory table; do PYTHONPATH=runs/peers $(BIN)/python -W ignore -m tests.benchmarks.$$each || exit 1; done
 
 bench-peers: install runs/peers/batchgeneratorsv2  ## fetch what make bench compares with
 

@@ -17,6 +17,8 @@ from hydra import compose, initialize_config_dir
 
 from src import build
 from src.data.phantom import phantom
+from src.run.directory import write_json
+from tests.benchmarks.timing import RESULTS
 
 SIDES = (2000, 20_000)
 
@@ -48,6 +50,8 @@ def main() -> None:
                 f"{side} × {side} px: peak {peaks[-1]:.2f} GiB, {seconds:.0f} s, start and labels included", flush=True
             )
         print(f"the larger image takes {peaks[1] - peaks[0]:.2f} GiB more")
+        rows = [{"name": f"{side}² px", "peak_gib": peak} for side, peak in zip(SIDES, peaks, strict=True)]
+        write_json(RESULTS / "memory.json", {"title": "memory: src.predict", "rows": rows})
 
 
 if __name__ == "__main__":

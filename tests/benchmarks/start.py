@@ -3,11 +3,12 @@
 ``make bench``, or ``python -m tests.benchmarks.start [repeats]``.
 """
 
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
+
+from tests.benchmarks.timing import report
 
 
 def first_step() -> float:
@@ -27,7 +28,7 @@ def first_step() -> float:
 
 def main(repeats: int = 3) -> None:
     seconds = [first_step() for _ in range(repeats)]
-    print(f"start: first step after {statistics.median(seconds):.1f} s ({min(seconds):.1f} to {max(seconds):.1f})")
+    report("start: src.train experiment=demo until its first step", {"first step": seconds}, 1, "steps")
 
 
 if __name__ == "__main__":

@@ -111,7 +111,8 @@ def main(channels: int = 64, steps: int = 20) -> None:
     }
     report(f"train: one 572 px tile, {channels} channels, on {DEVICE}", interleaved(jobs, 5), 1, "tiles")
     whole, bare = loops(channels, steps)
-    print(f"whole loop {1 / whole:.3f} steps/s, bare loop {1 / bare:.3f} steps/s: {bare / whole:.3f} of it")
+    title = f"loop: a step of src.train against a bare loop over ready tiles, {channels} channels"
+    report(title, {"ours, whole loop": [whole], "bare loop": [bare]}, 1, "steps")
 
 
 if __name__ == "__main__":
