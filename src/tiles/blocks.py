@@ -42,8 +42,9 @@ def joined_components(
         local = four_connected(foreground(window))
         start[window] = count
         numbered = np.where(local > 0, local.astype(np.int64) + count, 0)
-        sizes.append(np.bincount(local.ravel(), minlength=1)[1:])
-        count += len(sizes[-1])
+        if min_size > 1:
+            sizes.append(np.bincount(local.ravel(), minlength=1)[1:].astype(np.int32))
+        count += int(local.max())
         for edge, neighbour in (
             (numbered[0], below.pop((window.top, window.left), None)),
             (numbered[:, 0], beside.pop((window.top, window.left), None)),
@@ -57,9 +58,13 @@ def joined_components(
     pairs = np.concatenate([np.zeros((2, 0), np.int64), *meetings], axis=1) - 1
     graph = coo_array((np.ones(pairs.shape[1], bool), tuple(pairs)), shape=(count, count))
     joined = connected_components(graph, directed=False)[1] if count else np.zeros(0, int)
-    size = np.bincount(joined, weights=np.concatenate([np.zeros(0), *sizes]))
-    kept = size >= max(min_size, 1)
-    number = np.concatenate([[0], np.where(kept, np.cumsum(kept), 0)[joined]]).astype(np.int32)
+    number = np.zeros(count + 1, np.int32)  # of each component of a block; 0 stays background
+    if min_size > 1 and count:
+        kept = np.bincount(joined, weights=np.concatenate(sizes)) >= min_size
+        number[1:] = np.where(kept, np.cumsum(kept), 0)[joined]
+    else:
+        number[1:] = joined
+        number[1:] += 1
 
     def labels(window: Window) -> np.ndarray:
         local = four_connected(foreground(window))
