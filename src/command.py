@@ -17,6 +17,8 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from src.metrics.semantic import OF_CLASS, PER_IMAGE
+
 PATH_KEYS = (
     *("input", "output", "checkpoint", "run", "truth", "prediction"),
     *("data.root", "data_dir", "hydra.run.dir", "hydra.sweep.dir"),
@@ -29,7 +31,6 @@ EXPECTED_WARNINGS = (
     "You're resuming from a checkpoint that ended before the epoch ended",  # our draws follow the step
     "Total length of `list` across ranks is zero",  # no validation slices
 )
-OF_CLASS, PER_IMAGE = r"_class_([0-9]+)$", "_per_image"  # of the names of scores
 # What a person can mend. Anything else is a fault of ours and keeps its traceback.
 MENDABLE = (ValueError, OSError, HydraException, OmegaConfBaseException, MisconfigurationException)
 

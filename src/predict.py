@@ -21,7 +21,7 @@ from src.data.image import SUFFIXES, Image, open_image
 from src.model.segmenter import Segmenter
 from src.run.device import inference
 from src.run.labelling import label
-from src.run.prediction import OUTPUTS
+from src.run.prediction import OUTPUTS, prediction_file
 from src.run.predictor import Predictor, fill, verify
 from src.run.store import Store, drop, has_blocks, made_from, unfinished
 from src.tiles.symmetry import AVERAGES
@@ -37,12 +37,12 @@ def main(config: DictConfig) -> None:
     modules = restored(config)
     device, dtype = inference(str(config.precision))
     predictor = Predictor(modules, device, dtype, config.tta, None if config.tile == "auto" else config.tile)
-    files, output, failures = input_files(config.input), Path(config.output), []
+    files, failures = input_files(config.input), []
     refuse_equal_names(files)
     for file in files:
         try:
             with closing(open_image(file)) as image:
-                predict_file(image, modules[0], predictor, output / stem(file), config)
+                predict_file(image, modules[0], predictor, config)
         except (ValueError, OSError) as error:
             if len(files) == 1:
                 raise
@@ -130,7 +130,7 @@ def refuse_equal_names(files: Sequence[Path]) -> None:
         raise FileExistsError(f"expected inputs of different names, but got {', '.join(twice)}")
 
 
-def predict_file(image: Image, module: Segmenter, predictor: Predictor, name: Path, config: DictConfig) -> None:
+def predict_file(image: Image, module: Segmenter, predictor: Predictor, config: DictConfig) -> None:
     """Write what ``config.write`` asks for of one image, or go on with it.
 
     Raises:
@@ -141,14 +141,14 @@ def predict_file(image: Image, module: Segmenter, predictor: Predictor, name: Pa
     image = with_channels(image, channels, predictor.in_channels)
     ending = suffix(image, config.format)
     sources = recipes(image, module, predictor)
-    finals = {kind: name.with_name(f"{name.name}_{kind}{ending}") for kind in OUTPUTS}
+    output, name = Path(config.output), stem(image.file)
+    finals = {kind: prediction_file(output, name, kind, ending) for kind in OUTPUTS}
     wanted = {kind: finals[kind] for kind in config.write}
     if not config.overwrite and all(made_from(file) == sources[kind] for kind, file in wanted.items()):
         print(f"{image.file} is predicted already: {', '.join(map(str, wanted.values()))}")
         return
     make_room(finals, wanted, sources, config.overwrite)
-    pixels = image.planes * image.height * image.width
-    if predictor.tile is None and pixels > MEASURED_FROM and config.shards == 1:  # shards take the same tile
+    if predictor.tile is None and image.pixels > MEASURED_FROM and config.shards == 1:  # shards take the same tile
         predictor.measure_tile(max(image.height, image.width))
 
     planes = predictor.classes if predictor.classes > 2 else 1
@@ -203,8 +203,7 @@ def suffix(image: Image, chosen: str) -> str:
     """The ending of the results: as chosen, or Zarr for a Zarr and for what is too large for a handy TIFF."""
     if chosen != "auto":
         return f".{chosen}"
-    large = image.planes * image.height * image.width > LARGEST_TIFF
-    return ".zarr" if large or image.file.suffix == ".zarr" else ".tif"
+    return ".zarr" if image.pixels > LARGEST_TIFF or image.file.suffix == ".zarr" else ".tif"
 
 
 def recipes(image: Image, module: Segmenter, predictor: Predictor) -> dict[str, str]:

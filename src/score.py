@@ -21,7 +21,7 @@ def main(config: DictConfig) -> None:
     command.check_probability("threshold", config.threshold)
     if config.output and Path(config.output).suffix != ".json":
         raise ValueError(f"expected output to end in .json, but got {config.output}")
-    metrics = build.metrics(config)
+    metrics, segment = build.metrics(config), build.instances(config)
     membranes = any(metric.best_over_thresholds for metric in metrics.values())
     pairs, alone = match(Path(config.truth), Path(config.prediction), "_probabilities" if membranes else "_labels")
     for file in alone:
@@ -36,7 +36,7 @@ def main(config: DictConfig) -> None:
             raise ValueError(
                 f"expected probabilities or labels throughout, but {image.name} differs from {rows[0]['name']}"
             )
-        prediction = Probabilities(image.prediction, build.instances(config)) if probable else Labels(image.prediction)
+        prediction = Probabilities(image.prediction, segment) if probable else Labels(image.prediction)
         rows.append({"name": image.name, **evaluator.update(prediction, image.truth, numbered(image.truth))})
         for doubt in doubts(image, membranes):
             doubtful[doubt].append(image.name)

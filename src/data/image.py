@@ -60,6 +60,15 @@ class Image:
     def planes(self) -> int:
         return int(np.prod(self.stack_shape, dtype=int))
 
+    @property
+    def pixels(self) -> int:
+        """Pixels of all planes."""
+        return self.planes * self.height * self.width
+
+    def stack_place(self, plane: int) -> tuple[int, ...]:
+        """Where plane number ``plane`` stands along each of `stack_axes`."""
+        return tuple(map(int, np.unravel_index(plane, self.stack_shape))) if self.stack_shape else ()
+
     @cached_property
     def in_channels(self) -> int:
         """Channels that `band` gives."""
@@ -77,11 +86,8 @@ class Image:
         Raises:
             ValueError: they cannot be decoded.
         """
-        stacked = dict(zip(self.stack_axes, np.unravel_index(plane, self.stack_shape or (1,)), strict=False))
-        where = [
-            int(stacked[a]) if a in stacked else slice(top, bottom, step) if a == "Y" else slice(None)
-            for a in self.axes
-        ]
+        stacked = dict(zip(self.stack_axes, self.stack_place(plane), strict=True))
+        where = [stacked.get(axis, slice(top, bottom, step) if axis == "Y" else slice(None)) for axis in self.axes]
         try:
             found = np.asarray(self.array[tuple(where)])
         except Exception as error:  # decoders raise whatever the first wrong byte leads to

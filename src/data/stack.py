@@ -80,7 +80,11 @@ def normalise(image: np.ndarray) -> np.ndarray:
     Returns:
         float32 of the same shape; zeros for a constant image.
     """
-    low, high = np.percentile(image, (0.5, 99.5))
+    return scaled(image, *np.percentile(image, (0.5, 99.5)))
+
+
+def scaled(image: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Grey values from ``low`` to ``high`` as float32 from 0 to 1, clipped; zeros where there is no such range."""
     if low == high:
         return np.zeros(image.shape, np.float32)
     return np.clip((image.astype(np.float32) - low) / (high - low), 0, 1).astype(np.float32)

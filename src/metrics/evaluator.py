@@ -13,6 +13,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from src.metrics.instance import numbered
+from src.metrics.semantic import OF_CLASS, PER_IMAGE
 
 THRESHOLDS = tuple(step / 10 for step in range(10))  # those of the ISBI-2012 challenge's scorer
 
@@ -136,7 +137,7 @@ class Evaluator(torch.nn.Module):
         Returns:
             The scores of this image alone.
         """
-        truth = {"target": target, "instances": instances}
+        truth = {"target": _tensor(target), "instances": _tensor(instances)}
         rows = []
         for clones, sweep in zip(self.metrics, self.sweeps, strict=True):
             asked = inspect.signature(type(clones[0]).update).parameters
@@ -144,11 +145,11 @@ class Evaluator(torch.nn.Module):
             for metric, threshold in zip(clones, sweep, strict=True):
                 images = {name: image for name, image in truth.items() if name in asked}
                 for name in PREDICTED & asked.keys():
-                    images[name] = getattr(prediction, name)(threshold)
-                given = {name: _tensor(image).to(metric.device)[None] for name, image in images.items()}
+                    images[name] = _tensor(getattr(prediction, name)(threshold))
+                given = {name: image.to(metric.device)[None] for name, image in images.items()}
                 row.append(metric(**given, **({"threshold": threshold} if "threshold" in asked else {})))
             rows.append(row)
-        return {name: score for name, score in self._best(rows).items() if not name.endswith("_per_image")}
+        return {name: score for name, score in self._best(rows).items() if not name.endswith(PER_IMAGE)}
 
     def compute(self) -> dict[str, float]:
         """The scores of all images together."""
@@ -197,7 +198,7 @@ class Evaluator(torch.nn.Module):
 
 def _without_ending(score: str) -> str:
     """The score of which ``score`` is the part for one class, or the mean over images."""
-    return re.sub(r"_(class_[0-9]+|per_image)$", "", score)
+    return re.sub(OF_CLASS, "", score).removesuffix(PER_IMAGE)
 
 
 def _tensor(image: np.ndarray) -> Tensor:

@@ -12,6 +12,7 @@ from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 MOST_CLASSES = 32
+OF_CLASS, PER_IMAGE = r"_class_([0-9]+)$", "_per_image"  # endings of the names of scores
 
 
 def class_scores(confusion: Tensor) -> dict[str, Tensor]:
@@ -76,4 +77,4 @@ class Semantic(Metric):
         for name, values in pooled.items():
             occurring = values.isnan().logical_not().nonzero().flatten().tolist()
             scores |= {f"{name}_class_{number}": values[number] for number in occurring}
-        return scores | {f"{name}_per_image": v[:, 1:].nanmean(dim=1).nanmean() for name, v in per_image.items()}
+        return scores | {f"{name}{PER_IMAGE}": v[:, 1:].nanmean(dim=1).nanmean() for name, v in per_image.items()}

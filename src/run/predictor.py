@@ -13,11 +13,11 @@ from rich.text import Text
 from torch import Tensor
 
 from src.data.image import Image
-from src.data.stack import content_hash
+from src.data.stack import content_hash, scaled
 from src.model.segmenter import Segmenter
 from src.run.store import Store
 from src.tiles.geometry import covering_side, kept_side, margin
-from src.tiles.overlap import Window, mirrored_range
+from src.tiles.overlap import Window, mirrored_places, mirrored_range
 
 KEPT_SIDES = (256, 512, 1024, 2048)  # of the tiles to choose from, in pixels
 SMALLEST_BLOCK = 128  # pixels
@@ -44,15 +44,12 @@ class PlaneReader:
 
     def __call__(self, window: Window) -> Tensor:
         """The window as ``(1, C, height, width)`` float32."""
-        rows, columns = (
-            mirrored_range(length, start, extent)
-            for length, start, extent in zip((self.image.height, self.image.width), window[:2], window[2:], strict=True)
-        )
+        rows, columns = mirrored_places(self.image.height, self.image.width, window)
         first, last = rows.min(), rows.max() + 1
         held = self.first <= first and last <= self.first + self.band.shape[1]
         first, band = (self.first, self.band) if held else (first, self._band(first, last))
         grey = band[:, rows - first][..., columns]
-        return torch.from_numpy(self._scaled(grey)).to(self.device)[None]
+        return torch.from_numpy(scaled(grey, self.low, self.high)).to(self.device)[None]
 
     def read_ahead(self, first: int, last: int) -> None:
         """Start to read the rows from ``first`` to ``last`` (excluded), which `hold` will ask for."""
@@ -68,11 +65,6 @@ class PlaneReader:
         if band.dtype.kind == "f" and not np.isfinite(band).all():
             raise ValueError(f"expected finite grey values, but {self.image.file} holds NaN or infinity")
         return band
-
-    def _scaled(self, grey: np.ndarray) -> np.ndarray:
-        if self.low == self.high:
-            return np.zeros(grey.shape, np.float32)
-        return np.clip((grey.astype(np.float32) - self.low) / (self.high - self.low), 0, 1).astype(np.float32)
 
 
 class Predictor:
@@ -123,16 +115,19 @@ class Predictor:
         while True:
             try:
                 return self._predict(read, window)
-            except (torch.OutOfMemoryError, RuntimeError) as error:
+            except RuntimeError as error:
                 if not _is_out_of_memory(error) or not self._halve_tile():
                     raise
             torch.cuda.empty_cache()
 
     @torch.inference_mode()
     def _predict(self, read: PlaneReader, window: Window) -> np.ndarray:
-        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+        with self._number_format():
             each = [module.predict_window(read, window, self.tta, self.tile)[0] for module in self.modules]
         return torch.stack(each).mean(dim=0).float().cpu().numpy()
+
+    def _number_format(self) -> torch.autocast:
+        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
 
     def _halve_tile(self) -> bool:
         """Choose tiles that keep half as much; False if they are the smallest already."""
@@ -147,6 +142,7 @@ class Predictor:
         """Pixels of a tile that are kept, along one axis."""
         return 512 if self.tile is None else kept_side(self.tile, self.depth, self.padded)
 
+    @torch.inference_mode()
     def measure_tile(self, largest: int) -> None:
         """Choose the tile side that predicts most pixels a second here, of those that keep up to ``largest`` px."""
         rates: dict[int, float] = {}
@@ -155,16 +151,12 @@ class Predictor:
                 break
             side = covering_side(kept, self.depth, self.padded, kept)
             seen = torch.rand((1, self.in_channels, side, side), device=self.device)
-            started = time.perf_counter()
             try:
-                with (
-                    torch.inference_mode(),
-                    torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32),
-                ):
+                with self._number_format():
                     for _ in range(2):  # the first call also chooses convolution kernels
                         started = time.perf_counter()
                         self.modules[0](seen).sum().item()
-            except (torch.OutOfMemoryError, RuntimeError) as error:
+            except RuntimeError as error:
                 if not _is_out_of_memory(error):
                     raise
                 break

@@ -90,21 +90,18 @@ class Store:
 
     def _place(self, plane: int, window: Window) -> tuple:
         """Where a window of a plane stands in the array."""
-        stack = self.image.stack_shape
-        where = tuple(int(place) for place in np.unravel_index(plane, stack)) if stack else ()
         top, left, height, width = window
-        return (*where, ..., slice(top, top + height), slice(left, left + width))
+        return (*self.image.stack_place(plane), ..., slice(top, top + height), slice(left, left + width))
 
     def missing(self) -> list[tuple[int, Window]]:
         """Planes and blocks that are still to be written, in the order in which they are written."""
         side = self.array.chunks[-1]
+        classes = (0,) if "C" in self.axes else ()
         found = []
         for plane in range(self.image.planes):
-            stack = np.unravel_index(plane, self.image.stack_shape) if self.image.stack_shape else ()
-            classes = ("0",) if "C" in self.axes else ()
             for window in self.blocks:
-                chunk = (*map(str, stack), *classes, str(window.top // side), str(window.left // side))
-                if not self.folder.joinpath("0", "c", *chunk).exists():
+                chunk = (*self.image.stack_place(plane), *classes, window.top // side, window.left // side)
+                if not self.folder.joinpath("0", "c", *map(str, chunk)).exists():
                     found.append((plane, window))
         return found
 

@@ -35,12 +35,16 @@ def reader(image: Tensor) -> Read:
 
     def read(window: Window) -> Tensor:
         rows, columns = (
-            torch.from_numpy(mirrored_range(length, start, extent)).to(image.device)
-            for length, start, extent in zip(image.shape[-2:], window[:2], window[2:], strict=True)
+            torch.from_numpy(place).to(image.device) for place in mirrored_places(*image.shape[-2:], window)
         )
         return image[..., rows, :][..., columns]
 
     return read
+
+
+def mirrored_places(height: int, width: int, window: Window) -> tuple[np.ndarray, np.ndarray]:
+    """The rows and the columns of an image that a window shows, mirrored beyond its border."""
+    return mirrored_range(height, window.top, window.height), mirrored_range(width, window.left, window.width)
 
 
 def mirrored_range(length: int, start: int, extent: int) -> np.ndarray:

@@ -57,6 +57,12 @@ def _predict_turned(predict: Predict, read: Read, window: Window, flip_y: int, f
     Position p of a reversed axis is position −1 − p of the image: pooling windows fall on themselves.
     """
 
+    def swapped(place: Window) -> Window:
+        return Window(place.left, place.top, place.width, place.height) if swap else place
+
+    def transposed(array: Tensor) -> Tensor:
+        return array.transpose(-1, -2) if swap else array
+
     def moved(place: Window) -> Window:
         top, left, height, width = place
         return Window(-top - height if flip_y else top, -left - width if flip_x else left, height, width)
@@ -65,16 +71,9 @@ def _predict_turned(predict: Predict, read: Read, window: Window, flip_y: int, f
         return array.flip([axis for axis, flip in ((-2, flip_y), (-1, flip_x)) if flip])
 
     def read_version(place: Window) -> Tensor:
-        if swap:
-            place = Window(place.left, place.top, place.width, place.height)
-        seen = turn(read(moved(place)))
-        return seen.transpose(-1, -2) if swap else seen
+        return transposed(turn(read(moved(swapped(place)))))
 
-    there = moved(window)
-    if swap:
-        there = Window(there.left, there.top, there.width, there.height)
-    predicted = predict(read_version, there)
-    return turn(predicted.transpose(-1, -2) if swap else predicted)
+    return turn(transposed(predict(read_version, swapped(moved(window)))))
 
 
 def _predict_rotated(predict: Predict, read: Read, window: Window, angle: float) -> Tensor:
