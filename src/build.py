@@ -65,6 +65,8 @@ def trainer(config: DictConfig) -> lightning.Trainer:
         precision=choose_precision(config.trainer.precision, config.trainer.accelerator),
         logger=list(_make(config, "logger").values()),
         callbacks=list(_make(config, "callbacks").values()),
+        # LastCheckpoint sees to it: Lightning would validate once more, and count earlier parts of the run.
+        max_time=None,
     )
 
 

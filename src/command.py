@@ -1,16 +1,20 @@
 """What every command shares: paths as they are on the command line, errors as one message, a table of scores."""
 
 import functools
+import hashlib
+import logging
 import re
 import sys
 import warnings
 from collections.abc import Callable, Collection
+from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import CompactHydraException, HydraException, InstantiationException
 from hydra.types import RunMode
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 from rich.measure import Measurement
@@ -30,6 +34,9 @@ EXPECTED_WARNINGS = (
     ".*irectory .* exists and is not empty",  # a run that continues
     "You're resuming from a checkpoint that ended before the epoch ended",  # our draws follow the step
     "Total length of `list` across ranks is zero",  # no validation slices
+    "The ``compute`` method of metric .* was called before",  # another process has the slices
+    "It is recommended to use `self.log",  # they are of all processes already
+    "The `srun` command is available",  # a start without it on a cluster is refused where it matters
 )
 # What a person can mend. Anything else is a fault of ours and keeps its traceback.
 MENDABLE = (ValueError, OSError, HydraException, OmegaConfBaseException, MisconfigurationException)
@@ -37,10 +44,20 @@ MENDABLE = (ValueError, OSError, HydraException, OmegaConfBaseException, Misconf
 
 def run(main: Callable[[], None]) -> None:
     """Start a Hydra command, with each path argument quoted, so that it may hold spaces, = , ( ) or Hangul."""
+    quieten()
+    sys.argv[1:] = [quote(argument) for argument in sys.argv[1:]]
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("stopped by Ctrl-C")
+
+
+def quieten() -> None:
+    """Keep from the user what Lightning says about what is meant here, and what a run says itself in one line."""
     for message in EXPECTED_WARNINGS:
         warnings.filterwarnings("ignore", message=message)
-    sys.argv[1:] = [quote(argument) for argument in sys.argv[1:]]
-    main()
+    for name in ("lightning.pytorch", "lightning.fabric", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def quote(argument: str) -> str:
@@ -60,13 +77,13 @@ def quote(argument: str) -> str:
     return f"{key}='{escaped}'"
 
 
-def one_message(main: Callable[[DictConfig], None]) -> Callable[[DictConfig], None]:
+def one_message(main: Callable[[DictConfig], object]) -> Callable[[DictConfig], object]:
     """Turn an error that the user can mend into one message and exit status 1; ``debug=true`` shows all."""
 
     @functools.wraps(main)
-    def reporting(config: DictConfig) -> None:
+    def reporting(config: DictConfig) -> object:
         try:
-            main(config)
+            return main(config)
         except MENDABLE as error:
             if config.debug:
                 raise
@@ -86,6 +103,47 @@ def cause(error: BaseException) -> BaseException:
     return cause(error.__cause__) if wrapped else error
 
 
+def slug(overrides: str) -> str:
+    """The name of a directory for what was chosen on the command line: readable, and another one for each choice.
+
+    >>> slug("experiment=demo,optimizer.lr=0.0012345678901234")
+    'demo_lr-0.001235_c8c1a2b4'
+    """
+    words = []
+    for override in filter(None, overrides.split(",")):
+        key, equals, value = override.partition("=")
+        name = key.rpartition(".")[2]
+        value = f"{float(value):.4g}" if re.fullmatch(r"[0-9.e-]{9,}", value) else value
+        words.append(f"{name}-{value}" if equals and name != "experiment" else value or key)
+    readable = "_".join(re.sub(r"[^\w.]+", "-", word).strip("-") for word in words)
+    return f"{readable[:60]}_{hashlib.sha256(overrides.encode()).hexdigest()[:8]}" if words else "run"
+
+
+OmegaConf.register_new_resolver("slug", slug, replace=True)
+
+
+def sweep_directory(arguments: list[str]) -> Path | None:
+    """Where the runs of a sweep lie, so that the same command finds them again; None without ``-m``.
+
+    It is what ``hydra.sweep.dir=`` says, or else named by all that was chosen.
+    """
+    if not {"-m", "--multirun"} & set(arguments):
+        return None
+    given = [argument.partition("=")[2] for argument in arguments if argument.startswith("hydra.sweep.dir=")]
+    choices = sorted(argument for argument in arguments if "=" in argument and not argument.startswith("hydra"))
+    return Path(given[-1]) if given else Path("runs/sweeps") / slug(",".join(choices))
+
+
+def constant_keys(arguments: list[str]) -> list[str]:
+    """The keys that have one value in all points of a sweep, which need not be in the names of their directories.
+
+    Raises:
+        HydraException: an argument has no meaning to Hydra.
+    """
+    parsed = OverridesParser.create().parse_overrides([quote(each) for each in arguments if not each.startswith("-")])
+    return [override.key_or_group for override in parsed if not override.is_sweep_override()]
+
+
 def check_choice(key: str, value: object, choices: Collection[str]) -> None:
     """Refuse a value that is none of ``choices``.
 
@@ -94,6 +152,16 @@ def check_choice(key: str, value: object, choices: Collection[str]) -> None:
     """
     if value not in choices:
         raise ValueError(f"expected {key} to be one of {', '.join(map(str, choices))}, but got {value}")
+
+
+def check_steps(key: str, value: object) -> None:
+    """Refuse what is neither null nor a whole number of steps.
+
+    Raises:
+        ValueError: names the key.
+    """
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
+        raise ValueError(f"expected {key} to be a number of steps, but got {value}; nearest valid: +1000")
 
 
 def check_probability(key: str, value: object) -> None:
@@ -126,10 +194,23 @@ def print_scores(scores: dict) -> None:
         _print_table("class", columns, {str(c): [total.get(f"{name}_class_{c}") for name in columns] for c in classes})
 
 
+def print_ranking(rows: list[dict]) -> None:
+    """Print the points of a sweep, as `run.ranking.ranking` gives them."""
+    names = list(dict.fromkeys(name for row in rows for name in row["scores"] or {}))
+    shown = [name for name in names if not re.search(OF_CLASS, name) and not name.endswith(PER_IMAGE)]
+    columns = [f"validation {rows[0]['monitor']}", *(f"held-out {name}" for name in shown), "minutes", "choices"]
+    table = {}
+    for place, row in enumerate(rows, start=1):
+        scores = [(row["scores"] or {}).get(name) for name in shown]
+        minutes = f"{row['seconds'] / 60:.1f}" if row["seconds"] is not None else "unfinished"
+        table[str(place)] = [row["validation"], *scores, minutes, " ".join(row["overrides"])]
+    _print_table("", columns, table)
+
+
 def _print_table(corner: str, columns: list[str], rows: dict[str, list], foot: dict[str, list] | None = None) -> None:
     table = Table(corner, *columns)
     for name, values in rows.items():
-        table.add_row(Text(name), *map(_shown, values))  # not markup: a name may hold [ and ]
+        table.add_row(Text(name), *(Text(_shown(value)) for value in values))  # not markup: a name may hold [ and ]
     table.add_section()
     for name, values in (foot or {}).items():
         table.add_row(name, *map(_shown, values), style="bold")
@@ -138,7 +219,9 @@ def _print_table(corner: str, columns: list[str], rows: dict[str, list], foot: d
     Console(width=max(Console().width, Measurement.get(wide, wide.options, table).maximum)).print(table)
 
 
-def _shown(score: float | None) -> str:
+def _shown(score: float | str | None) -> str:
+    if isinstance(score, str):
+        return score
     if score is None or score != score:
         return "–"
     if isinstance(score, int):

@@ -4,65 +4,131 @@ The run directory is the unit of work: the same command on the same directory co
 unfinished run and returns at once for a finished one.
 """
 
+import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import hydra
 import lightning
+import torch
+from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
 from src import build, command
+from src.data.datamodule import SliceData
+from src.model.segmenter import Segmenter
+from src.report import show_sweep
 from src.run import directory as runs
+from src.run import ranks
+from src.run.checkpoint import Interrupted, hand_over
 from src.run.device import pays_to_compile
 from src.tiles.symmetry import AVERAGES
 
 
 @hydra.main(config_path=str(build.CONF), config_name="train", version_base="1.3")
 @command.one_message
-def main(config: DictConfig) -> None:
+def main(config: DictConfig) -> float | None:
+    """Make the run directory hold a finished run; → what a search maximises or minimises."""
+    build.check(config.trainer, "trainer")
+    command.check_steps("extend", config.extend)
     directory = Path(config.run_dir)
-    runs.open_run(directory, OmegaConf.to_container(config, resolve=True))
-    if runs.finished_scores(directory):
+    chosen = OmegaConf.to_container(config, resolve=True)
+    runs.open_run(directory, {"overrides": list(HydraConfig.get().overrides.task), **chosen})
+    steps = runs.planned_steps(chosen)
+    if runs.is_finished(directory, steps):
         print(f"{directory} is finished")
     else:
-        train(config, directory)
-    report(directory)
+        config.trainer.max_steps = steps
+        plain = OmegaConf.to_container(config, resolve=True)
+        processes = ranks.to_start(build.trainer(config))
+        if processes:
+            ranks.start(processes, train, plain, directory)
+        else:
+            train(plain, directory)
+    return report(directory, config.monitor)
 
 
-def train(config: DictConfig, directory: Path) -> None:
-    """Fit, then score the held-out slices once.
+def train(chosen: dict, directory: Path) -> None:
+    """Fit, then score the held-out slices once; in each process of the run.
 
     Raises:
         ValueError: a choice is impossible, or ``max_time`` stopped the run before its last step.
+        SystemExit: a signal stopped it.
     """
+    command.quieten()
+    config = OmegaConf.create(chosen)
     command.check_choice("score", config.score, ("best", "last"))
     command.check_choice("tta", config.tta, AVERAGES)
     command.check_choice("compile", config.compile, ("auto", True, False))
+    torch.compiler.reset()  # a sweep would else run into the limit of graphs for one function
     lightning.seed_everything(config.seed, workers=True, verbose=False)
     trainer, data, module = build.trainer(config), build.data(config), build.segmenter(config)
     command.check_choice(
         f"monitor_mode of {config.monitor}", config.monitor_mode, [module.validation.mode(config.monitor)]
     )
     module.compiled = pays_to_compile(config.compile, config.trainer.max_steps)
-    runs.keep_metrics(directory)
-    trainer.fit(module, data, ckpt_path=runs.last_checkpoint(directory))
-    if trainer.global_step < trainer.max_steps:
-        raise ValueError(
-            f"expected {trainer.max_steps} steps, but stopped after {trainer.global_step}; "
-            f"the same command with hydra.run.dir={directory} continues"
-        )
-    # From the file alone, so that what is scored is what predict will use.
-    trained = build.restore(directory / "checkpoints" / f"{config.score}.ckpt")
-    trained.tta = config.tta
-    trainer.test(trained, data, verbose=False)
+    with runs.only_writer(directory) if trainer.is_global_zero else nullcontext():
+        if runs.is_finished(directory, trainer.max_steps):
+            return  # by another process, for which this one has waited
+        fit(trainer, module, data, directory)
+        # From the file alone, so that what is scored is what predict will use.
+        trained = build.restore(runs.checkpoint_file(directory, config.score))
+        trained.tta = config.tta
+        trainer.test(trained, data, verbose=False)
+        if trainer.is_global_zero:
+            runs.remove_previous_checkpoint(directory)
+
+
+def fit(trainer: lightning.Trainer, module: Segmenter, data: SliceData, directory: Path) -> None:
+    """Train up to the last step, from the last checkpoint on if there is one.
+
+    Raises:
+        ValueError: ``max_time`` stopped training.
+        SystemExit: a signal stopped it.
+    """
+    try:
+        trainer.fit(module, data, ckpt_path=runs.last_checkpoint(directory))
+    except Interrupted as stopped:
+        line = f"{stopped} of {trainer.max_steps}; the same command with hydra.run.dir={directory} goes on from there"
+        if not stopped.signals:
+            raise ValueError(line) from None
+        if trainer.is_global_zero:
+            print(line, file=sys.stderr, flush=True)
+        hand_over(stopped.signals)
+        sys.exit(128 + stopped.signals[0])
+    finally:
+        trainer.fit_loop.teardown()  # which Lightning forgets when training is stopped in a validation
 
 
 @rank_zero_only
-def report(directory: Path) -> None:
-    """Print the scores and say where everything is, once for all processes."""
-    command.print_scores(runs.finished_scores(directory))
+def report(directory: Path, monitor: str) -> float | None:
+    """Print the scores and say where everything is, once for all processes; → the validation score."""
+    scores = runs.finished_scores(directory)
+    command.print_scores(scores)
     print(f"scores, predictions and checkpoints: {directory}")
+    return scores.get("validation", {}).get(monitor)
+
+
+def start() -> None:
+    """Run the command. A sweep ends with a table of its points, also if some failed.
+
+    Raises:
+        SystemExit: something failed.
+    """
+    sweep = command.sweep_directory(sys.argv[1:])
+    if sweep is None:
+        command.run(main)
+        return
+    try:
+        names = f"hydra.job.config.override_dirname.exclude_keys=[{','.join(command.constant_keys(sys.argv[1:]))}]"
+        sys.argv += [f"hydra.sweep.dir={sweep}", names]
+        command.run(main)
+    finally:
+        unfinished = sweep.exists() and [row for row in show_sweep(sweep) if row["scores"] is None]
+    if unfinished:
+        sys.exit(f"error: {len(unfinished)} points are not finished; the same command goes on with them")
 
 
 if __name__ == "__main__":
-    command.run(main)
+    start()

@@ -1,5 +1,6 @@
 """The LightningDataModule: from annotated slices to training tiles and whole slices."""
 
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -40,9 +41,9 @@ class SliceData(lightning.LightningDataModule):
     def __init__(
         self,
         source: Callable[[], Stack],
-        train: str,
-        validation: str,
-        held_out: str,
+        train: str | int,
+        validation: str | int,
+        held_out: str | int,
         tile: int,
         batch_size: int,
         workers: int,
@@ -69,7 +70,7 @@ class SliceData(lightning.LightningDataModule):
         if self.split:
             return
         stack = self.source()
-        numbers = {group: slice_numbers(text, len(stack)) for group, text in self.groups.items()}
+        numbers = {group: slice_numbers(str(text), len(stack)) for group, text in self.groups.items()}
         check_groups(numbers)
         self.split = {group: stack.take(chosen) for group, chosen in numbers.items()}
 
@@ -94,6 +95,8 @@ class SliceData(lightning.LightningDataModule):
             batch_size=self.batch_size // ranks,
             sampler=draws,
             num_workers=self.workers,
+            worker_init_fn=ignore_signals,
+            persistent_workers=self.workers > 0,  # only those does Lightning end when training is stopped
             pin_memory=torch.cuda.is_available(),
         )
 
@@ -118,7 +121,10 @@ class SliceData(lightning.LightningDataModule):
         return self._whole_slices("held_out")
 
     def _whole_slices(self, group: str) -> DataLoader | list:
+        """The share of this process; an empty dictionary where the others have one slice more."""
         stack = self.split[group]
+        rank, ranks = self.trainer.global_rank, self.trainer.world_size
+        share = stack.take(list(range(rank, len(stack), ranks)))
         slices = [
             {
                 "image": image_tensor(normalise(image)),
@@ -127,10 +133,18 @@ class SliceData(lightning.LightningDataModule):
                 "name": name,
             }
             for image, target, instances, name in zip(
-                stack.images, stack.targets, stack.instances, stack.names, strict=True
+                share.images, share.targets, share.instances, share.names, strict=True
             )
         ]
+        # All must take part in each step of judging, because they add up the scores together.
+        slices += [{}] * (-(-len(stack) // ranks) - len(slices))
         return DataLoader(slices) if slices else []
+
+
+def ignore_signals(worker: int) -> None:
+    """Leave it to the process that trains to stop for a signal that the whole group of processes gets."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def check_groups(numbers: dict[str, list[int]]) -> None:

@@ -12,7 +12,6 @@ import torch
 from skimage.metrics import contingency_table
 from torch import Tensor
 from torchmetrics import Metric
-from torchmetrics.utilities import dim_zero_cat
 
 from src.metrics.thinning import components, thinned_components
 
@@ -104,18 +103,19 @@ class AfterThinning(Metric):
 
     def __init__(self):
         super().__init__()
-        self.add_state("slices", [], dist_reduce_fx="cat")
+        self.add_state("total", torch.zeros(2), dist_reduce_fx="sum")
+        self.add_state("slices", torch.tensor(0), dist_reduce_fx="sum")
 
     def update(self, cell: Tensor, target: Tensor, threshold: float) -> None:
         """Add slices: probability of cell and target ``(N, H, W)``; a true cell is not class 0."""
         for proposal, truth in zip(cell.cpu().numpy() > threshold, target.cpu().numpy() > 0, strict=True):
             segments, cells = thinned_components(proposal), components(truth)
-            scores = torch.tensor([[v_rand(segments, cells), v_info(segments, cells)]], device=self.device)
-            self.slices.append(scores)
+            self.total += torch.tensor([v_rand(segments, cells), v_info(segments, cells)], device=self.device)
+            self.slices += 1
 
     def compute(self) -> dict[str, Tensor]:
         """Scalars by name."""
-        return dict(zip(self.modes, dim_zero_cat(self.slices).mean(dim=0), strict=True))
+        return dict(zip(self.modes, self.total / self.slices, strict=True))
 
 
 class RandError(Metric):

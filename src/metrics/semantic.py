@@ -9,7 +9,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 from torchmetrics import Metric
-from torchmetrics.utilities import dim_zero_cat
 
 MOST_CLASSES = 32
 OF_CLASS, PER_IMAGE = r"_class_([0-9]+)$", "_per_image"  # endings of the names of scores
@@ -50,7 +49,9 @@ class Semantic(Metric):
 
     def __init__(self):
         super().__init__()
-        self.add_state("confusions", [], dist_reduce_fx="cat")
+        self.add_state("confusion", torch.zeros(MOST_CLASSES, MOST_CLASSES, dtype=torch.int64), dist_reduce_fx="sum")
+        self.add_state("of_images", torch.zeros(len(self.modes)), dist_reduce_fx="sum")
+        self.add_state("images", torch.zeros(len(self.modes)), dist_reduce_fx="sum")
 
     def update(self, classes: Tensor, target: Tensor) -> None:
         """Add images: predicted and true class of each pixel, integers ``(N, H, W)``.
@@ -66,15 +67,18 @@ class Semantic(Metric):
             )
         for predicted, true in zip(classes, target, strict=True):
             pairs = true.flatten().long() * MOST_CLASSES + predicted.flatten().long()
-            counts = torch.bincount(pairs, minlength=MOST_CLASSES**2)
-            self.confusions.append(counts.reshape(1, MOST_CLASSES, MOST_CLASSES))
+            counts = torch.bincount(pairs, minlength=MOST_CLASSES**2).reshape(MOST_CLASSES, MOST_CLASSES)
+            means = torch.stack([values[1:].nanmean() for values in class_scores(counts.cpu()).values()])
+            self.confusion += counts
+            self.of_images += means.nan_to_num(0).to(self.of_images)
+            self.images += means.isfinite().to(self.images)
 
     def compute(self) -> dict[str, Tensor]:
         """Scalars by name; nan where there is nothing to score."""
-        confusions = dim_zero_cat(self.confusions).cpu()
-        pooled, per_image = class_scores(confusions.sum(dim=0)), class_scores(confusions)
+        pooled = class_scores(self.confusion.cpu())
         scores = {name: values[1:].nanmean() for name, values in pooled.items()}
         for name, values in pooled.items():
             occurring = values.isnan().logical_not().nonzero().flatten().tolist()
             scores |= {f"{name}_class_{number}": values[number] for number in occurring}
-        return scores | {f"{name}{PER_IMAGE}": v[:, 1:].nanmean(dim=1).nanmean() for name, v in per_image.items()}
+        per_image = self.of_images / self.images  # 0 / 0, of images with nothing to score, is nan
+        return scores | {f"{name}{PER_IMAGE}": mean for name, mean in zip(pooled, per_image, strict=True)}

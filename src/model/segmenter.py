@@ -31,6 +31,7 @@ class Segmenter(lightning.LightningModule):
     Attributes:
         threshold: probability above which a pixel is foreground; chosen on the validation slices and
             kept in the checkpoint.
+        validation_scores: those of the weights when they were last judged; kept in the checkpoint.
         held_out_scores: those of all held-out slices together, when they have been judged.
         compiled: whether training steps run through `torch.compile`; weights and checkpoints are the same.
         tta: the average over versions of an image by which held-out slices are judged.
@@ -53,6 +54,7 @@ class Segmenter(lightning.LightningModule):
         self.metrics, self.validation = metrics, Evaluator(metrics, monitor=monitor)
         self.optimizer, self.scheduler, self.instances = optimizer, scheduler, instances
         self.threshold = 0.5
+        self.validation_scores: dict[str, float] = {}
         self.tta = "none"
         self.compiled = False
         self._compiled_forward = None
@@ -91,7 +93,7 @@ class Segmenter(lightning.LightningModule):
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         loss = self.loss(self._training_forward(batch["image"]), batch["target"], batch["weight"])
-        self.log("train/loss", loss, prog_bar=True)
+        self.log("train/loss", loss, prog_bar=True, sync_dist=True)
         return loss
 
     def _training_forward(self, image: Tensor) -> Tensor:
@@ -108,22 +110,32 @@ class Segmenter(lightning.LightningModule):
             print(f"compile: not possible here ({type(error).__name__}), goes on without", flush=True)
             return self(image)
 
+    def on_validation_epoch_start(self) -> None:
+        # Without synchronised normalisation each process has its own statistics; a checkpoint has those of the first.
+        if self.trainer.world_size > 1:
+            for buffer in self.buffers():
+                torch.distributed.broadcast(buffer, src=0)
+
     def validation_step(self, batch: dict, index: int) -> None:
+        if not batch:
+            return  # another process has one slice more
         for image, *truth in zip(batch["image"], batch["target"], batch["instances"], strict=True):
             probabilities = self.probabilities(image[None])[0].float().cpu().numpy()
             self.validation.update(Probabilities(probabilities, self.instances), *(t.cpu().numpy() for t in truth))
 
     def on_validation_epoch_end(self) -> None:
-        scores = self.validation.compute()
-        self.log_dict({f"validation/{name}": float(score) for name, score in scores.items()})
+        self.validation_scores = self.validation.compute()
+        self.log_dict({f"validation/{name}": float(score) for name, score in self.validation_scores.items()})
         self.threshold = self.validation.chosen_threshold()
         self.validation.reset()
 
     def on_test_start(self) -> None:
         self.held_out = Evaluator(self.metrics, self.threshold).to(self.device)
 
-    def test_step(self, batch: dict, index: int) -> dict:
+    def test_step(self, batch: dict, index: int) -> dict | None:
         """Judge one slice: its probabilities ``(K, H, W)`` and scores."""
+        if not batch:
+            return None  # another process has one slice more
         target, instances = (batch[name][0].cpu().numpy() for name in ("target", "instances"))
         probabilities = self.probabilities(batch["image"], self.tta)[0].float().cpu().numpy()
         scores = self.held_out.update(Probabilities(probabilities, self.instances), target, instances)
@@ -135,9 +147,11 @@ class Segmenter(lightning.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
         checkpoint["threshold"] = self.threshold
+        checkpoint["validation_scores"] = self.validation_scores
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:
         self.threshold = checkpoint["threshold"]
+        self.validation_scores = checkpoint.get("validation_scores", {})
 
     def configure_optimizers(self) -> dict:
         optimizer = self.optimizer(self.parameters())

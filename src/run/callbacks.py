@@ -1,19 +1,23 @@
 """What happens around training: progress in words, predictions and scores of the held-out slices."""
 
+import json
+import sys
 import time
 from pathlib import Path
 
 import lightning
-from lightning.pytorch.callbacks import Callback, Checkpoint
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBar
 from rich.progress import ProgressColumn, Task
 from rich.text import Text
 
 from src.data.stack import content_hash
+from src.run.checkpoint import LastCheckpoint
 from src.run.device import describe
-from src.run.directory import environment, last_checkpoint_file, write_json
+from src.run.directory import changed_facts, environment, write_json
 from src.run.pictures import write_comparison
 from src.run.prediction import write_prediction
+from src.run.ranks import gathered
 from src.tiles.instances import classes
 
 
@@ -98,31 +102,14 @@ class Narrator(Callback):
         )
 
 
-class LastCheckpoint(Checkpoint):
-    """Keep ``checkpoints/last.ckpt``, from which an interrupted run goes on.
-
-    Args:
-        directory: the run directory.
-        every: steps from one to the next; it is also written when training ends or is stopped.
-    """
-
-    def __init__(self, directory: str, every: int):
-        self.file, self.every = last_checkpoint_file(Path(directory)), every
-
-    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
-        stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
-        if stepped and trainer.global_step % self.every == 0:
-            trainer.save_checkpoint(self.file)
-
-    def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        trainer.save_checkpoint(self.file)
-
-
 class Environment(Callback):
     """Write ``environment.json``: what the result depends on beside the configuration.
 
     Args:
         directory: the run directory.
+
+    Raises:
+        ValueError: the run is to go on with other data.
     """
 
     def __init__(self, directory: str):
@@ -138,7 +125,14 @@ class Environment(Callback):
             precision=str(trainer.precision),
             data_hash=content_hash(*(array for stack in stacks for array in (stack.images, stack.targets))),
         )
-        write_json(self.directory / "environment.json", facts)
+        file = self.directory / "environment.json"
+        if trainer.ckpt_path:
+            changed = changed_facts(json.loads(file.read_text(encoding="utf-8")), facts)
+            if "data_hash" in changed:
+                raise ValueError(f"expected the data that {self.directory} was started with, but got others")
+            if changed:
+                print(f"warning: goes on with another {', '.join(changed)}", file=sys.stderr, flush=True)
+        write_json(file, facts)
 
 
 class HeldOut(Callback):
@@ -156,6 +150,8 @@ class HeldOut(Callback):
         self.rows = []
 
     def on_test_batch_end(self, trainer, module, outputs, batch, batch_idx, dataloader_idx=0) -> None:
+        if outputs is None:
+            return
         name = batch["name"][0]
         probabilities = outputs["probabilities"]
         labels = write_prediction(self.directory / "predictions", name, probabilities, module.segment)
@@ -165,9 +161,19 @@ class HeldOut(Callback):
         self.rows.append({"name": name, **outputs["scores"]})
 
     def on_test_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        rows = {row["name"]: row for share in gathered(self.rows) for row in share}
         if not trainer.is_global_zero:
             return
-        write_json(self.directory / "scores.json", {"scores": module.held_out_scores, "per_image": self.rows})
+        last = next(callback for callback in trainer.callbacks if isinstance(callback, LastCheckpoint))
+        content = {
+            "scores": module.held_out_scores,
+            "per_image": [rows[name] for name in trainer.datamodule.split["held_out"].names],
+            "validation": module.validation_scores,
+            "threshold": module.threshold,
+            "steps": trainer.max_steps,
+            "seconds": round(last.seconds_before, 1),
+        }
+        write_json(self.directory / "scores.json", content)
 
 
 def _say(trainer: lightning.Trainer, line: str) -> None:

@@ -1,23 +1,29 @@
 """The run directory, the unit of work: what lies in it, whether it is finished, what it was made from.
 
 config.yaml  environment.json  metrics.csv  tensorboard/  checkpoints/{last,best}.ckpt
-predictions/  scores.json
+predictions/  scores.json; while it trains also checkpoints/previous.ckpt and run.lock
 """
 
+import contextlib
 import importlib.metadata
 import json
 import math
 import platform
 import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 
 import yaml
+from filelock import FileLock, Timeout
 
 from src.data.stack import complete_file
 
 # Keys that cannot change the result, so a run may continue with other values of them.
 FREE_KEYS = (
+    "overrides",
     "data.workers",
     "data_dir",
     "cache_dir",
@@ -26,7 +32,7 @@ FREE_KEYS = (
     "callbacks.bar",
     "callbacks.narrator",
     "callbacks.*.directory",
-    "callbacks.*.dirpath",
+    "callbacks.*.max_time",
     "trainer.max_time",
     "logger",
     "compile",
@@ -49,19 +55,43 @@ PACKAGES = (
 def open_run(directory: Path, config: dict) -> None:
     """Claim ``directory`` for a run of ``config``, or make sure that it holds one of the same.
 
+    A larger ``extend`` is the one change that is accepted: it makes a finished run unfinished. Every
+    process of a run may call this; all write the same.
+
     Raises:
-        ValueError: it holds something trained with another configuration; the differing keys are listed.
+        ValueError: it holds something trained with another configuration; the differing keys are
+            listed. Or an unfinished run is to be extended.
     """
     file = directory / "config.yaml"
-    if finished_scores(directory) is None and last_checkpoint(directory) is None:
+    if finished_scores(directory) is None and not resumable_files(directory):
         write_text(file, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
         return
-    differing = differing_keys(yaml.safe_load(file.read_text(encoding="utf-8")), config)
+    stored = yaml.safe_load(file.read_text(encoding="utf-8"))
+    longer = planned_steps(config) > planned_steps(stored)
+    differing = differing_keys(stored | {"extend": config.get("extend")} if longer else stored, config)
     if differing:
         raise ValueError(
             f"expected the configuration that {directory} was started with, but got other values of "
             f"{', '.join(differing)}; choose another hydra.run.dir"
         )
+    if longer:
+        _extend(directory, config, planned_steps(stored))
+
+
+def _extend(directory: Path, config: dict, steps: int) -> None:
+    if not is_finished(directory, steps):
+        raise ValueError(
+            f"expected a finished run to extend, but {directory} has not yet made its {steps} steps; "
+            f"the same command without extend goes on with it"
+        )
+    write_text(directory / "config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+    with contextlib.suppress(FileNotFoundError):  # another process of the run was faster
+        (directory / "scores.json").rename(directory / f"scores.{steps}.json")
+
+
+def planned_steps(config: dict) -> int:
+    """Training steps of the whole run."""
+    return config["trainer"]["max_steps"] + (config.get("extend") or 0)
 
 
 def differing_keys(before: dict, now: dict) -> list[str]:
@@ -89,23 +119,74 @@ def finished_scores(directory: Path) -> dict | None:
     return json.loads(file.read_text()) if file.exists() else None
 
 
-def last_checkpoint_file(directory: Path) -> Path:
-    """What an interrupted run goes on from lies here."""
-    return directory / "checkpoints" / "last.ckpt"
+def is_finished(directory: Path, steps: int) -> bool:
+    """Whether a run of ``steps`` training steps has been scored."""
+    scores = finished_scores(directory)
+    return scores is not None and scores.get("steps", steps) == steps
+
+
+def checkpoint_file(directory: Path, name: str) -> Path:
+    """Where a checkpoint lies: ``best``, ``last``, or while it trains ``previous``, the one before the last."""
+    return directory / "checkpoints" / f"{name}.ckpt"
+
+
+def resumable_files(directory: Path) -> list[Path]:
+    """Checkpoints from which an interrupted run can go on, the latest one first."""
+    return [file for name in ("last", "previous") if (file := checkpoint_file(directory, name)).exists()]
 
 
 def last_checkpoint(directory: Path) -> Path | None:
-    """What an interrupted run goes on from, None if there is nothing yet."""
-    file = last_checkpoint_file(directory)
-    return file if file.exists() else None
+    """The latest checkpoint that is whole, None if there is none; says which one is damaged."""
+    for file in resumable_files(directory):
+        if is_whole(file):
+            return file
+        print(f"warning: {file} is damaged", file=sys.stderr, flush=True)
+    return None
 
 
-def keep_metrics(directory: Path) -> None:
-    """Number the metrics.csv of an interrupted run, which the logger of the next part would delete."""
-    file = directory / "metrics.csv"
-    if file.exists():
-        taken = len(list(directory.glob("metrics.*.csv")))
-        file.rename(directory / f"metrics.{taken + 1}.csv")
+def remove_previous_checkpoint(directory: Path) -> None:
+    """Give back the space of the second last checkpoint, when a run is finished."""
+    checkpoint_file(directory, "previous").unlink(missing_ok=True)
+
+
+def is_whole(checkpoint: Path) -> bool:
+    """Whether each byte of a checkpoint, which is a ZIP archive, is as it was written."""
+    try:
+        with zipfile.ZipFile(checkpoint) as archive:
+            return archive.testzip() is None
+    except (zipfile.BadZipFile, EOFError, OSError):
+        return False
+
+
+@contextlib.contextmanager
+def only_writer(directory: Path, patience: float = 60) -> Iterator[None]:
+    """Keep other processes, on this machine or another one, from training in ``directory``.
+
+    Args:
+        directory: the run directory.
+        patience: seconds to wait for another process to end, such as one that has just been told to.
+
+    Raises:
+        ValueError: another process goes on training in it.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(directory / "run.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        print(f"{directory}: waits for another process that trains in it", flush=True)
+        try:
+            lock.acquire(timeout=patience)
+        except Timeout:
+            raise ValueError(
+                f"expected {directory} to be free, but another process trains in it; "
+                f"wait for it, or choose another hydra.run.dir"
+            ) from None
+    try:
+        yield
+    finally:
+        Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
 
 
 def environment(**facts: object) -> dict:
@@ -117,6 +198,12 @@ def environment(**facts: object) -> dict:
         "machine": platform.platform(),
         **facts,
     }
+
+
+def changed_facts(before: dict, now: dict) -> list[str]:
+    """Names of facts of `environment` that have changed since a run was started."""
+    flat_before, flat_now = flatten(before), flatten(now)
+    return [name for name in flat_now if flat_before.get(name) != flat_now[name]]
 
 
 def write_json(file: Path, content: object) -> None:

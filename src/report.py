@@ -1,0 +1,38 @@
+"""Show a finished run or sweep again: ``python -m src.report run=DIR``."""
+
+from pathlib import Path
+
+import hydra
+from omegaconf import DictConfig
+
+from src import build, command
+from src.run.directory import finished_scores
+from src.run.ranking import ranking, write_ranking
+
+
+@hydra.main(config_path=str(build.CONF), config_name="report", version_base="1.3")
+@command.one_message
+def main(config: DictConfig) -> None:
+    directory = Path(config.run)
+    scores = finished_scores(directory)
+    if scores:
+        command.print_scores(scores)
+    else:
+        show_sweep(directory)
+
+
+def show_sweep(directory: Path) -> list[dict]:
+    """Print and write the ranking of a sweep; → its rows.
+
+    Raises:
+        ValueError: there are no runs in the directory.
+    """
+    rows = ranking(directory)
+    write_ranking(directory, rows)
+    command.print_ranking(rows)
+    print(f"ranking.csv and the runs: {directory}")
+    return rows
+
+
+if __name__ == "__main__":
+    command.run(main)

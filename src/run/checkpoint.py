@@ -1,0 +1,239 @@
+"""``checkpoints/last.ckpt``, from which an interrupted run goes on as if nothing had happened.
+
+What is random in a step follows from the seed and the number of the step alone, tiles (`data.patches`)
+and dropout alike, so that a checkpoint need not hold the state of any generator or loader.
+"""
+
+import math
+import os
+import signal
+import subprocess
+import time
+from datetime import timedelta
+from pathlib import Path
+from types import FrameType
+
+import lightning
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import Callback, Checkpoint
+
+from src.run.curves import Curves
+from src.run.directory import checkpoint_file
+
+# Of a cluster that takes the machine back (TERM, and USR1 or USR2 before), of the terminal (INT).
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT)
+
+
+class Interrupted(Exception):
+    """Training was asked to stop and has written ``last.ckpt``.
+
+    Attributes:
+        step: training steps that the checkpoint holds.
+        signals: those that this process received; none if another one did, or the time was up.
+    """
+
+    def __init__(self, step: int, signals: list[int]):
+        super().__init__(step, signals)
+        self.step, self.signals = step, signals
+
+    def __str__(self) -> str:
+        names = ", ".join(signal.Signals(number).name for number in self.signals)
+        return f"stopped after step {self.step}{names and ' by '}{names}"
+
+
+class BestCheckpoint(Checkpoint):
+    """Keep ``best.ckpt``: of all validations, the weights with the best score, and what prediction needs beside them.
+
+    Args:
+        directory: the run directory.
+        monitor: the score.
+        mode: whether ``max`` or ``min`` of it is better.
+    """
+
+    training_only = (
+        "optimizer_states",
+        "lr_schedulers",
+        "loops",
+        "callbacks",
+        "current_model_state",
+        "averaging_state",
+    )
+
+    def __init__(self, directory: str, monitor: str, mode: str):
+        self.file, self.monitor, self.sign = (
+            checkpoint_file(Path(directory), "best"),
+            monitor,
+            {"max": 1, "min": -1}[mode],
+        )
+        self.rank = -math.inf
+        self.saving = False
+
+    def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        rank = self.sign * module.validation_scores[self.monitor]
+        if rank > self.rank or not self.file.exists():
+            self.rank = -math.inf if math.isnan(rank) else rank
+            self.saving = True
+            save_checkpoint(trainer, self.file)
+            self.saving = False
+
+    def on_save_checkpoint(self, trainer, module, checkpoint: dict) -> None:
+        if self.saving:
+            for key in self.training_only:
+                checkpoint.pop(key, None)
+
+    def state_dict(self) -> dict[str, float]:
+        return {"rank": self.rank}
+
+    def load_state_dict(self, state_dict: dict[str, float]) -> None:
+        self.rank = state_dict["rank"]
+
+
+class LastCheckpoint(Checkpoint):
+    """Keep ``last.ckpt`` and the one before it, and stop for a signal or when the time is up.
+
+    It is written after the validation of a step, because Lightning, going on from one that was
+    written before, would leave the validation out.
+
+    Args:
+        directory: the run directory.
+        every: steps from one to the next; it is also written after the last step, and when training is stopped.
+        max_time: stop after ``DD:HH:MM:SS``, counted from each start; None never.
+    """
+
+    def __init__(self, directory: str, every: int, max_time: str | None = None):
+        self.file, self.previous = (checkpoint_file(Path(directory), name) for name in ("last", "previous"))
+        self.every, self.limit = every, seconds(max_time)
+        self.seconds_before = 0.0
+        self.received: list[int] = []
+        self.stopped = False
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        if self.received and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.received.append(number)
+
+    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        # In place of Lightning's own, which communicate inside of a signal handler. It restores what was before those.
+        for number in SIGNALS:
+            signal.signal(number, self._receive)
+        self.started = time.monotonic()
+        for logger in trainer.loggers:
+            if isinstance(logger, Curves):
+                logger.go_on_from(trainer.global_step)
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
+        validated = len(trainer.datamodule.split["validation"]) and (batch_idx + 1) % trainer.val_check_batch == 0
+        if (batch_idx + 1) % trainer.accumulate_grad_batches == 0 and not validated:
+            self._save_or_stop(trainer)
+
+    def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        batches = trainer.fit_loop.epoch_loop.batch_idx + 1
+        if batches % trainer.accumulate_grad_batches == 0:
+            self._save_or_stop(trainer)
+
+    def _save_or_stop(self, trainer: lightning.Trainer) -> None:
+        step = trainer.global_step
+        late = self.limit is not None and time.monotonic() - self.started > self.limit
+        # A signal may reach one process of many, or each of them during another step.
+        stop = trainer.strategy.reduce_boolean_decision(bool(self.received) or late, all=False)
+        last = step == trainer.max_steps
+        if stop or last or step % self.every == 0:
+            self._save(trainer)
+        self.stopped = stop and not last
+
+    def on_train_batch_start(self, trainer, module, batch, batch_idx) -> None:
+        if self.stopped:  # not earlier, because Lightning logs a step after its last hook
+            raise Interrupted(trainer.global_step, list(dict.fromkeys(self.received)))
+
+    def _save(self, trainer: lightning.Trainer) -> None:
+        for logger in trainer.loggers:
+            logger.save()  # so that the curves reach as far as the weights
+        save_checkpoint(trainer, self.file, self.previous)
+
+    @property
+    def training_seconds(self) -> float:
+        """Time spent training, by all parts of an interrupted run together."""
+        return self.seconds_before + time.monotonic() - self.started
+
+    def on_train_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        self.seconds_before, self.started = self.training_seconds, time.monotonic()
+
+    def on_save_checkpoint(self, trainer, module, checkpoint: dict) -> None:
+        checkpoint["training"] = {"seconds": self.training_seconds, "max_steps": trainer.max_steps}
+
+    def on_load_checkpoint(self, trainer, module, checkpoint: dict) -> None:
+        self.seconds_before = checkpoint["training"]["seconds"]
+        if checkpoint["training"]["max_steps"] != trainer.max_steps:
+            reschedule(checkpoint, module)
+
+
+def save_checkpoint(trainer: lightning.Trainer, file: Path, previous: Path | None = None) -> None:
+    """Save all of a run's state, whole or not at all; to be called by all processes, of which the first one writes.
+
+    Args:
+        trainer: of the run.
+        file: the checkpoint.
+        previous: what to call the one that was there before; None replaces it.
+    """
+    partial = file.with_name(f".{file.name}.partial")
+    trainer.save_checkpoint(partial)
+    if trainer.is_global_zero:
+        if previous and file.exists():
+            file.replace(previous)
+        partial.replace(file)
+
+
+class Dice(Callback):
+    """Throw the dice anew at each step: dropout follows from seed, step and process, however often training stopped.
+
+    Args:
+        seed: of the run.
+    """
+
+    def __init__(self, seed: int):
+        self.seed = seed
+
+    def on_train_batch_start(self, trainer, module, batch, batch_idx) -> None:
+        part = batch_idx % trainer.accumulate_grad_batches
+        source = np.random.SeedSequence([self.seed, trainer.global_step, part, trainer.global_rank])
+        torch.manual_seed(int(source.generate_state(1, np.uint64)[0]))
+
+
+def hand_over(signals: list[int]) -> None:
+    """Give signals to whom they were for before training took them, such as a cluster's requeueing."""
+    for number in signals:
+        handler = signal.getsignal(number)
+        if callable(handler) and handler is not signal.default_int_handler:
+            handler(number, None)
+        elif number in (signal.SIGUSR1, signal.SIGUSR2) and os.environ.get("SLURM_PROCID") == "0":
+            subprocess.run(["scontrol", "requeue", os.environ["SLURM_JOB_ID"]], check=True)
+
+
+def reschedule(checkpoint: dict, module: lightning.LightningModule) -> None:
+    """Give an extended run the learning rates that it would have if it had been planned so long from the beginning."""
+    optimizer = module.optimizer([torch.nn.Parameter(torch.zeros(1))])
+    scheduler = module.scheduler(optimizer)
+    for _ in range(checkpoint["global_step"]):
+        optimizer.step()
+        scheduler.step()
+    checkpoint["lr_schedulers"] = [scheduler.state_dict()]
+    for group in checkpoint["optimizer_states"][0]["param_groups"]:
+        group["lr"] = scheduler.get_last_lr()[0]
+
+
+def seconds(duration: str | None) -> float | None:
+    """``DD:HH:MM:SS`` in seconds.
+
+    Raises:
+        ValueError: it is written otherwise.
+    """
+    if duration is None:
+        return None
+    try:
+        days, hours, minutes, rest = map(int, duration.split(":"))
+    except ValueError:
+        raise ValueError(
+            f"expected trainer.max_time as DD:HH:MM:SS, but got {duration}; nearest valid: 00:01:00:00"
+        ) from None
+    return timedelta(days=days, hours=hours, minutes=minutes, seconds=rest).total_seconds()

@@ -1,0 +1,186 @@
+"""One run on many devices: a process for each, started here or by a cluster; they meet or say who is missing."""
+
+import os
+import pickle
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import lightning
+import torch
+from lightning.fabric.plugins.environments import ClusterEnvironment
+from lightning.fabric.plugins.environments.lightning import find_free_network_port
+from lightning.pytorch.strategies import DDPStrategy
+from torch import multiprocessing
+from torch.distributed import DistNetworkError, DistStoreError, TCPStore
+from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
+
+from src.run.checkpoint import SIGNALS
+
+
+class Processes(DDPStrategy):
+    """Lightning's data-parallel strategy, with a roll call before the processes wait for each other.
+
+    Args:
+        arrival: seconds within which all processes must have arrived.
+        options: those of `DDPStrategy`.
+    """
+
+    def __init__(self, arrival: float = 60, **options: object):
+        super().__init__(**options)
+        self.arrival = arrival
+
+    def setup_distributed(self) -> None:
+        self.set_world_ranks()
+        self._store = roll_call(self.cluster_environment, self.num_processes, self.num_nodes, self.arrival)
+        super().setup_distributed()
+
+
+def roll_call(environment: ClusterEnvironment, devices: int, nodes: int, seconds: float) -> TCPStore:
+    """Wait for all processes of a run.
+
+    Args:
+        environment: knows rank and address of each process.
+        devices: processes on each machine, as the configuration says.
+        nodes: machines, as the configuration says.
+        seconds: to wait.
+
+    Returns:
+        The server by which the processes met; they go on to use it while it exists.
+
+    Raises:
+        ValueError: more or fewer processes were started than the configuration says.
+        ConnectionError: names the ranks, and their hosts, that did not arrive.
+    """
+    rank, size = environment.global_rank(), environment.world_size()
+    if size != devices * nodes:
+        raise ValueError(
+            f"expected trainer.devices × trainer.num_nodes = {devices} × {nodes} processes, but {size} were started"
+        )
+    address, port, wait = environment.main_address, environment.main_port, timedelta(seconds=seconds)
+    try:
+        store = TCPStore(address, port, size, rank == 0, wait, wait_for_workers=False, multi_tenant=True)
+    except (DistNetworkError, DistStoreError) as error:
+        raise ConnectionError(
+            f"rank {rank} on {socket.gethostname()} expected rank 0 at {address}:{port} within {seconds:g} s, "
+            f"but it did not arrive: {error}"
+        ) from error
+    store.set(f"host of rank {rank}", socket.gethostname())
+    try:
+        store.wait([f"host of rank {other}" for other in range(size)], wait)
+    except DistStoreError as error:
+        missing = [other for other in range(size) if not store.check([f"host of rank {other}"])]
+        names = ", ".join(f"rank {other} on {host_of(other, devices, nodes)}" for other in missing)
+        raise ConnectionError(
+            f"expected {size} processes within {seconds:g} s, but {names} did not arrive at "
+            f"rank {rank} on {socket.gethostname()}"
+        ) from error
+    return store
+
+
+def host_of(rank: int, devices: int, nodes: int) -> str:
+    """The machine that a process should run on, by name where that is known."""
+    if nodes == 1:
+        return socket.gethostname()
+    if "SLURM_JOB_NODELIST" in os.environ:
+        listed = ["scontrol", "show", "hostnames", os.environ["SLURM_JOB_NODELIST"]]
+        return subprocess.run(listed, capture_output=True, text=True, check=True).stdout.split()[rank // devices]
+    return f"machine {rank // devices}"
+
+
+def to_start(trainer: lightning.Trainer) -> int:
+    """How many processes this machine needs and nobody has started: 0 if this process can train itself.
+
+    Raises:
+        ValueError: processes were started for a trainer that uses one.
+    """
+    if not isinstance(trainer.strategy, DDPStrategy):
+        started = int(os.environ.get("WORLD_SIZE", 1))
+        if started > 1:
+            raise ValueError(f"expected 1 process, but {started} were started; nearest valid: trainer=ddp")
+        return 0
+    return 0 if trainer.strategy.cluster_environment.creates_processes_externally else trainer.num_devices
+
+
+def start(count: int, train: Callable[..., None], *arguments: object) -> None:
+    """Call ``train(*arguments)`` in ``count`` new processes, which form a group of their own.
+
+    Not in this one, as Lightning would: the next run of a sweep may need another number of them.
+    Signals to this process reach all of them.
+
+    Raises:
+        Exception: what the first that failed has raised; the others were ended.
+        ChildProcessError: one of them was killed.
+        SystemExit: they stopped because of a signal.
+    """
+    address = {
+        "MASTER_ADDR": os.environ.get("MASTER_ADDR", "127.0.0.1"),
+        "MASTER_PORT": os.environ.get("MASTER_PORT") or str(find_free_network_port()),
+        "NODE_RANK": os.environ.get("NODE_RANK", "0"),
+    }
+    failures = multiprocessing.get_context("spawn").SimpleQueue()
+    context = multiprocessing.start_processes(
+        _enter, (count, address, failures, train, arguments), count, join=False, start_method="spawn"
+    )
+    with _passed_on(context.pids()):
+        try:
+            while not context.join(grace_period=10):
+                pass
+        except ProcessExitedException as error:
+            if error.exit_code - 128 in SIGNALS:
+                raise SystemExit(error.exit_code) from None
+            raise ChildProcessError(
+                f"expected {count} processes to finish, but number {error.error_index} ended with "
+                f"{error.signal_name or f'status {error.exit_code}'}"
+            ) from None
+        except ProcessRaisedException as error:
+            raise pickle.loads(failures.get()) from error
+
+
+def _enter(local_rank: int, count: int, address: dict[str, str], failures, train, arguments: tuple) -> None:
+    os.setpgid(0, 0)  # Ctrl-C reaches the parent alone, which passes it on
+    os.environ |= address | {"LOCAL_RANK": str(local_rank)}
+    torch.set_num_threads(max(1, torch.get_num_threads() // count))
+    try:
+        train(*arguments)
+    except Exception as error:
+        failures.put(_pickled(error))
+        raise
+
+
+def _pickled(error: Exception) -> bytes:
+    try:
+        content = pickle.dumps(error)
+        pickle.loads(content)  # some exceptions can be pickled, but not read
+        return content
+    except Exception:
+        return pickle.dumps(RuntimeError(f"{type(error).__name__}: {error}"))
+
+
+def gathered(item: object) -> list:
+    """``item`` of each process, in the order of their ranks; to be called by all of them."""
+    if not torch.distributed.is_initialized():
+        return [item]
+    items = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(items, item)
+    return items
+
+
+@contextmanager
+def _passed_on(pids: list[int]) -> Iterator[None]:
+    def pass_on(number: int, frame: object) -> None:
+        for pid in pids:
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                continue
+
+    before = {number: signal.signal(number, pass_on) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
