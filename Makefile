@@ -4,10 +4,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: help install demo isbi test bench bench-peers lint clean
+.PHONY: help install demo isbi test test-cluster bench bench-peers lint clean
 
 help:  ## show this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
 
 install: .venv/installed  ## make .venv with the pinned dependencies
 
@@ -27,6 +27,9 @@ isbi: install  ## train on ISBI-2012 (downloaded unless DATA_DIR or data/ has it
 
 test: install  ## run all fast tests
 	$(BIN)/python -m pytest
+
+test-cluster: install  ## run the tests that need Slurm, which $$SLURM_SCRIPTS/start_slurm.sh starts on this machine
+	$(BIN)/python -m pytest -m cluster
 
 bench: install runs/peers/batchgeneratorsv2  ## measure against what people would use instead (15 minutes)
 	for each in augment weight_map train start predict memory table; do PYTHONPATH=runs/peers $(BIN)/python -W ignore -m tests.benchmarks.$$each || exit 1; done

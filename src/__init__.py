@@ -1,6 +1,6 @@
 """U-Net from a few annotated images. The verbs a person runs stand here, the nouns in folders.
 
-    train predict score     the commands, short narratives
+    train predict score report     the commands, short narratives
     command                 what they share: paths, errors, a table of scores
     build                   configuration → objects, the only `instantiate`; `restore(checkpoint)`
 
@@ -26,6 +26,10 @@
     tiles/instances         probabilities → label image
     run/device              precision that the hardware is fast in
     run/directory           the run directory
+    run/checkpoint          from which an interrupted run goes on as if nothing had happened
+    run/curves              metrics.csv
+    run/ranks               one run on many devices
+    run/ranking             the points of a sweep
     run/callbacks           what happens around training
     run/prediction pictures the files of a prediction of held-out slices
     run/store               a prediction of any size while it grows, and what it becomes

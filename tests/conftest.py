@@ -25,7 +25,7 @@ def run_command(monkeypatch, capsys, tmp_path):
         monkeypatch.setattr(sys, "argv", [f"src.{name}", *arguments])
         status = 0
         try:
-            command.run(module.main)
+            module.start() if hasattr(module, "start") else command.run(module.main)
         except SystemExit as ended:
             status = ended.code if isinstance(ended.code, int) else 1
             if isinstance(ended.code, str):

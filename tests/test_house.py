@@ -26,7 +26,8 @@ FLOORS = (
     ("data", "run.directory", "run.pictures", "run.prediction", "run.store"),
     ("model.segmenter", "run"),
     ("build", "command"),
-    ("train", "predict", "score"),
+    ("predict", "score", "report"),
+    ("train",),
 )
 
 

@@ -123,7 +123,7 @@ class SliceData(lightning.LightningDataModule):
     def _whole_slices(self, group: str) -> DataLoader | list:
         """The share of this process; an empty dictionary where the others have one slice more."""
         stack = self.split[group]
-        rank, ranks = self.trainer.global_rank, self.trainer.world_size
+        rank, ranks = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         share = stack.take(list(range(rank, len(stack), ranks)))
         slices = [
             {

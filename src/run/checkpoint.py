@@ -184,8 +184,8 @@ def save_checkpoint(trainer: lightning.Trainer, file: Path, previous: Path | Non
         partial.replace(file)
 
 
-class Dice(Callback):
-    """Throw the dice anew at each step: dropout follows from seed, step and process, however often training stopped.
+class Reseed(Callback):
+    """Make what is random in a step, dropout, follow from seed, step and process, however often training stopped.
 
     Args:
         seed: of the run.

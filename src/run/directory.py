@@ -37,8 +37,13 @@ FREE_KEYS = (
     "logger",
     "compile",
     "debug",
+    # From one device to many; environment.json says how many.
+    "trainer.accelerator",
     "trainer.devices",
     "trainer.num_nodes",
+    "trainer.strategy",
+    "trainer.sync_batchnorm",
+    "trainer.use_distributed_sampler",
 )
 PACKAGES = (
     "torch",
@@ -67,7 +72,7 @@ def open_run(directory: Path, config: dict) -> None:
         write_text(file, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
         return
     stored = yaml.safe_load(file.read_text(encoding="utf-8"))
-    longer = planned_steps(config) > planned_steps(stored)
+    longer = (config.get("extend") or 0) > (stored.get("extend") or 0)
     differing = differing_keys(stored | {"extend": config.get("extend")} if longer else stored, config)
     if differing:
         raise ValueError(

@@ -41,17 +41,6 @@ def test_a_directory_takes_another_configuration_until_something_was_trained(tmp
         runs.open_run(tmp_path, changed(seed=1))
 
 
-def test_the_metrics_of_each_part_of_an_interrupted_run_are_kept(tmp_path):
-    for part in ("first", "second"):
-        (tmp_path / "metrics.csv").write_text(part)
-        runs.keep_metrics(tmp_path)
-    runs.keep_metrics(tmp_path)
-    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {
-        "metrics.1.csv": "first",
-        "metrics.2.csv": "second",
-    }
-
-
 def test_a_run_is_finished_when_it_has_scores(tmp_path):
     assert runs.finished_scores(tmp_path) is None
     assert runs.last_checkpoint(tmp_path) is None
