@@ -27,6 +27,7 @@
     run/device              precision that the hardware is fast in
     run/directory           the run directory
     run/checkpoint          from which an interrupted run goes on as if nothing had happened
+    run/signals             that ask a run to stop
     run/curves              metrics.csv
     run/ranks               one run on many devices
     run/ranking             the points of a sweep

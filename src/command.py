@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import logging
+import os
 import re
 import sys
 import warnings
@@ -27,6 +28,7 @@ PATH_KEYS = (
     *("input", "output", "checkpoint", "run", "truth", "prediction"),
     *("data.root", "data_dir", "hydra.run.dir", "hydra.sweep.dir"),
 )
+MULTIRUN = {"-m", "--multirun"}
 # Of Lightning, about what is meant here.
 EXPECTED_WARNINGS = (
     ".*LeafSpec.*",  # Lightning 2.6 on torch 2.13
@@ -46,17 +48,24 @@ def run(main: Callable[[], None]) -> None:
     """Start a Hydra command, with each path argument quoted, so that it may hold spaces, = , ( ) or Hangul."""
     quieten()
     sys.argv[1:] = [quote(argument) for argument in sys.argv[1:]]
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # its errors come here, instead of being printed with half a traceback
     try:
         main()
     except KeyboardInterrupt:
         sys.exit("stopped by Ctrl-C")
+    except MENDABLE as error:
+        if "debug=true" in sys.argv:
+            raise
+        # Of a wrong key OmegaConf says more than Hydra.
+        more = f"\n{error.__cause__}" if isinstance(error.__cause__, OmegaConfBaseException) else ""
+        sys.exit(f"error: {str(error).removeprefix('error: ')}{more}")
 
 
 def quieten() -> None:
     """Keep from the user what Lightning says about what is meant here, and what a run says itself in one line."""
     for message in EXPECTED_WARNINGS:
         warnings.filterwarnings("ignore", message=message)
-    for name in ("lightning.pytorch", "lightning.fabric", "alembic"):
+    for name in ("lightning.pytorch", "lightning.fabric", "alembic", "optuna"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
@@ -92,7 +101,7 @@ def one_message(main: Callable[[DictConfig], object]) -> Callable[[DictConfig], 
                 sys.exit(message)
             # To exit would end the sweep; Hydra runs the other jobs first and then shows this.
             print(message, file=sys.stderr)
-            raise CompactHydraException("error: a job of the sweep failed, as said above") from error
+            raise CompactHydraException(f"error: a job of the sweep failed: {cause(error)}") from error
 
     return reporting
 
@@ -107,13 +116,13 @@ def slug(overrides: str) -> str:
     """The name of a directory for what was chosen on the command line: readable, and another one for each choice.
 
     >>> slug("experiment=demo,optimizer.lr=0.0012345678901234")
-    'demo_lr-0.001235_c8c1a2b4'
+    'demo_lr-0.001235_fccb8d7c'
     """
     words = []
     for override in filter(None, overrides.split(",")):
         key, equals, value = override.partition("=")
         name = key.rpartition(".")[2]
-        value = f"{float(value):.4g}" if re.fullmatch(r"[0-9.e-]{9,}", value) else value
+        value = f"{float(value):.4g}" if re.fullmatch(r"-?[0-9]+\.[0-9]{5,}(e-?[0-9]+)?", value) else value
         words.append(f"{name}-{value}" if equals and name != "experiment" else value or key)
     readable = "_".join(re.sub(r"[^\w.]+", "-", word).strip("-") for word in words)
     return f"{readable[:60]}_{hashlib.sha256(overrides.encode()).hexdigest()[:8]}" if words else "run"
@@ -127,10 +136,11 @@ def sweep_directory(arguments: list[str]) -> Path | None:
 
     It is what ``hydra.sweep.dir=`` says, or else named by all that was chosen.
     """
-    if not {"-m", "--multirun"} & set(arguments):
+    if not MULTIRUN & set(arguments):
         return None
     given = [argument.partition("=")[2] for argument in arguments if argument.startswith("hydra.sweep.dir=")]
-    choices = sorted(argument for argument in arguments if "=" in argument and not argument.startswith("hydra"))
+    other = ("-", "hydra", "extend=")  # how to run, and what goes on in the same directory
+    choices = sorted(argument for argument in arguments if not argument.startswith(other))
     return Path(given[-1]) if given else Path("runs/sweeps") / slug(",".join(choices))
 
 

@@ -17,6 +17,10 @@ def main(config: DictConfig) -> None:
     scores = finished_scores(directory)
     if scores:
         command.print_scores(scores)
+    elif (directory / "config.yaml").exists():
+        raise ValueError(
+            f"expected a finished run, but {directory} is not; the command that started it goes on with it"
+        )
     else:
         show_sweep(directory)
 

@@ -21,8 +21,9 @@ from src.model.segmenter import Segmenter
 from src.report import show_sweep
 from src.run import directory as runs
 from src.run import ranks
-from src.run.checkpoint import Interrupted, hand_over
+from src.run.checkpoint import Interrupted
 from src.run.device import pays_to_compile
+from src.run.signals import hand_over
 from src.tiles.symmetry import AVERAGES
 
 
@@ -120,12 +121,14 @@ def start() -> None:
     if sweep is None:
         command.run(main)
         return
+    given = [argument for argument in sys.argv[1:] if argument not in command.MULTIRUN]
     try:
-        names = f"hydra.job.config.override_dirname.exclude_keys=[{','.join(command.constant_keys(sys.argv[1:]))}]"
-        sys.argv += [f"hydra.sweep.dir={sweep}", names]
+        names = f"hydra.job.config.override_dirname.exclude_keys=[{','.join(command.constant_keys(given))}]"
+        sys.argv[1:] = ["-m", *given, f"hydra.sweep.dir={sweep}", names]
         command.run(main)
     finally:
-        unfinished = sweep.exists() and [row for row in show_sweep(sweep) if row["scores"] is None]
+        begun = any(sweep.glob("*/config.yaml"))
+        unfinished = begun and [row for row in show_sweep(sweep) if row["scores"] is None]
     if unfinished:
         sys.exit(f"error: {len(unfinished)} points are not finished; the same command goes on with them")
 

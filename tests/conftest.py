@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+import traceback
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,9 @@ def run_command(monkeypatch, capsys, tmp_path):
             status = ended.code if isinstance(ended.code, int) else 1
             if isinstance(ended.code, str):
                 print(ended.code, file=sys.stderr)
+        except Exception:  # what Python itself would do at the end of the process
+            traceback.print_exc()
+            status = 1
         printed = capsys.readouterr()
         return status, printed.out, printed.err
 

@@ -1,5 +1,8 @@
 """The command line: paths as they are, errors as one message, scores as a table."""
 
+import re
+from pathlib import Path
+
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
@@ -70,15 +73,146 @@ def test_what_is_no_probability_is_refused_by_its_key(value):
         command.check_probability("threshold", value)
 
 
+@pytest.mark.parametrize("value", [None, 0, 1, 10_000])
+def test_steps_are_a_whole_number_or_null(value):
+    command.check_steps("extend", value)
+
+
+@pytest.mark.parametrize("value", [-1, 0.5, 2.0, "10", True, False, [1], float("nan")])
+def test_what_is_no_number_of_steps_is_refused_by_its_key(value):
+    with pytest.raises(ValueError, match="expected extend to be a number of steps, but got"):
+        command.check_steps("extend", value)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "readable"),
+    [
+        ("seed=1", "seed-1"),
+        ("experiment=demo,seed=1", "demo_seed-1"),
+        ("model.unet.depth=3,loss=dice", "depth-3_loss-dice"),
+        ("optimizer.lr=0.0012345678901234", "lr-0.001235"),
+        ("optimizer.lr=1.2345678901234e-05", "lr-1.235e-05"),
+        ("optimizer.lr=-0.0012345678901234", "lr-0.001235"),
+        ("optimizer.lr=0.001", "lr-0.001"),
+        ("data.held_out=24-29", "held_out-24-29"),
+        ("data.train=1000-1999", "train-1000-1999"),
+        ("data.train=2026-11-23", "train-2026-11-23"),
+        ("data.root=/a b/현미경 (1)", "root-a-b-현미경-1"),
+        ("trainer.max_time=00:01:00:00", "max_time-00-01-00-00"),
+        ("+model.new=1", "new-1"),
+        ("~logger", "logger"),
+        ("data.train=[0,1,2]", "train-0_1_2"),
+    ],
+)
+def test_a_choice_becomes_a_readable_name(overrides, readable):
+    assert command.slug(overrides) == f"{readable}_{command.slug(overrides)[-8:]}"
+    assert re.fullmatch(r"[0-9a-f]{8}", command.slug(overrides)[-8:])
+
+
+def test_no_choice_at_all_is_a_run():
+    assert command.slug("") == "run"
+
+
+# Each of these had its own run, so each needs a name of its own, also where what can be read is the same.
+ALIKE = (
+    "seed=1",
+    "seed=2",
+    "model.seed=1",
+    "data.root=a b",
+    "data.root=a-b",
+    "data.root=a=b",
+    "optimizer.lr=0.00123456789",
+    "optimizer.lr=0.00123456788",
+    f"data.root={'a' * 300}1",
+    f"data.root={'a' * 300}2",
+    "a=1,b=2",
+    "a=12,b=",
+)
+
+
+def test_names_of_unlike_choices_are_unlike_and_those_of_the_same_one_the_same():
+    names = [command.slug(overrides) for overrides in ALIKE]
+    assert len(set(names)) == len(ALIKE)
+    assert names == [command.slug(overrides) for overrides in ALIKE]
+    assert max(len(name.encode()) for name in names) <= 255
+    assert all(re.fullmatch(r"[\w.-]+", name) and name[0] not in ".-" for name in names)
+
+
+def test_the_name_does_not_change_with_the_version_of_python():
+    assert command.slug("experiment=demo,optimizer.lr=0.0012345678901234") == "demo_lr-0.001235_fccb8d7c"
+
+
+def test_only_a_sweep_has_a_directory_for_it():
+    assert command.sweep_directory(["seed=1,2"]) is None
+    assert command.sweep_directory(["seed=1", "hydra.sweep.dir=a"]) is None
+    assert command.sweep_directory(["-m", "seed=1,2"]) == command.sweep_directory(["seed=1,2", "--multirun"])
+
+
+def test_the_directory_of_a_sweep_follows_from_its_choices_alone():
+    first = command.sweep_directory(["-m", "seed=1,2", "model.depth=2"])
+    assert first.parent == Path("runs/sweeps") and "seed-1" in first.name and "depth-2" in first.name
+    same = (
+        ["model.depth=2", "-m", "seed=1,2"],
+        ["-m", "seed=1,2", "model.depth=2", "hydra/launcher=slurm", "hydra.launcher.timeout_min=5"],
+        ["-m", "seed=1,2", "model.depth=2", "hydra.sweeper.n_trials=5", "hydra.verbose=true"],
+    )
+    assert {command.sweep_directory(arguments) for arguments in same} == {first}
+    others = (
+        ["-m", "seed=1,2"],
+        ["-m", "seed=1,2,3", "model.depth=2"],
+        ["-m", "seed=1,2", "model.depth=3"],
+        ["-m", "seed=1,2", "model.depth=2", "loss=dice"],
+        ["-m", "seed=1,2", "model.depth=2", "+model.norm=batch"],
+    )
+    assert len({first, *(command.sweep_directory(arguments) for arguments in others)}) == 1 + len(others)
+
+
+@pytest.mark.parametrize("path", ["sweep", "a = b, (1) 현미경", "it's"])
+def test_a_given_directory_of_a_sweep_is_taken_as_it_is(path):
+    assert command.sweep_directory(["-m", "seed=1,2", f"hydra.sweep.dir={path}"]) == Path(path)
+    assert command.sweep_directory(["-m", "hydra.sweep.dir=first", f"hydra.sweep.dir={path}"]) == Path(path)
+
+
+def test_what_all_points_share_is_not_in_their_names():
+    swept = ["seed=1,2", "optimizer.lr=choice(0.1,0.2)", "model.dropout=interval(0,1)", "model.depth=range(2,4)"]
+    shared = ["loss=dice", "data.root=a, b (1)", "+model.norm=batch", "data.held_out=[24,25]", "hydra/launcher=slurm"]
+    names = ["loss", "data.root", "model.norm", "data.held_out", "hydra/launcher"]
+    assert command.constant_keys(["-m", *swept, *shared, "--multirun"]) == names
+
+
+def cells(printed: str) -> list[list[str]]:
+    """The cells of a table, a list a line, without lines of the frame."""
+    lines = printed.replace("┃", "│").splitlines()
+    return [[cell.strip() for cell in line.strip("│").split("│")] for line in lines if line.startswith("│")]
+
+
+def test_a_ranking_is_printed_with_a_row_a_point(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    first = {"v_rand": 0.75, "pixel_error": 0.000353, "iou_class_1": 0.1, "iou_per_image": 0.2}
+    shared = {"directory": "a", "monitor": "v_rand"}
+    command.print_ranking(
+        [
+            shared | {"overrides": ["seed=1", "data.root=[x]"], "validation": 0.5, "scores": first, "seconds": 90.0},
+            shared | {"overrides": ["seed=2"], "validation": None, "scores": {"v_rand": None}, "seconds": 0.0},
+            shared | {"overrides": ["seed=3"], "validation": None, "scores": None, "seconds": None},
+        ]
+    )
+    assert cells(capsys.readouterr().out) == [
+        ["", "validation v_rand", "held-out v_rand", "held-out pixel_error", "minutes", "choices"],
+        ["1", "0.5000", "0.7500", "0.000353", "1.5", "seed=1 data.root=[x]"],
+        ["2", "–", "–", "–", "0.0", "seed=2"],
+        ["3", "–", "–", "–", "unfinished", "seed=3"],
+    ]
+
+
 @pytest.fixture
 def printed(capsys, monkeypatch):
-    """Print scores on a narrow terminal: → a list of cells a line, without lines of the frame."""
+    """Print scores on a narrow terminal: → a list of cells a line."""
     monkeypatch.setenv("COLUMNS", "40")
 
     def call(scores: dict, per_image: list[dict]) -> list[list[str]]:
         command.print_scores({"scores": scores, "per_image": per_image})
-        lines = capsys.readouterr().out.replace("┃", "│").splitlines()
-        return [[cell.strip() for cell in line.strip("│").split("│")] for line in lines if line.startswith("│")]
+        return cells(capsys.readouterr().out)
 
     return call
 

@@ -22,6 +22,7 @@ FLOORS = (
         "model.unet",
         "model.loss",
         "run.device",
+        "run.signals",
     ),
     ("data", "run.directory", "run.pictures", "run.prediction", "run.store"),
     ("model.segmenter", "run"),

@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +11,6 @@ import torch
 
 from src.build import CONF
 from src.data.phantom import phantom
-from tests.conftest import TINY
 
 EXPERIMENTS = sorted(file.stem for file in (CONF / "experiment").glob("*.yaml"))
 
@@ -163,16 +160,3 @@ def test_a_run_directory_may_have_any_name(name, train, tmp_path):
     directory, status, _, error = train("data.source.size=64", directory=tmp_path / name)
     assert status == 0, error
     assert (directory / "scores.json").exists()
-
-
-def test_two_processes_share_a_batch_and_leave_one_run(tmp_path):
-    directory = tmp_path / "run"
-    shared = "trainer=ddp trainer.devices=2 trainer.sync_batchnorm=false data.batch_size=2 data.source.size=64".split()
-    arguments = [*TINY, *shared, f"hydra.run.dir={directory}", f"cache_dir={tmp_path / 'cache'}"]
-    ended = subprocess.run(
-        [sys.executable, "-m", "src.train", *arguments], cwd=CONF.parent, capture_output=True, text=True, timeout=300
-    )
-    assert ended.returncode == 0, ended.stderr
-    assert json.loads((directory / "environment.json").read_text())["world_size"] == 2
-    assert ended.stdout.count("slice_24") == 1, "each process printed the scores"
-    assert len(json.loads((directory / "scores.json").read_text())["per_image"]) == 6

@@ -1,6 +1,5 @@
 """The LightningDataModule: from annotated slices to training tiles and whole slices."""
 
-import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from torch.utils.data import DataLoader
 from src.data.patches import Draws, Patches, image_tensor
 from src.data.stack import Stack, normalise, slice_numbers
 from src.data.weight_map import WeightMap, separate_touching
+from src.run import signals
 
 
 class SliceData(lightning.LightningDataModule):
@@ -95,7 +95,7 @@ class SliceData(lightning.LightningDataModule):
             batch_size=self.batch_size // ranks,
             sampler=draws,
             num_workers=self.workers,
-            worker_init_fn=ignore_signals,
+            worker_init_fn=signals.ignore,
             persistent_workers=self.workers > 0,  # only those does Lightning end when training is stopped
             pin_memory=torch.cuda.is_available(),
         )
@@ -139,12 +139,6 @@ class SliceData(lightning.LightningDataModule):
         # All must take part in each step of judging, because they add up the scores together.
         slices += [{}] * (-(-len(stack) // ranks) - len(slices))
         return DataLoader(slices) if slices else []
-
-
-def ignore_signals(worker: int) -> None:
-    """Leave it to the process that trains to stop for a signal that the whole group of processes gets."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(number, signal.SIG_IGN)
 
 
 def check_groups(numbers: dict[str, list[int]]) -> None:

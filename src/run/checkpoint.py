@@ -5,9 +5,7 @@ and dropout alike, so that a checkpoint need not hold the state of any generator
 """
 
 import math
-import os
 import signal
-import subprocess
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -20,9 +18,8 @@ from lightning.pytorch.callbacks import Callback, Checkpoint
 
 from src.run.curves import Curves
 from src.run.directory import checkpoint_file
-
-# Of a cluster that takes the machine back (TERM, and USR1 or USR2 before), of the terminal (INT).
-SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT)
+from src.run.ranks import gathered
+from src.run.signals import SIGNALS
 
 
 class Interrupted(Exception):
@@ -30,7 +27,7 @@ class Interrupted(Exception):
 
     Attributes:
         step: training steps that the checkpoint holds.
-        signals: those that this process received; none if another one did, or the time was up.
+        signals: those that any process of the run received; none if the time was up.
     """
 
     def __init__(self, step: int, signals: list[int]):
@@ -144,7 +141,9 @@ class LastCheckpoint(Checkpoint):
 
     def on_train_batch_start(self, trainer, module, batch, batch_idx) -> None:
         if self.stopped:  # not earlier, because Lightning logs a step after its last hook
-            raise Interrupted(trainer.global_step, list(dict.fromkeys(self.received)))
+            # A process may not yet have what another one stopped for.
+            received = [number for share in gathered(self.received) for number in share]
+            raise Interrupted(trainer.global_step, list(dict.fromkeys(received)))
 
     def _save(self, trainer: lightning.Trainer) -> None:
         for logger in trainer.loggers:
@@ -198,16 +197,6 @@ class Reseed(Callback):
         part = batch_idx % trainer.accumulate_grad_batches
         source = np.random.SeedSequence([self.seed, trainer.global_step, part, trainer.global_rank])
         torch.manual_seed(int(source.generate_state(1, np.uint64)[0]))
-
-
-def hand_over(signals: list[int]) -> None:
-    """Give signals to whom they were for before training took them, such as a cluster's requeueing."""
-    for number in signals:
-        handler = signal.getsignal(number)
-        if callable(handler) and handler is not signal.default_int_handler:
-            handler(number, None)
-        elif number in (signal.SIGUSR1, signal.SIGUSR2) and os.environ.get("SLURM_PROCID") == "0":
-            subprocess.run(["scontrol", "requeue", os.environ["SLURM_JOB_ID"]], check=True)
 
 
 def reschedule(checkpoint: dict, module: lightning.LightningModule) -> None:

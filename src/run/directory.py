@@ -164,7 +164,7 @@ def is_whole(checkpoint: Path) -> bool:
 
 
 @contextlib.contextmanager
-def only_writer(directory: Path, patience: float = 60) -> Iterator[None]:
+def only_writer(directory: Path, patience: float = 30) -> Iterator[None]:
     """Keep other processes, on this machine or another one, from training in ``directory``.
 
     Args:

@@ -5,6 +5,7 @@ import pickle
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -18,7 +19,7 @@ from torch import multiprocessing
 from torch.distributed import DistNetworkError, DistStoreError, TCPStore
 from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
 
-from src.run.checkpoint import SIGNALS
+from src.run.signals import SIGNALS
 
 
 class Processes(DDPStrategy):
@@ -61,6 +62,7 @@ def roll_call(environment: ClusterEnvironment, devices: int, nodes: int, seconds
             f"expected trainer.devices × trainer.num_nodes = {devices} × {nodes} processes, but {size} were started"
         )
     address, port, wait = environment.main_address, environment.main_port, timedelta(seconds=seconds)
+    deadline = time.monotonic() + seconds
     try:
         store = TCPStore(address, port, size, rank == 0, wait, wait_for_workers=False, multi_tenant=True)
     except (DistNetworkError, DistStoreError) as error:
@@ -68,17 +70,29 @@ def roll_call(environment: ClusterEnvironment, devices: int, nodes: int, seconds
             f"rank {rank} on {socket.gethostname()} expected rank 0 at {address}:{port} within {seconds:g} s, "
             f"but it did not arrive: {error}"
         ) from error
-    store.set(f"host of rank {rank}", socket.gethostname())
     try:
-        store.wait([f"host of rank {other}" for other in range(size)], wait)
-    except DistStoreError as error:
-        missing = [other for other in range(size) if not store.check([f"host of rank {other}"])]
+        store.set(f"host of rank {rank}", socket.gethostname())
+        arrived = [_has_arrived(store, other, deadline - time.monotonic()) for other in range(size)]
+    except DistNetworkError as error:
+        raise ConnectionError(
+            f"rank {rank} on {socket.gethostname()} has lost rank 0 at {address}:{port}: it has stopped waiting"
+        ) from error
+    if not all(arrived):
+        missing = [other for other in range(size) if not arrived[other]]
         names = ", ".join(f"rank {other} on {host_of(other, devices, nodes)}" for other in missing)
         raise ConnectionError(
             f"expected {size} processes within {seconds:g} s, but {names} did not arrive at "
             f"rank {rank} on {socket.gethostname()}"
-        ) from error
+        )
     return store
+
+
+def _has_arrived(store: TCPStore, rank: int, seconds: float) -> bool:
+    try:
+        store.wait([f"host of rank {rank}"], timedelta(seconds=max(0.001, seconds)))
+    except DistStoreError:
+        return False
+    return True
 
 
 def host_of(rank: int, devices: int, nodes: int) -> str:
@@ -98,7 +112,7 @@ def to_start(trainer: lightning.Trainer) -> int:
         ValueError: processes were started for a trainer that uses one.
     """
     if not isinstance(trainer.strategy, DDPStrategy):
-        started = int(os.environ.get("WORLD_SIZE", 1))
+        started = int(os.environ.get("WORLD_SIZE") or os.environ.get("SLURM_STEP_NUM_TASKS") or 1)
         if started > 1:
             raise ValueError(f"expected 1 process, but {started} were started; nearest valid: trainer=ddp")
         return 0
@@ -125,19 +139,19 @@ def start(count: int, train: Callable[..., None], *arguments: object) -> None:
     context = multiprocessing.start_processes(
         _enter, (count, address, failures, train, arguments), count, join=False, start_method="spawn"
     )
-    with _passed_on(context.pids()):
+    with _passed_on(context.pids()) as passed_on:
         try:
             while not context.join(grace_period=10):
                 pass
-        except ProcessExitedException as error:
-            if error.exit_code - 128 in SIGNALS:
-                raise SystemExit(error.exit_code) from None
+        except (ProcessExitedException, ProcessRaisedException) as error:
+            if passed_on:
+                raise SystemExit(128 + passed_on[0]) from None
+            if isinstance(error, ProcessRaisedException):
+                raise pickle.loads(failures.get()) from error
             raise ChildProcessError(
                 f"expected {count} processes to finish, but number {error.error_index} ended with "
                 f"{error.signal_name or f'status {error.exit_code}'}"
             ) from None
-        except ProcessRaisedException as error:
-            raise pickle.loads(failures.get()) from error
 
 
 def _enter(local_rank: int, count: int, address: dict[str, str], failures, train, arguments: tuple) -> None:
@@ -146,6 +160,8 @@ def _enter(local_rank: int, count: int, address: dict[str, str], failures, train
     torch.set_num_threads(max(1, torch.get_num_threads() // count))
     try:
         train(*arguments)
+    except KeyboardInterrupt:  # which start_processes would take for success
+        raise SystemExit(128 + signal.SIGINT) from None
     except Exception as error:
         failures.put(_pickled(error))
         raise
@@ -170,8 +186,12 @@ def gathered(item: object) -> list:
 
 
 @contextmanager
-def _passed_on(pids: list[int]) -> Iterator[None]:
+def _passed_on(pids: list[int]) -> Iterator[list[int]]:
+    """Send the signals that this process gets to others; gives them in a list."""
+    passed_on = []
+
     def pass_on(number: int, frame: object) -> None:
+        passed_on.append(number)
         for pid in pids:
             try:
                 os.kill(pid, number)
@@ -180,7 +200,7 @@ def _passed_on(pids: list[int]) -> Iterator[None]:
 
     before = {number: signal.signal(number, pass_on) for number in SIGNALS}
     try:
-        yield
+        yield passed_on
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

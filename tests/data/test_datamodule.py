@@ -1,5 +1,8 @@
 """From a stack to tiles and whole slices: the split, the ridge, the loaders."""
 
+from itertools import chain
+from types import SimpleNamespace
+
 import albumentations as A
 import lightning
 import numpy as np
@@ -164,6 +167,56 @@ def test_a_batch_that_processes_cannot_share_is_refused(slice_data):
     data.trainer = trainer(devices=2)
     with pytest.raises(ValueError, match=r"multiple of the 2 processes, but got 3; nearest valid: 4"):
         data.train_dataloader()
+
+
+def rank_of(rank, ranks, **arguments):
+    """What the data module asks the trainer of one process of several."""
+    given = {"max_steps": 3, "global_step": 0, "accumulate_grad_batches": 1}
+    return SimpleNamespace(global_rank=rank, world_size=ranks, **given | arguments)
+
+
+@pytest.mark.parametrize("ranks", [2, 3])
+@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize("done", [0, 2])
+def test_processes_draw_together_what_one_would_and_nothing_twice(ranks, accumulate, done, slice_data):
+    drawn = {}
+    for count in (1, ranks):
+        for rank in range(count):
+            data = ready(slice_data(batch_size=6))
+            data.trainer = rank_of(rank, count, global_step=done, accumulate_grad_batches=accumulate)
+            loader = data.train_dataloader()
+            assert loader.batch_size == 6 // count
+            assert len(loader) == 3 * accumulate
+            drawn[count, rank] = list(loader.batch_sampler)
+    steps = [sorted(chain(*batches)) for batches in zip(*(drawn[ranks, r] for r in range(ranks)), strict=True)]
+    assert steps == drawn[1, 0]
+    assert len(steps) == (3 - done) * accumulate
+    assert list(chain(*steps)) == list(range(6 * done * accumulate, 6 * 3 * accumulate))
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3, 4])
+@pytest.mark.parametrize("group", ["validation", "held_out"])
+@pytest.mark.parametrize("slices", [1, 2, 3, 4])
+def test_each_slice_is_of_one_process_and_all_take_as_many_steps(group, slices, ranks, slice_data):
+    data = ready(slice_data(train="0", **{"validation": "1", "held_out": "2"} | {group: f"3-{2 + slices}"}))
+    shares = []
+    for rank in range(ranks):
+        data.trainer = rank_of(rank, ranks)
+        loader = data.val_dataloader() if group == "validation" else data.test_dataloader()
+        shares.append([batch["name"][0] if batch else None for batch in loader])
+    assert len({len(share) for share in shares}) == 1, "a process would wait for another one for ever"
+    assert len(shares[0]) == -(-slices // ranks)
+    # In turns, and those without a slice are last.
+    turns = [name for turn in zip(*shares, strict=True) for name in turn]
+    names = [f"slice_{number:02d}" for number in range(3, 3 + slices)]
+    assert turns == names + [None] * (len(turns) - slices)
+
+
+def test_no_validation_slice_is_no_validation_in_any_process(slice_data):
+    data = ready(slice_data(validation=""))
+    for rank in range(2):
+        data.trainer = rank_of(rank, 2)
+        assert len(list(data.val_dataloader())) == 0
 
 
 class Witness(lightning.LightningModule):

@@ -1,9 +1,18 @@
 """The run directory: what may differ when a run continues, and that nothing is half-written."""
 
+import io
 import json
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
 
 import pytest
+import torch
+import yaml
 
+from src.build import CONF
 from src.run import directory as runs
 
 CONFIG = {"seed": 0, "data": {"tile": 572, "workers": 2}, "optimizer": {"lr": 0.1, "momentum": 0.99}}
@@ -54,3 +63,307 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path):
         runs.write_json(tmp_path / "scores.json", {"v_rand": object()})
     assert json.loads((tmp_path / "scores.json").read_text()) == {"v_rand": 0.9}
     assert [file.name for file in tmp_path.iterdir()] == ["scores.json"]
+
+
+def trained(directory: Path, config: dict, steps: int | None = None) -> None:
+    """As a run leaves it: begun with a configuration, with scores if it is finished."""
+    runs.open_run(directory, config)
+    runs.write_text(runs.checkpoint_file(directory, "last"), "a checkpoint")
+    if steps is not None:
+        runs.write_json(directory / "scores.json", {"scores": {"v_rand": 0.9}, "steps": steps})
+
+
+def planned(steps: int, extend: object = None, **keys) -> dict:
+    return {"trainer": {"max_steps": steps}, "extend": extend, **keys}
+
+
+def stored(directory: Path) -> dict:
+    return yaml.safe_load((directory / "config.yaml").read_text(encoding="utf-8"))
+
+
+def test_the_configuration_is_kept_as_it_was_given(tmp_path):
+    config = planned(5, folder="현미경", floats=[1e-4, None])
+    runs.open_run(tmp_path / "deep" / "er", config)
+    assert stored(tmp_path / "deep" / "er") == config
+    assert list(stored(tmp_path / "deep" / "er")) == list(config)
+    assert "현미경" in (tmp_path / "deep" / "er" / "config.yaml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["last", "previous"])
+def test_a_checkpoint_of_either_name_holds_its_directory(name, tmp_path):
+    runs.open_run(tmp_path, planned(5))
+    runs.write_text(runs.checkpoint_file(tmp_path, name), "a checkpoint")
+    with pytest.raises(ValueError, match=r"trainer\.max_steps.*hydra\.run\.dir"):
+        runs.open_run(tmp_path, planned(6))
+    assert stored(tmp_path) == planned(5)
+
+
+def test_scores_alone_hold_their_directory(tmp_path):
+    trained(tmp_path, planned(5), steps=5)
+    runs.checkpoint_file(tmp_path, "last").unlink()
+    with pytest.raises(ValueError, match="seed"):
+        runs.open_run(tmp_path, planned(5, seed=1))
+
+
+def test_a_finished_run_is_extended_and_its_scores_kept(tmp_path):
+    trained(tmp_path, planned(5), steps=5)
+    before = (tmp_path / "scores.json").read_text()
+    for _ in range(2):  # each process of a run does so
+        runs.open_run(tmp_path, planned(5, 3))
+    assert stored(tmp_path) == planned(5, 3)
+    assert runs.finished_scores(tmp_path) is None
+    assert (tmp_path / "scores.5.json").read_text() == before
+    assert not runs.is_finished(tmp_path, 8)
+
+    runs.write_json(tmp_path / "scores.json", {"scores": {}, "steps": 8})
+    runs.open_run(tmp_path, planned(5, 3))
+    assert runs.is_finished(tmp_path, 8)
+    runs.open_run(tmp_path, planned(5, 4))
+    assert {file.name for file in tmp_path.glob("scores*")} == {"scores.5.json", "scores.8.json"}
+
+
+@pytest.mark.parametrize("extend", [None, 0, 2])
+def test_a_run_that_was_extended_does_not_become_shorter(extend, tmp_path):
+    trained(tmp_path, planned(5, 3), steps=8)
+    with pytest.raises(ValueError, match="values of extend;"):
+        runs.open_run(tmp_path, planned(5, extend))
+    assert stored(tmp_path) == planned(5, 3)
+    assert runs.is_finished(tmp_path, 8)
+
+
+def test_an_extension_changes_nothing_else(tmp_path):
+    trained(tmp_path, planned(5, seed=1), steps=5)
+    with pytest.raises(ValueError, match="values of seed;"):
+        runs.open_run(tmp_path, planned(5, 3, seed=2))
+    assert stored(tmp_path) == planned(5, seed=1)
+    assert runs.is_finished(tmp_path, 5)
+
+
+def test_an_unfinished_run_is_not_extended(tmp_path):
+    trained(tmp_path, planned(5))
+    with pytest.raises(ValueError, match="its 5 steps; the same command without extend"):
+        runs.open_run(tmp_path, planned(5, 3))
+    assert stored(tmp_path) == planned(5)
+
+
+def test_an_unfinished_extension_is_not_extended(tmp_path):
+    trained(tmp_path, planned(5), steps=5)
+    runs.open_run(tmp_path, planned(5, 3))
+    with pytest.raises(ValueError, match="its 8 steps"):
+        runs.open_run(tmp_path, planned(5, 4))
+    runs.open_run(tmp_path, planned(5, 3))
+    assert stored(tmp_path) == planned(5, 3)
+
+
+def test_a_run_that_knew_no_extension_may_be_extended(tmp_path):
+    trained(tmp_path, {"trainer": {"max_steps": 5}}, steps=5)
+    runs.open_run(tmp_path, planned(5, 3))
+    assert runs.planned_steps(stored(tmp_path)) == 8
+
+
+@pytest.mark.parametrize(("extend", "expected"), [(None, 5), (0, 5), (3, 8)])
+def test_planned_steps_count_the_extension(extend, expected):
+    assert runs.planned_steps(planned(5, extend)) == expected
+
+
+def test_planned_steps_need_no_extension():
+    assert runs.planned_steps({"trainer": {"max_steps": 5}}) == 5
+
+
+def test_a_run_is_finished_when_as_many_steps_are_scored(tmp_path):
+    assert not runs.is_finished(tmp_path, 5)
+    runs.write_json(tmp_path / "scores.json", {"scores": {}, "steps": 5})
+    assert runs.is_finished(tmp_path, 5)
+    assert not runs.is_finished(tmp_path, 8)
+    runs.write_json(tmp_path / "scores.json", {"scores": {}})  # of an earlier version
+    assert runs.is_finished(tmp_path, 5)
+
+
+def test_what_has_changed_is_listed_with_dots():
+    before = {"commit": "a", "packages": {"torch": "2", "numpy": "1"}, "device": "CPU", "gone": 1}
+    assert runs.changed_facts(before, before) == []
+    now = {"commit": "b", "packages": {"torch": "3", "numpy": "1"}, "device": "CPU", "new": 2}
+    assert runs.changed_facts(before, now) == ["commit", "packages.torch", "new"]
+
+
+def test_the_environment_holds_versions_and_facts():
+    found = runs.environment(device="CPU", data_hash="abc")
+    assert found["packages"]["torch"] == torch.__version__
+    assert found["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert (found["device"], found["data_hash"]) == ("CPU", "abc")
+    assert found["machine"] and "commit" in found
+
+
+@pytest.mark.parametrize("key", ["data.workers", "trainer.max_time", "callbacks.last.max_time", "extra.callbacks.bar"])
+def test_a_key_is_free_only_in_full(key):
+    *outer, name = key.split(".")
+    before, now = {name: 1}, {name: 2}
+    for part in reversed(outer):
+        before, now = {part: before}, {part: now}
+    expected = [key] if key.startswith("extra") else []
+    assert runs.differing_keys(before, now) == expected
+
+
+def test_devices_are_free_and_what_they_compute_is_not():
+    before = {"trainer": {"devices": 1, "precision": "32", "max_steps": 5, "strategy": {"arrival": 60}}}
+    now = {
+        "trainer": {"devices": 4, "precision": "16", "max_steps": 6, "strategy": {"arrival": 5}, "accelerator": "gpu"}
+    }
+    assert runs.differing_keys(before, now) == ["trainer.precision", "trainer.max_steps"]
+
+
+@pytest.fixture
+def archive(tmp_path) -> Path:
+    """A small checkpoint."""
+    file = runs.checkpoint_file(tmp_path, "last")
+    file.parent.mkdir()
+    torch.save({"weights": torch.arange(20.0), "step": 3, "names": ["a", "b"]}, file)
+    return file
+
+
+def loads_as_it_was_written(file: Path) -> bool:
+    try:
+        content = torch.load(file, weights_only=True)
+        weights = content.pop("weights")
+        return torch.equal(weights, torch.arange(20.0)) and content == {"step": 3, "names": ["a", "b"]}
+    except Exception:
+        return False
+
+
+def test_a_checkpoint_that_was_written_to_its_end_is_whole(archive):
+    assert runs.is_whole(archive)
+    assert runs.last_checkpoint(archive.parent.parent) == archive
+
+
+def test_a_truncated_checkpoint_is_not_whole(archive):
+    content = archive.read_bytes()
+    for length in (0, 1, len(content) // 2, len(content) - 23, len(content) - 1):
+        archive.write_bytes(content[:length])
+        assert not runs.is_whole(archive), length
+
+
+def test_a_flipped_bit_of_what_a_checkpoint_holds_is_found(archive):
+    content = archive.read_bytes()
+    with zipfile.ZipFile(io.BytesIO(content)) as opened:
+        parts = [opened.read(name) for name in opened.namelist()]
+    for part in parts:
+        start = content.index(part)
+        for place in range(start, start + len(part)):
+            damaged = bytearray(content)
+            damaged[place] ^= 1 << place % 8
+            archive.write_bytes(damaged)
+            assert not runs.is_whole(archive), place
+
+
+def test_a_checkpoint_damaged_anywhere_is_told_from_a_whole_one(archive):
+    # In the directory of the archive too, where other things go wrong than a wrong check sum.
+    content, wrong = archive.read_bytes(), []
+    for place in range(len(content)):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << place * 5 % 8
+        archive.write_bytes(damaged)
+        try:
+            if runs.is_whole(archive) and not loads_as_it_was_written(archive):
+                wrong.append((place, "taken for whole"))
+        except Exception as error:
+            wrong.append((place, repr(error)))
+    assert wrong == []
+
+
+def test_damaged_checkpoints_are_named_and_passed_over(archive, tmp_path, capsys):
+    previous = runs.checkpoint_file(tmp_path, "previous")
+    previous.write_bytes(archive.read_bytes())
+    archive.write_bytes(archive.read_bytes()[:-1])
+    assert runs.last_checkpoint(tmp_path) == previous
+    assert capsys.readouterr() == ("", f"warning: {archive} is damaged\n")
+    previous.write_bytes(b"")
+    assert runs.last_checkpoint(tmp_path) is None
+    assert capsys.readouterr().err == f"warning: {archive} is damaged\nwarning: {previous} is damaged\n"
+
+
+def test_the_previous_checkpoint_is_used_where_the_last_is_missing_and_removed_at_the_end(archive, tmp_path):
+    previous = archive.rename(runs.checkpoint_file(tmp_path, "previous"))
+    assert runs.last_checkpoint(tmp_path) == previous
+    for _ in range(2):
+        runs.remove_previous_checkpoint(tmp_path)
+        assert runs.last_checkpoint(tmp_path) is None
+
+
+HOLDER = """
+import sys
+from pathlib import Path
+from src.run.directory import only_writer
+with only_writer(Path(sys.argv[1]), patience=0):
+    print("holds", flush=True)
+    sys.stdin.readline()
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """Another process that trains in a directory until it is sent a line."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": CONF.parent}
+    with subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path / "run")], **pipes) as process:
+        assert process.stdout.readline() == "holds\n"
+        yield process
+        process.kill()
+
+
+def test_two_processes_do_not_write_in_one_directory(holder, tmp_path, capsys):
+    directory = tmp_path / "run"
+    busy = f"expected {re.escape(str(directory))} to be free.*hydra.run.dir"
+    for _ in range(2):  # the first attempt takes nothing from the holder
+        with pytest.raises(ValueError, match=busy), runs.only_writer(directory, patience=0.1):
+            pytest.fail("both write")
+        assert capsys.readouterr().out == f"{directory}: waits for another process that trains in it\n"
+    with runs.only_writer(tmp_path / "other", patience=0):
+        assert capsys.readouterr().out == ""
+    holder.communicate("\n")
+    assert holder.returncode == 0
+    assert not (directory / "run.lock").exists()
+    with runs.only_writer(directory, patience=0):
+        assert (directory / "run.lock").exists()
+    assert list(directory.iterdir()) == []
+    assert capsys.readouterr().out == ""
+
+
+def test_a_killed_process_frees_its_directory(holder, tmp_path):
+    holder.kill()
+    holder.wait()
+    assert (tmp_path / "run" / "run.lock").exists()
+    with runs.only_writer(tmp_path / "run", patience=0):
+        pass
+    assert not (tmp_path / "run" / "run.lock").exists()
+
+
+def test_an_error_frees_the_directory(tmp_path):
+    with pytest.raises(KeyError), runs.only_writer(tmp_path / "run"):
+        raise KeyError
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+CROWD = """
+import os, sys, time
+from pathlib import Path
+from src.run.directory import only_writer
+folder = Path(sys.argv[1])
+print("ready", flush=True)
+sys.stdin.readline()
+for _ in range(20):
+    with only_writer(folder, patience=100):
+        (folder / "inside").touch(exist_ok=False)
+        time.sleep(0.001)
+        (folder / "inside").unlink()
+"""
+
+
+def test_of_many_processes_one_writes_at_a_time_also_as_the_lock_comes_and_goes(tmp_path):
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE) | {"text": True, "cwd": CONF.parent}
+    crowd = [subprocess.Popen([sys.executable, "-c", CROWD, str(tmp_path)], **pipes) for _ in range(3)]
+    assert [process.stdout.readline() for process in crowd] == ["ready\n"] * 3
+    for process in crowd:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    errors = [process.communicate()[1] for process in crowd]
+    assert [process.returncode for process in crowd] == [0] * 3, errors
+    assert list(tmp_path.iterdir()) == []

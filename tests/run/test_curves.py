@@ -1,0 +1,137 @@
+"""metrics.csv: what Lightning's own logger would have written, also when the run was interrupted."""
+
+import csv
+from pathlib import Path
+
+import pytest
+from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.utilities import rank_zero_only
+
+from src.run.curves import Curves, read_rows
+
+ROWS = [
+    (0, {"train/loss": 0.5, "epoch": 0}),
+    (1, {"train/loss": 0.25, "epoch": 0}),
+    (1, {"validation/v_rand": 0.75, "epoch": 0}),
+    (2, {"train/loss": 1e-9, "epoch": 0}),
+    (3, {"train/loss": float("nan"), "epoch": 1}),
+    (3, {"validation/v_rand": 0.8, "validation/with, comma": 1.0, "epoch": 1}),
+]
+
+
+def log(logger, rows=ROWS):
+    for step, metrics in rows:
+        logger.log_metrics(dict(metrics), step=step)
+        logger.save()
+    return logger
+
+
+def read(file: Path) -> list[dict]:
+    """Rows without the cells that are empty, by other means than ours."""
+    with file.open(newline="") as opened:
+        return [{key: value for key, value in row.items() if value} for row in csv.DictReader(opened)]
+
+
+def text(folder: Path) -> str:
+    return (folder / "metrics.csv").read_bytes().decode()
+
+
+def test_rows_are_those_of_lightnings_logger(tmp_path):
+    log(Curves(str(tmp_path / "ours"))).finalize("success")
+    log(CSVLogger(tmp_path, name="", version="theirs")).finalize("success")
+    ours, theirs = (read(tmp_path / name / "metrics.csv") for name in ("ours", "theirs"))
+    assert ours == theirs
+    assert len(ours) == len(ROWS)
+
+
+def test_columns_are_in_the_order_in_which_they_came_and_the_step_is_first(tmp_path):
+    log(Curves(str(tmp_path)))
+    header = text(tmp_path).splitlines()[0]
+    assert header == 'step,train/loss,epoch,validation/v_rand,"validation/with, comma"'
+
+
+def test_what_was_logged_is_on_disk_when_it_was_saved(tmp_path):
+    curves = Curves(str(tmp_path))
+    for number, row in enumerate(ROWS, start=1):
+        log(curves, [row])
+        assert len(read(tmp_path / "metrics.csv")) == number
+    before = text(tmp_path)
+    curves.save()
+    curves.finalize("success")
+    assert text(tmp_path) == before
+    assert [file.name for file in tmp_path.iterdir()] == ["metrics.csv"]
+
+
+def test_a_row_without_new_columns_is_appended(tmp_path):
+    # The curves of a long run are not written again at each step.
+    curves = log(Curves(str(tmp_path)), ROWS[:3])
+    file = (tmp_path / "metrics.csv").stat().st_ino
+    log(curves, [(2, {"train/loss": 1.0})])
+    assert (tmp_path / "metrics.csv").stat().st_ino == file
+    log(curves, [(3, {"new": 1.0})])
+    assert (tmp_path / "metrics.csv").stat().st_ino != file
+    assert text(tmp_path).splitlines()[0].endswith(",new")
+
+
+# Rows that a run has logged before it stopped, and the step of its checkpoint, before which all rows are logged.
+STOPS = [(w, step) for w in range(len(ROWS) + 1) for step in range(5) if sum(row[0] < step for row in ROWS) <= w]
+
+
+@pytest.mark.parametrize(("logged", "step"), STOPS)
+def test_an_interrupted_run_has_the_curves_of_one_that_was_not(logged, step, tmp_path):
+    log(Curves(str(tmp_path / "whole")))
+    log(Curves(str(tmp_path / "parts")), ROWS[:logged])
+    again = Curves(str(tmp_path / "parts"))
+    again.go_on_from(step)
+    log(again, [row for row in ROWS if row[0] >= step]).finalize("success")
+    assert text(tmp_path / "parts") == text(tmp_path / "whole")
+
+
+def test_a_run_that_goes_on_forgets_only_what_it_trains_again(tmp_path):
+    log(Curves(str(tmp_path)))
+    curves = Curves(str(tmp_path))
+    curves.go_on_from(2)
+    curves.save()
+    assert [row["step"] for row in read(tmp_path / "metrics.csv")] == ["0", "1", "1"]
+
+
+@pytest.mark.parametrize("lost", [1, 2, 3, 9])
+def test_a_half_written_last_line_is_no_row(lost, tmp_path):
+    log(Curves(str(tmp_path)), ROWS[:4])
+    file = tmp_path / "metrics.csv"
+    content = file.read_bytes()
+    file.write_bytes(content[:-lost])
+    left = 4 if lost == 1 else 3  # without the last half of the end of a line, the line is whole
+    assert len(read_rows(file)) == left
+    curves = Curves(str(tmp_path))
+    curves.go_on_from(2)
+    log(curves, ROWS[3:4])
+    assert file.read_bytes() == content
+
+
+def test_a_half_written_header_is_no_file(tmp_path):
+    (tmp_path / "metrics.csv").write_text("step,train/lo")
+    curves = Curves(str(tmp_path))
+    curves.go_on_from(0)
+    log(curves).finalize("success")
+    log(Curves(str(tmp_path / "whole")))
+    assert text(tmp_path) == text(tmp_path / "whole")
+
+
+def test_no_file_has_no_rows(tmp_path):
+    assert read_rows(tmp_path / "metrics.csv") == []
+
+
+def test_only_the_first_process_writes(tmp_path, monkeypatch):
+    monkeypatch.setattr(rank_zero_only, "rank", 1)
+    curves = Curves(str(tmp_path))
+    curves.go_on_from(0)
+    log(curves).finalize("success")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_logger_of_lightning_is_asked_for_a_name_and_a_version(tmp_path):
+    curves = Curves(str(tmp_path))
+    assert (curves.name, curves.version) == ("", "")
+    curves.log_hyperparams({"a": 1})
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,80 @@
+"""The report of a run or a sweep is what its command printed; what is neither is one message."""
+
+import json
+import re
+
+import pytest
+import yaml
+
+
+def a_run(directory, overrides, validation=None):
+    """Write the files of a run that a report needs; without ``validation`` it is unfinished."""
+    directory.mkdir(parents=True)
+    config = {"overrides": overrides, "monitor": "v_rand", "monitor_mode": "max"}
+    (directory / "config.yaml").write_text(yaml.safe_dump(config))
+    if validation is not None:
+        content = {
+            "scores": {"v_rand": 0.75, "pixel_error": 0.125},
+            "per_image": [{"name": "slice_24", "v_rand": 0.7512, "pixel_error": 0.125}],
+            "validation": {"v_rand": validation, "pixel_error": 0.5},
+            "seconds": 90.0,
+        }
+        (directory / "scores.json").write_text(json.dumps(content))
+
+
+def cells(printed):
+    lines = printed.replace("┃", "│").splitlines()
+    return [[cell.strip() for cell in line.strip("│").split("│")] for line in lines if line.startswith("│")]
+
+
+@pytest.mark.parametrize("name", ["run", "a = b, (1) 현미경"])
+def test_a_run_is_shown_with_its_images(name, run_command, tmp_path):
+    a_run(tmp_path / name, ["seed=1"], 0.5)
+    before = sorted(tmp_path.rglob("*"))
+    status, printed, error = run_command("report", f"run={tmp_path / name}")
+    assert (status, error) == (0, "")
+    assert cells(printed) == [
+        ["image", "v_rand", "pixel_error"],
+        ["slice_24", "0.7512", "0.1250"],
+        ["all", "0.7500", "0.1250"],
+    ]
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("name", ["sweep", "a = b, (1) 현미경"])
+def test_a_sweep_is_shown_and_its_file_written(name, run_command, tmp_path):
+    sweep = tmp_path / name
+    a_run(sweep / "a", ["seed=1", "model.depth=2"], 0.5)
+    a_run(sweep / "b", ["seed=2", "model.depth=2"], 0.6)
+    a_run(sweep / "c", ["seed=3", "model.depth=2"])
+    status, printed, error = run_command("report", f"run={sweep}")
+    assert (status, error) == (0, "")
+    assert cells(printed) == [
+        ["", "validation v_rand", "held-out v_rand", "held-out pixel_error", "minutes", "choices"],
+        ["1", "0.6000", "0.7500", "0.1250", "1.5", "seed=2"],
+        ["2", "0.5000", "0.7500", "0.1250", "1.5", "seed=1"],
+        ["3", "–", "–", "–", "unfinished", "seed=3"],
+    ]
+    assert printed.splitlines()[-1] == f"ranking.csv and the runs: {sweep}"
+    assert [line.split(",")[0] for line in (sweep / "ranking.csv").read_text().splitlines()] == [
+        "directory",
+        "b",
+        "a",
+        "c",
+    ]
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_what_is_neither_is_one_message(exists, run_command, tmp_path):
+    directory = tmp_path / "nothing here"
+    if exists:
+        directory.mkdir()
+    status, printed, error = run_command("report", f"run={directory}")
+    assert (status, printed) == (1, "")
+    assert re.fullmatch(r"error: expected a run or a directory of runs, but got \S.*nothing here; .*\n", error)
+    assert not list(directory.glob("*"))
+
+
+def test_without_a_directory_the_missing_key_is_named(run_command):
+    status, _, error = run_command("report")
+    assert status == 1 and "run" in error and "Traceback" not in error
