@@ -101,23 +101,25 @@ class LastCheckpoint(Checkpoint):
     def __init__(self, directory: str, every: int, max_time: str | None = None):
         self.file, self.previous = (checkpoint_file(Path(directory), name) for name in ("last", "previous"))
         self.every, self.limit = every, seconds(max_time)
-        self.seconds_before = 0.0
+        self.seconds_before, self.step_before = 0.0, 0
         self.received: list[int] = []
-        self.stopped = False
+        self.saved = self.stopped = False
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if self.received and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.received.append(number)
 
+    def on_fit_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        for logger in trainer.loggers:
+            if isinstance(logger, Curves):
+                logger.go_on_from(self.step_before)
+
     def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         # In place of Lightning's own, which communicate inside of a signal handler. It restores what was before those.
         for number in SIGNALS:
             signal.signal(number, self._receive)
         self.started = time.monotonic()
-        for logger in trainer.loggers:
-            if isinstance(logger, Curves):
-                logger.go_on_from(trainer.global_step)
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
         validated = len(trainer.datamodule.split["validation"]) and (batch_idx + 1) % trainer.val_check_batch == 0
@@ -148,7 +150,10 @@ class LastCheckpoint(Checkpoint):
     def _save(self, trainer: lightning.Trainer) -> None:
         for logger in trainer.loggers:
             logger.save()  # so that the curves reach as far as the weights
-        save_checkpoint(trainer, self.file, self.previous)
+        # A damaged last.ckpt does not take the place of the one before it, from which this run goes on.
+        damaged = trainer.ckpt_path and Path(trainer.ckpt_path) == self.previous and not self.saved
+        save_checkpoint(trainer, self.file, None if damaged else self.previous)
+        self.saved = True
 
     @property
     def training_seconds(self) -> float:
@@ -162,7 +167,7 @@ class LastCheckpoint(Checkpoint):
         checkpoint["training"] = {"seconds": self.training_seconds, "max_steps": trainer.max_steps}
 
     def on_load_checkpoint(self, trainer, module, checkpoint: dict) -> None:
-        self.seconds_before = checkpoint["training"]["seconds"]
+        self.seconds_before, self.step_before = checkpoint["training"]["seconds"], checkpoint["global_step"]
         if checkpoint["training"]["max_steps"] != trainer.max_steps:
             reschedule(checkpoint, module)
 

