@@ -58,17 +58,15 @@ class BestCheckpoint(Checkpoint):
     )
 
     def __init__(self, directory: str, monitor: str, mode: str):
-        self.file, self.monitor, self.sign = (
-            checkpoint_file(Path(directory), "best"),
-            monitor,
-            {"max": 1, "min": -1}[mode],
-        )
+        self.file, self.monitor = checkpoint_file(Path(directory), "best"), monitor
+        self.sign = {"max": 1, "min": -1}[mode]
         self.rank = -math.inf
         self.saving = False
 
     def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         rank = self.sign * module.validation_scores[self.monitor]
-        if rank > self.rank or not self.file.exists():
+        # The first process decides for all, of which each may see the file system at another moment.
+        if trainer.strategy.broadcast(rank > self.rank or not self.file.exists()):
             self.rank = -math.inf if math.isnan(rank) else rank
             self.saving = True
             save_checkpoint(trainer, self.file)
