@@ -268,7 +268,7 @@ def test_other_processes_than_devices_are_refused_in_the_terminal_and_in_the_log
     assert not list(directory.glob("*/scores.json"))
     # Lightning's words where it notices, else ours.
     for text in (errors(directory), error):
-        assert re.search("ntasks-per-node|[12] processes", text), text
+        assert re.search("ntasks-per-node|[12] process", text), text
         assert "Traceback" not in text
     assert "unfinished" in printed
 

@@ -117,7 +117,10 @@ def in_process(cache):
         log = directory.parent / f"{directory.name}.log"
         process = forked().Process(target=enter, args=(given, log, at and (*at, number, group)))
         process.start()
-        process.join()
+        process.join(400)
+        if process.exitcode is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            pytest.fail(f"did not end: {log.with_suffix('.err').read_text()}")
         wait_for(lambda: nobody_left(process.pid))
         return process.exitcode, log.with_suffix(".out").read_text(), log.with_suffix(".err").read_text()
 
@@ -274,7 +277,7 @@ IN_STEP, IN_VALIDATION = ("call", "Segmenter.training_step", None, 7), ("call", 
         (signal.SIGTERM, IN_STEP, False, 2, 7),
         (signal.SIGINT, IN_STEP, True, 2, 7),
         (signal.SIGUSR1, IN_STEP, False, 0, 7),
-        (signal.SIGUSR2, IN_VALIDATION, True, 0, 6),
+        (signal.SIGUSR2, IN_VALIDATION, True, 2, 6),
         (signal.SIGTERM, ("call", REPLACE, SAVE, 1), False, 0, 3),
     ],
     ids=["TERM", "INT, to its workers too", "USR1", "USR2 in a validation", "TERM while a checkpoint is written"],
@@ -768,6 +771,15 @@ def test_a_signal_is_handed_over_to_whom_it_was_for(handlers, scontrol):
     hand_over([signal.SIGUSR2, signal.SIGTERM])
     assert received == [signal.SIGUSR2, signal.SIGTERM]
     assert not scontrol.exists(), "requeued by both"
+
+
+def test_who_was_to_get_a_signal_gets_it_when_the_run_has_stopped(handlers, train, tmp_path):
+    received = []
+    signal.signal(signal.SIGUSR1, lambda *got: received.append((got[0], step(tmp_path / "run"))))
+    strike(*IN_STEP, signal.SIGUSR1, False)
+    _, status, *_ = train(*RUN)
+    assert status == 128 + signal.SIGUSR1
+    assert received == [(signal.SIGUSR1, 7)]
 
 
 def test_a_cluster_that_wants_its_machine_back_gets_the_job_back_in_the_queue_once(handlers, scontrol, monkeypatch):
