@@ -94,6 +94,8 @@ def border_weight(instances: np.ndarray, w0: float = 10.0, sigma: float = 5.0) -
         distance = cv2.distanceTransform(
             (instances[window] != number).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE
         )
+        # Squares of distances are whole numbers; OpenCV's last bit depends on where the array lies in memory.
+        distance = np.sqrt(np.rint(distance.astype(np.float64) ** 2)).astype(np.float32)
         nearest, next_nearest = first[window], second[window]
         np.minimum(next_nearest, np.maximum(nearest, distance), out=next_nearest)
         np.minimum(nearest, distance, out=nearest)
