@@ -189,8 +189,10 @@ def hold_until_told(directory, process, count, begin=lambda: None):
 
 def check_went_on(directory, steps, cluster):
     """The run was stopped in the middle, requeued, and went on from there in the same directory."""
-    parts = re.findall(rf"steps (\d+) to {steps}", logs(directory))
-    assert len(parts) == restarts(directory, cluster) + 1 > 1
+    printed = re.findall(rf"steps (\d+) to {steps}", logs(directory))
+    # Slurm may send the signal up to a minute early, and so take a start back before it trains.
+    assert 1 < len(printed) <= restarts(directory, cluster) + 1
+    parts = list(dict.fromkeys(printed))
     assert parts[0] == "0" and all(0 < int(part) < steps for part in parts[1:])
     assert re.findall(rf"stopped after step (\d+) by SIGUSR2 of {steps}", errors(directory)) == parts[1:]
     lines = (point(directory) / "metrics.csv").read_text().splitlines()
