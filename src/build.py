@@ -51,6 +51,7 @@ def data(config: DictConfig) -> SliceData:
     output = output_side(config.data.tile, config.model.depth, config.model.padded)
     return _make(config, "data", _partial_=True)(
         classes=config.model.classes,
+        channels=config.model.in_channels,
         augment=_make(config, "augment"),
         weight_map=_make(config, "weight_map"),
         context=(config.data.tile - output) // 2,

@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from src.data.patches import Draws, Patches, image_tensor
-from src.data.stack import Stack, normalise, slice_numbers
+from src.data.stack import Stack, normalise, slice_numbers, stacked
 from src.data.weight_map import WeightMap, separate_touching
 from src.run import signals
 
@@ -20,7 +20,8 @@ class SliceData(lightning.LightningDataModule):
 
     Args:
         source: reads or makes the annotated slices; called once in each process, first in one on each machine.
-        train: slices to learn from, such as ``0-19`` (both ends included) or ``0-9,15``.
+        train: slices to learn from, such as ``0-19`` (both ends included) or ``0-9,15``; ``auto`` for all three
+            splits by files, see `automatic_split`.
         validation: slices that choose checkpoint and threshold; may be empty.
         held_out: slices that are scored once, at the end.
         tile: side of the network's input in pixels.
@@ -28,10 +29,12 @@ class SliceData(lightning.LightningDataModule):
         workers: processes that prepare tiles.
         ridge: background drawn between instances that touch, 0, 1 or 2 pixels wide (§3).
         classes: number of classes (K).
+        channels: of the images.
         augment: an `albumentations.Compose` that cuts tiles.
         weight_map: eq. 2.
         context: pixels at each border of a tile for which the network says nothing.
         seed: of the stream of tiles.
+        root: where the source finds the files, if it says so; named in messages only.
         cache_dir: where weight maps are kept.
 
     Raises:
@@ -49,16 +52,18 @@ class SliceData(lightning.LightningDataModule):
         workers: int,
         ridge: int,
         classes: int,
+        channels: int,
         augment: Callable[..., dict],
         weight_map: WeightMap,
         context: int,
         seed: int,
         cache_dir: str,
+        root: str | None = None,
     ):
         super().__init__()
         self.source, self.groups = source, {"train": train, "validation": validation, "held_out": held_out}
         self.tile, self.batch_size, self.workers, self.ridge = tile, batch_size, workers, ridge
-        self.classes, self.augment, self.weight_map = classes, augment, weight_map
+        self.classes, self.channels, self.augment, self.weight_map = classes, channels, augment, weight_map
         self.context, self.seed, self.cache_dir = context, seed, Path(cache_dir)
         self.split: dict[str, Stack] = {}
 
@@ -70,9 +75,27 @@ class SliceData(lightning.LightningDataModule):
         if self.split:
             return
         stack = self.source()
-        numbers = {group: slice_numbers(str(text), len(stack)) for group, text in self.groups.items()}
+        if set(self.groups.values()) == {"auto"}:
+            numbers = automatic_split(stack.files or [""] * len(stack))
+        else:
+            numbers = {group: slice_numbers(str(text), len(stack)) for group, text in self.groups.items()}
         check_groups(numbers)
+        self.check_channels(stack)
         self.split = {group: stack.take(chosen) for group, chosen in numbers.items()}
+
+    def check_channels(self, stack: Stack) -> None:
+        """Refuse images that do not fit the network.
+
+        Raises:
+            ValueError: names the image.
+        """
+        for image, name in zip(stack.images, stack.names, strict=True):
+            found = 1 if image.ndim == 2 else image.shape[2]
+            if found != self.channels:
+                raise ValueError(
+                    f"expected images of {self.channels} channels, but {name} has {found}; "
+                    f"nearest valid: model.in_channels={found}"
+                )
 
     def train_dataloader(self) -> DataLoader:
         trainer = self.trainer
@@ -111,7 +134,7 @@ class SliceData(lightning.LightningDataModule):
         """The endless stream of training tiles."""
         stack = with_ridge(self.split["train"], self.ridge)
         weights = self.weight_map.cached(stack.targets, stack.instances, self.classes, self.cache_dir)
-        images = np.stack([normalise(image) for image in stack.images])
+        images = [normalise(image) for image in stack.images]
         return Patches(images, stack.targets, weights, self.augment, self.context, self.seed)
 
     def val_dataloader(self) -> DataLoader | list:
@@ -141,6 +164,39 @@ class SliceData(lightning.LightningDataModule):
         return DataLoader(slices) if slices else []
 
 
+def automatic_split(files: list[str]) -> dict[str, list[int]]:
+    """Train, validation and held-out slices: about 70, 10 and 20 of a hundred, at least one of each.
+
+    In the order of the files, because neighbours in a name are often neighbours in a tissue or film. Slices of
+    one file stay together; of a single file the groups are contiguous, with a slice left out between them.
+
+    Args:
+        files: of each slice.
+
+    Raises:
+        ValueError: there are fewer than 3 files, or fewer than 5 slices in a single one.
+    """
+    order = list(dict.fromkeys(files))
+    if len(order) >= 3:
+        held_out, validation = (max(1, round(share * len(order))) for share in (0.2, 0.1))
+        starts = {"train": 0, "validation": len(order) - held_out - validation, "held_out": len(order) - held_out}
+        of_file = {file: next(g for g, s in reversed(starts.items()) if n >= s) for n, file in enumerate(order)}
+        return {group: [n for n, file in enumerate(files) if of_file[file] == group] for group in starts}
+    slices = len(files)
+    if len(order) == 2 or slices < 5:
+        raise ValueError(
+            f"expected at least 3 files, or a stack of at least 5 slices, to split into train, validation and "
+            f"held-out, but got {len(order)} files of {slices} slices; nearest valid: data.train=… data.held_out=…"
+        )
+    held_out, validation = (max(1, round(share * slices)) for share in (0.2, 0.1))
+    first = slices - held_out - validation - 1
+    return {
+        "train": list(range(first - 1)),
+        "validation": list(range(first, first + validation)),
+        "held_out": list(range(slices - held_out, slices)),
+    }
+
+
 def check_groups(numbers: dict[str, list[int]]) -> None:
     """Refuse a split in which a slice belongs to two groups, because its score would be flattered.
 
@@ -162,6 +218,8 @@ def check_groups(numbers: dict[str, list[int]]) -> None:
 
 def with_ridge(stack: Stack, width: int) -> Stack:
     """The stack with background between touching instances, in instances and targets alike."""
-    instances = np.stack([separate_touching(cells, width) for cells in stack.instances])
-    targets = np.where((stack.instances > 0) & (instances == 0), 0, stack.targets).astype(stack.targets.dtype)
-    return Stack(stack.images, targets, instances, stack.names)
+    instances, targets = [], []
+    for cells, target in zip(stack.instances, stack.targets, strict=True):
+        instances.append(separate_touching(cells, width))
+        targets.append(np.where((cells > 0) & (instances[-1] == 0), 0, target).astype(target.dtype))
+    return Stack(stack.images, stacked(targets), stacked(instances), stack.names, stack.files)

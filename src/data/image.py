@@ -4,13 +4,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import tifffile
 import zarr
 
 from src.data.stack import check_complete_tiff, read_png
 
-SUFFIXES = (".tif", ".tiff", ".png", ".zarr")
+SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".zarr")
 CHANNEL_AXES = "CS"  # C of microscopes, S (samples) of colour pictures
 MOST_GREY_VALUES = 2**25  # of a plane with real numbers, to find its range from
 
@@ -141,7 +142,7 @@ def open_image(file: str | Path) -> Image:
         raise FileNotFoundError(f"expected an image, but there is none at {file}")
     if file.suffix.lower() not in SUFFIXES:
         raise ValueError(f"expected an image ending in {', '.join(SUFFIXES)}, but got {file}")
-    kinds = {".png": _open_png, ".zarr": _open_zarr}
+    kinds = {".png": _open_png, ".jpg": _open_jpeg, ".jpeg": _open_jpeg, ".zarr": _open_zarr}
     try:
         image = kinds.get(file.suffix.lower(), _open_tiff)(file)
     except Exception as error:  # decoders raise whatever the first wrong byte leads to
@@ -160,6 +161,14 @@ def open_image(file: str | Path) -> Image:
 
 def _open_png(file: Path) -> Image:
     array = read_png(file)
+    # A transparency that is the same everywhere is no channel.
+    if array.ndim == 3 and array.shape[2] in (2, 4) and np.ptp(array[..., -1]) == 0:
+        array = array[..., 0] if array.shape[2] == 2 else array[..., :-1]
+    return Image(file, array, "YXS"[: array.ndim])
+
+
+def _open_jpeg(file: Path) -> Image:
+    array = imagecodecs.jpeg_decode(file.read_bytes())
     return Image(file, array, "YXS"[: array.ndim])
 
 

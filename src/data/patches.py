@@ -14,15 +14,16 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from src.data.augment import reseed
+from src.data.stack import IGNORED, Slices
 
 
 class Patches(Dataset):
     """Augmented tiles with their targets and weights.
 
     Args:
-        images: grey values in [0, 1], ``(D, H, W)`` or ``(D, H, W, C)`` float32.
-        targets: classes, ``(D, H, W)`` uint8.
-        weights: the weight map, ``(D, H, W)`` float32.
+        images: grey values in [0, 1], each ``(H, W)`` or ``(H, W, C)`` float32.
+        targets: classes, each ``(H, W)`` uint8.
+        weights: the weight map, each ``(H, W)`` float32.
         augment: an `albumentations.Compose` that begins with a `Warp`.
         context: pixels at each border of a tile for which the network says nothing.
         seed: another seed is another stream.
@@ -30,9 +31,9 @@ class Patches(Dataset):
 
     def __init__(
         self,
-        images: np.ndarray,
-        targets: np.ndarray,
-        weights: np.ndarray,
+        images: Slices,
+        targets: Slices,
+        weights: Slices,
         augment: A.Compose,
         context: int,
         seed: int,
@@ -47,10 +48,11 @@ class Patches(Dataset):
         reseed(self.augment, random)
         arrays = {"image": self.images[index], "mask": self.targets[index], "weight": self.weights[index]}
         tile = self.augment(**arrays, context=self.context)
+        unknown = tile["mask"] == IGNORED
         return {
             "image": image_tensor(tile["image"]),
-            "target": torch.from_numpy(tile["mask"].astype(np.int64)),
-            "weight": torch.from_numpy(np.ascontiguousarray(tile["weight"], np.float32)),
+            "target": torch.from_numpy(np.where(unknown, 0, tile["mask"]).astype(np.int64)),
+            "weight": torch.from_numpy(np.where(unknown, 0, tile["weight"]).astype(np.float32)),
         }
 
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from src.data.stack import complete_file, content_hash
+from src.data.stack import IGNORED, Slices, complete_file, content_hash, stacked
 
 
 @dataclass(frozen=True)
@@ -34,39 +34,45 @@ class WeightMap:
         if self.w0 < 0 or self.sigma <= 0:
             raise ValueError(f"expected weight_map.w0 ≥ 0 and weight_map.sigma > 0, but got {self.w0} and {self.sigma}")
 
-    def __call__(self, targets: np.ndarray, instances: np.ndarray, classes: int) -> np.ndarray:
-        """w(x) of a stack.
+    def __call__(self, targets: Slices, instances: Slices, classes: int) -> Slices:
+        """w(x) of a stack; 0 where the target is `IGNORED`.
 
         Args:
-            targets: classes ``(D, H, W)``; their frequency over the whole stack gives w_c.
-            instances: cells ``(D, H, W)``, 0 is background.
+            targets: classes, each ``(H, W)``; their frequency over the whole stack gives w_c.
+            instances: cells, each ``(H, W)``, 0 is background.
             classes: number of classes (K).
 
         Returns:
-            ``(D, H, W)`` float32.
+            Each ``(H, W)`` float32.
         """
-        w_c = class_weights(targets, classes) if self.balance else np.ones(classes, np.float32)
-        return np.stack(
-            [w_c[t] + border_weight(i, self.w0, self.sigma) for t, i in zip(targets, instances, strict=True)]
-        )
+        w_c = np.zeros(IGNORED + 1, np.float32)
+        w_c[:classes] = class_weights(targets, classes) if self.balance else 1
+        maps = []
+        for target, cells in zip(targets, instances, strict=True):
+            border = border_weight(cells, self.w0, self.sigma)
+            border[target == IGNORED] = 0
+            maps.append(w_c[target] + border)
+        return stacked(maps)
 
-    def cached(self, targets: np.ndarray, instances: np.ndarray, classes: int, folder: Path) -> np.ndarray:
+    def cached(self, targets: Slices, instances: Slices, classes: int, folder: Path) -> Slices:
         """The same, kept in ``folder`` under a hash of everything that it depends on."""
         choices = hashlib.sha256(repr((self, classes)).encode()).hexdigest()
-        file = Path(folder) / f"{content_hash(targets, instances)[:32]}-{choices[:8]}.npy"
+        file = Path(folder) / f"{content_hash(*targets, *instances)[:32]}-{choices[:8]}.npz"
         if not file.exists():
             with complete_file(file) as partial, partial.open("wb") as stream:
-                np.save(stream, self(targets, instances, classes))
-        return np.load(file)
+                np.savez(stream, *self(targets, instances, classes))
+        with np.load(file) as archive:
+            return stacked([archive[name] for name in archive.files])
 
 
-def class_weights(targets: np.ndarray, classes: int) -> np.ndarray:
-    """w_c of each class: inverse to its frequency, with mean 1 over the pixels of the data set.
+def class_weights(targets: Slices, classes: int) -> np.ndarray:
+    """w_c of each class: inverse to its frequency, with mean 1 over the annotated pixels of the data set.
 
     Returns:
         ``(K,)`` float32; 1 for a class that does not occur.
     """
-    frequency = np.bincount(targets.ravel(), minlength=classes) / targets.size
+    counts = np.sum([np.bincount(target.ravel(), minlength=IGNORED + 1) for target in targets], axis=0)[:classes]
+    frequency = counts / max(1, counts.sum())
     present = frequency > 0
     return np.divide(1, frequency * present.sum(), out=np.ones(classes), where=present).astype(np.float32)
 

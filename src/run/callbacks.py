@@ -1,5 +1,6 @@
 """What happens around training: progress in words, predictions and scores of the held-out slices."""
 
+import hashlib
 import json
 import sys
 import time
@@ -11,7 +12,6 @@ from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBar
 from rich.progress import ProgressColumn, Task
 from rich.text import Text
 
-from src.data.stack import content_hash
 from src.run.checkpoint import LastCheckpoint
 from src.run.device import describe
 from src.run.directory import changed_facts, environment, write_json
@@ -62,13 +62,14 @@ class Narrator(Callback):
     def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         data = trainer.datamodule
         sizes = ", ".join(f"{len(stack)} {group.replace('_', '-')}" for group, stack in data.split.items())
-        height, width = data.split["train"].images.shape[1:3]
+        sides = sorted({image.shape[:2] for stack in data.split.values() for image in stack.images})
+        size = " to ".join(f"{height}×{width}" for height, width in dict.fromkeys((sides[0], sides[-1])))
         self.started, self.first_step = time.monotonic(), trainer.global_step
         _say(
             trainer,
             f"{describe(module.device)} × {trainer.world_size} · precision {trainer.precision} · channels-last · "
             f"{'compiled · ' if module.compiled else ''}"
-            f"tile {data.tile} → {data.tile - 2 * data.context} px · {sizes} slices of {height}×{width} px · "
+            f"tile {data.tile} → {data.tile - 2 * data.context} px · {sizes} slices of {size} px · "
             f"steps {trainer.global_step} to {trainer.max_steps}",
         )
 
@@ -123,7 +124,7 @@ class Environment(Callback):
             world_size=trainer.world_size,
             device=describe(module.device),
             precision=str(trainer.precision),
-            data_hash=content_hash(*(array for stack in stacks for array in (stack.images, stack.targets))),
+            data_hash=hashlib.sha256("".join(stack.content for stack in stacks).encode()).hexdigest(),
         )
         file = self.directory / "environment.json"
         if trainer.ckpt_path:
