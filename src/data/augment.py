@@ -24,7 +24,8 @@ CUBIC_CHANNELS = 4  # and takes at most four channels in cubic mode
 class Warp(A.DualTransform):
     """Cut a randomly placed, rotated, mirrored and elastically deformed tile out of a slice.
 
-    Its centre is uniform over the slice; what lies beyond the border is mirrored (figure 2). The
+    Its centre is uniform over the slice unless a ``centre`` ``(x, y)`` is given beside the arrays;
+    what lies beyond the border is mirrored (figure 2). The
     targets are ``image`` (bicubic, clipped to [0, 1]), ``mask`` (nearest) and ``weight`` (linear),
     each ``(H, W)`` or ``(H, W, C)``. The image comes back with side ``tile``; mask and weight without
     the ``context`` that may be given beside them: pixels at each border for which the network says
@@ -49,7 +50,8 @@ class Warp(A.DualTransform):
     def get_params_dependent_on_data(self, params: dict, data: dict) -> dict:
         random = self.random_generator
         height, width = data["image"].shape[:2]
-        centre = random.uniform((0, 0), (width - 1, height - 1))
+        anywhere = random.uniform((0, 0), (width - 1, height - 1))
+        centre = anywhere if data.get("centre") is None else data["centre"]
         angle = np.deg2rad(random.uniform(-self.rotation, self.rotation))
         flip = -1 if self.mirror and random.random() < 0.5 else 1
         displacements = random.normal(scale=self.elastic, size=(2, GRID, GRID)) if self.elastic else None

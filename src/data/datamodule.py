@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from src.data.patches import Draws, Patches, image_tensor
-from src.data.stack import Stack, normalise, slice_numbers, stacked
+from src.data.stack import IGNORED, Stack, normalise, slice_numbers, stacked
 from src.data.weight_map import WeightMap, separate_touching
 from src.run import signals
 
@@ -28,6 +28,7 @@ class SliceData(lightning.LightningDataModule):
         batch_size: tiles a step, over all processes together (1 in the paper).
         workers: processes that prepare tiles.
         ridge: background drawn between instances that touch, 0, 1 or 2 pixels wide (§3).
+        foreground: share of tiles whose centre lies in a class of its own choice, so that rare ones are seen.
         classes: number of classes (K).
         channels: of the images.
         augment: an `albumentations.Compose` that cuts tiles.
@@ -51,6 +52,7 @@ class SliceData(lightning.LightningDataModule):
         batch_size: int,
         workers: int,
         ridge: int,
+        foreground: float,
         classes: int,
         channels: int,
         augment: Callable[..., dict],
@@ -63,6 +65,7 @@ class SliceData(lightning.LightningDataModule):
         super().__init__()
         self.source, self.groups = source, {"train": train, "validation": validation, "held_out": held_out}
         self.tile, self.batch_size, self.workers, self.ridge = tile, batch_size, workers, ridge
+        self.foreground = foreground
         self.classes, self.channels, self.augment, self.weight_map = classes, channels, augment, weight_map
         self.context, self.seed, self.cache_dir = context, seed, Path(cache_dir)
         self.split: dict[str, Stack] = {}
@@ -135,7 +138,7 @@ class SliceData(lightning.LightningDataModule):
         stack = with_ridge(self.split["train"], self.ridge)
         weights = self.weight_map.cached(stack.targets, stack.instances, self.classes, self.cache_dir)
         images = [normalise(image) for image in stack.images]
-        return Patches(images, stack.targets, weights, self.augment, self.context, self.seed)
+        return Patches(images, stack.targets, weights, self.augment, self.context, self.seed, self.foreground)
 
     def val_dataloader(self) -> DataLoader | list:
         return self._whole_slices("validation")
@@ -151,7 +154,8 @@ class SliceData(lightning.LightningDataModule):
         slices = [
             {
                 "image": image_tensor(normalise(image)),
-                "target": torch.from_numpy(target.astype(np.int64)),
+                "target": torch.from_numpy(np.where(target == IGNORED, 0, target).astype(np.int64)),
+                "known": torch.from_numpy(target != IGNORED),
                 "instances": torch.from_numpy(instances),
                 "name": name,
             }

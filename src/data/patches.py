@@ -27,6 +27,11 @@ class Patches(Dataset):
         augment: an `albumentations.Compose` that begins with a `Warp`.
         context: pixels at each border of a tile for which the network says nothing.
         seed: another seed is another stream.
+        foreground: share of tiles whose centre lies in a class that is drawn first, each with the same probability;
+            class 0 is none of them. The others lie anywhere.
+
+    Raises:
+        ValueError: ``foreground`` is no share.
     """
 
     def __init__(
@@ -37,23 +42,48 @@ class Patches(Dataset):
         augment: A.Compose,
         context: int,
         seed: int,
+        foreground: float = 0.0,
     ):
+        if not 0 <= foreground <= 1:
+            raise ValueError(f"expected data.foreground in [0, 1], but got {foreground}")
         self.images, self.targets, self.weights = images, targets, weights
-        self.augment, self.context, self.seed = augment, context, seed
+        self.augment, self.context, self.seed, self.foreground = augment, context, seed, foreground
+        pixels = np.stack([np.bincount(target.ravel(), minlength=IGNORED + 1) for target in targets])
+        # Of each class that occurs, the slices that it occurs in.
+        self.slices_of = {number: np.flatnonzero(of) for number, of in enumerate(pixels.T) if of.any()}
+        for number in (0, IGNORED):
+            self.slices_of.pop(number, None)
 
     def __getitem__(self, draw: int) -> dict[str, Tensor]:
         """Tile number ``draw``: image ``(C, H, W)``, target ``(h, w)`` int64 and weight ``(h, w)``."""
         random = np.random.default_rng([self.seed, draw])
-        index = random.integers(len(self.images))
+        index, centre = self._place(random)
         reseed(self.augment, random)
         arrays = {"image": self.images[index], "mask": self.targets[index], "weight": self.weights[index]}
-        tile = self.augment(**arrays, context=self.context)
+        tile = self.augment(**arrays, context=self.context, centre=centre)
         unknown = tile["mask"] == IGNORED
         return {
             "image": image_tensor(tile["image"]),
             "target": torch.from_numpy(np.where(unknown, 0, tile["mask"]).astype(np.int64)),
             "weight": torch.from_numpy(np.where(unknown, 0, tile["weight"]).astype(np.float32)),
         }
+
+    def _place(self, random: np.random.Generator) -> tuple[int, tuple[float, float] | None]:
+        """A slice and the centre ``(x, y)`` of a tile in it, None for anywhere."""
+        if not self.slices_of or not self.foreground or random.random() >= self.foreground:
+            return int(random.integers(len(self.images))), None
+        number = random.choice(list(self.slices_of))
+        index = int(random.choice(self.slices_of[number]))
+        rows, columns = np.nonzero(self.targets[index] == number)
+        pixel = random.integers(len(rows))
+        return index, (float(columns[pixel]), float(rows[pixel]))
+
+    def class_shares(self, classes: int) -> np.ndarray:
+        """What each class has of all weight, ``(K,)``: the constant prediction of least weighted cross-entropy."""
+        sums = np.zeros(IGNORED + 1)
+        for target, weight in zip(self.targets, self.weights, strict=True):
+            sums += np.bincount(target.ravel(), weight.ravel(), minlength=IGNORED + 1)
+        return sums[:classes] / max(sums[:classes].sum(), np.finfo(float).tiny)
 
 
 class Draws(Sampler):

@@ -5,7 +5,7 @@ import inspect
 import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -29,6 +29,14 @@ class Probabilities:
 
     values: np.ndarray
     segment: Callable[[np.ndarray, float], np.ndarray]
+
+    def within(self, known: np.ndarray) -> "Probabilities":
+        """The same with nothing but class 0 where ``known`` is False, ``(H, W)``."""
+        background = np.zeros((len(self.values), 1), self.values.dtype)
+        background[0] = 1
+        values = self.values.copy()
+        values[:, ~known] = background
+        return replace(self, values=values)
 
     def cell(self, threshold: float) -> np.ndarray:
         """Probability of not being class 0, ``(H, W)``."""
@@ -55,6 +63,10 @@ class Labels:
 
     values: np.ndarray
 
+    def within(self, known: np.ndarray) -> "Labels":
+        """The same with nothing but class 0 where ``known`` is False, ``(H, W)``."""
+        return Labels(np.where(known, self.values, 0))
+
     def cell(self, threshold: float) -> np.ndarray:
         """1 in cells, 0 in the background, ``(H, W)`` float32."""
         return (self.values > 0).astype(np.float32)
@@ -76,7 +88,7 @@ class Evaluator(torch.nn.Module):
     """Adds up metrics image by image, each at the thresholds that it asks for.
 
     A metric is a `torchmetrics.Metric` whose `update` takes some of ``cell``, ``classes``, ``labels``
-    (of the prediction), ``target``, ``instances`` (of the truth) and ``threshold``, and whose `compute`
+    (of the prediction), ``target``, ``instances``, ``known`` (of the truth) and ``threshold``, and whose `compute`
     returns scores by name. Its ``modes`` say of each score whether ``max`` or ``min`` is better. With
     ``best_over_thresholds`` each score is the best over all thresholds, as the ISBI-2012 challenge
     reports it; otherwise it is that at the one threshold that was chosen on validation slices.
@@ -126,18 +138,25 @@ class Evaluator(torch.nn.Module):
             raise ValueError(f"expected monitor to be a score of metrics, but got {score}; nearest valid: {nearest}")
         return self.modes[name]
 
-    def update(self, prediction: Prediction, target: np.ndarray, instances: np.ndarray) -> dict[str, float]:
+    def update(
+        self, prediction: Prediction, target: np.ndarray, instances: np.ndarray, known: np.ndarray | None = None
+    ) -> dict[str, float]:
         """Add an image.
 
         Args:
             prediction: `Probabilities` or `Labels`.
             target: true class of each pixel, ``(H, W)`` integers.
             instances: true cell of each pixel, ``(H, W)`` integers, 0 = background.
+            known: where the truth is known, ``(H, W)`` booleans; elsewhere nothing is scored. None: everywhere.
 
         Returns:
             The scores of this image alone.
         """
-        truth = {"target": _tensor(target), "instances": _tensor(instances)}
+        if known is None:
+            known = np.ones(target.shape, bool)
+        elif not known.all():
+            prediction, target, instances = prediction.within(known), target * known, instances * known
+        truth = {"target": _tensor(target), "instances": _tensor(instances), "known": torch.from_numpy(known)}
         rows = []
         for clones, sweep in zip(self.metrics, self.sweeps, strict=True):
             asked = inspect.signature(type(clones[0]).update).parameters

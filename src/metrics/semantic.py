@@ -53,8 +53,8 @@ class Semantic(Metric):
         self.add_state("of_images", torch.zeros(len(self.modes)), dist_reduce_fx="sum")
         self.add_state("images", torch.zeros(len(self.modes)), dist_reduce_fx="sum")
 
-    def update(self, classes: Tensor, target: Tensor) -> None:
-        """Add images: predicted and true class of each pixel, integers ``(N, H, W)``.
+    def update(self, classes: Tensor, target: Tensor, known: Tensor | None = None) -> None:
+        """Add images: predicted and true class of each pixel, integers ``(N, H, W)``; of those that are known.
 
         Raises:
             ValueError: there are more classes than `MOST_CLASSES`, as in an image of numbered cells.
@@ -65,8 +65,9 @@ class Semantic(Metric):
                 f"expected at most {MOST_CLASSES} classes, but got class {highest}; nearest valid for numbered "
                 f"cells: metrics=instances"
             )
-        for predicted, true in zip(classes, target, strict=True):
-            pairs = true.flatten().long() * MOST_CLASSES + predicted.flatten().long()
+        known = torch.ones_like(target, dtype=torch.bool) if known is None else known
+        for predicted, true, judged in zip(classes, target, known, strict=True):
+            pairs = true[judged].long() * MOST_CLASSES + predicted[judged].long()
             counts = torch.bincount(pairs, minlength=MOST_CLASSES**2).reshape(MOST_CLASSES, MOST_CLASSES)
             means = torch.stack([values[1:].nanmean() for values in class_scores(counts.cpu()).values()])
             self.confusion += counts

@@ -119,9 +119,8 @@ class Segmenter(lightning.LightningModule):
     def validation_step(self, batch: dict, index: int) -> None:
         if not batch:
             return  # another process has one slice more
-        for image, *truth in zip(batch["image"], batch["target"], batch["instances"], strict=True):
-            probabilities = self.probabilities(image[None])[0].float().cpu().numpy()
-            self.validation.update(Probabilities(probabilities, self.instances), *(t.cpu().numpy() for t in truth))
+        probabilities = self.probabilities(batch["image"])[0].float().cpu().numpy()
+        self.validation.update(Probabilities(probabilities, self.instances), *truth(batch))
 
     def on_validation_epoch_end(self) -> None:
         self.validation_scores = self.validation.compute()
@@ -136,9 +135,8 @@ class Segmenter(lightning.LightningModule):
         """Judge one slice: its probabilities ``(K, H, W)`` and scores."""
         if not batch:
             return None  # another process has one slice more
-        target, instances = (batch[name][0].cpu().numpy() for name in ("target", "instances"))
         probabilities = self.probabilities(batch["image"], self.tta)[0].float().cpu().numpy()
-        scores = self.held_out.update(Probabilities(probabilities, self.instances), target, instances)
+        scores = self.held_out.update(Probabilities(probabilities, self.instances), *truth(batch))
         return {"probabilities": probabilities, "scores": scores}
 
     def on_test_epoch_end(self) -> None:
@@ -159,3 +157,8 @@ class Segmenter(lightning.LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": self.scheduler(optimizer), "interval": "step"},
         }
+
+
+def truth(batch: dict) -> list[np.ndarray]:
+    """Of the one slice of a batch: target, cells and where they are known, each ``(H, W)``."""
+    return [batch[name][0].cpu().numpy() for name in ("target", "instances", "known")]

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import lightning
+import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBar
 from rich.progress import ProgressColumn, Task
@@ -101,6 +102,23 @@ class Narrator(Callback):
             f"step {trainer.global_step}/{trainer.max_steps} · {' · '.join(scores)} · "
             f"threshold {module.threshold:.1f} · {tiles / elapsed:.2f} tiles/s · {elapsed / 60:.1f} min",
         )
+
+
+class Prior(Callback):
+    """Let the untrained network say how frequent each class is, by the bias of its last layer.
+
+    Otherwise training on a rare class begins with, and may end in, predicting nothing but background. The paper
+    does not say what biases begin with.
+    """
+
+    least = 1e-4  # share of a class that hardly occurs
+
+    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        if trainer.global_step == 0:
+            bias = module.model.classify.bias
+            shares = torch.from_numpy(trainer.datamodule.stream.class_shares(len(bias)))
+            with torch.no_grad():
+                bias.copy_(shares.clamp(min=self.least).log())
 
 
 class Environment(Callback):
