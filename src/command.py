@@ -86,6 +86,18 @@ def quote(argument: str) -> str:
     return f"{key}='{escaped}'"
 
 
+def unquote(argument: str) -> str:
+    """What `quote` was given.
+
+    >>> unquote("input='my cells (1)=a,b.tif'")
+    'input=my cells (1)=a,b.tif'
+    """
+    key, _, value = argument.partition("=")
+    if len(value) > 1 and value[0] == value[-1] == "'":
+        return f"{key}=" + value[1:-1].replace("\\'", "'").replace("\\\\'", "\\'")
+    return argument
+
+
 def one_message(main: Callable[[DictConfig], object]) -> Callable[[DictConfig], object]:
     """Turn an error that the user can mend into one message and exit status 1; ``debug=true`` shows all."""
 

@@ -15,7 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
-from src import build, command
+from src import build, check, command
 from src.data.datamodule import SliceData
 from src.model.segmenter import Segmenter
 from src.report import show_sweep
@@ -40,6 +40,7 @@ def main(config: DictConfig) -> float | None:
     if runs.is_finished(directory, steps):
         print(f"{directory} is finished")
     else:
+        check.before_training(config)
         config.trainer.max_steps = steps
         plain = OmegaConf.to_container(config, resolve=True)
         processes = ranks.to_start(build.trainer(config))

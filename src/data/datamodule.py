@@ -10,7 +10,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from src.data.patches import Draws, Patches, image_tensor
-from src.data.stack import IGNORED, Stack, normalise, slice_numbers, stacked
+from src.data.split import split
+from src.data.stack import IGNORED, Stack, normalise, stacked
 from src.data.weight_map import WeightMap, separate_touching
 from src.run import signals
 
@@ -20,8 +21,7 @@ class SliceData(lightning.LightningDataModule):
 
     Args:
         source: reads or makes the annotated slices; called once in each process, first in one on each machine.
-        train: slices to learn from, such as ``0-19`` (both ends included) or ``0-9,15``; ``auto`` for all three
-            splits by files, see `automatic_split`.
+        train: slices to learn from, as `data.split` reads it: such as ``0-19`` or ``plate1_*``, or auto.
         validation: slices that choose checkpoint and threshold; may be empty.
         held_out: slices that are scored once, at the end.
         tile: side of the network's input in pixels.
@@ -63,7 +63,8 @@ class SliceData(lightning.LightningDataModule):
         root: str | None = None,
     ):
         super().__init__()
-        self.source, self.groups = source, {"train": train, "validation": validation, "held_out": held_out}
+        self.source = source
+        self.groups = {"train": str(train), "validation": str(validation), "held_out": str(held_out)}
         self.tile, self.batch_size, self.workers, self.ridge = tile, batch_size, workers, ridge
         self.foreground = foreground
         self.classes, self.channels, self.augment, self.weight_map = classes, channels, augment, weight_map
@@ -78,11 +79,7 @@ class SliceData(lightning.LightningDataModule):
         if self.split:
             return
         stack = self.source()
-        if set(self.groups.values()) == {"auto"}:
-            numbers = automatic_split(stack.files or [""] * len(stack))
-        else:
-            numbers = {group: slice_numbers(str(text), len(stack)) for group, text in self.groups.items()}
-        check_groups(numbers)
+        numbers = split(self.groups, stack.names, stack.files)
         self.check_channels(stack)
         self.split = {group: stack.take(chosen) for group, chosen in numbers.items()}
 
@@ -166,58 +163,6 @@ class SliceData(lightning.LightningDataModule):
         # All must take part in each step of judging, because they add up the scores together.
         slices += [{}] * (-(-len(stack) // ranks) - len(slices))
         return DataLoader(slices) if slices else []
-
-
-def automatic_split(files: list[str]) -> dict[str, list[int]]:
-    """Train, validation and held-out slices: about 70, 10 and 20 of a hundred, at least one of each.
-
-    In the order of the files, because neighbours in a name are often neighbours in a tissue or film. Slices of
-    one file stay together; of a single file the groups are contiguous, with a slice left out between them.
-
-    Args:
-        files: of each slice.
-
-    Raises:
-        ValueError: there are fewer than 3 files, or fewer than 5 slices in a single one.
-    """
-    order = list(dict.fromkeys(files))
-    if len(order) >= 3:
-        held_out, validation = (max(1, round(share * len(order))) for share in (0.2, 0.1))
-        starts = {"train": 0, "validation": len(order) - held_out - validation, "held_out": len(order) - held_out}
-        of_file = {file: next(g for g, s in reversed(starts.items()) if n >= s) for n, file in enumerate(order)}
-        return {group: [n for n, file in enumerate(files) if of_file[file] == group] for group in starts}
-    slices = len(files)
-    if len(order) == 2 or slices < 5:
-        raise ValueError(
-            f"expected at least 3 files, or a stack of at least 5 slices, to split into train, validation and "
-            f"held-out, but got {len(order)} files of {slices} slices; nearest valid: data.train=… data.held_out=…"
-        )
-    held_out, validation = (max(1, round(share * slices)) for share in (0.2, 0.1))
-    first = slices - held_out - validation - 1
-    return {
-        "train": list(range(first - 1)),
-        "validation": list(range(first, first + validation)),
-        "held_out": list(range(slices - held_out, slices)),
-    }
-
-
-def check_groups(numbers: dict[str, list[int]]) -> None:
-    """Refuse a split in which a slice belongs to two groups, because its score would be flattered.
-
-    Raises:
-        ValueError: names the slice; or there is nothing to learn from or to score.
-    """
-    for group in ("train", "held_out"):
-        if not numbers[group]:
-            raise ValueError(f"expected at least one slice in data.{group}, but got none")
-    seen: dict[int, str] = {}
-    for group, chosen in numbers.items():
-        for number in chosen:
-            if number in seen:
-                raise ValueError(
-                    f"expected each slice in one group, but got slice {number} in {seen[number]} and {group}"
-                )
-            seen[number] = group
 
 
 def with_ridge(stack: Stack, width: int) -> Stack:

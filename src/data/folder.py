@@ -1,28 +1,67 @@
 """A folder of one's own images and labels, in the layouts that people have.
 
-ROOT/images/NAME.tif + ROOT/labels/NAME.tif     also imgs, and masks (StarDist, milesial/Pytorch-UNet)
-ROOT/NAME.tif + ROOT/NAME_masks.tif             Cellpose
+ROOT/images/NAME.tif + ROOT/labels/NAME.tif            also imgs, and masks (StarDist, milesial/Pytorch-UNet)
+ROOT/NAME.tif + ROOT/NAME_masks.tif                    Cellpose
+ROOT/01/tNNN.tif + ROOT/01_GT/SEG/man_segNNN.tif       Cell Tracking Challenge; frames without labels are left out
 """
 
+import re
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
 import numpy as np
 
 from src.data import image as images
+from src.data.finding import ERROR, WARNING, Finding, Refused
 from src.data.image import open_image
-from src.data.labels import KINDS, detect, read_labels, to_learn
+from src.data.labels import KINDS, MOST_CLASSES, Description, describe, detect, read_labels, to_learn, unreadable
 from src.data.stack import Stack, stacked
 
 IMAGE_FOLDERS = ("images", "imgs", "image", "img")
 LABEL_FOLDERS = ("labels", "masks", "label", "mask", "annotations")
 LABEL_ENDINGS = ("_cp_masks", "_masks", "_mask", "_labels", "_label", "_seg")
 LABEL_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg")
+LAYOUTS = "images/ and labels/, or NAME.tif beside NAME_masks.tif, or 01/ and 01_GT/SEG/"
 
 
-def folder(
+@dataclass(frozen=True)
+class Pair:
+    """An image and its labels on disk.
+
+    Attributes:
+        name: of both.
+        image: the file of the image.
+        labels: the file of the labels.
+        source: the file or the film that all its slices are of; a split does not part them.
+    """
+
+    name: str
+    image: Path
+    labels: Path
+    source: str
+
+
+@dataclass(frozen=True)
+class Annotated:
+    """A slice as it is on disk.
+
+    Attributes:
+        name: of the image; in a stack with the number of the slice.
+        pair: the files that it is of.
+        image: ``(H, W)`` or ``(H, W, C)``.
+        labels: ``(H, W)`` integers.
+    """
+
+    name: str
+    pair: Pair
+    image: np.ndarray
+    labels: np.ndarray
+
+
+def read_folder(
     root: str | Path,
     kind: str = "auto",
     values: Sequence[int] | None = None,
@@ -34,45 +73,67 @@ def folder(
     Args:
         root: the folder.
         kind: what the labels mean, one of `labels.KINDS`; auto finds out.
-        values: of labels of classes, those of class 0, 1, …; None: they are 0, 1, … themselves.
+        values: of labels of classes, those of class 0, 1, …; None: see `class_values`.
         ignore_label: the value of pixels that nobody has annotated.
         include: images whose names fit this pattern only, such as ``plate1_*``.
 
     Raises:
-        FileNotFoundError: there is no such folder, no image, or an image without labels.
-        ValueError: a file cannot be read, image and labels differ in size, or labels in kind.
+        Refused: an image without labels, a file that cannot be read, labels of another size than their image.
+        FileNotFoundError: there is no such folder, or no image in it.
+        ValueError: there is no such kind of labels, or labels hold other classes.
     """
-    pairs = [pair for pair in matched(Path(root)) if fnmatch(pair[0].stem, include)]
-    if not pairs:
-        raise FileNotFoundError(f"expected images that fit {include} in {root}, but got none")
-    labels = [read_labels(file) for _, file in pairs]
-    if kind == "auto":
-        kind = detect(labels)
-    if kind not in KINDS:
-        raise ValueError(f"expected data.source.kind to be auto, {', '.join(KINDS)}, but got {kind}")
-    parts: dict[str, list] = {"images": [], "targets": [], "instances": [], "names": [], "files": []}
-    for (image_file, label_file), label in zip(pairs, labels, strict=True):
-        planes = read_planes(image_file)
-        slices = label if label.ndim == 3 else label[None]
-        if len(slices) != len(planes) or slices.shape[1:] != planes[0].shape[:2]:
-            raise ValueError(
-                f"expected labels of the size of their image, but {label_file} has {label.shape} "
-                f"and {image_file} {len(planes)} × {planes[0].shape}"
-            )
-        for number, (plane, each) in enumerate(zip(planes, slices, strict=True)):
-            target, cells = to_learn(each, kind, values, ignore_label)
-            name = f"{image_file.stem}_{number:03d}" if len(planes) > 1 else image_file.stem
-            for part, value in zip(parts, (plane, target, cells, name, image_file.name), strict=True):
-                parts[part].append(value)
-    arrays = (stacked(parts[part]) for part in ("images", "targets", "instances"))
-    return Stack(*arrays, parts["names"], parts["files"])
+    pairs, alone = matched(Path(root), include)
+    for finding in alone:
+        if finding.severity == ERROR:
+            raise Refused(finding)
+    slices = [each for pair in pairs for each in read_pair(pair)]
+    described = [describe(without(each.labels, ignore_label)) for each in slices]
+    kind = chosen_kind(kind, described)
+    values = class_values(described, values)
+    targets, cells = zip(*(to_learn(each.labels, kind, values, ignore_label) for each in slices), strict=True)
+    return Stack(
+        stacked([each.image for each in slices]),
+        stacked(list(targets)),
+        stacked(list(cells)),
+        [each.name for each in slices],
+        [each.pair.source for each in slices],
+    )
 
 
-def matched(root: Path) -> list[tuple[Path, Path]]:
-    """Each image of a folder with its labels, by name.
+def chosen_kind(kind: str, described: Sequence[Description]) -> str:
+    """The kind of labels that was asked for, or that they look like.
 
     Raises:
-        FileNotFoundError: there is no such folder, it has another layout, or a partner is missing.
+        ValueError: there is no such kind.
+    """
+    if kind not in ("auto", *KINDS):
+        raise ValueError(f"expected data.source.kind to be auto, {', '.join(KINDS)}, but got {kind}")
+    return detect(described) if kind == "auto" else kind
+
+
+def class_values(described: Sequence[Description], values: Sequence[int] | None) -> Sequence[int] | None:
+    """Of labels of classes the values of class 0, 1, …: those given, or all that occur if they are not small numbers.
+
+    Small numbers are their classes themselves (None), also where one of them does not occur.
+    """
+    found = sorted(set().union(*(each.counts for each in described)))
+    return found if values is None and found and max(found) > MOST_CLASSES else values
+
+
+def without(labels: np.ndarray, ignore_label: int | None) -> np.ndarray:
+    """Labels with 0 where nobody has annotated."""
+    return labels if ignore_label is None else np.where(labels == ignore_label, 0, labels)
+
+
+def matched(root: Path, include: str = "*") -> tuple[list[Pair], list[Finding]]:
+    """Each image of a folder with its labels, by name, and what has no partner.
+
+    Args:
+        root: the folder.
+        include: a pattern of names.
+
+    Raises:
+        FileNotFoundError: there is no such folder, it has another layout, or nothing in it fits.
     """
     if not root.is_dir():
         raise FileNotFoundError(f"expected a folder of images and labels, but there is none at {root}")
@@ -80,29 +141,105 @@ def matched(root: Path) -> list[tuple[Path, Path]]:
         next((root / name for name in names if (root / name).is_dir()), None)
         for names in (IMAGE_FOLDERS, LABEL_FOLDERS)
     )
+    films = [] if pictures or masks else sorted(path for path in root.glob("[0-9][0-9]_GT/SEG") if path.is_dir())
     if (pictures is None) != (masks is None):
-        raise FileNotFoundError(f"expected {root} to hold the folders images and labels, but got {pictures or masks}")
-    if pictures is None:
-        found = _by_stem(root, LABEL_SUFFIXES)
-        labelled = {_image_stem(stem): file for stem, file in found.items() if _image_stem(stem) != stem}
-        pictured = {stem: file for stem, file in found.items() if _image_stem(stem) == stem}
+        raise FileNotFoundError(f"expected {LAYOUTS} in {root}, but got {(pictures or masks).name}/ alone")
+    if films:
+        pairs, findings = _of_films(root, films), []
+    elif pictures and masks:
+        pairs, findings = _of_folders(pictures, masks)
     else:
-        pictured = _by_stem(pictures, images.SUFFIXES)
-        labelled = {_image_stem(stem): file for stem, file in _by_stem(masks, LABEL_SUFFIXES).items()}
-        # An image may itself be called NAME_mask.
-        labelled |= {stem: file for stem, file in _by_stem(masks, LABEL_SUFFIXES).items() if stem in pictured}
-    alone = sorted(pictured.keys() ^ labelled.keys())
-    if alone or not pictured:
-        named = ", ".join(alone[:5]) + (f" and {len(alone) - 5} more" if len(alone) > 5 else "")
-        raise FileNotFoundError(
-            f"expected images and labels of the same names in {root}, but alone are: {named or '–'}"
+        pairs, findings = _of_endings(root)
+    pairs = [pair for pair in pairs if fnmatch(pair.name, include)]
+    findings = [finding for finding in findings if fnmatch(_stem(Path(finding.file)), include)]
+    if not pairs and not findings:
+        there = ", ".join(sorted(path.name for path in root.iterdir())[:5]) or "nothing"
+        raise FileNotFoundError(f"expected {LAYOUTS} in {root}, with names that fit {include}, but got {there}")
+    return pairs, findings
+
+
+def _of_folders(pictures: Path, masks: Path) -> tuple[list[Pair], list[Finding]]:
+    pictured, findings = _by_stem(pictures, images.SUFFIXES)
+    drawn, more = _by_stem(masks, LABEL_SUFFIXES)
+    # An image may itself be called NAME_mask.
+    labelled = {_image_stem(stem): file for stem, file in drawn.items()} | {
+        stem: file for stem, file in drawn.items() if stem in pictured
+    }
+    return _partners(pictured, labelled, findings + more)
+
+
+def _of_endings(root: Path) -> tuple[list[Pair], list[Finding]]:
+    found, findings = _by_stem(root, images.SUFFIXES)
+    labelled = {_image_stem(stem): file for stem, file in found.items() if _image_stem(stem) != stem}
+    pictured = {stem: file for stem, file in found.items() if _image_stem(stem) == stem}
+    return _partners(pictured, labelled, findings) if labelled else ([], [])
+
+
+def _of_films(root: Path, folders: list[Path]) -> list[Pair]:
+    pairs = []
+    for masks in folders:
+        film = masks.parent.name.removesuffix("_GT")
+        for labels in sorted(masks.glob("man_seg*.tif")):
+            number = re.sub("^man_seg_?", "", labels.stem).split("_")[0]
+            name = f"{film}_t{number}"
+            pairs.append(Pair(name, root / film / f"t{number}.tif", labels, film))
+    return pairs
+
+
+def _partners(
+    pictured: dict[str, Path], labelled: dict[str, Path], findings: list[Finding]
+) -> tuple[list[Pair], list[Finding]]:
+    for stem in sorted(pictured.keys() - labelled.keys()):
+        file = pictured[stem]
+        findings.append(
+            Finding(
+                "missing-label",
+                ERROR,
+                str(file),
+                "an image without labels",
+                f"labels named {stem} (.tif or .png)",
+                "annotate it, or move it out of the folder",
+            )
         )
-    return [(pictured[stem], labelled[stem]) for stem in sorted(pictured)]
+    for stem in sorted(labelled.keys() - pictured.keys()):
+        file = labelled[stem]
+        findings.append(
+            Finding(
+                "missing-image",
+                WARNING,
+                str(file),
+                "labels without an image; they are left out",
+                f"an image named {stem}",
+                "add the image, or delete the labels",
+            )
+        )
+    both = sorted(pictured.keys() & labelled.keys())
+    return [Pair(stem, pictured[stem], labelled[stem], pictured[stem].name) for stem in both], findings
 
 
-def _by_stem(directory: Path, suffixes: Sequence[str]) -> dict[str, Path]:
-    files = (file for file in directory.iterdir() if file.suffix.lower() in suffixes and not file.name.startswith("."))
-    return {file.stem.removesuffix(".ome"): file for file in sorted(files)}
+def _by_stem(directory: Path, suffixes: Sequence[str]) -> tuple[dict[str, Path], list[Finding]]:
+    files: dict[str, Path] = {}
+    findings = []
+    for file in sorted(directory.iterdir()):
+        if file.suffix.lower() not in suffixes or file.name.startswith("."):
+            continue
+        other = files.setdefault(_stem(file), file)
+        if other != file:
+            findings.append(
+                Finding(
+                    "same-name",
+                    ERROR,
+                    str(file),
+                    f"{other.name} beside it",
+                    "one file of each name",
+                    "move one of the two out of the folder",
+                )
+            )
+    return files, findings
+
+
+def _stem(file: Path) -> str:
+    return file.stem.removesuffix(".ome")
 
 
 def _image_stem(stem: str) -> str:
@@ -111,6 +248,38 @@ def _image_stem(stem: str) -> str:
         if stem.endswith(ending):
             return stem.removesuffix(ending)
     return stem
+
+
+def read_pair(pair: Pair) -> list[Annotated]:
+    """The slices of an image with their labels.
+
+    Raises:
+        Refused: a file cannot be read, or the labels have another size.
+    """
+    try:
+        planes = read_planes(pair.image)
+    except (ValueError, OSError) as error:
+        raise Refused(unreadable(pair.image, error.__cause__ or error)) from error
+    labels = read_labels(pair.labels)
+    stack = labels if labels.ndim == 3 else labels[None]
+    sizes = [
+        f"{len(stack)} × {stack.shape[1]}×{stack.shape[2]}",
+        f"{len(planes)} × {'×'.join(map(str, planes[0].shape[:2]))}",
+    ]
+    if sizes[0] != sizes[1]:
+        turned = stack.shape[1:] == planes[0].shape[1::-1] and len(stack) == len(planes)
+        raise Refused(
+            Finding(
+                "size-mismatch",
+                ERROR,
+                str(pair.labels),
+                f"{sizes[0]} px" + (", as if rows and columns were exchanged" if turned else ""),
+                f"labels of the size of their image, {sizes[1]} px",
+                "export the labels again from the image that was annotated, without resizing",
+            )
+        )
+    numbered = [pair.name] if len(planes) == 1 else [f"{pair.name}_{number:03d}" for number in range(len(planes))]
+    return [Annotated(*each) for each in zip(numbered, [pair] * len(planes), planes, stack, strict=True)]
 
 
 def read_planes(file: Path) -> list[np.ndarray]:

@@ -9,6 +9,7 @@ classes     each value a class
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -19,66 +20,190 @@ from skimage import measure
 from skimage.segmentation import relabel_sequential
 
 from src.data import stack
+from src.data.finding import ERROR, Finding, Refused
 from src.data.stack import IGNORED
 
 KINDS = ("binary", "boundary", "instances", "classes")
 MOST_CLASSES = 20  # values up to which labels may be classes
-THIN = 4  # pixels from a boundary to the nearest cell, at most
+FEW_CLASSES = 4  # up to which the same values in most images are classes, even if each lies in one piece
+EDGE = 8  # pixels around an edge that smoothing or JPEG alter, at most
+MOST_COLOURS = 20  # up to which a colour stands for a class
 
 
 def read_labels(file: Path) -> np.ndarray:
     """A label image or stack, ``(H, W)`` or ``(D, H, W)`` integers; of a palette PNG the numbers, not the colours.
 
+    Grey values that were saved as equal red, green and blue count as one number a pixel.
+
     Raises:
-        ValueError: it holds colours or real numbers, or cannot be decoded.
+        Refused: it holds colours or real numbers, is a JPEG, or cannot be decoded.
     """
     if file.suffix.lower() in (".jpg", ".jpeg"):
-        raise ValueError(f"expected labels as they were drawn, but {file} is a JPEG, which alters them")
-    labels = _read_png(file) if file.suffix.lower() == ".png" else stack.read(file)
-    if labels.dtype.kind not in "iub":
-        raise ValueError(f"expected labels of whole numbers, but {file} holds {labels.dtype}")
-    if labels.ndim not in (2, 3) or (file.suffix.lower() == ".png" and labels.ndim == 3) or labels.shape[-1] in (3, 4):
-        raise ValueError(
-            f"expected one number a pixel, (H, W) or (D, H, W), but {file} has shape {labels.shape}: colours?"
+        raise Refused(
+            Finding(
+                "jpeg-label",
+                ERROR,
+                str(file),
+                "a JPEG, which alters the values",
+                "labels as they were drawn",
+                "save the labels as PNG or TIFF from the program that they were drawn in",
+            )
         )
-    return labels.astype(np.int64)
+    try:
+        labels = _read_png(file) if file.suffix.lower() == ".png" else stack.read(file)
+    except Exception as error:  # decoders raise whatever the first wrong byte leads to
+        raise Refused(unreadable(file, error.__cause__ or error)) from error
+    if labels.ndim == 3 and labels.shape[-1] in (2, 3, 4):
+        labels = _grey(labels, file)
+    if labels.dtype.kind not in "iub":
+        whole = labels.dtype.kind == "f" and np.isfinite(labels).all() and not np.any(labels % 1)
+        raise Refused(
+            Finding(
+                "float-label",
+                ERROR,
+                str(file),
+                f"{labels.dtype} from {labels.min():g} to {labels.max():g}"
+                + (", all of them whole" if whole else ", not all of them whole"),
+                "labels of whole numbers",
+                f"tifffile.imwrite({file.with_suffix('.tif').name!r}, labels.astype('uint16'))"
+                if whole
+                else "choose a threshold: a probability is no label",
+            )
+        )
+    if labels.ndim not in (2, 3) or 0 in labels.shape:
+        raise Refused(
+            Finding(
+                "label-shape",
+                ERROR,
+                str(file),
+                f"shape {labels.shape}",
+                "one number a pixel, (H, W) or (D, H, W)",
+                "save one plane a file, or a stack of planes",
+            )
+        )
+    return labels
+
+
+def unreadable(file: Path, error: BaseException) -> Finding:
+    """That a file cannot be decoded."""
+    return Finding(
+        "unreadable", ERROR, str(file), str(error) or type(error).__name__, "a complete image", "copy the file again"
+    )
+
+
+def _grey(labels: np.ndarray, file: Path) -> np.ndarray:
+    """``(H, W)`` of ``(H, W, C)`` with equal colours; what is opaque everywhere does not count.
+
+    Raises:
+        Refused: the colours differ.
+    """
+    colours = labels[..., :-1] if labels.shape[-1] in (2, 4) and np.ptp(labels[..., -1]) == 0 else labels
+    if (colours == colours[..., :1]).all():
+        return colours[..., 0]
+    values, counts = np.unique(colours.reshape(-1, colours.shape[-1]), axis=0, return_counts=True)
+    most = [tuple(map(int, values[place])) for place in np.argsort(-counts)[:4]]
+    number = "np.unique(rgb.reshape(-1, rgb.shape[-1]), axis=0, return_inverse=True)[1].reshape(rgb.shape[:2])"
+    fix = f"write {number} as uint8 PNG, for all files by the same table of colours"
+    if len(values) > MOST_COLOURS:
+        fix = "save the labels without smoothing, compression or overlay, one number a pixel"
+    raise Refused(
+        Finding(
+            "rgb-label",
+            ERROR,
+            str(file),
+            f"{len(values)} colours, most often {', '.join(map(str, most))}",
+            "one number a pixel",
+            fix,
+        )
+    )
 
 
 def _read_png(file: Path) -> np.ndarray:
-    try:
-        with Image.open(file) as image:
-            return np.asarray(image)
-    except Exception as error:  # decoders raise whatever the first wrong byte leads to
-        raise ValueError(f"expected a complete image, but {file} cannot be decoded: {error}") from error
+    with Image.open(file) as image:
+        return np.asarray(image)
 
 
-def detect(labels: Sequence[np.ndarray]) -> str:
+@dataclass(frozen=True)
+class Description:
+    """What one label image holds, from which follow its kind and what is wrong with it.
+
+    Attributes:
+        counts: pixels of each value.
+        single: of the values but 0, the share that is one connected piece.
+        pieces: connected pieces of one value.
+        cells: values but 0 if there are several, else the pieces.
+        side: longest side of the bounding boxes of pieces in pixels, 0 if there are none.
+        area: of most cells (95 in 100) at least, in pixels; 0 if there are none.
+        thin: whether 0 is a thin line between pieces.
+        smoothed: whether values lie between two that dominate, as resizing and JPEG leave them.
+    """
+
+    counts: dict[int, int]
+    single: float
+    pieces: int
+    cells: int
+    side: int
+    area: float
+    thin: bool
+    smoothed: bool
+
+
+def describe(labels: np.ndarray) -> Description:
+    """What a label image ``(H, W)`` of integers holds."""
+    values, counts = np.unique(labels, return_counts=True)
+    pieces = measure.label(labels, background=0, connectivity=1)
+    boxes = ndimage.find_objects(pieces)
+    areas = counts[values != 0] if np.count_nonzero(values) > 1 else np.bincount(pieces.ravel())[1:]
+    numbers = labels.ravel()[np.unique(pieces, return_index=True)[1]]
+    numbers = numbers[numbers != 0]
+    return Description(
+        counts=dict(zip(map(int, values), map(int, counts), strict=True)),
+        single=float(np.mean(np.unique(numbers, return_counts=True)[1] == 1)) if len(numbers) else 1.0,
+        pieces=len(boxes),
+        cells=len(areas),
+        side=max((axis.stop - axis.start for box in boxes for axis in box), default=0),
+        area=float(np.percentile(areas, 5)) if len(areas) else 0.0,
+        thin=_is_thin(labels == 0),
+        smoothed=_is_smoothed(labels, values, counts),
+    )
+
+
+def detect(descriptions: Sequence[Description]) -> str:
     """Which of `KINDS` label images are, by their values and what lies connected."""
-    values = [np.unique(each) for each in labels]
-    foreground = {int(value) for each in values for value in each if value != 0}
+    values = [tuple(value for value in each.counts if value != 0) for each in descriptions]
+    annotated = [found for found in values if found]
+    foreground = set().union(*annotated)
     if len(foreground) <= 1:
-        return "boundary" if np.mean([_is_boundary(each) for each in labels]) > 0.5 else "binary"
-    # A cell is one piece, and each image has cells of its own; a class lies here and there, in most images.
-    pieces = [_share_of_single_pieces(each) for each in labels]
-    alike = len({tuple(each) for each in values}) <= max(1, len(values) // 2)
-    few = max(foreground) <= MOST_CLASSES
-    return "classes" if few and (np.mean(pieces) < 0.9 or (alike and len(values) > 1)) else "instances"
+        return "boundary" if descriptions and np.mean([each.thin for each in descriptions]) > 0.5 else "binary"
+    # A cell is one piece, and each image has as many as it has; a class lies here and there, in most images.
+    single = np.mean([each.single for each, found in zip(descriptions, values, strict=True) if found])
+    alike = len(annotated) > 1 and len(set(annotated)) <= max(1, len(annotated) // 2)
+    scattered = len(foreground) <= MOST_CLASSES and single < 0.9
+    return "classes" if scattered or (alike and len(foreground) <= FEW_CLASSES) else "instances"
 
 
-def _is_boundary(labels: np.ndarray) -> bool:
-    cell = (labels > 0).astype(np.uint8)
-    if cell.mean() < 0.5 or cell.all():
+def _is_thin(background: np.ndarray) -> bool:
+    """Whether the background, less than half of an image, is less than half as thick as what lies between it."""
+    if background.mean() > 0.5 or not background.any():
         return False
-    distance = np.stack([cv2.distanceTransform(1 - each, cv2.DIST_L2, 5) for each in np.atleast_3d(cell.T).T])
-    return bool(np.percentile(distance[distance > 0], 90) <= THIN)
+    inside = [cv2.distanceTransform(part.astype(np.uint8), cv2.DIST_L2, 5)[part] for part in (background, ~background)]
+    return bool(np.median(inside[0]) < 0.5 * np.median(inside[1]))
 
 
-def _share_of_single_pieces(labels: np.ndarray) -> float:
-    """Of the values that occur, the share that is one connected piece."""
-    plane = labels if labels.ndim == 2 else labels[0]
-    pieces, first = np.unique(measure.label(plane, background=0), return_index=True)
-    values = plane.ravel()[first][pieces > 0]
-    return float(np.mean(np.unique(values, return_counts=True)[1] == 1)) if len(values) else 1.0
+def _is_smoothed(labels: np.ndarray, values: np.ndarray, counts: np.ndarray) -> bool:
+    first, second = values[np.argsort(-counts, kind="stable")[:2]] if len(values) > 4 else (0, 0)
+    if max(first, second) <= MOST_CLASSES:
+        return False
+    rest = (labels != first) & (labels != second)
+    near = np.ones((2 * EDGE + 1,) * 2, np.uint8)
+    between = cv2.dilate((labels == first).astype(np.uint8), near) & cv2.dilate(
+        (labels == second).astype(np.uint8), near
+    )
+    if rest.mean() > 0.4 or between[rest].mean() < 0.9:
+        return False
+    # Neighbouring cells may lie so too, but each of them is one piece.
+    pieces = measure.label(np.where(rest, labels, 0), background=0).max()
+    return bool(pieces > 2 * (len(values) - 2))
 
 
 def to_learn(
@@ -94,11 +219,20 @@ def to_learn(
 
     Returns:
         The class of each pixel ``(H, W)`` uint8, `IGNORED` where nobody knows, and its cell ``(H, W)`` int32.
+
+    Raises:
+        ValueError: a class is none of ``values``, or too large a number.
     """
     unknown = labels == ignore if ignore is not None else np.zeros(labels.shape, bool)
     known = np.where(unknown, 0, labels)
     if kind == "classes":
-        target = known if values is None else sum(number * (known == value) for number, value in enumerate(values))
+        target = np.full(labels.shape, -1) if values else known
+        for number, value in enumerate(values or ()):
+            target[known == value] = number
+        target = np.where(unknown, 0, target)
+        if target.min() < 0 or target.max() >= IGNORED:
+            wrong = labels[(target < 0) | (target >= IGNORED)][0]
+            raise ValueError(f"expected labels of {list(values) if values else 'classes from 0'}, but got {wrong}")
         cells = np.zeros(labels.shape, np.int32)
         for number in np.unique(target[target > 0]):
             pieces, _ = ndimage.label(target == number)

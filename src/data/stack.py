@@ -1,7 +1,6 @@
 """Stacks of slices between disk and array: read, write, choose slices, scale grey values."""
 
 import hashlib
-import re
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,24 +69,6 @@ class Stack:
 def stacked(slices: list[np.ndarray]) -> Slices:
     """One array where all slices have one shape, else the list."""
     return np.stack(slices) if len({each.shape for each in slices}) == 1 else slices
-
-
-def slice_numbers(text: str, slices: int) -> list[int]:
-    """Slices named by a text such as ``0-19`` (both ends included), ``0-9,15`` or nothing.
-
-    Raises:
-        ValueError: the text says something else, a slice twice, or one that the stack does not have.
-    """
-    numbers: list[int] = []
-    for part in str(text).split(",") if str(text).strip() else ():
-        match = re.fullmatch(r"\s*([0-9]+)\s*(?:-\s*([0-9]+)\s*)?", part)
-        chosen = range(int(match[1]), int(match[2] or match[1]) + 1) if match else ()
-        if not chosen or not set(chosen).isdisjoint(numbers):
-            raise ValueError(f"expected slices such as 0-19 or 0-9,15, each once, but got {text!r}")
-        numbers.extend(chosen)
-    if numbers and max(numbers) >= slices:
-        raise ValueError(f"expected slices from 0 to {slices - 1}, but got {text!r}; nearest valid: {slices - 1}")
-    return numbers
 
 
 def normalise(image: np.ndarray) -> np.ndarray:

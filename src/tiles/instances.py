@@ -39,7 +39,8 @@ def watershed(
     """Number the cells, and part those that touch where the probability of cell is low between them.
 
     A marker is a component of the pixels that are surest to be a cell; from the markers, cells grow
-    downhill to the threshold. Where no pixel is that sure, the component stays one cell.
+    downhill to the threshold. Where no pixel is that sure, the component stays one cell. A marker from
+    which less than ``min_size`` would grow is none, so that its pixels go to the cells around it.
 
     Args:
         probabilities: of each class, ``(K, H, W)``; class 0 is background.
@@ -47,7 +48,7 @@ def watershed(
         marker: how much surer a marker must be: 0 as sure as the threshold, 1 certain.
         boundary: the class, if there is one, of the boundary between cells. It belongs to cells but
             not to markers.
-        min_size: pixels; a smaller cell becomes background.
+        min_size: pixels; a smaller cell that touches no other one becomes background.
         fill_holes: whether background that one cell encloses becomes part of it.
 
     Raises:
@@ -66,10 +67,20 @@ def watershed(
     inside = cell if boundary is None else cell - probabilities[boundary]
     foreground = cell > threshold
     markers = four_connected(foreground & (inside > threshold + marker * (1 - threshold)))
+    cells = _grown(inside, markers, foreground)
+    small = np.bincount(cells.ravel()) < min_size
+    if small[1:].any():
+        markers[small[cells]] = 0
+        cells = _grown(inside, markers, foreground)
+    return _tidy(cells, min_size, fill_holes)
+
+
+def _grown(inside: np.ndarray, markers: np.ndarray, foreground: np.ndarray) -> np.ndarray:
+    """Cells grown from markers over the foreground; a component without a marker is one cell."""
     whole = four_connected(foreground)
     unmarked = ~np.isin(whole, whole[markers > 0]) & foreground
-    markers[unmarked] = whole[unmarked] + markers.max()
-    return _tidy(flood(-inside, markers, mask=foreground).astype(np.int32), min_size, fill_holes)
+    markers = np.where(unmarked, whole + markers.max(), markers)
+    return flood(-inside, markers, mask=foreground).astype(np.int32)
 
 
 def cell_probability(probabilities: np.ndarray) -> np.ndarray:

@@ -1,0 +1,181 @@
+"""Find what is wrong with data before training: ``python -m src.check data.root=DIR``."""
+
+import hashlib
+import inspect
+import json
+import shlex
+import sys
+from collections import defaultdict
+from dataclasses import asdict
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from lightning.pytorch.utilities import rank_zero_only
+from omegaconf import DictConfig
+
+from src import build, command
+from src.data import facts, folder, inspection, labels
+from src.data.finding import ERROR, WARNING
+from src.data.folder import matched
+from src.data.inspection import EXPERIMENTS, Choices, Inspection, class_shares, inspect_folder, inspect_stack
+from src.run.directory import write_json
+
+SHOWN_FILES = 3  # of those that have the same finding
+
+
+@hydra.main(config_path=str(build.CONF), config_name="check", version_base="1.3")
+@command.one_message
+def main(config: DictConfig) -> None:
+    if config.output and Path(config.output).suffix != ".json":
+        raise ValueError(f"expected output to end in .json, but got {config.output}")
+    chosen = HydraConfig.get().runtime.choices.experiment is not None
+    found = summary(config, chosen)
+    show(found)
+    if config.output:
+        write_json(Path(config.output), found)
+    if errors := [finding for finding in found["findings"] if finding["severity"] == ERROR]:
+        sys.exit(f"error: {len(errors)} errors; training would be wrong")
+    if chosen or found["root"]:
+        print(f"train: python -m src.train {' '.join(given() if chosen else suggested(found))}")
+
+
+def before_training(config: DictConfig) -> None:
+    """Look at a folder of one's own before it is learnt from; the result is kept as long as nothing changes.
+
+    Raises:
+        ValueError: training would be wrong.
+    """
+    if "root" not in config.data:
+        return
+    found = summary(config, chosen=True)
+    errors, warnings = (
+        [finding for finding in found["findings"] if finding["severity"] == severity] for severity in (ERROR, WARNING)
+    )
+    again = f"python -m src.check {' '.join(given())}"
+    if errors:
+        lines = "\n".join(f"  {one['code']}: {line(one)}" for one in errors[:SHOWN_FILES])
+        more = f"\n  and {len(errors) - SHOWN_FILES} more" if len(errors) > SHOWN_FILES else ""
+        raise ValueError(f"expected data without errors, but got\n{lines}{more}\nall findings: {again}")
+    if warnings:
+        codes = ", ".join(dict.fromkeys(finding["code"] for finding in warnings))
+        rank_zero_only(command.warn)(f"{len(warnings)} warnings about the data ({codes}); {again}")
+
+
+def summary(config: DictConfig, chosen: bool) -> dict:
+    """What the data are and what is wrong with them, as plain values; of a folder kept in ``cache_dir``.
+
+    Args:
+        config: as of `src.train`.
+        chosen: whether network and scores have been chosen, so that the data are held against them.
+    """
+    source = config.data.source
+    metrics = build.metrics(config) if chosen else {}
+    choices = Choices(
+        classes=config.model.classes if chosen else None,
+        channels=config.model.in_channels if chosen else None,
+        depth=config.model.depth,
+        padded=config.model.padded,
+        groups={group: str(config.data[group]) for group in ("train", "validation", "held_out")},
+        kind=source.get("kind", "auto"),
+        values=tuple(source["values"]) if source.get("values") else None,
+        ignore_label=source.get("ignore_label"),
+        min_size=config.instances.get("min_size", 0) if chosen else 0,
+        metrics=tuple(name for metric in metrics.values() for name in metric.modes),
+    )
+    if "root" not in config.data:
+        return described("", inspect_stack(build.data(config).source(), choices), choices)
+    root, include = Path(config.data.root), source.include
+    file = Path(config.cache_dir) / "checks" / f"{fingerprint(root, include, choices)}.json"
+    if not file.exists():
+        write_json(file, described(str(root), inspect_folder(root, include, choices), choices))
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def fingerprint(root: Path, include: str, choices: Choices) -> str:
+    """A hash of all that the findings depend on: files, choices, and the checks themselves."""
+    content = hashlib.sha256(repr((str(root), include, choices)).encode())
+    for module in (facts, folder, inspection, labels):
+        content.update(inspect.getsource(module).encode())
+    pairs, alone = matched(root, include)
+    content.update(repr(alone).encode())
+    for pair in pairs:
+        for file in (pair.image, pair.labels):
+            content.update(str(file).encode())
+            with file.open("rb") as opened:
+                content.update(hashlib.file_digest(opened, "sha256").digest())
+    return content.hexdigest()[:32]
+
+
+def described(root: str, found: Inspection, choices: Choices) -> dict:
+    """An inspection as plain values."""
+    sides = sorted({each.size for each in found.facts})
+    areas = [each.labels.area for each in found.facts if each.labels.area]
+    return {
+        "root": root,
+        "slices": len(found.facts),
+        "sizes": [list(side) for side in dict.fromkeys((sides[0], sides[-1]))] if sides else [],
+        "channels": sorted({each.channels for each in found.facts}),
+        "dtypes": sorted({each.dtype for each in found.facts}),
+        "kind": found.kind,
+        "values": found.values,
+        "cells": sum(each.labels.cells for each in found.facts),
+        "smallest_cell": min(areas, default=0),
+        "classes": {str(number): share for number, share in class_shares(found.facts, found.kind, choices).items()},
+        "split": found.groups,
+        "findings": [asdict(finding) for finding in found.findings],
+    }
+
+
+def line(finding: dict) -> str:
+    """A finding in one line."""
+    return f"{finding['file']}: expected {finding['expected']}, but got {finding['found']}; {finding['fix']}"
+
+
+def show(found: dict) -> None:
+    """Print what the data are, then each kind of finding with the first files that have it."""
+    if found["slices"]:
+        sizes = " to ".join("×".join(map(str, side)) for side in found["sizes"])
+        channels, dtypes = ("/".join(map(str, found[key])) for key in ("channels", "dtypes"))
+        print(f"{found['slices']} slices of {sizes} px, channels {channels}, {dtypes}")
+        shares = ", ".join(f"class {number} {share:.1%}" for number, share in found["classes"].items())
+        named = f" with the values {', '.join(map(str, found['values']))}" if found["values"] else ""
+        what = {"instances": "cells", "classes": "areas"}.get(found["kind"], "pieces")
+        print(f"labels: {found['kind']}{named}; {found['cells']} {what}; {shares}")
+    for group, names in found["split"].items():
+        shown = f"{names[0]} … {names[-1]}" if len(names) > 2 else ", ".join(names)
+        print(f"{group.replace('_', '-')}: {len(names)} slices{(names and f' ({shown})') or ''}")
+    alike = defaultdict(list)
+    for finding in found["findings"]:
+        alike[finding["severity"], finding["code"]].append(finding)
+    for (severity, code), findings in alike.items():
+        print(f"\n{severity} {code}" + (f" ({len(findings)} times)" if len(findings) > 1 else ""))
+        for finding in findings[:SHOWN_FILES]:
+            print(f"  {finding['file']}\n    found     {finding['found']}")
+            print(f"    expected  {finding['expected']}\n    fix       {finding['fix']}")
+    print()
+
+
+def given() -> list[str]:
+    """The arguments of this command as one types them, without those of the check alone."""
+    task = [each for each in HydraConfig.get().overrides.task if not each.startswith("output=")]
+    return [shlex.quote(command.unquote(each)) for each in task]
+
+
+def suggested(found: dict) -> list[str]:
+    """What to train with, where nothing has been chosen yet."""
+    overrides = [each for each in given() if not each.startswith("data=")]
+    arguments = [f"experiment={EXPERIMENTS[found['kind']]}", *overrides]
+    wanted = {
+        "model.in_channels": (found["channels"][0], 1),
+        "model.classes": (len(found["classes"]) if found["kind"] == "classes" else 2, 2),
+    }
+    if found["kind"] in ("instances", "binary"):
+        wanted["instances.min_size"] = (max(20, int(found["smallest_cell"] / 3)), 20)
+    return arguments + [
+        f"{key}={value}" for key, (value, usual) in wanted.items() if value != usual and f"{key}=" not in str(overrides)
+    ]
+
+
+if __name__ == "__main__":
+    command.run(main)

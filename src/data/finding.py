@@ -1,0 +1,41 @@
+"""What is wrong with data: found where, what was expected, and the line that mends it."""
+
+from dataclasses import dataclass
+
+ERROR, WARNING, NOTE = "error", "warning", "note"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong, or that one should know, about data.
+
+    Attributes:
+        code: names the kind of finding, the same in every version.
+        severity: `ERROR` (training would be wrong, and is refused), `WARNING` or `NOTE`.
+        file: where; a folder if it is about all of it.
+        found: what is there.
+        expected: what should be there.
+        fix: what to do, if possible as a line to type.
+    """
+
+    code: str
+    severity: str
+    file: str
+    found: str
+    expected: str
+    fix: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: expected {self.expected}, but got {self.found}; {self.fix}"
+
+
+class Refused(ValueError):
+    """Data that cannot be used.
+
+    Attributes:
+        finding: why.
+    """
+
+    def __init__(self, finding: Finding):
+        super().__init__(str(finding))
+        self.finding = finding
