@@ -1,11 +1,15 @@
 """U-Net from a few annotated images. The verbs a person runs stand here, the nouns in folders.
 
-    train predict score report     the commands, short narratives
+    train check predict score report   the commands, short narratives
     command                 what they share: paths, errors, a table of scores
     build                   configuration → objects, the only `instantiate`; `restore(checkpoint)`
 
     data/stack              slices between disk and array
     data/image              images of any size, read window by window
+    data/folder             one's own images and labels
+    data/labels             what the values of labels mean
+    data/facts inspection finding   what is wrong with data
+    data/split              what is learnt from and what is scored
     data/comparison         truth and prediction, of any tool, from disk
     data/known              public data sets
     data/phantom            synthetic micrographs

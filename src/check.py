@@ -59,7 +59,7 @@ def before_training(config: DictConfig) -> None:
         raise ValueError(f"expected data without errors, but got\n{lines}{more}\nall findings: {again}")
     if warnings:
         codes = ", ".join(dict.fromkeys(finding["code"] for finding in warnings))
-        rank_zero_only(command.warn)(f"{len(warnings)} warnings about the data ({codes}); {again}")
+        rank_zero_only(command.warn)(f"of the data: {codes}; {again}")
 
 
 def summary(config: DictConfig, chosen: bool) -> dict:
@@ -85,7 +85,7 @@ def summary(config: DictConfig, chosen: bool) -> dict:
     )
     if "root" not in config.data:
         return described("", inspect_stack(build.data(config).source(), choices), choices)
-    root, include = Path(config.data.root), source.include
+    root, include = Path(config.data.root), source.get("include", "*")
     file = Path(config.cache_dir) / "checks" / f"{fingerprint(root, include, choices)}.json"
     if not file.exists():
         write_json(file, described(str(root), inspect_folder(root, include, choices), choices))

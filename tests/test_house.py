@@ -27,7 +27,7 @@ FLOORS = (
     ("data", "run.directory", "run.pictures", "run.prediction", "run.store"),
     ("model.segmenter", "run"),
     ("build", "command"),
-    ("predict", "score", "report"),
+    ("predict", "score", "report", "check"),
     ("train",),
 )
 

@@ -27,14 +27,14 @@ class SliceData(lightning.LightningDataModule):
         tile: side of the network's input in pixels.
         batch_size: tiles a step, over all processes together (1 in the paper).
         workers: processes that prepare tiles.
-        ridge: background drawn between instances that touch, 0, 1 or 2 pixels wide (§3).
-        foreground: share of tiles whose centre lies in a class of its own choice, so that rare ones are seen.
         classes: number of classes (K).
         channels: of the images.
         augment: an `albumentations.Compose` that cuts tiles.
         weight_map: eq. 2.
         context: pixels at each border of a tile for which the network says nothing.
         seed: of the stream of tiles.
+        ridge: background drawn between instances that touch, 0, 1 or 2 pixels wide (§3).
+        foreground: share of tiles whose centre lies in a class of its own choice, so that rare ones are seen.
         root: where the source finds the files, if it says so; named in messages only.
         cache_dir: where weight maps are kept.
 
@@ -51,8 +51,6 @@ class SliceData(lightning.LightningDataModule):
         tile: int,
         batch_size: int,
         workers: int,
-        ridge: int,
-        foreground: float,
         classes: int,
         channels: int,
         augment: Callable[..., dict],
@@ -60,6 +58,8 @@ class SliceData(lightning.LightningDataModule):
         context: int,
         seed: int,
         cache_dir: str,
+        ridge: int = 2,
+        foreground: float = 0.0,
         root: str | None = None,
     ):
         super().__init__()

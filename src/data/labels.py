@@ -26,6 +26,7 @@ from src.data.stack import IGNORED
 KINDS = ("binary", "boundary", "instances", "classes")
 MOST_CLASSES = 20  # values up to which labels may be classes
 FEW_CLASSES = 4  # up to which the same values in most images are classes, even if each lies in one piece
+MOST_SCATTERED = 0.75  # share of values in one piece, below which values are no cells
 EDGE = 8  # pixels around an edge that smoothing or JPEG alter, at most
 MOST_COLOURS = 20  # up to which a colour stands for a class
 
@@ -178,7 +179,7 @@ def detect(descriptions: Sequence[Description]) -> str:
     # A cell is one piece, and each image has as many as it has; a class lies here and there, in most images.
     single = np.mean([each.single for each, found in zip(descriptions, values, strict=True) if found])
     alike = len(annotated) > 1 and len(set(annotated)) <= max(1, len(annotated) // 2)
-    scattered = len(foreground) <= MOST_CLASSES and single < 0.9
+    scattered = len(foreground) <= MOST_CLASSES and single < MOST_SCATTERED
     return "classes" if scattered or (alike and len(foreground) <= FEW_CLASSES) else "instances"
 
 

@@ -99,8 +99,8 @@ def check_groups(numbers: dict[str, list[int]]) -> None:
         if not numbers[group]:
             raise ValueError(f"expected at least one slice in data.{group}, but got none")
     seen: dict[int, str] = {}
-    for group, chosen in numbers.items():
-        for number in chosen:
+    for group, members in numbers.items():
+        for number in members:
             if number in seen:
                 raise ValueError(
                     f"expected each slice in one group, but got slice {number} in {seen[number]} and {group}"

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from src.data.augment import Warp
-from src.data.datamodule import SliceData, check_groups, with_ridge
+from src.data.datamodule import SliceData, with_ridge
 from src.data.phantom import phantom
 from src.data.stack import Stack, normalise
 from src.data.weight_map import WeightMap, separate_touching
@@ -37,8 +37,8 @@ def slice_data(micrographs, tmp_path):
             "tile": 32,
             "batch_size": 2,
             "workers": 0,
-            "ridge": 2,
             "classes": 2,
+            "channels": 1,
             "augment": A.Compose([Warp(32)]),
             "weight_map": WeightMap(),
             "context": 6,
@@ -76,10 +76,6 @@ def test_a_slice_in_two_groups_is_refused_by_number(slice_data):
         slice_data(held_out="5-9", validation="6").setup()
     with pytest.raises(ValueError, match="slice 7 in validation and held_out"):
         slice_data(held_out="7").setup()
-
-
-def test_disjoint_groups_may_lie_anyhow():
-    check_groups({"train": [0, 1, 5], "validation": [], "held_out": [3]})
 
 
 def test_a_slice_outside_the_stack_is_refused(slice_data):

@@ -7,46 +7,7 @@ import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.data.stack import Stack, content_hash, normalise, read, slice_numbers, write_tiff
-
-
-@pytest.mark.parametrize(
-    ("text", "numbers"),
-    [
-        ("0-19", list(range(20))),
-        ("0-9,15", [*range(10), 15]),
-        ("", []),
-        (" 3 - 5 ", [3, 4, 5]),
-        ("29", [29]),
-        (7, [7]),  # Hydra reads a single number as an integer
-        ("4,2", [4, 2]),
-    ],
-)
-def test_slice_numbers_include_both_ends(text, numbers):
-    assert slice_numbers(text, 30) == numbers
-
-
-@given(st.integers(0, 40), st.integers(0, 40), st.integers(81, 99))
-@settings(max_examples=30, deadline=None)
-def test_slice_numbers_of_any_range_are_that_range(first, length, single):
-    assert slice_numbers(f"{first}-{first + length},{single}", 100) == [*range(first, first + length + 1), single]
-
-
-@pytest.mark.parametrize("text", ["a", "1-b", "-3", "1-2-3", "1;2", "1.5", "3-", "3 5", "0-3,2", "²", "None"])
-def test_slice_numbers_refuse_other_texts(text):
-    with pytest.raises(ValueError, match=r"expected slices such as 0-19 or 0-9,15, each once, but got"):
-        slice_numbers(text, 30)
-
-
-def test_slice_numbers_refuse_a_range_that_runs_backwards():
-    with pytest.raises(ValueError, match="5-3"):
-        slice_numbers("5-3", 30)
-
-
-def test_slice_numbers_beyond_the_stack_name_the_last_slice():
-    with pytest.raises(ValueError, match=r"from 0 to 9, but got '3-99'; nearest valid: 9"):
-        slice_numbers("3-99", 10)
-    assert slice_numbers("9", 10) == [9]
+from src.data.stack import Stack, content_hash, normalise, read, write_tiff
 
 
 def test_normalise_sends_the_percentiles_to_0_and_1_and_clips():

@@ -188,13 +188,13 @@ def test_cache_returns_the_same_map_and_writes_one_file(cells, tmp_path):
     folder = tmp_path / "new" / "cache"
     for _ in range(2):
         np.testing.assert_array_equal(WeightMap().cached(*cells, 2, folder), WeightMap()(*cells, 2))
-        assert [file.suffix for file in folder.iterdir()] == [".npy"]
+        assert [file.suffix for file in folder.iterdir()] == [".npz"]
 
 
 def test_cache_is_read_and_not_computed_again(cells, tmp_path):
     first = WeightMap().cached(*cells, 2, tmp_path)
     (file,) = tmp_path.iterdir()
-    np.save(file, first + 1)
+    np.savez(file, *(first + 1))
     np.testing.assert_array_equal(WeightMap().cached(*cells, 2, tmp_path), first + 1)
 
 
@@ -217,12 +217,12 @@ def test_cache_keeps_whatever_differs_apart(cells, tmp_path):
 
 
 def test_cache_keeps_nothing_of_a_write_that_failed(cells, tmp_path, monkeypatch):
-    def full_disk(stream, array):
+    def full_disk(stream, *arrays):
         stream.write(b"half")
         raise OSError("no space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(np, "save", full_disk)
+        patch.setattr(np, "savez", full_disk)
         with pytest.raises(OSError, match="no space left"):
             WeightMap().cached(*cells, 2, tmp_path)
     assert not list(tmp_path.iterdir())

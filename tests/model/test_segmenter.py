@@ -80,6 +80,7 @@ def whole_slices(*targets):
             {
                 "image": torch.rand(1, *target.shape, generator=random),
                 "target": target,
+                "known": torch.ones_like(target, dtype=torch.bool),
                 "instances": torch.from_numpy(label(target.numpy())),
             }
             for target in targets
