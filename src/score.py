@@ -28,7 +28,7 @@ def main(config: DictConfig) -> None:
         command.warn(f"{file} has no counterpart and is left out")
 
     evaluator, rows, doubtful = None, [], defaultdict(list)
-    for image in (image for pair in pairs for image in comparisons(*pair)):
+    for image in (image for pair in pairs for image in comparisons(*pair, config.ignore_label)):
         if evaluator is None:
             probable = image.is_probable
             evaluator = Evaluator(metrics, config.threshold, thresholds=THRESHOLDS if probable else (0.0,))
@@ -37,7 +37,9 @@ def main(config: DictConfig) -> None:
                 f"expected probabilities or labels throughout, but {image.name} differs from {rows[0]['name']}"
             )
         prediction = Probabilities(image.prediction, segment) if probable else Labels(image.prediction)
-        rows.append({"name": image.name, **evaluator.update(prediction, image.truth, numbered(image.truth))})
+        rows.append(
+            {"name": image.name, **evaluator.update(prediction, image.truth, numbered(image.truth), image.known)}
+        )
         for doubt in doubts(image, membranes):
             doubtful[doubt].append(image.name)
     for doubt, names in doubtful.items():

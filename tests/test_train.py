@@ -11,6 +11,7 @@ import torch
 
 from src.build import CONF
 from src.data.phantom import phantom
+from tests.data.own import cell_tracking_film, change_image, change_labels, folder
 
 EXPERIMENTS = sorted(file.stem for file in (CONF / "experiment").glob("*.yaml"))
 
@@ -27,20 +28,46 @@ def isbi_layout(tmp_path) -> Path:
     return folder.parent
 
 
+@pytest.fixture
+def own_layouts(tmp_path) -> Path:
+    """A data directory with small data sets of each layout that an experiment reads."""
+    home = tmp_path / "data"
+    folder(home / "own")
+    folder(home / "membranes")
+    change_labels(home / "membranes", lambda cells: np.uint8(cells == 0) * 255)
+    folder(home / "classes")
+    change_labels(home / "classes", lambda cells: np.uint8((cells > 0) * (1 + cells % 2)))
+    folder(home / "nuclei_dsb2018", 20)
+    change_image(home / "nuclei_dsb2018", lambda image: np.stack([image, image, image // 2], -1), range(20))
+    folder(home / "phase_t98g", 15)
+    for name, frames in (("PhC-C2DH-U373", {"01": 15, "02": 4}), ("DIC-C2DH-HeLa", {"01": 9, "02": 3})):
+        for film, count in frames.items():
+            cell_tracking_film(home / name, film, count)
+    return home
+
+
 def small_source(experiment: str, isbi_layout: Path) -> list[str]:
     if experiment.startswith("demo"):
         return ["data.source.size=64"]
-    return [f"data_dir={isbi_layout}", "data.source.verify=false"]
+    own = {"cells": ["own"], "membranes": ["membranes"], "classes": ["classes", "model.classes=3"]}.get(experiment)
+    if own:
+        return [f"data.root={isbi_layout / own[0]}", *own[1:]]
+    return [f"data_dir={isbi_layout}", *["data.source.verify=false"] * experiment.startswith("isbi")]
+
+
+HELD_OUT = {"isbi_full": 30, "phase": 3, "nuclei": 4, "phc_u373": 4, "dic_hela": 3} | dict.fromkeys(
+    ("cells", "membranes", "classes"), 2
+)
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
-def test_each_experiment_trains_and_is_scored(experiment, train, isbi_layout):
+def test_each_experiment_trains_and_is_scored(experiment, train, isbi_layout, own_layouts):
     directory, status, printed, error = train(f"experiment={experiment}", *small_source(experiment, isbi_layout))
     assert status == 0, error
     scores = json.loads((directory / "scores.json").read_text())
-    held_out = 30 if experiment == "isbi_full" else 6
-    assert len(scores["per_image"]) == held_out
-    assert all(f"{value:.4f}" in printed or f"{value:.6f}" in printed for value in scores["scores"].values())
+    assert len(scores["per_image"]) == HELD_OUT.get(experiment, 6)
+    shown = ((f"{value:.4f}", f"{value:.6f}", f" {value:.0f} ") for value in scores["scores"].values())
+    assert all(any(text in printed for text in texts) for texts in shown)
 
 
 def test_the_speed_of_steps_and_loader_is_said_once(train):

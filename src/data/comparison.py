@@ -22,11 +22,13 @@ class Comparison:
         name: of the image; in a stack with the number of the slice.
         truth: class or cell of each pixel, ``(H, W)`` integers, 0 = background.
         prediction: the same, or class probabilities ``(K, H, W)`` float32.
+        known: where the truth is known, ``(H, W)`` booleans; None: everywhere.
     """
 
     name: str
     truth: np.ndarray
     prediction: np.ndarray
+    known: np.ndarray | None = None
 
     @property
     def is_probable(self) -> bool:
@@ -79,8 +81,13 @@ def _name(file: Path) -> str:
     return file.stem
 
 
-def comparisons(truth_file: Path, prediction_file: Path) -> Iterator[Comparison]:
+def comparisons(truth_file: Path, prediction_file: Path, ignore_label: int | None = None) -> Iterator[Comparison]:
     """Each slice of a pair of files that hold an image ``(H, W)`` or a stack ``(D, H, W)``.
+
+    Args:
+        truth_file: label images.
+        prediction_file: label images or probabilities.
+        ignore_label: the value of pixels of the truth that nobody has annotated.
 
     Raises:
         ValueError: the truth holds no integers or the prediction no probabilities, or their shapes differ.
@@ -90,17 +97,20 @@ def comparisons(truth_file: Path, prediction_file: Path) -> Iterator[Comparison]
         raise ValueError(f"expected a truth of integers, but {truth_file} holds {truth.dtype}")
     if truth.ndim not in (2, 3) or (truth_file.suffix.lower() == ".png" and truth.ndim != 2):
         raise ValueError(f"expected a truth (H, W) or (D, H, W), but {truth_file} has shape {truth.shape}")
+    known = np.ones(truth.shape, bool) if ignore_label is None else truth != ignore_label
+    truth = np.where(known, truth, 0).astype(truth.dtype)
     for file, values in ((truth_file, truth), (prediction_file, prediction)):
         if values.dtype.kind == "i" and values.min() < 0:
             raise ValueError(f"expected labels from 0, but {file} holds negative ones, down to {values.min()}")
-    truth, prediction = (
-        values[0] if values.ndim == 3 and len(values) == 1 else values for values in (truth, prediction)
+    truth, known, prediction = (
+        values[0] if values.ndim == 3 and len(values) == 1 else values for values in (truth, known, prediction)
     )
     predictions = _slices(prediction, truth.shape, prediction_file)
     stack = _without_mask_values(truth if truth.ndim == 3 else truth[None])
-    for index, (true, predicted) in enumerate(zip(stack, predictions, strict=True)):
+    places = known if known.ndim == 3 else known[None]
+    for index, (true, predicted, where) in enumerate(zip(stack, predictions, places, strict=True)):
         name = _name(prediction_file)
-        yield Comparison(f"{name}_{index:02d}" if len(stack) > 1 else name, true, predicted)
+        yield Comparison(f"{name}_{index:02d}" if len(stack) > 1 else name, true, predicted, where)
 
 
 def _slices(prediction: np.ndarray, truth_shape: tuple[int, ...], file: Path) -> np.ndarray:

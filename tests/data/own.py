@@ -61,3 +61,14 @@ def change_labels(root: Path, change, numbers=range(IMAGES), suffix: str = ".tif
         labels = tifffile.imread(old)
         old.unlink()
         write(old.with_suffix(suffix), change(labels))
+
+
+def cell_tracking_film(root: Path, film: str, frames: int) -> None:
+    """A film of the Cell Tracking Challenge of which each third frame is annotated."""
+    (root / film).mkdir(parents=True)
+    (root / f"{film}_GT/SEG").mkdir(parents=True)
+    for number in range(3 * frames):
+        image, cells = draw(number)
+        write(root / film / f"t{number:03d}.tif", image)
+        if number % 3 == 0:
+            write(root / f"{film}_GT/SEG/man_seg{number:03d}.tif", cells)

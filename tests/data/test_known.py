@@ -1,6 +1,8 @@
 """Public data sets: real files, damaged files, missing files, and downloads from a server on this machine."""
 
+import hashlib
 import os
+import shutil
 import threading
 import time
 import zipfile
@@ -14,7 +16,8 @@ import pytest
 import tifffile
 from skimage.measure import label
 
-from src.data.known import ISBI2012_SHAPE, cells, download, isbi2012, isbi2012_full
+from src.data.known import ISBI2012_SHAPE, cell_tracking, cells, download, isbi2012, isbi2012_full
+from tests.data.own import cell_tracking_film, draw
 
 # Port 9 (discard) is open on no machine of today: the connection is refused at once.
 NOWHERE = "http://127.0.0.1:9/isbi.zip"
@@ -278,3 +281,37 @@ def test_archive_without_the_file(server, tmp_path):
 def test_address_without_the_archive(server, tmp_path):
     with pytest.raises(FileNotFoundError, match="404"):
         isbi2012(tmp_path, url=f"{server[1]}/nothing.zip")
+
+
+def tracking_archive(folder, made):
+    """An archive of a small data set in the layout of the Cell Tracking Challenge: → its SHA-256."""
+    for film in ("01", "02"):
+        cell_tracking_film(made / "PhC-C2DH-U373", film, 2)
+    shutil.make_archive(str(folder / "PhC-C2DH-U373"), "zip", made, "PhC-C2DH-U373")
+    return hashlib.sha256((folder / "PhC-C2DH-U373.zip").read_bytes()).hexdigest()
+
+
+def test_a_data_set_of_the_cell_tracking_challenge_is_downloaded_once(server, tmp_path):
+    folder, address = server
+    sha256 = tracking_archive(folder, tmp_path / "made")
+    for _ in range(2):
+        stack = cell_tracking(tmp_path / "data", "PhC-C2DH-U373", server=address, sha256=sha256)
+        assert stack.names == ["01_t000", "01_t003", "02_t000", "02_t003"]
+        np.testing.assert_array_equal(stack.instances[1], draw(3)[1])
+        assert names_in(tmp_path / "data") == ["PhC-C2DH-U373"]
+        (folder / "PhC-C2DH-U373.zip").unlink(missing_ok=True)
+
+
+def test_another_archive_than_the_challenge_published_is_refused(server, tmp_path):
+    folder, address = server
+    tracking_archive(folder, tmp_path / "made")
+    with pytest.raises(ValueError, match="expected an archive with SHA-256 b18185"):
+        cell_tracking(tmp_path / "data", "PhC-C2DH-U373", server=address)
+    assert names_in(tmp_path / "data") == []
+
+
+def test_a_data_set_that_cannot_be_downloaded_is_explained(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"Download http://127.0.0.1:9/DIC-C2DH-HeLa.zip by hand and unpack"):
+        cell_tracking(tmp_path / "data", "DIC-C2DH-HeLa", server="http://127.0.0.1:9")
+    with pytest.raises(ValueError, match="expected one of PhC-C2DH-U373, DIC-C2DH-HeLa, but got Fluo"):
+        cell_tracking(tmp_path / "data", "Fluo")

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 
 from src.data.augment import Warp
 from src.data.patches import Draws, Patches, image_tensor
+from src.data.stack import IGNORED
 
 # Four workers are the point here, however few cores there are; newer Pythons warn of any fork beside threads.
 pytestmark = [
@@ -82,6 +83,55 @@ def test_every_slice_is_chosen_equally_often():
     stream = Patches(images, np.zeros(images.shape, np.uint8), images, shift, 0, 0)
     chosen = [int(np.abs(levels - float(stream[i]["image"].mean())).argmin()) for i in range(500)]
     assert np.bincount(chosen, minlength=5).min() > 60  # 100 expected, deviation 9
+
+
+def centres(foreground, count=300):
+    """The class at the centre of each tile, for three slices of which one has nine pixels of class 2."""
+    targets = np.zeros((3, 41, 41), np.uint8)
+    targets[:2, :8] = 1
+    targets[2, 30:33, 20:23] = 2
+    images = np.random.default_rng(0).random(targets.shape, np.float32)
+    still = A.Compose([Warp(5, rotation=0, mirror=False, elastic=0)])
+    stream = Patches(images, targets, images, still, 0, 0, foreground)
+    return np.array([stream[draw]["target"][2, 2].item() for draw in range(count)])
+
+
+def test_tiles_lie_anywhere_unless_foreground_is_asked_for():
+    assert np.bincount(centres(0), minlength=3)[2] <= 2  # 9 of 5043 pixels
+    found = np.bincount(centres(1), minlength=3)
+    assert found[0] == 0 and 100 < found[2] < 200
+    assert 60 < np.bincount(centres(0.5), minlength=3)[2] < 110
+
+
+def test_where_there_is_no_foreground_tiles_lie_anywhere():
+    images = np.random.default_rng(0).random((1, 20, 20), np.float32)
+    stream = Patches(images, np.zeros(images.shape, np.uint8), images, paper(), 2, 0, 1.0)
+    assert stream[0]["target"].max() == 0
+
+
+def test_more_than_all_tiles_cannot_be_foreground():
+    with pytest.raises(ValueError, match=r"data.foreground in \[0, 1\], but got 2"):
+        Patches(np.zeros((1, 9, 9)), np.zeros((1, 9, 9), np.uint8), np.ones((1, 9, 9)), paper(), 2, 0, 2)
+
+
+def test_what_nobody_annotated_has_no_weight_and_class_0():
+    targets = np.full((1, 20, 20), IGNORED, np.uint8)
+    targets[0, :, :10] = 1
+    stream = Patches(np.zeros(targets.shape, np.float32), targets, np.ones(targets.shape), paper(), 2, 0)
+    seen = set()
+    for draw in range(9):
+        tile = stream[draw]
+        assert set(tile["target"].unique().tolist()) <= {0, 1}
+        np.testing.assert_array_equal(tile["weight"] > 0, tile["target"] == 1)
+        seen |= set(tile["target"].unique().tolist())
+    assert seen == {0, 1}
+
+
+def test_the_share_of_a_class_counts_weights_and_only_what_is_known():
+    targets = np.array([[[0, 1, IGNORED]], [[1, 1, 0]]], np.uint8)
+    weights = np.array([[[3.0, 1, 9]], [[1, 1, 4]]], np.float32)
+    stream = Patches(np.zeros(targets.shape, np.float32), targets, weights, paper(), 0, 0)
+    np.testing.assert_allclose(stream.class_shares(3), [0.7, 0.3, 0])
 
 
 def test_image_target_and_weight_come_from_one_slice():

@@ -288,3 +288,30 @@ def test_integers_of_any_type_score_the_same(dtype):
     evaluator = Evaluator({"a": PixelError(), "b": Semantic(), "c": Instances()}, 0.5, thresholds=(0.0,))
     scores = evaluator.update(Labels(labels), labels, labels)
     assert (scores["pixel_error"], scores["iou"], scores["ap"]) == (0, 1, 1)
+
+
+@pytest.mark.parametrize("metric", [Semantic(), Instances(), PixelError(), RandError()], ids=lambda m: type(m).__name__)
+def test_what_lies_where_nobody_annotated_changes_no_score(metric):
+    prediction, target, instances = noisy(5)
+    known = np.ones(target.shape, bool)
+    known[:, 10:] = False
+
+    def scores(seed):
+        random = np.random.default_rng(seed)
+        wrong = of_cell(np.where(known, prediction.values[1], random.random(known.shape)))
+        truth = np.where(known, target, random.integers(0, 2, known.shape))
+        evaluator = Evaluator({"metric": metric}, 0.5)
+        evaluator.update(wrong, truth, np.where(known, instances, truth), known)
+        return evaluator.compute()
+
+    assert scores(1) == scores(2)
+
+
+def test_only_annotated_pixels_are_counted():
+    target = np.array([[1, 1, 0, 0, 1, 0]])
+    known = np.array([[True, True, True, True, False, False]])
+    evaluator = Evaluator({"classes": Semantic()}, 0.5)
+    evaluator.update(Labels(np.array([[1, 0, 0, 0, 0, 1]])), target, target, known)
+    # One of two cell pixels found; the background is right but for one of three.
+    assert evaluator.compute()["iou_class_1"] == pytest.approx(1 / 2)
+    assert evaluator.compute()["iou_class_0"] == pytest.approx(2 / 3)

@@ -235,3 +235,14 @@ def test_a_hole_with_a_speck_in_it_is_filled_when_the_speck_is_dropped():
 def test_a_marker_outside_0_to_1_is_refused(marker):
     with pytest.raises(ValueError, match=r"instances\.marker"):
         watershed(tenths("99"), 0.5, marker)
+
+
+def test_a_marker_from_which_little_grows_leaves_its_pixels_to_the_cell_around_it():
+    image = tenths("9967 9979 9967")
+    assert watershed(image, 0.5, marker=0.7).tolist() == drawn("1111 1112 1112").tolist()
+    assert watershed(image, 0.5, marker=0.7, min_size=4).tolist() == drawn("1111 1111 1111").tolist()
+
+
+def test_a_cell_of_which_all_markers_are_small_stays():
+    assert watershed(tenths("9679"), 0.5, marker=0.7, min_size=4).tolist() == drawn("1111").tolist()
+    assert watershed(tenths("9679"), 0.5, marker=0.7, min_size=5).max() == 0
