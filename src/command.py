@@ -28,6 +28,7 @@ PATH_KEYS = (
     *("input", "output", "checkpoint", "run", "truth", "prediction"),
     *("data.root", "data_dir", "hydra.run.dir", "hydra.sweep.dir"),
 )
+SPLIT_KEYS = ("data.train", "data.validation", "data.held_out")  # 0-9,15 is one value, unless it is swept
 MULTIRUN = {"-m", "--multirun"}
 # Of Lightning, about what is meant here.
 EXPECTED_WARNINGS = (
@@ -47,7 +48,8 @@ MENDABLE = (ValueError, OSError, HydraException, OmegaConfBaseException, Misconf
 def run(main: Callable[[], None]) -> None:
     """Start a Hydra command, with each path argument quoted, so that it may hold spaces, = , ( ) or Hangul."""
     quieten()
-    sys.argv[1:] = [quote(argument) for argument in sys.argv[1:]]
+    keys = PATH_KEYS if MULTIRUN & set(sys.argv) else (*PATH_KEYS, *SPLIT_KEYS)
+    sys.argv[1:] = [quote(argument, keys) for argument in sys.argv[1:]]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # its errors come here, instead of being printed with half a traceback
     try:
         main()
@@ -69,8 +71,8 @@ def quieten() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def quote(argument: str) -> str:
-    """Quote the value of a path argument for Hydra's override grammar; leave lists and any other as they are.
+def quote(argument: str, keys: Collection[str] = PATH_KEYS) -> str:
+    """Quote the value of an argument of ``keys`` for Hydra's override grammar; leave lists and any other as they are.
 
     >>> quote("input=my cells (1)=a,b.tif")
     "input='my cells (1)=a,b.tif'"
@@ -79,7 +81,7 @@ def quote(argument: str) -> str:
     """
     key, separator, value = argument.partition("=")
     listed = key == "checkpoint" and value.startswith("[") and value.endswith("]")
-    if not separator or listed or key.lstrip("+") not in PATH_KEYS or value[:1] in ("'", '"', ""):
+    if not separator or listed or key.lstrip("+") not in keys or value[:1] in ("'", '"', ""):
         return argument
     # In the grammar, backslashes escape only where they stand before a quote.
     escaped = value.replace("\\'", "\\\\'").replace("'", "\\'")

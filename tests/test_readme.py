@@ -11,6 +11,7 @@ import tifffile
 
 from src.data.phantom import phantom
 from tests.conftest import TINY
+from tests.data.own import change_labels, folder
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 LINES = re.findall(r"^python -m src\.(\w+) (.*)$", README, flags=re.MULTILINE)
@@ -23,6 +24,7 @@ def home(tmp_path, monkeypatch, train):
     directory, status, _, error = train("data.source.size=64", directory=tmp_path / "runs" / "demo")
     assert status == 0, error
     stack = phantom(slices=30, size=64)
+    folder(tmp_path / "my_images")
     (tmp_path / "images").mkdir()
     tifffile.imwrite(tmp_path / "images" / "image.tif", stack.images[0])
     (tmp_path / "predictions").mkdir()
@@ -32,15 +34,15 @@ def home(tmp_path, monkeypatch, train):
     for kind in ("probabilities", "labels"):
         predicted = directory / "predictions" / f"slice_24_{kind}.tif"
         shutil.copy(predicted, tmp_path / "predictions" / f"image_{kind}.tif")
-    folder = tmp_path / "data" / "isbi2012"
-    folder.mkdir(parents=True)
-    tifffile.imwrite(folder / "train-volume.tif", stack.images, photometric="minisblack")
-    tifffile.imwrite(folder / "train-labels.tif", stack.targets * np.uint8(255), photometric="minisblack")
+    isbi = tmp_path / "data" / "isbi2012"
+    isbi.mkdir(parents=True)
+    tifffile.imwrite(isbi / "train-volume.tif", stack.images, photometric="minisblack")
+    tifffile.imwrite(isbi / "train-labels.tif", stack.targets * np.uint8(255), photometric="minisblack")
     return tmp_path
 
 
 def test_there_are_lines_to_test():
-    assert {verb for verb, _ in LINES} == {"train", "predict", "score"}
+    assert {verb for verb, _ in LINES} == {"train", "check", "predict", "score"}
 
 
 @pytest.mark.parametrize(("verb", "line"), LINES)
@@ -52,8 +54,11 @@ def test_a_line_of_the_readme_runs(verb, line, home, run_command, monkeypatch):
     arguments = [replaced.get(argument, argument) for argument in shlex.split(line)]
     if verb == "train":
         small = ["data.source.verify=false"] if "isbi" in line else ["data.source.size=64"]
+        small = [] if "data.root" in line else small
         named = {argument.split("=")[0] for argument in arguments} - {"model.base_channels", "trainer.max_steps"}
         arguments += [argument for argument in TINY if argument.split("=")[0] not in named] + small
+    if "classes" in line and "data.root" in line:
+        change_labels(home / "my_images", lambda cells: np.uint8((cells > 0) * (1 + cells % 2)))
     if verb == "predict":
         arguments.append("output=elsewhere")
     status, _, error = run_command(verb, *arguments)

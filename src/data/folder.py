@@ -53,12 +53,14 @@ class Annotated:
         pair: the files that it is of.
         image: ``(H, W)`` or ``(H, W, C)``.
         labels: ``(H, W)`` integers.
+        pixel_size: in µm, None if the file does not say.
     """
 
     name: str
     pair: Pair
     image: np.ndarray
     labels: np.ndarray
+    pixel_size: float | None = None
 
 
 def read_folder(
@@ -257,7 +259,7 @@ def read_pair(pair: Pair) -> list[Annotated]:
         Refused: a file cannot be read, or the labels have another size.
     """
     try:
-        planes = read_planes(pair.image)
+        planes, pixel_size = read_planes(pair.image)
     except (ValueError, OSError) as error:
         raise Refused(unreadable(pair.image, error.__cause__ or error)) from error
     labels = read_labels(pair.labels)
@@ -279,11 +281,16 @@ def read_pair(pair: Pair) -> list[Annotated]:
             )
         )
     numbered = [pair.name] if len(planes) == 1 else [f"{pair.name}_{number:03d}" for number in range(len(planes))]
-    return [Annotated(*each) for each in zip(numbered, [pair] * len(planes), planes, stack, strict=True)]
+    return [
+        Annotated(name, pair, plane, each, pixel_size)
+        for name, plane, each in zip(numbered, planes, stack, strict=True)
+    ]
 
 
-def read_planes(file: Path) -> list[np.ndarray]:
-    """The planes of an image, as src.predict reads them: each ``(H, W)`` or ``(H, W, C)``."""
+def read_planes(file: Path) -> tuple[list[np.ndarray], float | None]:
+    """The planes of an image as src.predict reads them, each ``(H, W)`` or ``(H, W, C)``; and µm a pixel."""
     with closing(open_image(file)) as image:
         bands = [image.band(plane, 0, image.height) for plane in range(image.planes)]
-    return [band[0] if len(band) == 1 else np.ascontiguousarray(np.moveaxis(band, 0, -1)) for band in bands]
+        pixel_size = image.pixel_size.get("X")
+    planes = [band[0] if len(band) == 1 else np.ascontiguousarray(np.moveaxis(band, 0, -1)) for band in bands]
+    return planes, pixel_size
