@@ -187,3 +187,35 @@ def test_a_run_directory_may_have_any_name(name, train, tmp_path):
     directory, status, _, error = train("data.source.size=64", directory=tmp_path / name)
     assert status == 0, error
     assert (directory / "scores.json").exists()
+
+
+def test_the_last_bias_begins_with_the_shares_of_the_classes(train, tmp_path):
+    root = folder(tmp_path / "own")
+    change_labels(root, lambda cells: np.uint8(cells > 0))
+    plain = ("callbacks=default", "optimizer.lr=0", "weight_map.w0=0", "weight_map.balance=false")
+    directory, status, _, error = train("experiment=cells", f"data.root={root}", *plain)
+    assert status == 0, error
+    state = torch.load(directory / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    learnt = [tifffile.imread(file) for file in sorted(root.glob("labels/*"))[:7]]
+    assert state["model.classify.bias"].softmax(0)[1].item() == pytest.approx(np.mean(learnt), abs=1e-6)
+
+
+def test_images_of_many_sizes_partly_annotated_are_learnt_from_and_scored(train, run_command, tmp_path):
+    root = folder(tmp_path / "own")
+    for number in range(10):
+        rows = slice(96 - 4 * number)
+        change_image(root, lambda image, rows=rows: image[rows], [number])
+        change_labels(root, lambda cells, rows=rows: np.where(np.arange(96) < 20, 99, cells)[rows], [number])
+    directory, status, _, error = train("experiment=cells", f"data.root={root}", "data.source.ignore_label=99")
+    assert status == 0, error
+    assert "warning" not in error
+    for number in (8, 9):
+        labels = tifffile.imread(directory / "predictions" / f"cell_{number:02d}_labels.tif")
+        assert labels.shape == (96 - 4 * number, 96)
+    arguments = (f"checkpoint={directory / 'checkpoints' / 'best.ckpt'}", f"input={root / 'images'}")
+    status, _, error = run_command("predict", *arguments, f"output={tmp_path / 'out'}")
+    assert status == 0, error
+    truth = (f"truth={root / 'labels'}", f"prediction={tmp_path / 'out'}", "metrics=instances")
+    status, _, error = run_command("score", *truth, "ignore_label=99", f"output={tmp_path / 'scores.json'}")
+    assert status == 0, error
+    assert len(json.loads((tmp_path / "scores.json").read_text())["per_image"]) == 10
