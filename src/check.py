@@ -100,7 +100,8 @@ def fingerprint(root: Path, include: str, choices: Choices) -> str:
     pairs, alone = matched(root, include)
     content.update(repr(alone).encode())
     for pair in pairs:
-        for file in (pair.image, pair.labels):
+        inside = sorted(pair.image.rglob("*")) if pair.image.is_dir() else [pair.image]  # of an OME-Zarr
+        for file in (*(path for path in inside if path.is_file()), pair.labels):
             content.update(str(file).encode())
             with file.open("rb") as opened:
                 content.update(hashlib.file_digest(opened, "sha256").digest())

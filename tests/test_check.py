@@ -387,6 +387,11 @@ def test_the_experiment_follows_from_the_kind_of_labels(kind, own, check):
     assert ("model.classes=3" in printed) == (kind == "classes")
 
 
+def test_images_may_be_zarr(own, check):
+    change_image(own, lambda image: image, suffix=".zarr")
+    assert check(own, *CELLS)[:2] == (0, [])
+
+
 def test_a_folder_that_is_none_is_one_message(check, tmp_path):
     (tmp_path / "empty").mkdir()
     for root, words in ((tmp_path / "none", "there is none at"), (tmp_path / "empty", "images/ and labels/")):

@@ -28,11 +28,21 @@ def test_a_path_reaches_the_configuration_unchanged(key, path):
     (override,) = OverridesParser.create().parse_overrides([command.quote(f"{key}={path}")])
     assert override.key_or_group == key
     assert override.value() == path
+    assert command.unquote(command.quote(f"{key}={path}")) == f"{key}={path}"
 
 
 def test_what_is_quoted_or_no_path_stays_as_it_is():
     for argument in ("input='a b.tif'", "seed=1,2", "-m", "trainer.max_steps=5", "input="):
         assert command.quote(argument) == argument
+
+
+def test_slices_with_commas_are_one_value_unless_they_are_swept(run_command, tmp_path):
+    small = ("data=phantom", "data.source.size=64", f"cache_dir={tmp_path}")
+    status, printed, error = run_command("check", *small, "data.train=0-9,15", "data.held_out=20", "data.validation=18")
+    assert status == 0, error
+    assert "train: 11 slices" in printed
+    status, _, error = run_command("check", "-m", *small, "data.train=0-9,15", f"hydra.sweep.dir={tmp_path}")
+    assert status == 0, error
 
 
 def test_what_a_person_can_mend_is_one_message_and_a_fault_of_ours_a_traceback(capsys):

@@ -84,16 +84,13 @@ def inspect_folder(root: Path, include: str, choices: Choices) -> Inspection:
 
 def inspect_stack(stack: Stack, choices: Choices) -> Inspection:
     """Look at slices in memory, by what is learnt from them."""
-    pairs = [Pair(name, Path(name), Path(name), file) for name, file in zip(stack.names, _files(stack), strict=True)]
+    files = stack.files or [""] * len(stack)
+    pairs = [Pair(name, Path(name), Path(name), file) for name, file in zip(stack.names, files, strict=True)]
     facts = [
         look(Annotated(pair.name, pair, image, target), IGNORED)
         for pair, image, target in zip(pairs, stack.images, stack.targets, strict=True)
     ]
     return _concluded(facts, [], choices, "the data")
-
-
-def _files(stack: Stack) -> list[str]:
-    return stack.files or [""] * len(stack)
 
 
 # The checks.

@@ -7,6 +7,7 @@ import imagecodecs
 import imageio.v3 as iio
 import numpy as np
 import tifffile
+import zarr
 
 SIDE, IMAGES = 96, 10
 
@@ -39,6 +40,8 @@ def folder(root: Path, count: int = IMAGES) -> Path:
 def write(file: Path, array: np.ndarray, **options) -> None:
     if file.suffix == ".tif":
         tifffile.imwrite(file, array, photometric="rgb" if array.shape[-1] == 3 else "minisblack", **options)
+    elif file.suffix == ".zarr":
+        zarr.save_array(file, array)
     elif file.suffix == ".jpg":
         file.write_bytes(imagecodecs.jpeg_encode(array, level=60))
     else:

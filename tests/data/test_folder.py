@@ -31,6 +31,7 @@ def lay_out(root, image, labels):
         ("imgs/a{}.png", "masks/a{}_mask.tif"),
         ("images/a{}.jpg", "masks/a{}.tif"),
         ("images/a{}.ome.tif", "labels/a{}.tif"),
+        ("images/a{}.zarr", "labels/a{}.tif"),
         ("images/a{}_mask.png", "labels/a{}_mask.tif"),
         ("a{}.tif", "a{}_masks.tif"),
         ("a{}.png", "a{}_cp_masks.tif"),
