@@ -124,7 +124,8 @@ def _thumbnail(grey: np.ndarray) -> np.ndarray:
 def _shift(grey: np.ndarray, labels: np.ndarray) -> tuple[int, int] | None:
     """Where the edges of labels lie beside those of their image, by the peak of their correlation.
 
-    Of 141 real pairs (ISBI-2012, DSB 2018, T98G) none is taken for shifted; of the nuclei moved by 8 px three in four are.
+    Of 141 real pairs (ISBI-2012, DSB 2018, T98G) none is taken for shifted; moved by 8 px, all slices of ISBI-2012
+    and three in four images of nuclei are.
     """
     scale = max(1.0, max(grey.shape) / ALIGNED)
     size = tuple(max(1, round(side / scale)) for side in grey.shape)
