@@ -66,7 +66,7 @@ class SliceData(lightning.LightningDataModule):
         self.source = source
         self.groups = {"train": str(train), "validation": str(validation), "held_out": str(held_out)}
         self.tile, self.batch_size, self.workers, self.ridge = tile, batch_size, workers, ridge
-        self.foreground = foreground
+        self.foreground, self.root = foreground, root
         self.classes, self.channels, self.augment, self.weight_map = classes, channels, augment, weight_map
         self.context, self.seed, self.cache_dir = context, seed, Path(cache_dir)
         self.split: dict[str, Stack] = {}
@@ -89,11 +89,12 @@ class SliceData(lightning.LightningDataModule):
         Raises:
             ValueError: names the image.
         """
+        where = f" in {self.root}" if self.root else ""
         for image, name in zip(stack.images, stack.names, strict=True):
             found = 1 if image.ndim == 2 else image.shape[2]
             if found != self.channels:
                 raise ValueError(
-                    f"expected images of {self.channels} channels, but {name} has {found}; "
+                    f"expected images of {self.channels} channels, but {name}{where} has {found}; "
                     f"nearest valid: model.in_channels={found}"
                 )
 
