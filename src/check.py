@@ -54,9 +54,8 @@ def before_training(config: DictConfig) -> None:
     )
     again = f"python -m src.check {' '.join(given())}"
     if errors:
-        lines = "\n".join(f"  {one['code']}: {line(one)}" for one in errors[:SHOWN_FILES])
-        more = f"\n  and {len(errors) - SHOWN_FILES} more" if len(errors) > SHOWN_FILES else ""
-        raise ValueError(f"expected data without errors, but got\n{lines}{more}\nall findings: {again}")
+        lines = [f"  {code}{times(findings)}: {line(findings[0])}" for (_, code), findings in by_code(errors).items()]
+        raise ValueError("\n".join(["expected data without errors, but got", *lines, f"all findings: {again}"]))
     if warnings:
         codes = ", ".join(dict.fromkeys(finding["code"] for finding in warnings))
         rank_zero_only(command.warn)(f"of the data: {codes}; {again}")
@@ -133,6 +132,19 @@ def line(finding: dict) -> str:
     return f"{finding['file']}: expected {finding['expected']}, but got {finding['found']}; {finding['fix']}"
 
 
+def by_code(findings: list[dict]) -> dict[tuple[str, str], list[dict]]:
+    """Findings by severity and code, in the order in which they come."""
+    alike = defaultdict(list)
+    for finding in findings:
+        alike[finding["severity"], finding["code"]].append(finding)
+    return alike
+
+
+def times(findings: list[dict]) -> str:
+    """How often, if more than once."""
+    return f" ({len(findings)} times)" if len(findings) > 1 else ""
+
+
 def show(found: dict) -> None:
     """Print what the data are, then each kind of finding with the first files that have it."""
     if found["slices"]:
@@ -146,11 +158,8 @@ def show(found: dict) -> None:
     for group, names in found["split"].items():
         shown = f"{names[0]} … {names[-1]}" if len(names) > 2 else ", ".join(names)
         print(f"{group.replace('_', '-')}: {len(names)} slices{(names and f' ({shown})') or ''}")
-    alike = defaultdict(list)
-    for finding in found["findings"]:
-        alike[finding["severity"], finding["code"]].append(finding)
-    for (severity, code), findings in alike.items():
-        print(f"\n{severity} {code}" + (f" ({len(findings)} times)" if len(findings) > 1 else ""))
+    for (severity, code), findings in by_code(found["findings"]).items():
+        print(f"\n{severity} {code}{times(findings)}")
         for finding in findings[:SHOWN_FILES]:
             print(f"  {finding['file']}\n    found     {finding['found']}")
             print(f"    expected  {finding['expected']}\n    fix       {finding['fix']}")

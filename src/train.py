@@ -35,12 +35,13 @@ def main(config: DictConfig) -> float | None:
     command.check_steps("extend", config.extend)
     directory = Path(config.run_dir)
     chosen = OmegaConf.to_container(config, resolve=True)
+    if runs.finished_scores(directory) is None:
+        check.before_training(config)
     runs.open_run(directory, {"overrides": list(HydraConfig.get().overrides.task), **chosen})
     steps = runs.planned_steps(chosen)
     if runs.is_finished(directory, steps):
         print(f"{directory} is finished")
     else:
-        check.before_training(config)
         config.trainer.max_steps = steps
         plain = OmegaConf.to_container(config, resolve=True)
         processes = ranks.to_start(build.trainer(config))
