@@ -168,7 +168,7 @@ def _images(facts: list[Facts], choices: Choices) -> Iterator[Finding]:
             )
 
 
-def _alike(facts: list[Facts]) -> Iterator[Finding]:
+def _acquisition(facts: list[Facts]) -> Iterator[Finding]:
     """Images that differ from most others in how they were acquired."""
     for code, attribute, what in (("mixed-dtype", "dtype", "dtype"), ("mixed-channels", "channels", "channels")):
         by_value = defaultdict(list)
@@ -272,7 +272,7 @@ def _values(facts: list[Facts], kind: str, choices: Choices) -> Iterator[Finding
         yield Finding(
             "no-ignored-pixels",
             WARNING,
-            str(Path(facts[0].labels_file).parent) if facts else "",
+            str(Path(facts[0].labels_file).parent),
             f"no pixel of ignore_label={choices.ignore_label}",
             "pixels that nobody has annotated",
             "data.source.ignore_label=null",
@@ -281,7 +281,7 @@ def _values(facts: list[Facts], kind: str, choices: Choices) -> Iterator[Finding
 
 def _kinds(facts: list[Facts], kind: str, choices: Choices) -> Iterator[Finding]:
     """Labels that mean something else than they are taken for."""
-    labels = str(Path(facts[0].labels_file).parent) if facts else ""
+    labels = str(Path(facts[0].labels_file).parent)
     looks = detect([each.labels for each in facts])
     counted = {value for each in facts for value in each.labels.counts if value != 0}
     if kind == "classes":
@@ -521,7 +521,7 @@ def _concluded(facts: list[Facts], findings: list[Finding], choices: Choices, wh
         wrong = list(_values(facts, kind, choices))
         errors = {finding.file for finding in wrong if finding.severity == ERROR}
         sound = [each for each in facts if each.labels_file not in errors]
-        findings = [*findings, *wrong, *_images(facts, choices), *_alike(facts)]
+        findings = [*findings, *wrong, *_images(facts, choices), *_acquisition(facts)]
         groups, refused = _split(facts, choices, where)
         group = {name: part for part, names in groups.items() for name in names}
         findings += [*refused, *_duplicates(facts, group), *_neighbours(facts, group)]
