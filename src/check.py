@@ -15,11 +15,12 @@ from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
 
 from src import build, command
-from src.data import facts, folder, inspection, labels
-from src.data.finding import ERROR, WARNING
+from src.data import facts, folder, image, inspection, labels, split, stack
+from src.data.finding import ERROR, WARNING, Finding
 from src.data.folder import matched
 from src.data.inspection import EXPERIMENTS, Choices, Inspection, class_shares, inspect_folder, inspect_stack
 from src.run.directory import write_json
+from src.tiles import geometry
 
 SHOWN_FILES = 3  # of those that have the same finding
 
@@ -54,7 +55,9 @@ def before_training(config: DictConfig) -> None:
     )
     again = f"python -m src.check {' '.join(given())}"
     if errors:
-        lines = [f"  {code}{times(findings)}: {line(findings[0])}" for (_, code), findings in by_code(errors).items()]
+        lines = [
+            f"  {code}{times(findings)}: {Finding(**findings[0])}" for (_, code), findings in by_code(errors).items()
+        ]
         raise ValueError("\n".join(["expected data without errors, but got", *lines, f"all findings: {again}"]))
     if warnings:
         codes = ", ".join(dict.fromkeys(finding["code"] for finding in warnings))
@@ -94,7 +97,7 @@ def summary(config: DictConfig, chosen: bool) -> dict:
 def fingerprint(root: Path, include: str, choices: Choices) -> str:
     """A hash of all that the findings depend on: files, choices, and the checks themselves."""
     content = hashlib.sha256(repr((str(root), include, choices)).encode())
-    for module in (facts, folder, inspection, labels):
+    for module in (facts, folder, image, inspection, labels, split, stack, geometry):
         content.update(inspect.getsource(module).encode())
     pairs, alone = matched(root, include)
     content.update(repr(alone).encode())
@@ -125,11 +128,6 @@ def described(root: str, found: Inspection, choices: Choices) -> dict:
         "split": found.groups,
         "findings": [asdict(finding) for finding in found.findings],
     }
-
-
-def line(finding: dict) -> str:
-    """A finding in one line."""
-    return f"{finding['file']}: expected {finding['expected']}, but got {finding['found']}; {finding['fix']}"
 
 
 def by_code(findings: list[dict]) -> dict[tuple[str, str], list[dict]]:
