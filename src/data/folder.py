@@ -89,7 +89,8 @@ def read_folder(
         if finding.severity == ERROR:
             raise Refused(finding)
     slices = [each for pair in pairs for each in read_pair(pair)]
-    described = [describe(without(each.labels, ignore_label)) for each in slices]
+    open_question = kind == "auto" or (kind == "classes" and values is None)
+    described = [describe(without(each.labels, ignore_label)) for each in slices if open_question]
     kind = chosen_kind(kind, described)
     values = class_values(described, values)
     targets, cells = zip(*(to_learn(each.labels, kind, values, ignore_label) for each in slices), strict=True)

@@ -48,11 +48,7 @@ class Patches(Dataset):
             raise ValueError(f"expected data.foreground in [0, 1], but got {foreground}")
         self.images, self.targets, self.weights = images, targets, weights
         self.augment, self.context, self.seed, self.foreground = augment, context, seed, foreground
-        pixels = np.stack([np.bincount(target.ravel(), minlength=IGNORED + 1) for target in targets])
-        # Of each class that occurs, the slices that it occurs in.
-        self.slices_of = {number: np.flatnonzero(of) for number, of in enumerate(pixels.T) if of.any()}
-        for number in (0, IGNORED):
-            self.slices_of.pop(number, None)
+        self.slices_of = foreground_slices(targets) if foreground else {}
 
     def __getitem__(self, draw: int) -> dict[str, Tensor]:
         """Tile number ``draw``: image ``(C, H, W)``, target ``(h, w)`` int64 and weight ``(h, w)``."""
@@ -70,7 +66,7 @@ class Patches(Dataset):
 
     def _place(self, random: np.random.Generator) -> tuple[int, tuple[float, float] | None]:
         """A slice and the centre ``(x, y)`` of a tile in it, None for anywhere."""
-        if not self.slices_of or not self.foreground or random.random() >= self.foreground:
+        if not self.slices_of or random.random() >= self.foreground:
             return int(random.integers(len(self.images))), None
         number = random.choice(list(self.slices_of))
         index = int(random.choice(self.slices_of[number]))
@@ -84,6 +80,12 @@ class Patches(Dataset):
         for target, weight in zip(self.targets, self.weights, strict=True):
             sums += np.bincount(target.ravel(), weight.ravel(), minlength=IGNORED + 1)
         return sums[:classes] / max(sums[:classes].sum(), np.finfo(float).tiny)
+
+
+def foreground_slices(targets: Slices) -> dict[int, np.ndarray]:
+    """Of each class that occurs, but class 0, the numbers of the slices that it occurs in."""
+    pixels = np.stack([np.bincount(target.ravel(), minlength=IGNORED + 1) for target in targets])
+    return {number: np.flatnonzero(pixels[:, number]) for number in range(1, IGNORED) if pixels[:, number].any()}
 
 
 class Draws(Sampler):
