@@ -36,12 +36,24 @@ class Warp(A.DualTransform):
         rotation: largest rotation either way in degrees, uniform (180 = any direction).
         mirror: whether half of the tiles are mirrored.
         elastic: standard deviation in pixels of the Gaussian displacements on the 3 by 3 grid.
+        scale: largest factor by which what is seen is enlarged or made smaller, uniform in its logarithm; 1, as in
+            the paper, leaves it.
         p: probability to be applied; anything below 1 would return whole slices among tiles.
     """
 
-    def __init__(self, tile: int, rotation: float = 180, mirror: bool = True, elastic: float = 10, p: float = 1.0):
+    def __init__(
+        self,
+        tile: int,
+        rotation: float = 180,
+        mirror: bool = True,
+        elastic: float = 10,
+        scale: float = 1.0,
+        p: float = 1.0,
+    ):
         super().__init__(p=p)
-        self.tile, self.rotation, self.mirror, self.elastic = tile, rotation, mirror, elastic
+        if scale < 1:
+            raise ValueError(f"expected a scale of 1 or more, but got {scale}; nearest valid: 1")
+        self.tile, self.rotation, self.mirror, self.elastic, self.scale = tile, rotation, mirror, elastic, scale
 
     @property
     def targets(self):
@@ -55,7 +67,8 @@ class Warp(A.DualTransform):
         angle = np.deg2rad(random.uniform(-self.rotation, self.rotation))
         flip = -1 if self.mirror and random.random() < 0.5 else 1
         displacements = random.normal(scale=self.elastic, size=(2, GRID, GRID)) if self.elastic else None
-        x, y = coordinates(self.tile, centre, angle, flip, displacements)
+        factor = np.exp(random.uniform(-1, 1) * np.log(self.scale)) if self.scale > 1 else 1.0
+        x, y = coordinates(self.tile, centre, angle, flip, displacements, factor)
         return {"x": x, "y": y, "context": data.get("context", 0)}
 
     def apply(self, img: np.ndarray, x: np.ndarray, y: np.ndarray, **params) -> np.ndarray:
@@ -89,6 +102,7 @@ def coordinates(
     angle: float = 0.0,
     flip: int = 1,
     displacements: np.ndarray | None = None,
+    factor: float = 1.0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Where in the slice each pixel of a tile comes from.
 
@@ -99,11 +113,12 @@ def coordinates(
         flip: −1 mirrors left and right before the rotation.
         displacements: elastic displacements in pixels, ``(2, 3, 3)`` for x and y, at the corners,
             the middles of the sides and the centre of the tile; cubic splines run between them.
+        factor: by which the tile shows the slice enlarged; below 1 smaller.
 
     Returns:
         x and y, each ``(tile, tile)`` float32.
     """
-    offset = np.arange(tile, dtype=np.float32) - np.float32((tile - 1) / 2)
+    offset = (np.arange(tile, dtype=np.float32) - np.float32((tile - 1) / 2)) / np.float32(factor)
     cosine, sine = np.float32(np.cos(angle)), np.float32(np.sin(angle))
     x = (cosine * flip * offset + np.float32(centre[0]))[None, :] - (sine * offset)[:, None]
     y = (sine * flip * offset + np.float32(centre[1]))[None, :] + (cosine * offset)[:, None]

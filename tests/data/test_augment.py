@@ -140,6 +140,28 @@ def test_angles_are_uniform_up_to_the_largest(largest):
     assert counts.min() > 190  # 250 expected, deviation 14
 
 
+@pytest.mark.parametrize("factor", [0.5, 2.0])
+def test_a_factor_enlarges_about_the_centre(factor):
+    x, y = coordinates(9, (20, 30), factor=factor)
+    assert (x[4, 4], y[4, 4]) == (20, 30)
+    np.testing.assert_allclose(np.diff(x, axis=1), 1 / factor)
+    np.testing.assert_allclose(np.diff(y, axis=0), 1 / factor)
+
+
+def test_factors_are_uniform_in_their_logarithm_and_none_as_in_the_paper():
+    def factors(scale):
+        warp = Warp(9, elastic=0, scale=scale)
+        warp.set_random_seed(0)
+        for _ in range(400):
+            found = warp.get_params_dependent_on_data({}, {"image": np.zeros((50, 50))})
+            yield 1 / np.hypot(found["x"][0, 1] - found["x"][0, 0], found["y"][0, 1] - found["y"][0, 0])
+
+    assert np.allclose(list(factors(1.0)), 1, atol=1e-5)
+    logarithms = np.log2(list(factors(2.0)))
+    assert logarithms.min() > -1.001 and logarithms.max() < 1.001
+    assert abs(np.quantile(logarithms, [0.25, 0.5, 0.75]) - [-0.5, 0, 0.5]).max() < 0.12
+
+
 @pytest.mark.parametrize(("mirror", "share"), [(True, 0.5), (False, 0)])
 def test_half_of_the_tiles_are_mirrored_or_none(mirror, share):
     x, y = draws(Warp(9, mirror=mirror, elastic=0), (80, 90), 1000)
