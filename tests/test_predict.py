@@ -170,8 +170,9 @@ def process(*arguments, folder="."):
 
 
 def chunks(store):
-    """The finished blocks of a store, and when each was written."""
-    return {str(file.relative_to(store)): file.stat().st_mtime_ns for file in store.glob("0/c/*/*") if file.is_file()}
+    """The finished blocks of a store, and when each was written; a block that is being written is NUMBER.x.partial."""
+    finished = [file for file in store.glob("0/c/*/*") if file.name.isdigit()]
+    return {str(file.relative_to(store)): file.stat().st_mtime_ns for file in finished}
 
 
 def unplugged(*_):
