@@ -136,7 +136,8 @@ class SliceData(lightning.LightningDataModule):
         stack = with_ridge(self.split["train"], self.ridge)
         weights = self.weight_map.cached(stack.targets, stack.instances, self.classes, self.cache_dir)
         images = [normalise(image) for image in stack.images]
-        return Patches(images, stack.targets, weights, self.augment, self.context, self.seed, self.foreground)
+        drawn = (self.augment, self.context, self.seed, self.foreground)
+        return Patches(images, stack.targets, weights, *drawn, stack.names)
 
     def val_dataloader(self) -> DataLoader | list:
         return self._whole_slices("validation")

@@ -29,6 +29,7 @@ class Patches(Dataset):
         seed: another seed is another stream.
         foreground: share of tiles whose centre lies in a class that is drawn first, each with the same probability;
             class 0 is none of them. The others lie anywhere.
+        names: of the slices; None: their numbers.
 
     Raises:
         ValueError: ``foreground`` is no share.
@@ -43,15 +44,17 @@ class Patches(Dataset):
         context: int,
         seed: int,
         foreground: float = 0.0,
+        names: list[str] | None = None,
     ):
         if not 0 <= foreground <= 1:
             raise ValueError(f"expected data.foreground in [0, 1], but got {foreground}")
         self.images, self.targets, self.weights = images, targets, weights
+        self.names = names or [str(number) for number in range(len(images))]
         self.augment, self.context, self.seed, self.foreground = augment, context, seed, foreground
         self.slices_of = foreground_slices(targets) if foreground else {}
 
     def __getitem__(self, draw: int) -> dict[str, Tensor]:
-        """Tile number ``draw``: image ``(C, H, W)``, target ``(h, w)`` int64 and weight ``(h, w)``."""
+        """Tile number ``draw``: image ``(C, H, W)``, target ``(h, w)`` int64, weight ``(h, w)``, name of the slice."""
         random = np.random.default_rng([self.seed, draw])
         index, centre = self._place(random)
         reseed(self.augment, random)
@@ -59,6 +62,7 @@ class Patches(Dataset):
         tile = self.augment(**arrays, context=self.context, centre=centre)
         unknown = tile["mask"] == IGNORED
         return {
+            "name": self.names[index],
             "image": image_tensor(tile["image"]),
             "target": torch.from_numpy(np.where(unknown, 0, tile["mask"]).astype(np.int64)),
             "weight": torch.from_numpy(np.where(unknown, 0, tile["weight"]).astype(np.float32)),

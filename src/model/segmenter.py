@@ -32,6 +32,7 @@ class Segmenter(lightning.LightningModule):
         threshold: probability above which a pixel is foreground; chosen on the validation slices and
             kept in the checkpoint.
         validation_scores: those of the weights when they were last judged; kept in the checkpoint.
+        predicted_share: share of the validation pixels that are more probably something else than class 0.
         held_out_scores: those of all held-out slices together, when they have been judged.
         compiled: whether training steps run through `torch.compile`; weights and checkpoints are the same.
         tta: the average over versions of an image by which held-out slices are judged.
@@ -55,6 +56,7 @@ class Segmenter(lightning.LightningModule):
         self.optimizer, self.scheduler, self.instances = optimizer, scheduler, instances
         self.threshold = 0.5
         self.validation_scores: dict[str, float] = {}
+        self.predicted_share = 0.0
         self.tta = "none"
         self.compiled = False
         self._compiled_forward = None
@@ -111,6 +113,7 @@ class Segmenter(lightning.LightningModule):
             return self(image)
 
     def on_validation_epoch_start(self) -> None:
+        self.predicted = torch.zeros(2)
         # Without synchronised normalisation each process has its own statistics; a checkpoint has those of the first.
         if self.trainer.world_size > 1:
             for buffer in self.buffers():
@@ -121,11 +124,14 @@ class Segmenter(lightning.LightningModule):
             return  # another process has one slice more
         probabilities = self.probabilities(batch["image"])[0].float().cpu().numpy()
         self.validation.update(Probabilities(probabilities, self.instances), *truth(batch))
+        self.predicted += torch.tensor([np.count_nonzero(probabilities[0] < 0.5), probabilities[0].size])
 
     def on_validation_epoch_end(self) -> None:
         self.validation_scores = self.validation.compute()
         self.log_dict({f"validation/{name}": float(score) for name, score in self.validation_scores.items()})
         self.threshold = self.validation.chosen_threshold()
+        something, pixels = self.trainer.strategy.reduce(self.predicted.to(self.device), reduce_op="sum").tolist()
+        self.predicted_share = something / pixels
         self.validation.reset()
 
     def on_test_start(self) -> None:

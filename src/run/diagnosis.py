@@ -1,0 +1,62 @@
+"""What goes wrong while a network trains, in words and as soon as it shows."""
+
+import math
+
+import lightning
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities import rank_zero_only
+
+from src.run.ranks import gathered
+
+
+class Diagnosis(Callback):
+    """Stop where the loss is no number, and say where training has come to nothing.
+
+    Args:
+        monitor: the score by which validations are compared.
+        mode: whether ``max`` or ``min`` of it is better.
+        patience: share of all steps without a better validation after which it is said.
+    """
+
+    validations = 3  # in a row before anything is said of them
+
+    def __init__(self, monitor: str, mode: str, patience: float = 1 / 3):
+        self.monitor, self.sign, self.patience = monitor, {"max": 1, "min": -1}[mode], patience
+        self.best, self.best_step = -math.inf, 0
+        self.blank: list[int] = []
+        self.worse: list[int] = []
+        self.told: list[str] = []
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
+        finite = bool(outputs["loss"].isfinite())
+        if not trainer.strategy.reduce_boolean_decision(finite, all=True):
+            names = dict.fromkeys(name for share in gathered([] if finite else list(batch["name"])) for name in share)
+            raise ValueError(
+                f"expected a finite loss, but got {outputs['loss'].item()} at step {trainer.global_step}, from tiles "
+                f"of {', '.join(names)}; nearest valid: a smaller optimizer.lr, or python -m src.check of the data"
+            )
+
+    def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        step = trainer.global_step
+        rank = self.sign * module.validation_scores[self.monitor]
+        if rank > self.best:
+            self.best, self.best_step, self.worse = rank, step, []
+        else:
+            self.worse.append(step)
+        self.blank = [] if module.predicted_share > 0 else [*self.blank, step]
+        if len(self.blank) >= self.validations:
+            self._say("blank", f"predicts nothing but background since step {self.blank[0]}")
+        if len(self.worse) >= self.validations and step - self.best_step >= self.patience * trainer.max_steps:
+            self._say("worse", f"validation {self.monitor} has not become better since step {self.best_step}")
+
+    def _say(self, what: str, line: str) -> None:
+        """Once a kind of trouble, so that a log stays readable."""
+        if what not in self.told:
+            self.told.append(what)
+            rank_zero_only(print)(f"diagnosis: {line}", flush=True)
+
+    def state_dict(self) -> dict:
+        return {name: getattr(self, name) for name in ("best", "best_step", "blank", "worse", "told")}
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        vars(self).update(state_dict)

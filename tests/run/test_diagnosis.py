@@ -1,0 +1,62 @@
+"""What goes wrong while a network trains is said once, in words; a loss that is no number stops it."""
+
+import re
+
+import pytest
+import torch
+
+from tests.data.own import change_labels, folder
+
+STILL = ("callbacks=default", "optimizer.lr=0", "trainer.max_steps=6")
+
+
+@pytest.fixture
+def rare(tmp_path):
+    """A folder in which next to nothing is cell, so that the first bias alone predicts background."""
+    root = folder(tmp_path / "own")
+
+    def speck(cells):
+        cells[:] = 0
+        cells[20:23, 20:23] = 1
+        return cells
+
+    change_labels(root, speck)
+    return root
+
+
+def test_a_loss_that_is_no_number_stops_training_and_names_the_slice(train):
+    directory, status, _, error = train(
+        "data.source.size=64", "optimizer=sgd", "optimizer.lr=1e30", "trainer.max_steps=9"
+    )
+    assert status == 1 and "Traceback" not in error
+    assert re.search(
+        r"expected a finite loss, but got (nan|-?inf) at step \d+, from tiles of slice_\d\d; nearest", error
+    )
+    assert not (directory / "scores.json").exists()
+
+
+def test_a_network_that_predicts_background_alone_is_named_once(rare, train):
+    plain = ("weight_map.balance=false", "weight_map.w0=0", "model.norm=none")
+    _, status, printed, error = train("experiment=cells", f"data.root={rare}", *STILL, *plain)
+    assert status == 0, error
+    assert printed.count("diagnosis: predicts nothing but background since step 1") == 1
+
+
+def test_a_validation_that_becomes_no_better_is_named_once(train):
+    _, status, printed, error = train("data.source.size=64", *STILL, "metrics=semantic", "monitor=iou")
+    assert status == 0, error
+    assert printed.count("diagnosis: validation iou has not become better since step 1") == 1
+
+
+def test_a_run_that_learns_says_nothing(train):
+    _, status, printed, error = train("data.source.size=64", "callbacks=default", "trainer.max_steps=2")
+    assert status == 0, error
+    assert "diagnosis" not in printed
+
+
+def test_what_was_said_is_kept_in_the_checkpoint(train):
+    directory, status, _, error = train("data.source.size=64", *STILL, "metrics=semantic", "monitor=iou")
+    assert status == 0, error
+    callbacks = torch.load(directory / "checkpoints" / "last.ckpt", weights_only=True)["callbacks"]
+    (state,) = (state for name, state in callbacks.items() if name.startswith("Diagnosis"))
+    assert state["best_step"] == 1 and "worse" in state["told"]
