@@ -37,6 +37,7 @@
     run/ranking             the points of a sweep
     run/callbacks           what happens around training
     run/diagnosis           what goes wrong while a network trains
+    run/page                report.html
     run/prediction pictures the files of a prediction of held-out slices
     run/store               a prediction of any size while it grows, and what it becomes
     run/predictor           windows of images through one network or several

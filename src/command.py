@@ -234,16 +234,17 @@ def print_ranking(rows: list[dict]) -> None:
 def _print_table(corner: str, columns: list[str], rows: dict[str, list], foot: dict[str, list] | None = None) -> None:
     table = Table(corner, *columns)
     for name, values in rows.items():
-        table.add_row(Text(name), *(Text(_shown(value)) for value in values))  # not markup: a name may hold [ and ]
+        table.add_row(Text(name), *(Text(shown(value)) for value in values))  # not markup: a name may hold [ and ]
     table.add_section()
     for name, values in (foot or {}).items():
-        table.add_row(name, *map(_shown, values), style="bold")
+        table.add_row(name, *map(shown, values), style="bold")
     # In its full width, because a number broken in two cannot be read.
     wide = Console(width=10_000)
     Console(width=max(Console().width, Measurement.get(wide, wide.options, table).maximum)).print(table)
 
 
-def _shown(score: float | str | None) -> str:
+def shown(score: float | str | None) -> str:
+    """A score as people read it, with as many digits as tell it from 0."""
     if isinstance(score, str):
         return score
     if score is None or score != score:

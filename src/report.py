@@ -7,6 +7,7 @@ from omegaconf import DictConfig
 
 from src import build, command
 from src.run.directory import finished_scores
+from src.run.page import write_page
 from src.run.ranking import ranking, write_ranking
 
 
@@ -17,6 +18,7 @@ def main(config: DictConfig) -> None:
     scores = finished_scores(directory)
     if scores:
         command.print_scores(scores)
+        print(f"report: {write_page(directory, command.shown)}")
     elif (directory / "config.yaml").exists():
         raise ValueError(
             f"expected a finished run, but {directory} is not; the command that started it goes on with it"

@@ -16,7 +16,7 @@ from rich.text import Text
 from src.run.checkpoint import LastCheckpoint
 from src.run.device import describe
 from src.run.directory import changed_facts, environment, write_json
-from src.run.pictures import write_comparison
+from src.run.pictures import write_comparison, write_panels
 from src.run.prediction import write_prediction
 from src.run.ranks import gathered
 from src.tiles.instances import classes
@@ -177,6 +177,7 @@ class HeldOut(Callback):
         shown = "target" if module.instances.func is classes else "instances"
         image, truth = (batch[key][0].cpu().numpy() for key in ("image", shown))
         write_comparison(self.directory / "predictions" / f"{name}.png", image, truth, labels)
+        write_panels(self.directory, name, image, truth, labels)
         self.rows.append({"name": name, **outputs["scores"]})
 
     def on_test_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:

@@ -72,7 +72,7 @@ def open_run(directory: Path, config: dict) -> None:
     if finished_scores(directory) is None and not resumable_files(directory):
         write_text(file, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
         return
-    stored = _stored_config(directory)
+    stored = read_config(directory)
     longer = (config.get("extend") or 0) > (stored.get("extend") or 0)
     differing = differing_keys(stored | {"extend": config.get("extend")} if longer else stored, config)
     if differing:
@@ -84,13 +84,14 @@ def open_run(directory: Path, config: dict) -> None:
         _extend(directory, config, planned_steps(stored))
 
 
-def _stored_config(directory: Path) -> dict:
+def read_config(directory: Path) -> dict:
+    """The configuration that a run was started with."""
     return yaml.safe_load((directory / "config.yaml").read_text(encoding="utf-8"))
 
 
 def _extend(directory: Path, config: dict, steps: int) -> None:
     # Another process of the run may be faster: it writes the configuration first, then moves the scores.
-    if not is_finished(directory, steps) and planned_steps(_stored_config(directory)) != planned_steps(config):
+    if not is_finished(directory, steps) and planned_steps(read_config(directory)) != planned_steps(config):
         raise ValueError(
             f"expected a finished run to extend, but {directory} has not yet made its {steps} steps; "
             f"the same command without extend goes on with it"
