@@ -97,24 +97,19 @@ def verdict(scores: dict, rows: list[dict], monitor: str) -> str:
 
 def methods(config: dict, scores: dict) -> str:
     """A paragraph for the methods section of a paper."""
-    model, data, trainer = config["model"], config["data"], config["trainer"]
-    weight = config["weight_map"]
+    model, data, weight = config["model"], config["data"], config["weight_map"]
     convolutions = "padded" if model["padded"] else "valid (unpadded)"
-    norm = {
-        "none": "no normalisation",
-        "batch": "batch normalisation",
-        "batch_after": "batch normalisation after each ReLU",
-    }
+    norm = {"none": "no", "batch": "batch", "batch_after": "batch (after each ReLU)"}[model["norm"]]
     optimizer = config["optimizer"]["_target_"].rpartition(".")[2]
     return (
         f"A U-Net (Ronneberger et al. 2015) with {model['depth']} poolings, {model['base_channels']} channels at full "
-        f"resolution, {convolutions} convolutions and {norm[model['norm']]} was trained for {scores['steps']} steps of "
+        f"resolution, {convolutions} convolutions and {norm} normalisation was trained for {scores['steps']} steps of "
         f"{data['batch_size']} tile{'s' * (data['batch_size'] != 1)} of {data['tile']}×{data['tile']} pixels with "
-        f"{optimizer} (learning rate {config['optimizer']['lr']:g}). Tiles were shifted, rotated, mirrored and elastically "
-        f"deformed (3×3 grid). The weight map of the loss had w0 = {weight['w0']:g} and σ = {weight['sigma']:g} pixels. The "
-        f"checkpoint and the threshold ({scores['threshold']:.1f}) were chosen by {config['monitor']} on slices "
-        f"that were neither learnt from nor scored; the {len(scores['per_image'])} held-out slices were predicted by "
-        "overlapping tiles and scored once."
+        f"{optimizer} (learning rate {config['optimizer']['lr']:g}). Tiles were shifted, rotated, mirrored and "
+        f"elastically deformed (3×3 grid). The weight map of the loss had w0 = {weight['w0']:g} and σ = "
+        f"{weight['sigma']:g} pixels. The checkpoint and the threshold ({scores['threshold']:.1f}) were chosen by "
+        f"{config['monitor']} on slices that were neither learnt from nor scored; the {len(scores['per_image'])} "
+        "held-out slices were predicted by overlapping tiles and scored once."
     )
 
 
