@@ -1,6 +1,6 @@
 """U-Net from a few annotated images. The verbs a person runs stand here, the nouns in folders.
 
-    train check predict score report   the commands, short narratives
+    train check preview predict score report   the commands, short narratives
     command                 what they share: paths, errors, a table of scores
     build                   configuration → objects, the only `instantiate`; `restore(checkpoint)`
 
@@ -22,6 +22,7 @@
     model/segmenter         the LightningModule
     metrics/rand pixel warping thinning   the scores of the ISBI-2012 challenge
     metrics/instance semantic             scores of cells and of classes
+    metrics/mistakes                      where a prediction is wrong
     metrics/evaluator       scores of many images, over thresholds
     tiles/geometry          valid sizes, margins, mirrored borders
     tiles/overlap           figure 2
@@ -39,6 +40,7 @@
     run/diagnosis           what goes wrong while a network trains
     run/page                report.html
     run/prediction pictures the files of a prediction of held-out slices
+    run/samples             pictures of what is learnt from
     run/store               a prediction of any size while it grows, and what it becomes
     run/predictor           windows of images through one network or several
     run/labelling           label images of predictions, in memory or block by block

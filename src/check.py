@@ -41,14 +41,17 @@ def main(config: DictConfig) -> None:
         print(f"train: python -m src.train {' '.join(given() if chosen else suggested(found))}")
 
 
-def before_training(config: DictConfig) -> None:
+def before_training(config: DictConfig) -> dict | None:
     """Look at a folder of one's own before it is learnt from; the result is kept as long as nothing changes.
+
+    Returns:
+        What `summary` gives; None for other data.
 
     Raises:
         ValueError: training would be wrong.
     """
     if "root" not in config.data:
-        return
+        return None
     found = summary(config, chosen=True)
     errors, warnings = (
         [finding for finding in found["findings"] if finding["severity"] == severity] for severity in (ERROR, WARNING)
@@ -62,6 +65,7 @@ def before_training(config: DictConfig) -> None:
     if warnings:
         codes = ", ".join(dict.fromkeys(finding["code"] for finding in warnings))
         rank_zero_only(command.warn)(f"of the data: {codes}; {again}")
+    return found
 
 
 def summary(config: DictConfig, chosen: bool) -> dict:

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import CompactHydraException, HydraException, InstantiationException
@@ -166,6 +167,11 @@ def constant_keys(arguments: list[str]) -> list[str]:
     """
     parsed = OverridesParser.create().parse_overrides([quote(each) for each in arguments if not each.startswith("-")])
     return [override.key_or_group for override in parsed if not override.is_sweep_override()]
+
+
+def default_config() -> dict:
+    """What `src.train` does if nothing is chosen, what follows from others as ``${…}``; to be called by a command."""
+    return OmegaConf.to_container(compose("train"), resolve=False)
 
 
 def check_choice(key: str, value: object, choices: Collection[str]) -> None:

@@ -18,7 +18,7 @@ def main(config: DictConfig) -> None:
     scores = finished_scores(directory)
     if scores:
         command.print_scores(scores)
-        print(f"report: {write_page(directory, command.shown)}")
+        print(f"report: {write_page(directory, command.default_config(), command.shown)}")
     elif (directory / "config.yaml").exists():
         raise ValueError(
             f"expected a finished run, but {directory} is not; the command that started it goes on with it"

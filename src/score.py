@@ -1,18 +1,25 @@
 """Score predictions of any tool against the truth: ``python -m src.score truth=PATH prediction=PATH metrics=isbi``."""
 
 import csv
+import inspect
 from collections import defaultdict
 from pathlib import Path
 
 import hydra
+import numpy as np
 from omegaconf import DictConfig
 
 from src import build, command
-from src.data.comparison import comparisons, doubts, match
+from src.data.comparison import Comparison, comparisons, doubts, match
 from src.data.stack import complete_file
-from src.metrics.evaluator import THRESHOLDS, Evaluator, Labels, Probabilities
+from src.metrics.evaluator import THRESHOLDS, Evaluator, Labels, Prediction, Probabilities
 from src.metrics.instance import numbered
+from src.metrics.mistakes import OF_CELLS, OF_CLASSES, cell_mistakes, class_mistakes
 from src.run.directory import write_json
+from src.run.page import worst_first, write_score_page
+from src.run.pictures import panels
+
+MOST_PICTURES = 12  # of images, the worst ones
 
 
 @hydra.main(config_path=str(build.CONF), config_name="score", version_base="1.3")
@@ -27,7 +34,9 @@ def main(config: DictConfig) -> None:
     for file in alone:
         command.warn(f"{file} has no counterpart and is left out")
 
-    evaluator, rows, doubtful = None, [], defaultdict(list)
+    of_classes = any("classes" in inspect.signature(type(metric).update).parameters for metric in metrics.values())
+    monitor, mode = next(item for metric in metrics.values() for item in metric.modes.items())
+    evaluator, rows, doubtful, worst = None, [], defaultdict(list), []
     for image in (image for pair in pairs for image in comparisons(*pair, config.ignore_label)):
         if evaluator is None:
             probable = image.is_probable
@@ -40,6 +49,8 @@ def main(config: DictConfig) -> None:
         rows.append(
             {"name": image.name, **evaluator.update(prediction, image.truth, numbered(image.truth), image.known)}
         )
+        worst = worst_first([*worst, {**rows[-1], "image": image, "prediction": prediction}], monitor, mode)
+        worst = worst[:MOST_PICTURES]
         for doubt in doubts(image, membranes):
             doubtful[doubt].append(image.name)
     for doubt, names in doubtful.items():
@@ -50,6 +61,21 @@ def main(config: DictConfig) -> None:
     if config.output:
         write_json(Path(config.output), scores)
         write_rows(Path(config.output).with_suffix(".csv"), rows)
+        shown = {row["name"]: pictures(row["image"], row["prediction"], config.threshold, of_classes) for row in worst}
+        page = Path(config.output).with_suffix(".html")
+        kinds = OF_CLASSES if of_classes else OF_CELLS
+        write_score_page(page, scores, monitor, mode, shown, kinds, command.shown)
+        print(f"report: {page}")
+
+
+def pictures(image: Comparison, prediction: Prediction, threshold: float, of_classes: bool) -> dict[str, bytes]:
+    """Truth, prediction and what is wrong with it, as of `run.pictures.panels`."""
+    known = np.ones(image.truth.shape, bool) if image.known is None else image.known
+    within = prediction.within(known)
+    labels = within.classes(threshold) if of_classes else within.labels(threshold)
+    truth = (image.truth if of_classes else numbered(image.truth)) * known
+    kinds = (class_mistakes if of_classes else cell_mistakes)(labels, truth)
+    return panels(None, truth, labels, kinds)
 
 
 def write_rows(file: Path, rows: list[dict]) -> None:

@@ -36,9 +36,10 @@ def main(config: DictConfig) -> float | None:
     command.check_steps("extend", config.extend)
     directory = Path(config.run_dir)
     chosen = OmegaConf.to_container(config, resolve=True)
-    if runs.finished_scores(directory) is None:
-        check.before_training(config)
+    checked = check.before_training(config) if runs.finished_scores(directory) is None else None
     runs.open_run(directory, {"overrides": list(HydraConfig.get().overrides.task), **chosen})
+    if checked:
+        runs.write_json(directory / "check.json", checked)
     steps = runs.planned_steps(chosen)
     if runs.is_finished(directory, steps):
         print(f"{directory} is finished")
@@ -110,7 +111,7 @@ def report(directory: Path, monitor: str) -> float | None:
     """Print the scores and say where everything is, once for all processes; → the validation score."""
     scores = runs.finished_scores(directory)
     command.print_scores(scores)
-    print(f"report: {write_page(directory, command.shown)}")
+    print(f"report: {write_page(directory, command.default_config(), command.shown)}")
     print(f"scores, predictions and checkpoints: {directory}")
     return scores.get("validation", {}).get(monitor)
 

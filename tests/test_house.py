@@ -28,7 +28,7 @@ FLOORS = (
     ("model.segmenter", "run"),
     ("build", "command"),
     ("predict", "score", "report", "check"),
-    ("train",),
+    ("train", "preview"),
 )
 
 

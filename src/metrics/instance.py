@@ -19,7 +19,6 @@ from torchmetrics import Metric
 from src.metrics.thinning import components
 
 IOU_THRESHOLDS = tuple(percent / 100 for percent in range(50, 100, 5))
-SPLIT, MERGED, MISSED, EXTRA = 1, 2, 3, 4  # of `mistake_map`
 # Of the Cell Tracking Challenge: what it costs to split a cell, add a missed one, remove an extra one.
 SPLIT_COST, ADD_COST, REMOVE_COST = 5, 10, 1
 
@@ -95,7 +94,7 @@ def mistakes(pairs: Overlap) -> tuple[int, int, int, int]:
     pieces is split n − 1 times, a predicted cell with n true pieces is merged n − 1 times; a true
     cell is missed, and a predicted one extra, if it neither has a piece nor is one.
     """
-    of_true, of_predicted = _pieces(pairs)
+    of_true, of_predicted = pieces(pairs)
     related = of_true | of_predicted
     splits = of_true.sum() - len(np.unique(pairs.true[of_true]))
     merges = of_predicted.sum() - len(np.unique(pairs.predicted[of_predicted]))
@@ -104,41 +103,12 @@ def mistakes(pairs: Overlap) -> tuple[int, int, int, int]:
     return int(splits), int(merges), missed, extra
 
 
-def _pieces(pairs: Overlap) -> tuple[np.ndarray, np.ndarray]:
+def pieces(pairs: Overlap) -> tuple[np.ndarray, np.ndarray]:
     """Of each pair whether the predicted cell is a piece of the true one, and the true cell of the predicted one."""
     return (
         2 * pairs.shared > pairs.predicted_area[pairs.predicted],
         2 * pairs.shared > pairs.true_area[pairs.true],
     )
-
-
-def mistake_map(labels: np.ndarray, instances: np.ndarray) -> np.ndarray:
-    """Where an annotator would have to mend what `mistakes` counts.
-
-    Args:
-        labels: predicted cells ``(H, W)`` integers, 0 = background.
-        instances: true cells, likewise.
-
-    Returns:
-        ``(H, W)`` uint8: `SPLIT` in the pieces of a split cell, `MERGED` in a predicted cell of several true ones,
-        `EXTRA` in an extra cell, `MISSED` in a missed one; else 0.
-    """
-    pairs = overlap(labels, instances)
-    of_true, of_predicted = _pieces(pairs)
-    of_labels = np.zeros(len(pairs.predicted_area) + 1, np.uint8)
-    of_instances = np.zeros(len(pairs.true_area) + 1, np.uint8)
-    split = np.bincount(pairs.true[of_true], minlength=len(pairs.true_area)) > 1
-    merged = np.bincount(pairs.predicted[of_predicted], minlength=len(pairs.predicted_area)) > 1
-    related = of_true | of_predicted
-    of_labels[1:][~np.isin(np.arange(len(pairs.predicted_area)), pairs.predicted[related])] = EXTRA
-    of_labels[1:][pairs.predicted[of_true & split[pairs.true]]] = SPLIT
-    of_labels[1:][merged] = MERGED
-    of_instances[1:][~np.isin(np.arange(len(pairs.true_area)), pairs.true[related])] = MISSED
-    found, missed = (
-        kinds[np.searchsorted(np.unique(image[image > 0]), image, side="right")]
-        for kinds, image in ((of_labels, labels), (of_instances, instances))
-    )
-    return np.where(found > 0, found, missed)
 
 
 class Instances(Metric):

@@ -96,6 +96,7 @@ class Segmenter(lightning.LightningModule):
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         loss = self.loss(self._training_forward(batch["image"]), batch["target"], batch["weight"])
         self.log("train/loss", loss, prog_bar=True, sync_dist=True)
+        self.log("train/learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
         return loss
 
     def _training_forward(self, image: Tensor) -> Tensor:
@@ -119,12 +120,14 @@ class Segmenter(lightning.LightningModule):
             for buffer in self.buffers():
                 torch.distributed.broadcast(buffer, src=0)
 
-    def validation_step(self, batch: dict, index: int) -> None:
+    def validation_step(self, batch: dict, index: int) -> dict | None:
+        """Judge one slice: its probabilities ``(K, H, W)``."""
         if not batch:
-            return  # another process has one slice more
+            return None  # another process has one slice more
         probabilities = self.probabilities(batch["image"])[0].float().cpu().numpy()
         self.validation.update(Probabilities(probabilities, self.instances), *truth(batch))
         self.predicted += torch.tensor([np.count_nonzero(probabilities[0] < 0.5), probabilities[0].size])
+        return {"probabilities": probabilities}
 
     def on_validation_epoch_end(self) -> None:
         self.validation_scores = self.validation.compute()

@@ -1,4 +1,4 @@
-"""What happens around training: progress in words, predictions and scores of the held-out slices."""
+"""What happens around training: progress in words and pictures, predictions and scores of the held-out slices."""
 
 import hashlib
 import json
@@ -7,18 +7,25 @@ import time
 from pathlib import Path
 
 import lightning
+import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBar
+from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from rich.progress import ProgressColumn, Task
 from rich.text import Text
 
+from src.data.stack import complete_file
+from src.metrics.mistakes import KINDS, cell_mistakes, class_mistakes, largest_places
+from src.model.segmenter import Segmenter
 from src.run.checkpoint import LastCheckpoint
 from src.run.device import describe
-from src.run.directory import changed_facts, environment, write_json
-from src.run.pictures import write_comparison, write_panels
+from src.run.diagnosis import Diagnosis
+from src.run.directory import changed_facts, environment, picture_file, write_json
+from src.run.pictures import overlay, panels, write_comparison, write_picture
 from src.run.prediction import write_prediction
 from src.run.ranks import gathered
+from src.run.samples import slices_figure, tiles_figure
 from src.tiles.instances import classes
 
 
@@ -95,7 +102,7 @@ class Narrator(Callback):
         scores = [
             f"{name.removeprefix('validation/')} {value:.4f}"
             for name, value in trainer.callback_metrics.items()
-            if name.startswith(("train/", "validation/"))
+            if name.startswith(("train/loss", "validation/"))
         ]
         _say(
             trainer,
@@ -154,6 +161,52 @@ class Environment(Callback):
         write_json(file, facts)
 
 
+class Samples(Callback):
+    """Write pictures of what is learnt from into the run directory, when training starts.
+
+    Args:
+        directory: the run directory.
+    """
+
+    def __init__(self, directory: str):
+        self.directory = Path(directory)
+
+    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        if trainer.is_global_zero and trainer.global_step == 0:
+            for name, figure in (("slices", slices_figure), ("tiles", tiles_figure)):
+                with complete_file(picture_file(self.directory, f"{name}.webp")) as partial:
+                    figure(trainer.datamodule.stream).savefig(partial, format="webp", dpi=150)
+
+
+class Overlay(Callback):
+    """Write a picture of the first validation slice at each validation: into the run directory and to the loggers.
+
+    Args:
+        directory: the run directory.
+    """
+
+    def __init__(self, directory: str):
+        self.directory = Path(directory)
+
+    def on_validation_batch_end(self, trainer, module, outputs, batch, batch_idx, dataloader_idx=0) -> None:
+        if trainer.is_global_zero and batch_idx == 0:
+            self.slice = {**batch, **outputs}
+
+    def on_validation_end(self, trainer: lightning.Trainer, module: Segmenter) -> None:
+        if not trainer.is_global_zero or not hasattr(self, "slice"):
+            return  # no validation slices
+        image, truth = seen(module, self.slice)
+        step = trainer.global_step
+        picture = overlay(image, truth, module.segment(self.slice["probabilities"]))
+        write_picture(picture_file(self.directory, f"validation/step_{step:06}.png"), picture)
+        title = f"validation/{self.slice['name'][0]}"
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                logger.experiment.add_image(title, picture, step, dataformats="HWC")
+            elif isinstance(logger, WandbLogger):
+                logger.log_image(title, [picture], step)
+
+
 class HeldOut(Callback):
     """Write predictions and pictures of the held-out slices and ``scores.json`` into the run directory.
 
@@ -164,9 +217,10 @@ class HeldOut(Callback):
     def __init__(self, directory: str):
         self.directory = Path(directory)
         self.rows: list[dict] = []
+        self.places: dict[str, list] = {}
 
     def on_test_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        self.rows = []
+        self.rows, self.places = [], {}
 
     def on_test_batch_end(self, trainer, module, outputs, batch, batch_idx, dataloader_idx=0) -> None:
         if outputs is None:
@@ -174,14 +228,19 @@ class HeldOut(Callback):
         name = batch["name"][0]
         probabilities = outputs["probabilities"]
         labels = write_prediction(self.directory / "predictions", name, probabilities, module.segment)
-        shown = "target" if module.instances.func is classes else "instances"
-        image, truth = (batch[key][0].cpu().numpy() for key in ("image", shown))
+        image, truth = seen(module, batch)
         write_comparison(self.directory / "predictions" / f"{name}.png", image, truth, labels)
-        write_panels(self.directory, name, image, truth, labels)
+        mistakes = class_mistakes if names_classes(module) else cell_mistakes
+        kinds = mistakes(np.where(batch["known"][0].cpu().numpy(), labels, 0), truth)
+        for panel, content in panels(image, truth, labels, kinds).items():
+            with complete_file(picture_file(self.directory, f"held_out/{name}_{panel}.webp")) as partial:
+                partial.write_bytes(content)
+        self.places[name] = [(KINDS[kind], row, column) for kind, row, column in largest_places(kinds)]
         self.rows.append({"name": name, **outputs["scores"]})
 
     def on_test_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         rows = {row["name"]: row for share in gathered(self.rows) for row in share}
+        places = {name: found for share in gathered([self.places]) for each in share for name, found in each.items()}
         if not trainer.is_global_zero:
             return
         last = next(callback for callback in trainer.callbacks if isinstance(callback, LastCheckpoint))
@@ -189,11 +248,30 @@ class HeldOut(Callback):
             "scores": module.held_out_scores,
             "per_image": [rows[name] for name in trainer.datamodule.split["held_out"].names],
             "validation": module.validation_scores,
+            "diagnosis": [
+                line
+                for callback in trainer.callbacks
+                if isinstance(callback, Diagnosis)
+                for line in callback.told.values()
+            ],
             "threshold": module.threshold,
             "steps": trainer.max_steps,
             "seconds": round(last.seconds_before, 1),
         }
+        write_json(picture_file(self.directory, "mistakes.json"), places)
         write_json(self.directory / "scores.json", content)
+
+
+def names_classes(module: Segmenter) -> bool:
+    """Whether label images hold classes, not cells."""
+    return module.instances.func is classes
+
+
+def seen(module: Segmenter, batch: dict) -> tuple[np.ndarray, np.ndarray]:
+    """Of the one slice of a batch: image ``(C, H, W)``, and what its label image is compared with, ``(H, W)``."""
+    truth = "target" if names_classes(module) else "instances"
+    image, truth = (batch[key][0].cpu().numpy() for key in ("image", truth))
+    return image, truth
 
 
 def _say(trainer: lightning.Trainer, line: str) -> None:

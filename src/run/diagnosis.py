@@ -25,7 +25,7 @@ class Diagnosis(Callback):
         self.best, self.best_step = -math.inf, 0
         self.blank: list[int] = []
         self.worse: list[int] = []
-        self.told: list[str] = []
+        self.told: dict[str, str] = {}
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
         finite = bool(outputs["loss"].isfinite())
@@ -52,7 +52,7 @@ class Diagnosis(Callback):
     def _say(self, what: str, line: str) -> None:
         """Once a kind of trouble, so that a log stays readable."""
         if what not in self.told:
-            self.told.append(what)
+            self.told[what] = line
             rank_zero_only(print)(f"diagnosis: {line}", flush=True)
 
     def state_dict(self) -> dict:

@@ -137,6 +137,11 @@ def is_finished(directory: Path, steps: int) -> bool:
     return scores is not None and scores.get("steps", steps) == steps
 
 
+def picture_file(directory: Path, name: str) -> Path:
+    """Where a picture lies: ``slices.webp``, ``validation/step_000200.png``, ``held_out/slice_24_truth.webp`` …"""
+    return directory / "pictures" / name
+
+
 def checkpoint_file(directory: Path, name: str) -> Path:
     """Where a checkpoint lies: ``best``, ``last``, or while it trains ``previous``, the one before the last."""
     return directory / "checkpoints" / f"{name}.ckpt"

@@ -1,28 +1,50 @@
-"""``report.html``: a finished run on one page that opens anywhere, from the files of its directory alone."""
+"""``report.html``: a finished run, or scores of any predictions, on one page that opens anywhere."""
 
 import base64
-import csv
+import inspect
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import imageio.v3 as iio
+import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
 
-from src.data.stack import complete_file
-from src.metrics.instance import EXTRA, MERGED, MISSED, SPLIT
-from src.run.directory import finished_scores, flatten, read_config
-from src.run.pictures import COLOURS, PANELS, panel_file
+from src.data.augment import Warp
+from src.metrics.mistakes import KINDS, OF_CELLS, OF_CLASSES
+from src.run.curves import read_rows
+from src.run.directory import differing_keys, finished_scores, flatten, picture_file, read_config, write_text
+from src.run.pictures import COLOURS, reduced
 
-MOST_SLICES = 12  # that are shown; the worst ones
+LARGEST_PAGE = 8_000_000  # bytes of pictures of slices, so that the page can be sent by e-mail
+MOST_FRAMES = 8  # of a slice while training went on
+PANELS = ("image", "truth", "prediction", "mistakes")
+COUNTED = {"splits": "split", "merges": "merged", "missed": "missed", "extra": "extra"}  # scores that count cells
+# What the names of scores begin with, and where they come from.
+SOURCES = {
+    ("v_rand", "v_info", "rand_error", "warping_error", "pixel_error"): (
+        "Arganda-Carreras I. et al. (2015) Crowdsourcing the creation of image segmentation algorithms for "
+        "connectomics. Frontiers in Neuroanatomy 9:142."
+    ),
+    ("ap", "f1"): (
+        "Schmidt U., Weigert M., Broaddus C., Myers G. (2018) Cell Detection with Star-Convex Polygons. MICCAI 2018, "
+        "LNCS 11071, 265–273."
+    ),
+    ("pq",): "Kirillov A. et al. (2019) Panoptic Segmentation. CVPR 2019, 9404–9413.",
+    ("seg", "det"): (
+        "Maška M. et al. (2014) A benchmark for comparison of cell tracking algorithms. Bioinformatics 30:1609–1617."
+    ),
+}
 
 
-def write_page(directory: Path, shown: Callable[[float | None], str]) -> Path:
-    """Write ``report.html`` into a run directory; → the file.
+def write_page(directory: Path, default: dict, shown: Callable[[float | None], str]) -> Path:
+    """Write ``report.html`` into a run directory, from its files alone; → the file.
 
     Args:
         directory: of a finished run.
+        default: the configuration of a run for which nothing is chosen; what follows from others as ``${…}``.
         shown: how a score is written.
 
     Raises:
@@ -35,102 +57,229 @@ def write_page(directory: Path, shown: Callable[[float | None], str]) -> Path:
         )
     config = read_config(directory)
     facts = json.loads((directory / "environment.json").read_text(encoding="utf-8"))
-    curves = read_curves(directory / "metrics.csv")
-    monitor, mode = config["monitor"], config["monitor_mode"]
-    rows = worst_first(scores["per_image"], monitor, mode)
-    page = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined
-    ).get_template("page.html.j2")
+    monitor = config["monitor"]
+    rows = worst_first(scores["per_image"], monitor, config["monitor_mode"])
+    places = _json(picture_file(directory, "mistakes.json")) or {}
+    values, usual = flatten(config), flatten(default)
+    chosen = [key for key in differing_keys(default, config) if "${" not in str(usual.get(key))]
     file = directory / "report.html"
-    content = page.render(
-        title=directory.name,
-        shown=shown,
-        key={
-            kind: "rgb({}, {}, {})".format(*COLOURS[number])
-            for kind, number in {"split": SPLIT, "merged": MERGED, "missed": MISSED, "extra": EXTRA}.items()
-        },
-        verdict=verdict(scores, rows, monitor),
-        monitor=monitor,
+    render(
+        file,
+        shown,
+        title=directory.resolve().name,
         scores=scores["scores"],
         rows=rows,
-        slices=[(row["name"], panels(directory, row["name"])) for row in rows[:MOST_SLICES]],
-        curves=drawn_curves(curves, monitor),
-        choices=config["overrides"],
-        config=flatten({key: value for key, value in config.items() if key != "overrides"}),
-        facts=flatten(facts),
-        methods=methods(config, scores),
+        monitor=monitor,
+        verdict=[
+            verdict(scores["scores"], rows, monitor, "held-out slices, which the network had never seen", places),
+            *(f"While it trained: {line}." for line in scores.get("diagnosis", [])),
+        ],
+        slices=[(row["name"], _panels(directory, row["name"])) for row in rows],
+        kinds=OF_CLASSES if _callee(config["instances"]) == "classes" else OF_CELLS,
+        training={
+            "curves": drawn_curves(read_curves(directory / "metrics.csv"), monitor),
+            "frames": _frames(directory),
+            "tiles": _embedded(picture_file(directory, "tiles.webp")),
+            "slices": _embedded(picture_file(directory, "slices.webp")),
+        },
+        findings=(_json(directory / "check.json") or {}).get("findings"),
+        run={
+            "choices": config["overrides"],
+            "differences": [(key, usual.get(key), values.get(key)) for key in chosen],
+            "config": {key: value for key, value in values.items() if key != "overrides"},
+            "facts": {**flatten(facts), "minutes of training": round(scores["seconds"] / 60, 1)},
+            "methods": methods(config, scores, facts),
+        },
     )
-    with complete_file(file) as partial:
-        partial.write_text(content, encoding="utf-8")
     return file
 
 
+def write_score_page(
+    file: Path,
+    scores: dict,
+    monitor: str,
+    mode: str,
+    slices: dict[str, dict[str, bytes]],
+    kinds: tuple[int, ...],
+    shown: Callable[[float | None], str],
+) -> None:
+    """Write a page with the scores of predictions of any tool.
+
+    Args:
+        file: where to.
+        scores: in the layout of ``scores.json``.
+        monitor: the score by which images are worse or better.
+        mode: whether ``max`` or ``min`` of it is better.
+        slices: pictures of images as `run.pictures.panels` makes them, by the names of the images.
+        kinds: of mistakes that there may be, as of `metrics.mistakes`.
+        shown: how a score is written.
+    """
+    rows = worst_first(scores["per_image"], monitor, mode)
+    render(
+        file,
+        shown,
+        title=file.stem,
+        scores=scores["scores"],
+        rows=rows,
+        monitor=monitor,
+        verdict=[verdict(scores["scores"], rows, monitor, "images", {})],
+        slices=[
+            (row["name"], {panel: data_url(content, "webp") for panel, content in slices[row["name"]].items()})
+            for row in rows
+            if row["name"] in slices
+        ],
+        kinds=kinds,
+    )
+
+
+def write_preview_page(file: Path, title: str, lines: list[str], tiles: Figure, slices: Figure) -> None:
+    """Write a page with what is learnt from, before it is.
+
+    Args:
+        file: where to.
+        title: of the page.
+        lines: what there is to say.
+        tiles, slices: figures as of `run.samples`.
+    """
+    pictures = {"tiles": _drawn(tiles), "slices": _drawn(slices)}
+    render(file, str, title=title, verdict=lines, training={"curves": "", "frames": [], **pictures})
+
+
+def render(
+    file: Path,
+    shown: Callable[[float | None], str],
+    *,
+    title: str,
+    verdict: list[str],
+    scores: dict | None = None,
+    rows: Iterable[dict] = (),
+    monitor: str = "",
+    slices: Iterable[tuple[str, dict[str, str]]] = (),
+    kinds: tuple[int, ...] = (),
+    training: dict | None = None,
+    findings: list[dict] | None = None,
+    run: dict | None = None,
+) -> None:
+    """Fill ``page.html.j2``; what is not given has no place on the page."""
+    scores, (slices, left_out) = scores or {}, fitting(slices, LARGEST_PAGE)
+    template = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined
+    ).get_template("page.html.j2")
+    page = template.render(
+        title=title,
+        verdict=verdict,
+        scores=scores,
+        rows=rows,
+        columns=list(dict.fromkeys(name for row in rows for name in row if name != "name")),
+        monitor=monitor,
+        slices=slices,
+        left_out=left_out,
+        key={KINDS[kind]: "rgb({}, {}, {})".format(*COLOURS[kind]) for kind in kinds},
+        training=training,
+        findings=findings,
+        run=run,
+        sources=[text for names, text in SOURCES.items() if any(each.startswith(names) for each in scores)],
+        shown=shown,
+    )
+    write_text(file, page)
+
+
 def worst_first(rows: list[dict], monitor: str, mode: str) -> list[dict]:
-    """The rows of a score table, those of the worst images first; without a score they stand last."""
+    """The rows of a score table, those of the worst images first; those without the score stand last."""
     sign = {"max": 1, "min": -1}[mode]
-    name = monitor if rows and monitor in rows[0] else next(iter(rows[0].keys() - {"name"}))
-    known = [row for row in rows if row.get(name) is not None]
-    return sorted(known, key=lambda row: sign * row[name]) + [row for row in rows if row.get(name) is None]
+    known = [row for row in rows if _known(row.get(monitor))]
+    return sorted(known, key=lambda row: sign * row[monitor]) + [row for row in rows if not _known(row.get(monitor))]
 
 
-def verdict(scores: dict, rows: list[dict], monitor: str) -> str:
-    """What the scores say, in a sentence or two."""
-    count = len(rows)
-    total = scores["scores"].get(monitor)
-    if total is None:
-        return f"{count} held-out slices were scored; there was nothing to judge {monitor} by."
-    each = [row[monitor] for row in rows if row.get(monitor) is not None]
-    text = f"On {count} held-out slice{'s' * (count != 1)}, which the network had never seen, {monitor} is {total:.3f}"
+def verdict(scores: dict, rows: list[dict], monitor: str, what: str, places: dict[str, list]) -> str:
+    """What the scores say, in a sentence or two.
+
+    Args:
+        scores: of all images together.
+        rows: of each image, the worst first.
+        monitor: the score that is spoken of.
+        what: was scored, such as ``held-out slices``.
+        places: of each image, kind, row and column of mistakes, the largest first.
+    """
+    what = what if len(rows) != 1 else what.replace("slices", "slice").replace("images", "image")
+    if not _known(scores.get(monitor)):
+        return f"{len(rows)} {what}; there was nothing to judge {monitor} by."
+    each = [row[monitor] for row in rows if _known(row.get(monitor))]
+    text = f"On {len(rows)} {what}, {monitor} is {scores[monitor]:.3f}"
     if len(each) > 1:
         text += f" (from {min(each):.3f} to {max(each):.3f}); the worst is {rows[0]['name']}"
-    text += "."
-    mistakes = {
-        name: scores["scores"][name] for name in ("splits", "merges", "missed", "extra") if name in scores["scores"]
-    }
-    if mistakes:
-        kinds = {"splits": "split", "merges": "merged", "missed": "missed", "extra": "extra"}
-        most = max(mistakes, key=mistakes.get)
-        counts = ", ".join(f"{int(value)} {kinds[name]}" for name, value in mistakes.items())
-        text += f" Mistakes to mend: {counts}" + (f"; most of them are cells {kinds[most]}." if mistakes[most] else ".")
-    return text
+        if found := places.get(rows[0]["name"]):
+            kind, row, column = found[0]
+            text += f", where the largest mistake ({kind}) is near row {row}, column {column}"
+    counts = {kind: scores.get(name) for name, kind in COUNTED.items()}
+    if all(map(_known, counts.values())) and any(counts.values()):
+        most = max(counts, key=counts.get)
+        listed = ", ".join(f"{int(count)} {kind}" for kind, count in counts.items())
+        text += f". Of the cells, {listed}: most of what is left to mend is {most}"
+    return f"{text}."
 
 
-def methods(config: dict, scores: dict) -> str:
+def methods(config: dict, scores: dict, facts: dict) -> str:
     """A paragraph for the methods section of a paper."""
-    model, data, weight = config["model"], config["data"], config["weight_map"]
-    convolutions = "padded" if model["padded"] else "valid (unpadded)"
+    model, data, weight, optimizer = config["model"], config["data"], config["weight_map"], config["optimizer"]
     norm = {"none": "no", "batch": "batch", "batch_after": "batch (after each ReLU)"}[model["norm"]]
-    optimizer = config["optimizer"]["_target_"].rpartition(".")[2]
-    return (
+    convolutions = "padded" if model["padded"] else "valid (unpadded)"
+    loss, balance = _callee(config["loss"]).replace("_", " "), "with" if weight["balance"] else "without"
+    weights = f" (eq. 2 with w0 = {weight['w0']:g} and σ = {weight['sigma']:g} pixels, {balance} class balance)"
+    tiles = f"{data['batch_size']} tile{'s' * (data['batch_size'] != 1)} of {data['tile']}×{data['tile']} pixels"
+    averaged = {"none": "", "rot7": ", averaged over seven rotations", "d4": ", averaged over eight symmetries"}
+    packages = facts["packages"]
+    sentences = (
         f"A U-Net (Ronneberger et al. 2015) with {model['depth']} poolings, {model['base_channels']} channels at full "
         f"resolution, {convolutions} convolutions and {norm} normalisation was trained for {scores['steps']} steps of "
-        f"{data['batch_size']} tile{'s' * (data['batch_size'] != 1)} of {data['tile']}×{data['tile']} pixels with "
-        f"{optimizer} (learning rate {config['optimizer']['lr']:g}). Tiles were shifted, rotated, mirrored and "
-        f"elastically deformed (3×3 grid). The weight map of the loss had w0 = {weight['w0']:g} and σ = "
-        f"{weight['sigma']:g} pixels. The checkpoint and the threshold ({scores['threshold']:.1f}) were chosen by "
+        f"{tiles} with {_callee(optimizer)} (learning rate {optimizer['lr']:g}) and {loss}"
+        f"{weights if 'weighted' in loss else ''}.",
+        augmentation(config["augment"]),
+        f"The checkpoint ({config['score']}) and the threshold ({scores['threshold']:.1f}) were chosen by "
         f"{config['monitor']} on slices that were neither learnt from nor scored; the {len(scores['per_image'])} "
-        "held-out slices were predicted by overlapping tiles and scored once."
+        f"held-out slices were predicted by overlapping tiles{averaged[config['tta']]}, and scored once.",
+        f"Software: {', '.join(f'{name} {packages[name]}' for name in ('torch', 'lightning', 'albumentations'))}.",
     )
+    return " ".join(sentences)
+
+
+def augmentation(config: dict) -> str:
+    """What was done to the tiles, as a sentence."""
+    transforms = config["transforms"]
+    usual = {name: each.default for name, each in inspect.signature(Warp).parameters.items()}
+    warp = usual | transforms[0]
+    done = ["shifted"]
+    if warp["rotation"]:
+        done.append(f"rotated by up to {warp['rotation']:g}° either way")
+    if warp["mirror"]:
+        done.append("mirrored")
+    if warp["scale"] != 1:
+        done.append(f"scaled up and down by up to {warp['scale']:g}")
+    if warp["elastic"]:
+        done.append(f"deformed elastically (σ = {warp['elastic']:g} pixels on a 3×3 grid)")
+    done += [f"changed by {_callee(each)}" for each in transforms[1:]]
+    return f"Tiles were {', '.join(done)}."
 
 
 def read_curves(file: Path) -> dict[str, list[tuple[int, float]]]:
     """Of each column of ``metrics.csv`` its steps and values."""
     curves: dict[str, list[tuple[int, float]]] = {}
-    with file.open(newline="", encoding="utf-8") as rows:
-        for row in csv.DictReader(rows):
-            for name, value in row.items():
-                if name not in ("step", "epoch") and value:
-                    curves.setdefault(name, []).append((int(row["step"]) + 1, float(value)))
+    for row in read_rows(file):
+        for name, value in row.items():
+            if name not in ("step", "epoch") and value:
+                curves.setdefault(name, []).append((int(row["step"]) + 1, float(value)))
     return curves
 
 
 def drawn_curves(curves: dict[str, list[tuple[int, float]]], monitor: str) -> str:
-    """The curves of loss and of the score that chose the checkpoint, as SVG in the colour of the text around it."""
-    shown = [name for name in ("train/loss", f"validation/{monitor}") if name in curves]
-    figure = Figure(figsize=(9, 2.6 * max(1, len(shown))), layout="constrained")
-    for place, name in enumerate(shown, start=1):
-        axes = figure.add_subplot(len(shown), 1, place)
-        axes.plot(*zip(*curves[name], strict=True), color="#0072B2", marker="." if len(curves[name]) < 40 else None)
+    """Loss, the score that chose the checkpoint and the learning rate, as SVG in the colour of the text around it."""
+    names = [name for name in ("train/loss", f"validation/{monitor}", "train/learning_rate") if name in curves]
+    if not names:
+        return ""
+    figure = Figure(figsize=(7, 2 * len(names)), layout="constrained")
+    for name, axes in zip(names, figure.subplots(len(names), 1, squeeze=False, sharex=True)[:, 0], strict=True):
+        steps, values = zip(*curves[name], strict=True)
+        axes.plot(steps, values, color="#0072B2", linewidth=1, marker="." if len(steps) < 40 else None)
         axes.set_title(name, loc="left")
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.3)
@@ -142,11 +291,56 @@ def drawn_curves(curves: dict[str, list[tuple[int, float]]], monitor: str) -> st
     return svg[svg.index("<svg") :].replace("#000000", "currentColor").replace("stroke: #b0b0b0", "stroke: #888")
 
 
-def panels(directory: Path, name: str) -> dict[str, str]:
-    """The pictures of a slice as data URLs, by what they show."""
-    files = {panel: panel_file(directory, name, panel) for panel in PANELS}
-    return {
-        panel: "data:image/webp;base64," + base64.b64encode(file.read_bytes()).decode()
-        for panel, file in files.items()
-        if file.exists()
-    }
+def fitting(slices: Iterable[tuple[str, dict[str, str]]], size: int) -> tuple[list[tuple[str, dict[str, str]]], int]:
+    """The first slices whose pictures have no more than ``size`` bytes together, and how many are left out."""
+    kept, total, slices = [], 0, [(name, pictures) for name, pictures in slices if pictures]
+    for name, pictures in slices:
+        total += sum(map(len, pictures.values()))
+        if total > size:
+            break
+        kept.append((name, pictures))
+    return kept, len(slices) - len(kept)
+
+
+def data_url(content: bytes, kind: str) -> str:
+    """A picture as an address that holds it."""
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def _panels(directory: Path, name: str) -> dict[str, str]:
+    files = {panel: picture_file(directory, f"held_out/{name}_{panel}.webp") for panel in PANELS}
+    return {panel: _embedded(file) for panel, file in files.items() if file.exists()}
+
+
+def _frames(directory: Path) -> list[tuple[int, str]]:
+    """The slice of some validations, evenly chosen, the last one among them: step and picture."""
+    files = sorted(picture_file(directory, "validation").glob("step_*.png"))
+    chosen = [files[place] for place in np.linspace(0, len(files) - 1, min(MOST_FRAMES, len(files))).astype(int)]
+    pictures = (reduced(iio.imread(file), 512) for file in chosen)
+    return [
+        (int(file.stem.removeprefix("step_")), data_url(iio.imwrite("<bytes>", each, extension=".webp"), "webp"))
+        for file, each in zip(chosen, pictures, strict=True)
+    ]
+
+
+def _drawn(figure: Figure) -> str:
+    drawing = io.BytesIO()
+    figure.savefig(drawing, format="webp", dpi=150)
+    return data_url(drawing.getvalue(), "webp")
+
+
+def _embedded(file: Path) -> str:
+    return data_url(file.read_bytes(), "webp") if file.exists() else ""
+
+
+def _json(file: Path) -> dict | None:
+    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+
+
+def _callee(node: dict) -> str:
+    """The name of what a node of the configuration calls."""
+    return node["_target_"].rpartition(".")[2]
+
+
+def _known(score: float | None) -> bool:
+    return score is not None and score == score

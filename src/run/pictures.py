@@ -9,11 +9,13 @@ from skimage.color import label2rgb
 from skimage.segmentation import find_boundaries
 
 from src.data.stack import complete_file
-from src.metrics.instance import EXTRA, MERGED, MISSED, SPLIT, mistake_map
+from src.metrics.mistakes import CONFUSED, EXTRA, MERGED, MISSED, SPLIT
 
 # Colours that a colour-blind reader can tell apart (Okabe and Ito 2008).
-COLOURS = {SPLIT: (230, 159, 0), MERGED: (0, 114, 178), MISSED: (204, 121, 167), EXTRA: (0, 158, 115)}
-PANELS = ("image", "truth", "prediction", "mistakes")
+ORANGE, SKY_BLUE, GREEN, YELLOW, BLUE, VERMILION, PURPLE = CLASS_COLOURS = np.array(
+    [(230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0), (204, 121, 167)]
+)
+COLOURS = {SPLIT: ORANGE, MERGED: BLUE, MISSED: PURPLE, EXTRA: GREEN, CONFUSED: ORANGE}  # of mistakes
 LARGEST_PANEL = 1024  # pixels of its longer side
 
 
@@ -38,44 +40,75 @@ def write_comparison(file: Path, image: np.ndarray, truth: np.ndarray, labels: n
     iio.imwrite(file, (np.clip(picture, 0, 1) * 255).astype(np.uint8))
 
 
-def panel_file(directory: Path, name: str, panel: str) -> Path:
-    """Where a picture of a held-out slice lies in a run directory; ``panel`` is one of `PANELS`."""
-    return directory / "pictures" / f"{name}_{panel}.webp"
-
-
-def write_panels(directory: Path, name: str, image: np.ndarray, truth: np.ndarray, labels: np.ndarray) -> None:
-    """Write pictures of a slice for its report: the image, the true cells, the predicted ones, and where they differ.
+def panels(image: np.ndarray | None, truth: np.ndarray, labels: np.ndarray, kinds: np.ndarray) -> dict[str, bytes]:
+    """Pictures of a slice for a report, as WebP: the image, the true cells, the predicted ones, what is wrong.
 
     Args:
-        directory: the run directory.
-        name: of the slice.
-        image: grey values in [0, 1], ``(C, H, W)``; three channels are shown as red, green and blue, else the first.
+        image: as of `colours`; None if there is none, so that the others are drawn upon black.
+        truth: true cells or classes, ``(H, W)`` integers; 0 is background.
+        labels: predicted ones, likewise.
+        kinds: where the prediction is wrong, ``(H, W)``, as of `metrics.mistakes`.
+    """
+    base = np.zeros((*truth.shape, 3), np.uint8) if image is None else colours(image)
+    shown = {} if image is None else {"image": base}
+    shown |= {"truth": _tinted(base, truth), "prediction": _tinted(base, labels), "mistakes": _mistakes(base, kinds)}
+    return {
+        name: iio.imwrite("<bytes>", reduced(picture, LARGEST_PANEL), extension=".webp", quality=80)
+        for name, picture in shown.items()
+    }
+
+
+def overlay(image: np.ndarray, truth: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The image with the outlines of the true cells in sky blue and of the predicted ones in orange, ``(H, W, 3)``.
+
+    Args:
+        image: as of `colours`.
         truth: true cells or classes, ``(H, W)`` integers; 0 is background.
         labels: predicted ones, likewise.
     """
-    colours = image.transpose(1, 2, 0) if len(image) == 3 else np.repeat(image[0][..., None], 3, axis=2)
-    base = (np.clip(colours, 0, 1) * 255).astype(np.uint8)
-    pictures = (base, _outlined(base, truth), _outlined(base, labels), _mistakes(base, truth, labels))
-    for panel, picture in zip(PANELS, pictures, strict=True):
-        scale = min(1.0, LARGEST_PANEL / max(picture.shape[:2]))
-        if scale < 1:
-            picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        with complete_file(panel_file(directory, name, panel)) as partial:
-            iio.imwrite(partial, picture, extension=".webp", quality=85)
+    picture = colours(image)
+    for cells, colour in ((truth, SKY_BLUE), (labels, ORANGE)):
+        picture[outlines(cells)] = colour
+    return picture
 
 
-def _outlined(base: np.ndarray, cells: np.ndarray) -> np.ndarray:
-    """An image with each cell or class tinted in a colour of its own, and its outline drawn."""
+def colours(image: np.ndarray) -> np.ndarray:
+    """An image ``(C, H, W)`` with values in [0, 1] as ``(H, W, 3)`` uint8: three channels as red, green and blue,
+    of any other number the first one as grey.
+    """
+    shown = image.transpose(1, 2, 0) if len(image) == 3 else np.repeat(image[0][..., None], 3, axis=2)
+    return (np.clip(shown, 0, 1) * 255).astype(np.uint8)
+
+
+def outlines(cells: np.ndarray) -> np.ndarray:
+    """Where the innermost pixels of cells or classes ``(H, W)`` lie, bool."""
+    return find_boundaries(cells, mode="inner") & (cells > 0)
+
+
+def reduced(picture: np.ndarray, side: int) -> np.ndarray:
+    """A picture ``(H, W, 3)`` uint8 with at most ``side`` pixels on its longer side."""
+    scale = min(1.0, side / max(picture.shape[:2]))
+    return picture if scale == 1 else cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+
+
+def write_picture(file: Path, picture: np.ndarray) -> None:
+    """Write a picture ``(H, W, 3)`` uint8, which appears under its name only when it is complete."""
+    with complete_file(file) as partial:
+        iio.imwrite(partial, picture, extension=file.suffix)
+
+
+def _tinted(base: np.ndarray, cells: np.ndarray) -> np.ndarray:
+    """A picture with each cell or class in a colour of its own, and its outline in white."""
     tinted = (label2rgb(cells, base, alpha=0.35, bg_label=0, kind="overlay", saturation=1) * 255).astype(np.uint8)
-    tinted[find_boundaries(cells, mode="inner") & (cells > 0)] = 255
+    tinted[outlines(cells)] = 255
     return tinted
 
 
-def _mistakes(base: np.ndarray, truth: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """An image in which only cells that were split, merged, missed or extra have a colour."""
-    where = mistake_map(labels, truth)
+def _mistakes(base: np.ndarray, kinds: np.ndarray) -> np.ndarray:
+    """A pale picture in which only what is wrong has a colour."""
     shown = base // 2 + 64
     for kind, colour in COLOURS.items():
-        shown[where == kind] = (0.4 * base[where == kind] + 0.6 * np.array(colour)).astype(np.uint8)
-        shown[find_boundaries(where == kind, mode="inner")] = colour
+        here = kinds == kind
+        shown[here] = (0.4 * base[here] + 0.6 * colour).astype(np.uint8)
+        shown[outlines(here)] = colour
     return shown

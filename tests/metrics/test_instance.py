@@ -12,19 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torchmetrics.functional.detection import panoptic_quality
 
-from src.metrics.instance import (
-    EXTRA,
-    IOU_THRESHOLDS,
-    MERGED,
-    MISSED,
-    SPLIT,
-    Instances,
-    matches,
-    mistake_map,
-    mistakes,
-    numbered,
-    overlap,
-)
+from src.metrics.instance import IOU_THRESHOLDS, Instances, matches, numbered, overlap
 
 quick = settings(max_examples=40, deadline=None)
 PERCENT = range(50, 100, 5)
@@ -193,34 +181,6 @@ def test_seg_and_det_of_drawings(true, predicted, seg, det):
 def test_mistakes_of_drawings(true, predicted, expected):
     given_scores = scores(drawn(predicted), drawn(true))
     assert tuple(given_scores[name] for name in MISTAKES) == expected
-
-
-@pytest.mark.parametrize(
-    ("true", "predicted", "expected"),
-    [
-        ("aaaaaa.bb", "ccddee.ff", "ssssss..."),
-        ("aa.bb.cc.", "dddddddd.", "mmmmmmmm."),
-        ("aa..bb...", "cc......x", "....--..+"),
-        ("aaaa.bb.cc", "ddee.fffff", "ssss.mmmmm"),
-        ("..aaaa", "bbbb..", "++++--"),
-        ("aabbbb", "cccddd", "......"),
-        ("......", "......", "......"),
-    ],
-)
-def test_mistakes_are_shown_where_they_are(true, predicted, expected):
-    shown = mistake_map(drawn(predicted) * 7, drawn(true) * 3)
-    names = {0: ".", SPLIT: "s", MERGED: "m", MISSED: "-", EXTRA: "+"}
-    assert "".join(names[value] for value in shown.ravel()) == expected
-
-
-@quick
-@given(pairs())
-def test_there_are_mistakes_to_see_where_mistakes_are_counted(pair):
-    shown = set(np.unique(mistake_map(*pair)).tolist())
-    counted = dict(zip((SPLIT, MERGED, MISSED, EXTRA), mistakes(overlap(*pair)), strict=True))
-    # A split cell whose pieces are merged with others is shown as merged, a missed one may lie below others.
-    assert shown - {0} <= {kind for kind, count in counted.items() if count}
-    assert all(kind in shown for kind in (MERGED, EXTRA) if counted[kind])
 
 
 @quick

@@ -1,0 +1,52 @@
+"""Where a prediction is wrong, and in which way: of cells, and of classes."""
+
+import numpy as np
+from skimage.measure import label, regionprops
+
+from src.metrics.instance import overlap, pieces
+
+SPLIT, MERGED, MISSED, EXTRA, CONFUSED = 1, 2, 3, 4, 5
+OF_CELLS, OF_CLASSES = (SPLIT, MERGED, MISSED, EXTRA), (MISSED, EXTRA, CONFUSED)
+KINDS = {SPLIT: "split", MERGED: "merged", MISSED: "missed", EXTRA: "extra", CONFUSED: "another class"}
+
+
+def cell_mistakes(labels: np.ndarray, instances: np.ndarray) -> np.ndarray:
+    """Where an annotator would have to mend what `metrics.instance.mistakes` counts.
+
+    Args:
+        labels: predicted cells ``(H, W)`` integers, 0 = background.
+        instances: true cells, likewise.
+
+    Returns:
+        ``(H, W)`` uint8: `SPLIT` in the pieces of a split cell, `MERGED` in a predicted cell of several true ones,
+        `EXTRA` in an extra cell, `MISSED` in a missed one; else 0.
+    """
+    pairs = overlap(labels, instances)
+    of_true, of_predicted = pieces(pairs)
+    of_labels = np.zeros(len(pairs.predicted_area) + 1, np.uint8)
+    of_instances = np.zeros(len(pairs.true_area) + 1, np.uint8)
+    split = np.bincount(pairs.true[of_true], minlength=len(pairs.true_area)) > 1
+    merged = np.bincount(pairs.predicted[of_predicted], minlength=len(pairs.predicted_area)) > 1
+    related = of_true | of_predicted
+    of_labels[1:][~np.isin(np.arange(len(pairs.predicted_area)), pairs.predicted[related])] = EXTRA
+    of_labels[1:][pairs.predicted[of_true & split[pairs.true]]] = SPLIT
+    of_labels[1:][merged] = MERGED
+    of_instances[1:][~np.isin(np.arange(len(pairs.true_area)), pairs.true[related])] = MISSED
+    found, missed = (
+        kinds[np.searchsorted(np.unique(image[image > 0]), image, side="right")]
+        for kinds, image in ((of_labels, labels), (of_instances, instances))
+    )
+    return np.where(found > 0, found, missed)
+
+
+def class_mistakes(labels: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Where the predicted class ``(H, W)`` is not the true one: `MISSED`, `EXTRA` or `CONFUSED`, uint8, else 0."""
+    kinds = np.where(labels == 0, MISSED, np.where(target == 0, EXTRA, CONFUSED))
+    return np.where(labels == target, 0, kinds).astype(np.uint8)
+
+
+def largest_places(kinds: np.ndarray, most: int = 3) -> list[tuple[int, int, int]]:
+    """Where to look first: kind, row and column of the largest connected places of mistakes ``(H, W)``."""
+    places = sorted(regionprops(label(kinds, connectivity=1)), key=lambda place: -place.area)[:most]
+    points = (place.coords[len(place.coords) // 2] for place in places)  # in the place, which its centroid need not be
+    return [(int(kinds[row, column]), int(row), int(column)) for row, column in points]
