@@ -150,7 +150,10 @@ def _check_argument(target: str, name: str, value: object, key: str) -> None:
             return
         nearest = ", ".join(difflib.get_close_matches(name, parameters, n=1) or parameters)
         raise ValueError(f"expected an argument of {target}, but got {key}; nearest valid: {nearest}")
-    hints = typing.get_type_hints(callee.__init__ if inspect.isclass(callee) else callee)
+    try:
+        hints = typing.get_type_hints(callee.__init__ if inspect.isclass(callee) else callee)
+    except NameError:
+        return  # types of a package that is imported only when it is used, such as wandb
     if name not in hints or value == "auto":
         return
     try:

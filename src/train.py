@@ -5,13 +5,15 @@ unfinished run and returns at once for a finished one.
 """
 
 import sys
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import hydra
 import lightning
 import torch
 from hydra.core.hydra_config import HydraConfig
+from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
@@ -73,7 +75,7 @@ def train(chosen: dict, directory: Path) -> None:
         f"monitor_mode of {config.monitor}", config.monitor_mode, [module.validation.mode(config.monitor)]
     )
     module.compiled = pays_to_compile(config.compile, config.trainer.max_steps)
-    with runs.only_writer(directory) if trainer.is_global_zero else nullcontext():
+    with runs.only_writer(directory) if trainer.is_global_zero else nullcontext(), loggers_ended(trainer):
         if runs.is_finished(directory, trainer.max_steps):
             return  # by another process, for which this one has waited
         fit(trainer, module, data, directory)
@@ -83,6 +85,17 @@ def train(chosen: dict, directory: Path) -> None:
         trainer.test(trained, data, verbose=False)
         if trainer.is_global_zero:
             runs.remove_previous_checkpoint(directory)
+
+
+@contextmanager
+def loggers_ended(trainer: lightning.Trainer) -> Iterator[None]:
+    """End what Weights & Biases has begun, which the next point of a sweep would else go on with."""
+    try:
+        yield
+    finally:
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                logger.experiment.finish()
 
 
 def fit(trainer: lightning.Trainer, module: Segmenter, data: SliceData, directory: Path) -> None:

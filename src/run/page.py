@@ -161,7 +161,7 @@ def render(
     run: dict | None = None,
 ) -> None:
     """Fill ``page.html.j2``; what is not given has no place on the page."""
-    scores, (slices, left_out) = scores or {}, fitting(slices, LARGEST_PAGE)
+    scores = scores or {}
     template = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined
     ).get_template("page.html.j2")
@@ -172,8 +172,7 @@ def render(
         rows=rows,
         columns=list(dict.fromkeys(name for row in rows for name in row if name != "name")),
         monitor=monitor,
-        slices=slices,
-        left_out=left_out,
+        slices=fitting(slices, LARGEST_PAGE),
         key={KINDS[kind]: "rgb({}, {}, {})".format(*COLOURS[kind]) for kind in kinds},
         training=training,
         findings=findings,
@@ -291,15 +290,11 @@ def drawn_curves(curves: dict[str, list[tuple[int, float]]], monitor: str) -> st
     return svg[svg.index("<svg") :].replace("#000000", "currentColor").replace("stroke: #b0b0b0", "stroke: #888")
 
 
-def fitting(slices: Iterable[tuple[str, dict[str, str]]], size: int) -> tuple[list[tuple[str, dict[str, str]]], int]:
-    """The first slices whose pictures have no more than ``size`` bytes together, and how many are left out."""
-    kept, total, slices = [], 0, [(name, pictures) for name, pictures in slices if pictures]
-    for name, pictures in slices:
-        total += sum(map(len, pictures.values()))
-        if total > size:
-            break
-        kept.append((name, pictures))
-    return kept, len(slices) - len(kept)
+def fitting(slices: Iterable[tuple[str, dict[str, str]]], size: int) -> list[tuple[str, dict[str, str]]]:
+    """The first slices with pictures that have no more than ``size`` bytes together."""
+    shown = [(name, pictures) for name, pictures in slices if pictures]
+    sizes = np.cumsum([sum(map(len, pictures.values())) for _, pictures in shown])
+    return shown[: int(np.count_nonzero(sizes <= size))]
 
 
 def data_url(content: bytes, kind: str) -> str:
