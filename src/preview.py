@@ -16,7 +16,8 @@ from src.run.samples import distinct, slices_figure, tiles_figure
 def main(config: DictConfig) -> None:
     if Path(config.output).suffix != ".html":
         raise ValueError(f"expected output to end in .html, but got {config.output}")
-    command.check_steps("draws", config.draws)
+    if not isinstance(config.draws, int) or config.draws < 1:
+        raise ValueError(f"expected draws to be a number of tiles, but got {config.draws}; nearest valid: 1")
     check.before_training(config)
     data = build.data(config)
     data.setup()

@@ -25,7 +25,7 @@ from src.run import directory as runs
 from src.run import ranks
 from src.run.checkpoint import Interrupted
 from src.run.device import pays_to_compile
-from src.run.page import write_page
+from src.run.page import PAGE, write_page
 from src.run.signals import hand_over
 from src.tiles.symmetry import AVERAGES
 
@@ -124,7 +124,10 @@ def report(directory: Path, monitor: str) -> float | None:
     """Print the scores and say where everything is, once for all processes; → the validation score."""
     scores = runs.finished_scores(directory)
     command.print_scores(scores)
-    print(f"report: {write_page(directory, command.default_config(), command.shown)}")
+    page = directory / PAGE
+    if not page.exists() or page.stat().st_mtime < (directory / "scores.json").stat().st_mtime:  # it has been extended
+        write_page(directory, command.default_config(), command.shown)
+    print(f"report: {page}")
     print(f"scores, predictions and checkpoints: {directory}")
     return scores.get("validation", {}).get(monitor)
 

@@ -28,17 +28,24 @@ def cells(printed):
 
 
 @pytest.mark.parametrize("name", ["run", "a = b, (1) 현미경"])
-def test_a_run_is_shown_with_its_images(name, run_command, tmp_path):
-    a_run(tmp_path / name, ["seed=1"], 0.5)
+def test_a_run_is_shown_as_it_was_at_its_end(name, train, run_command, tmp_path):
+    _, status, trained, error = train("data.source.size=64", directory=tmp_path / name)
+    assert status == 0, error
     before = sorted(tmp_path.rglob("*"))
     status, printed, error = run_command("report", f"run={tmp_path / name}")
     assert (status, error) == (0, "")
-    assert cells(printed) == [
-        ["image", "v_rand", "pixel_error"],
-        ["slice_24", "0.7512", "0.1250"],
-        ["all", "0.7500", "0.1250"],
-    ]
+    assert cells(printed) == cells(trained)
+    assert [row[0] for row in cells(printed)] == ["image", *(f"slice_{number}" for number in range(24, 30)), "all"]
+    assert printed.splitlines()[-1] == f"report: {tmp_path / name / 'report.html'}"
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_unfinished_run_has_no_report(run_command, tmp_path):
+    a_run(tmp_path / "run", ["seed=1"])
+    status, printed, error = run_command("report", f"run={tmp_path / 'run'}")
+    assert (status, printed) == (1, "")
+    assert re.fullmatch(r"error: expected a finished run, but \S+ is not; the command that started it .*\n", error)
+    assert [file.name for file in (tmp_path / "run").iterdir()] == ["config.yaml"]
 
 
 @pytest.mark.parametrize("name", ["sweep", "a = b, (1) 현미경"])

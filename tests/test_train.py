@@ -4,13 +4,17 @@ import json
 import re
 from pathlib import Path
 
+import imageio.v3 as iio
 import numpy as np
 import pytest
 import tifffile
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from src.build import CONF
 from src.data.phantom import phantom
+from src.run.page import PANELS
+from tests.conftest import TINY
 from tests.data.own import cell_tracking_film, change_image, change_labels, folder
 
 EXPERIMENTS = sorted(file.stem for file in (CONF / "experiment").glob("*.yaml"))
@@ -79,19 +83,66 @@ def test_the_speed_of_steps_and_loader_is_said_once(train):
 
 def test_a_run_directory_holds_what_a_person_looks_for(train):
     directory, *_ = train("experiment=demo", "data.source.size=64")
-    for file in ("config.yaml", "metrics.csv", "environment.json", "scores.json"):
+    for file in ("config.yaml", "metrics.csv", "environment.json", "scores.json", "report.html"):
         assert (directory / file).stat().st_size > 0
     assert list((directory / "tensorboard").glob("events.*"))
     assert {file.name for file in (directory / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
     names = {file.name for file in (directory / "predictions").iterdir()}
     kinds = (".png", "_labels.tif", "_probabilities.tif")
     assert names == {f"slice_{number}{kind}" for number in range(24, 30) for kind in kinds}
+    pictures = {str(file.relative_to(directory / "pictures")) for file in (directory / "pictures").rglob("*.*")}
+    panels = {f"held_out/slice_{n}_{kind}.webp" for n in range(24, 30) for kind in PANELS}
+    assert pictures == panels | {"slices.webp", "tiles.webp", "validation/step_000001.png", "mistakes.json"}
     environment = json.loads((directory / "environment.json").read_text())
     assert environment["world_size"] == 1
     assert environment["packages"]["torch"] == torch.__version__
     assert environment["precision"] == "32-true"
     assert len(environment["data_hash"]) == 64
     assert not [file for file in directory.rglob(".*")], "a partial file was left behind"
+
+
+def test_each_validation_leaves_a_picture_that_tensorboard_shows_too(train):
+    directory, status, _, error = train("data.source.size=64", "trainer.max_steps=2")
+    assert status == 0, error
+    files = sorted((directory / "pictures" / "validation").iterdir())
+    assert [file.name for file in files] == ["step_000001.png", "step_000002.png"]
+    events = EventAccumulator(str(directory / "tensorboard"), size_guidance={"images": 0}).Reload()
+    assert events.Tags()["images"] == ["validation/slice_21"]
+    logged = events.Images("validation/slice_21")
+    assert [image.step for image in logged] == [1, 2]
+    for image, file in zip(logged, files, strict=True):
+        np.testing.assert_array_equal(iio.imread(image.encoded_image_string), iio.imread(file))
+
+
+def test_without_validation_slices_there_is_a_report_all_the_same(train):
+    directory, status, _, error = train("data.source.size=64", "data.validation=''", "score=last")
+    assert status == 0, error
+    assert not (directory / "pictures" / "validation").exists()
+    assert "nothing" not in (directory / "report.html").read_text()[:5000]
+
+
+def test_weights_and_biases_gets_each_point_of_a_sweep_by_itself_without_a_network(run_command, tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    directory = f"hydra.sweep.dir={tmp_path / 'sweep'}"
+    small = [*TINY, "data.source.size=64", f"cache_dir={tmp_path / 'cache'}"]
+    status, _, error = run_command("train", "-m", *small, "seed=1,2", "logger=wandb", directory)
+    assert status == 0, error
+    runs = [sorted(point.glob("wandb/offline-run-*/*.wandb")) for point in sorted((tmp_path / "sweep").glob("*seed*"))]
+    assert [len(files) for files in runs] == [1, 1]
+    assert runs[0][0].name != runs[1][0].name
+    for (file,) in runs:
+        assert file.stat().st_size > 1000
+        assert len(list(file.parent.glob("files/media/images/validation/slice_21*.png"))) == 1
+
+
+def test_a_run_that_goes_on_keeps_its_name_at_weights_and_biases(train, tmp_path):
+    arguments = ("data.source.size=64", "logger=wandb")
+    directory, status, _, error = train(*arguments)
+    assert status == 0, error
+    _, status, _, error = train(*arguments, "extend=1")
+    assert status == 0, error
+    names = [file.name for file in directory.glob("wandb/offline-run-*/*.wandb")]
+    assert names and len(set(names)) == 1
 
 
 def test_the_first_lines_say_what_runs_where(train):

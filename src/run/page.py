@@ -18,6 +18,7 @@ from src.run.curves import read_rows
 from src.run.directory import differing_keys, finished_scores, flatten, picture_file, read_config, write_text
 from src.run.pictures import COLOURS, reduced
 
+PAGE = "report.html"
 LARGEST_PAGE = 8_000_000  # bytes of pictures of slices, so that the page can be sent by e-mail
 MOST_FRAMES = 8  # of a slice while training went on
 PANELS = ("image", "truth", "prediction", "mistakes")
@@ -62,7 +63,7 @@ def write_page(directory: Path, default: dict, shown: Callable[[float | None], s
     places = _json(picture_file(directory, "mistakes.json")) or {}
     values, usual = flatten(config), flatten(default)
     chosen = [key for key in differing_keys(default, config) if "${" not in str(usual.get(key))]
-    file = directory / "report.html"
+    file = directory / PAGE
     render(
         file,
         shown,
