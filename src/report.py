@@ -1,4 +1,4 @@
-"""Show a finished run or sweep again: ``python -m src.report run=DIR``."""
+"""Show a finished run or sweep again and write its page: ``python -m src.report run=DIR``."""
 
 from pathlib import Path
 

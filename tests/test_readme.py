@@ -42,7 +42,7 @@ def home(tmp_path, monkeypatch, train):
 
 
 def test_there_are_lines_to_test():
-    assert {verb for verb, _ in LINES} == {"train", "check", "predict", "score"}
+    assert {verb for verb, _ in LINES} == {"train", "check", "preview", "predict", "score"}
 
 
 @pytest.mark.parametrize(("verb", "line"), LINES)
@@ -52,7 +52,7 @@ def test_a_line_of_the_readme_runs(verb, line, home, run_command, monkeypatch):
     replaced = {"hydra/launcher=slurm": "hydra.sweeper.n_trials=1", "trainer=ddp": "trainer=ddp_cpu"}
     replaced |= {"trainer.devices=4": "trainer.devices=2"}
     arguments = [replaced.get(argument, argument) for argument in shlex.split(line)]
-    if verb == "train":
+    if verb in ("train", "preview"):
         small = ["data.source.verify=false"] if "isbi" in line else ["data.source.size=64"]
         small = [] if "data.root" in line else small
         named = {argument.split("=")[0] for argument in arguments} - {"model.base_channels", "trainer.max_steps"}

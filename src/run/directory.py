@@ -1,7 +1,7 @@
 """The run directory, the unit of work: what lies in it, whether it is finished, what it was made from.
 
-config.yaml  environment.json  metrics.csv  tensorboard/  checkpoints/{last,best}.ckpt
-predictions/  scores.json; while it trains also checkpoints/previous.ckpt and run.lock
+config.yaml  environment.json  check.json  metrics.csv  tensorboard/  checkpoints/{last,best}.ckpt
+pictures/  predictions/  scores.json  report.html; while it trains also checkpoints/previous.ckpt and run.lock
 """
 
 import contextlib
