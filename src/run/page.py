@@ -23,6 +23,12 @@ LARGEST_PAGE = 8_000_000  # bytes of pictures of slices, so that the page can be
 MOST_FRAMES = 8  # of a slice while training went on
 PANELS = ("image", "truth", "prediction", "mistakes")
 COUNTED = {"splits": "split", "merges": "merged", "missed": "missed", "extra": "extra"}  # scores that count cells
+ADVICE = {
+    "split": "Most are cells in pieces: more annotated cells like them, or a larger instances.min_size, may help",
+    "merged": "Most are cells run together: more annotated cells that touch, or weight_map=plugin, may help",
+    "missed": "Most were not found: annotate more like them, and see whether they are fainter than those learnt from",
+    "extra": "Most are where nothing was annotated: see whether they are cells that were forgotten",
+}
 # What the names of scores begin with, and where they come from.
 SOURCES = {
     ("v_rand", "v_info", "rand_error", "warping_error", "pixel_error"): (
@@ -215,7 +221,7 @@ def verdict(scores: dict, rows: list[dict], monitor: str, what: str, places: dic
     if all(map(_known, counts.values())) and any(counts.values()):
         most = max(counts, key=counts.get)
         listed = ", ".join(f"{int(count)} {kind}" for kind, count in counts.items())
-        text += f". Of the cells, {listed}: most of what is left to mend is {most}"
+        text += f". Mistakes among cells: {listed}. {ADVICE[most]}"
     return f"{text}."
 
 

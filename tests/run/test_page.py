@@ -255,8 +255,8 @@ def test_the_verdict_names_the_worst_image_the_place_and_the_commonest_mistake()
     scores = {"f1": 0.51, "splits": 2, "merges": 5, "missed": 0, "extra": 1}
     assert page.verdict(scores, rows, "f1", "held-out slices", {"b": [("merged", 30, 40)]}) == (
         "On 4 held-out slices, f1 is 0.510 (from 0.200 to 0.900); the worst is b, where the largest mistake (merged) "
-        "is near row 30, column 40. Of the cells, 2 split, 5 merged, 0 missed, 1 extra: most of what is left to mend "
-        "is merged."
+        "is near row 30, column 40. Mistakes among cells: 2 split, 5 merged, 0 missed, 1 extra. Most are cells run "
+        "together: more annotated cells that touch, or weight_map=plugin, may help."
     )
 
 
