@@ -20,7 +20,7 @@ install: .venv/installed  ## make .venv with the pinned dependencies
 
 demo: install  ## train on the embedded micrographs, predict and score, in minutes
 	$(BIN)/python -m src.train experiment=demo hydra.run.dir=runs/demo
-	@echo "pictures (image, truth, prediction): runs/demo/predictions/*.png"
+	@echo "open runs/demo/report.html in a browser"
 
 isbi: install  ## train on ISBI-2012 (downloaded unless DATA_DIR or data/ has it)
 	$(BIN)/python -m src.train experiment=isbi

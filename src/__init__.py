@@ -39,6 +39,7 @@
     run/callbacks           what happens around training
     run/diagnosis           what goes wrong while a network trains
     run/page                report.html
+    run/methods             what to write about a run in a paper
     run/prediction pictures the files of a prediction of held-out slices
     run/samples             pictures of what is learnt from
     run/store               a prediction of any size while it grows, and what it becomes

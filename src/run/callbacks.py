@@ -22,7 +22,7 @@ from src.run.checkpoint import LastCheckpoint
 from src.run.device import describe
 from src.run.diagnosis import Diagnosis
 from src.run.directory import changed_facts, environment, picture_file, write_json
-from src.run.pictures import overlay, panels, write_comparison, write_picture
+from src.run.pictures import LARGEST_PANEL, overlay, panels, reduced, write_comparison, write_picture
 from src.run.prediction import write_prediction
 from src.run.ranks import gathered
 from src.run.samples import slices_figure, tiles_figure
@@ -91,7 +91,7 @@ class Narrator(Callback):
             data = trainer.datamodule
             tiles = (last - first) * data.batch_size / trainer.world_size / (time.monotonic() - self.warm)
             made = data.tiles_per_second()
-            slow = "; data.workers=… may help" if made < 1.5 * tiles else ""
+            slow = "; the loader hardly keeps up, more data.workers may help" if made < 1.5 * tiles else ""
             _say(trainer, f"a process trains {tiles:.2f} and its loader makes {made:.0f} tiles/s{slow}")
 
     def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
@@ -197,7 +197,7 @@ class Overlay(Callback):
             return  # no validation slices
         image, truth = seen(module, self.slice)
         step = trainer.global_step
-        picture = overlay(image, truth, module.segment(self.slice["probabilities"]))
+        picture = reduced(overlay(image, truth, module.segment(self.slice["probabilities"])), LARGEST_PANEL)
         write_picture(picture_file(self.directory, f"validation/step_{step:06}.png"), picture)
         title = f"validation/{self.slice['name'][0]}"
         for logger in trainer.loggers:

@@ -1,7 +1,6 @@
 """``report.html``: a finished run, or scores of any predictions, on one page that opens anywhere."""
 
 import base64
-import inspect
 import io
 import json
 from collections.abc import Callable, Iterable
@@ -12,10 +11,10 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
 
-from src.data.augment import Warp
 from src.metrics.mistakes import KINDS, OF_CELLS, OF_CLASSES
 from src.run.curves import read_rows
 from src.run.directory import differing_keys, finished_scores, flatten, picture_file, read_config, write_text
+from src.run.methods import callee, methods, sources
 from src.run.pictures import COLOURS, reduced
 
 PAGE = "report.html"
@@ -28,21 +27,6 @@ ADVICE = {
     "merged": "Most are cells run together: more annotated cells that touch, or weight_map=plugin, may help",
     "missed": "Most were not found: annotate more like them, and see whether they are fainter than those learnt from",
     "extra": "Most are where nothing was annotated: see whether they are cells that were forgotten",
-}
-# What the names of scores begin with, and where they come from.
-SOURCES = {
-    ("v_rand", "v_info", "rand_error", "warping_error", "pixel_error"): (
-        "Arganda-Carreras I. et al. (2015) Crowdsourcing the creation of image segmentation algorithms for "
-        "connectomics. Frontiers in Neuroanatomy 9:142."
-    ),
-    ("ap", "f1"): (
-        "Schmidt U., Weigert M., Broaddus C., Myers G. (2018) Cell Detection with Star-Convex Polygons. MICCAI 2018, "
-        "LNCS 11071, 265–273."
-    ),
-    ("pq",): "Kirillov A. et al. (2019) Panoptic Segmentation. CVPR 2019, 9404–9413.",
-    ("seg", "det"): (
-        "Maška M. et al. (2014) A benchmark for comparison of cell tracking algorithms. Bioinformatics 30:1609–1617."
-    ),
 }
 
 
@@ -82,7 +66,7 @@ def write_page(directory: Path, default: dict, shown: Callable[[float | None], s
             *(f"While it trained: {line}." for line in scores.get("diagnosis", [])),
         ],
         slices=[(row["name"], _panels(directory, row["name"])) for row in rows],
-        kinds=OF_CLASSES if _callee(config["instances"]) == "classes" else OF_CELLS,
+        kinds=OF_CLASSES if callee(config["instances"]) == "classes" else OF_CELLS,
         training={
             "curves": drawn_curves(read_curves(directory / "metrics.csv"), monitor),
             "frames": _frames(directory),
@@ -184,7 +168,7 @@ def render(
         training=training,
         findings=findings,
         run=run,
-        sources=[text for names, text in SOURCES.items() if any(each.startswith(names) for each in scores)],
+        sources=sources(scores),
         shown=shown,
     )
     write_text(file, page)
@@ -223,48 +207,6 @@ def verdict(scores: dict, rows: list[dict], monitor: str, what: str, places: dic
         listed = ", ".join(f"{int(count)} {kind}" for kind, count in counts.items())
         text += f". Mistakes among cells: {listed}. {ADVICE[most]}"
     return f"{text}."
-
-
-def methods(config: dict, scores: dict, facts: dict) -> str:
-    """A paragraph for the methods section of a paper."""
-    model, data, weight, optimizer = config["model"], config["data"], config["weight_map"], config["optimizer"]
-    norm = {"none": "no", "batch": "batch", "batch_after": "batch (after each ReLU)"}[model["norm"]]
-    convolutions = "padded" if model["padded"] else "valid (unpadded)"
-    loss, balance = _callee(config["loss"]).replace("_", " "), "with" if weight["balance"] else "without"
-    weights = f" (eq. 2 with w0 = {weight['w0']:g} and σ = {weight['sigma']:g} pixels, {balance} class balance)"
-    tiles = f"{data['batch_size']} tile{'s' * (data['batch_size'] != 1)} of {data['tile']}×{data['tile']} pixels"
-    averaged = {"none": "", "rot7": ", averaged over seven rotations", "d4": ", averaged over eight symmetries"}
-    packages = facts["packages"]
-    sentences = (
-        f"A U-Net (Ronneberger et al. 2015) with {model['depth']} poolings, {model['base_channels']} channels at full "
-        f"resolution, {convolutions} convolutions and {norm} normalisation was trained for {scores['steps']} steps of "
-        f"{tiles} with {_callee(optimizer)} (learning rate {optimizer['lr']:g}) and {loss}"
-        f"{weights if 'weighted' in loss else ''}.",
-        augmentation(config["augment"]),
-        f"The checkpoint ({config['score']}) and the threshold ({scores['threshold']:.1f}) were chosen by "
-        f"{config['monitor']} on slices that were neither learnt from nor scored; the {len(scores['per_image'])} "
-        f"held-out slices were predicted by overlapping tiles{averaged[config['tta']]}, and scored once.",
-        f"Software: {', '.join(f'{name} {packages[name]}' for name in ('torch', 'lightning', 'albumentations'))}.",
-    )
-    return " ".join(sentences)
-
-
-def augmentation(config: dict) -> str:
-    """What was done to the tiles, as a sentence."""
-    transforms = config["transforms"]
-    usual = {name: each.default for name, each in inspect.signature(Warp).parameters.items()}
-    warp = usual | transforms[0]
-    done = ["shifted"]
-    if warp["rotation"]:
-        done.append(f"rotated by up to {warp['rotation']:g}° either way")
-    if warp["mirror"]:
-        done.append("mirrored")
-    if warp["scale"] != 1:
-        done.append(f"scaled up and down by up to {warp['scale']:g}")
-    if warp["elastic"]:
-        done.append(f"deformed elastically (σ = {warp['elastic']:g} pixels on a 3×3 grid)")
-    done += [f"changed by {_callee(each)}" for each in transforms[1:]]
-    return f"Tiles were {', '.join(done)}."
 
 
 def read_curves(file: Path) -> dict[str, list[tuple[int, float]]]:
@@ -337,11 +279,6 @@ def _embedded(file: Path) -> str:
 
 def _json(file: Path) -> dict | None:
     return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
-
-
-def _callee(node: dict) -> str:
-    """The name of what a node of the configuration calls."""
-    return node["_target_"].rpartition(".")[2]
 
 
 def _known(score: float | None) -> bool:

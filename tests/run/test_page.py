@@ -266,17 +266,6 @@ def test_the_verdict_says_when_there_was_nothing_to_judge():
     )
 
 
-def test_what_was_done_to_tiles_is_what_the_configuration_says():
-    warp = {"_target_": "src.data.augment.Warp", "tile": 60}
-    still = warp | {"rotation": 0, "mirror": False, "elastic": 0}
-    assert page.augmentation({"transforms": [still]}) == "Tiles were shifted."
-    done = page.augmentation({"transforms": [warp | {"scale": 2}, {"_target_": "albumentations.GaussNoise"}]})
-    assert done == (
-        "Tiles were shifted, rotated by up to 180° either way, mirrored, scaled up and down by up to 2, deformed "
-        "elastically (σ = 10 pixels on a 3×3 grid), changed by GaussNoise."
-    )
-
-
 def test_curves_are_the_columns_of_the_file(tmp_path):
     with (tmp_path / "metrics.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["step", "train/loss", "epoch", "validation/f1"], [0, 2.5, 0, ""], [9, "", 0, 0.5]])
