@@ -220,6 +220,7 @@ BROKEN = {
         one_stack,
         ("data.train=0-5", "data.validation=6", "data.held_out=8-9"),
     ),
+    "another microscope held out": ("size-not-learnt", WARNING, lambda root: crop(root, LAST), ()),
     "long cells": ("large-object", NOTE, lambda root: change_labels(root, large, **ONE), ()),
     "very long cells": ("large-object", WARNING, lambda root: change_labels(root, large, **ONE), ("model.depth=1",)),
     "small cells": ("small-object", WARNING, lambda root: None, (*CELLS, "instances.min_size=300")),
@@ -250,6 +251,11 @@ BROKEN = {
     "all known": ("no-ignored-pixels", WARNING, lambda root: None, ("data.source.ignore_label=255",)),
     "scored as membranes": ("other-metrics", WARNING, lambda root: None, ("experiment=membranes",)),
 }
+
+
+def crop(root, number):
+    change_image(root, lambda x: x[:80], [number])
+    change_labels(root, lambda x: x[:80], [number])
 
 
 def stray(labels):
@@ -410,3 +416,11 @@ def test_known_data_can_be_checked_too(data, run_command, tmp_path):
     status, printed, error = run_command("check", f"data={data}", f"data_dir={tmp_path}", *arguments)
     assert status == 0, error
     assert "30 slices" in printed
+
+
+def test_sizes_tell_nothing_where_each_image_has_its_own(check, own):
+    for number in range(IMAGES):
+        change_image(own, lambda x, n=number: x[: 70 + 2 * n], [number])
+        change_labels(own, lambda x, n=number: x[: 70 + 2 * n], [number])
+    status, found, _, _ = check(own)
+    assert status == 0 and "size-not-learnt" not in {finding["code"] for finding in found}

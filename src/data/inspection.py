@@ -1,6 +1,6 @@
 """What is wrong with annotated images, found before anything is learnt from them: checks of `facts.Facts`."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from src.tiles.geometry import margin
 
 SATURATED = 0.1  # share of such pixels that is worth a word
 ALIKE = 0.98  # correlation of thumbnails from which images count as nearly the same
+ALIKE_SIZES = 0.8  # share of slices whose size is not theirs alone, from which sizes tell microscopes apart
 RARE = 0.01  # share of a class
 MOST_PICTURE = 0.05  # pieces a pixel, up to which labels are drawn and no picture
 
@@ -455,6 +456,24 @@ def _neighbours(facts: list[Facts], group: dict[str, str]) -> Iterator[Finding]:
             )
 
 
+def _sizes(facts: list[Facts], group: dict[str, str]) -> Iterator[Finding]:
+    """Slices that are judged but of a size that none learnt from has: most likely of another microscope."""
+    count = Counter(each.size for each in facts)
+    if sum(number for number in count.values() if number > 1) < ALIKE_SIZES * len(facts):
+        return  # each is cut in a size of its own, which says nothing
+    learnt = {each.size for each in facts if group.get(each.name) == "train"}
+    for each in facts:
+        if group.get(each.name) in ("validation", "held_out") and each.size not in learnt:
+            yield Finding(
+                "size-not-learnt",
+                WARNING,
+                each.file,
+                f"{'×'.join(map(str, each.size))} px in {group[each.name]}, a size of no training slice",
+                "slices of each kind among what is learnt from",
+                "if it is of another microscope, learn from it or leave it out: data.train=… data.held_out=…",
+            )
+
+
 def _balance(facts: list[Facts], kind: str, choices: Choices, group: dict[str, str]) -> Iterator[Finding]:
     shares = class_shares(facts, kind, choices)
     labels = str(Path(facts[0].labels_file).parent)
@@ -524,7 +543,7 @@ def _concluded(facts: list[Facts], findings: list[Finding], choices: Choices, wh
         findings = [*findings, *wrong, *_images(facts, choices), *_acquisition(facts)]
         groups, refused = _split(facts, choices, where)
         group = {name: part for part, names in groups.items() for name in names}
-        findings += [*refused, *_duplicates(facts, group), *_neighbours(facts, group)]
+        findings += [*refused, *_duplicates(facts, group), *_neighbours(facts, group), *_sizes(facts, group)]
     if sound and not any(finding.code == "nothing-annotated" for finding in findings):
         kind = chosen_kind(choices.kind, [each.labels for each in sound])
         for check in (_kinds, _objects, _scores):
