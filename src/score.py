@@ -36,7 +36,7 @@ def main(config: DictConfig) -> None:
 
     of_classes = any("classes" in inspect.signature(type(metric).update).parameters for metric in metrics.values())
     monitor, mode = next(item for metric in metrics.values() for item in metric.modes.items())
-    evaluator, rows, doubtful, worst = None, [], defaultdict(list), []
+    evaluator, rows, doubtful, worst, shown = None, [], defaultdict(list), [], {}
     for image in (image for pair in pairs for image in comparisons(*pair, config.ignore_label)):
         if evaluator is None:
             probable = image.is_probable
@@ -49,8 +49,10 @@ def main(config: DictConfig) -> None:
         rows.append(
             {"name": image.name, **evaluator.update(prediction, image.truth, numbered(image.truth), image.known)}
         )
-        worst = worst_first([*worst, {**rows[-1], "image": image, "prediction": prediction}], monitor, mode)
-        worst = worst[:MOST_PICTURES]
+        worst = worst_first([*worst, rows[-1]], monitor, mode)[:MOST_PICTURES]
+        if config.output and rows[-1] in worst:
+            shown[image.name] = pictures(image, prediction, config.threshold, of_classes)
+            shown = {row["name"]: shown[row["name"]] for row in worst}
         for doubt in doubts(image, membranes):
             doubtful[doubt].append(image.name)
     for doubt, names in doubtful.items():
@@ -61,7 +63,6 @@ def main(config: DictConfig) -> None:
     if config.output:
         write_json(Path(config.output), scores)
         write_rows(Path(config.output).with_suffix(".csv"), rows)
-        shown = {row["name"]: pictures(row["image"], row["prediction"], config.threshold, of_classes) for row in worst}
         page = Path(config.output).with_suffix(".html")
         kinds = OF_CLASSES if of_classes else OF_CELLS
         write_score_page(page, scores, monitor, mode, shown, kinds, command.shown)

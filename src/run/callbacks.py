@@ -22,7 +22,7 @@ from src.run.checkpoint import LastCheckpoint
 from src.run.device import describe
 from src.run.diagnosis import Diagnosis
 from src.run.directory import changed_facts, environment, picture_file, write_json
-from src.run.pictures import LARGEST_PANEL, overlay, panels, reduced, write_comparison, write_picture
+from src.run.pictures import overlay, panels, write_comparison, write_picture
 from src.run.prediction import write_prediction
 from src.run.ranks import gathered
 from src.run.samples import slices_figure, tiles_figure
@@ -197,7 +197,7 @@ class Overlay(Callback):
             return  # no validation slices
         image, truth = seen(module, self.slice)
         step = trainer.global_step
-        picture = reduced(overlay(image, truth, module.segment(self.slice["probabilities"])), LARGEST_PANEL)
+        picture = overlay(image, truth, module.segment(self.slice["probabilities"]))
         write_picture(picture_file(self.directory, f"validation/step_{step:06}.png"), picture)
         title = f"validation/{self.slice['name'][0]}"
         for logger in trainer.loggers:

@@ -49,26 +49,26 @@ def panels(image: np.ndarray | None, truth: np.ndarray, labels: np.ndarray, kind
         labels: predicted ones, likewise.
         kinds: where the prediction is wrong, ``(H, W)``, as of `metrics.mistakes`.
     """
-    base = np.zeros((*truth.shape, 3), np.uint8) if image is None else colours(image)
+    truth, labels, kinds = (sampled(each, LARGEST_PANEL) for each in (truth, labels, kinds))
+    base = np.zeros((*truth.shape, 3), np.uint8) if image is None else reduced(colours(image), LARGEST_PANEL)
     shown = {} if image is None else {"image": base}
     shown |= {"truth": _tinted(base, truth), "prediction": _tinted(base, labels), "mistakes": _mistakes(base, kinds)}
-    return {
-        name: iio.imwrite("<bytes>", reduced(picture, LARGEST_PANEL), extension=".webp", quality=80)
-        for name, picture in shown.items()
-    }
+    return {name: iio.imwrite("<bytes>", picture, extension=".webp", quality=80) for name, picture in shown.items()}
 
 
 def overlay(image: np.ndarray, truth: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The image with the outlines of the true cells in sky blue and of the predicted ones in orange, ``(H, W, 3)``.
+    """The image with the outlines of the true cells in sky blue and of the predicted ones in orange, ``(h, w, 3)``.
+
+    It is reduced to `LARGEST_PANEL` pixels.
 
     Args:
         image: as of `colours`.
         truth: true cells or classes, ``(H, W)`` integers; 0 is background.
         labels: predicted ones, likewise.
     """
-    picture = colours(image)
+    picture = reduced(colours(image), LARGEST_PANEL).copy()
     for cells, colour in ((truth, SKY_BLUE), (labels, ORANGE)):
-        picture[outlines(cells)] = colour
+        picture[outlines(sampled(cells, LARGEST_PANEL))] = colour
     return picture
 
 
@@ -86,9 +86,21 @@ def outlines(cells: np.ndarray) -> np.ndarray:
 
 
 def reduced(picture: np.ndarray, side: int) -> np.ndarray:
-    """A picture ``(H, W, 3)`` uint8 with at most ``side`` pixels on its longer side."""
-    scale = min(1.0, side / max(picture.shape[:2]))
-    return picture if scale == 1 else cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    """A picture ``(H, W)`` or ``(H, W, 3)`` with at most ``side`` pixels on its longer side, by averages."""
+    height, width = _fitting(picture.shape, side)
+    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def sampled(labels: np.ndarray, side: int) -> np.ndarray:
+    """Integers ``(H, W)`` at the pixels of the same picture that `reduced` makes."""
+    height, width = _fitting(labels.shape, side)
+    rows, columns = np.arange(height) * labels.shape[0] // height, np.arange(width) * labels.shape[1] // width
+    return labels[np.ix_(rows, columns)]
+
+
+def _fitting(shape: tuple[int, ...], side: int) -> tuple[int, int]:
+    scale = min(1.0, side / max(shape[:2]))
+    return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
 
 
 def write_picture(file: Path, picture: np.ndarray) -> None:

@@ -56,9 +56,18 @@ def test_each_kind_of_mistake_of_cells_has_a_colour_of_its_own():
     assert len({tuple(colour) for kind, colour in COLOURS.items() if kind <= EXTRA}) == 4
 
 
-def test_large_panels_are_reduced():
+def test_large_panels_are_reduced_and_show_the_same_places():
     large = np.zeros((3, 1500, 2500), np.float32)
-    assert iio.imread(panels(large, *[np.zeros((1500, 2500), int)] * 3)["image"]).shape == (614, 1024, 3)
+    cells = np.zeros((1500, 2500), int)
+    cells[700:900, 2000:2400] = 1
+    large[0, cells > 0] = 1
+    shown = {name: iio.imread(content).astype(int) for name, content in panels(large, cells, cells, cells).items()}
+    assert {picture.shape for picture in shown.values()} == {(614, 1024, 3)}
+    assert overlay(large, cells, cells).shape == (614, 1024, 3)
+    red = np.argwhere(shown["image"][..., 0] > 128)
+    wrong = np.argwhere(np.ptp(shown["mistakes"], axis=-1) > 60)
+    np.testing.assert_allclose(red.min(axis=0), wrong.min(axis=0), atol=3)  # WebP blurs colours
+    np.testing.assert_allclose(red.max(axis=0), wrong.max(axis=0), atol=3)
 
 
 def test_an_overlay_has_the_outline_of_the_truth_below_that_of_the_prediction():
