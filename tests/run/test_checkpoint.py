@@ -534,7 +534,8 @@ def test_a_run_waits_for_another_process_and_takes_what_that_one_finished(uninte
         wait_for(lambda: printed.exists() and "waits for another process" in printed.read_text())
         assert waiting.is_alive()
         shutil.copytree(finished / "checkpoints", directory / "checkpoints")
-        shutil.copy(finished / "scores.json", directory)
+        for name in ("environment.json", "scores.json"):
+            shutil.copy(finished / name, directory)
         holder.communicate("\n")
     waiting.join()
     assert waiting.exitcode == 0, log.with_suffix(".err").read_text()
