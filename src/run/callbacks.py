@@ -25,7 +25,7 @@ from src.run.directory import changed_facts, environment, picture_file, write_js
 from src.run.pictures import overlay, panels, write_comparison, write_picture
 from src.run.prediction import write_prediction
 from src.run.ranks import gathered
-from src.run.samples import slices_figure, tiles_figure
+from src.run.samples import encoded, slices_figure, tiles_figure
 from src.tiles.instances import classes
 
 
@@ -175,7 +175,7 @@ class Samples(Callback):
         if trainer.is_global_zero and trainer.global_step == 0:
             for name, figure in (("slices", slices_figure), ("tiles", tiles_figure)):
                 with complete_file(picture_file(self.directory, f"{name}.webp")) as partial:
-                    figure(trainer.datamodule.stream).savefig(partial, format="webp", dpi=150)
+                    partial.write_bytes(encoded(figure(trainer.datamodule.stream)))
 
 
 class Overlay(Callback):

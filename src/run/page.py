@@ -16,6 +16,7 @@ from src.run.curves import read_rows
 from src.run.directory import differing_keys, finished_scores, flatten, picture_file, read_config, write_text
 from src.run.methods import callee, methods, sources
 from src.run.pictures import COLOURS, reduced
+from src.run.samples import encoded
 
 PAGE = "report.html"
 LARGEST_PAGE = 8_000_000  # bytes of pictures of slices, so that the page can be sent by e-mail
@@ -132,7 +133,7 @@ def write_preview_page(file: Path, title: str, lines: list[str], tiles: Figure, 
         lines: what there is to say.
         tiles, slices: figures as of `run.samples`.
     """
-    pictures = {"tiles": _drawn(tiles), "slices": _drawn(slices)}
+    pictures = {"tiles": data_url(encoded(tiles), "webp"), "slices": data_url(encoded(slices), "webp")}
     render(file, str, title=title, verdict=lines, training={"curves": "", "frames": [], **pictures})
 
 
@@ -227,7 +228,7 @@ def drawn_curves(curves: dict[str, list[tuple[int, float]]], monitor: str) -> st
     figure = Figure(figsize=(7, 2 * len(names)), layout="constrained")
     for name, axes in zip(names, figure.subplots(len(names), 1, squeeze=False, sharex=True)[:, 0], strict=True):
         steps, values = zip(*curves[name], strict=True)
-        axes.plot(steps, values, color="#0072B2", linewidth=1, marker="." if len(steps) < 40 else None)
+        axes.plot(steps, values, color="#2b8cc4", linewidth=1, marker="." if len(steps) < 40 else None)
         axes.set_title(name, loc="left")
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.3)
@@ -265,12 +266,6 @@ def _frames(directory: Path) -> list[tuple[int, str]]:
         (int(file.stem.removeprefix("step_")), data_url(iio.imwrite("<bytes>", each, extension=".webp"), "webp"))
         for file, each in zip(chosen, pictures, strict=True)
     ]
-
-
-def _drawn(figure: Figure) -> str:
-    drawing = io.BytesIO()
-    figure.savefig(drawing, format="webp", dpi=150)
-    return data_url(drawing.getvalue(), "webp")
 
 
 def _embedded(file: Path) -> str:

@@ -1,6 +1,7 @@
 """What a network learns from, to look at: whole slices with their weights, and tiles as they are drawn."""
 
 import hashlib
+import io
 from collections import Counter
 
 import numpy as np
@@ -8,7 +9,7 @@ from matplotlib.colors import LogNorm, to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from src.data.patches import Patches
+from src.data.patches import Patches, image_tensor
 from src.data.stack import IGNORED
 from src.run.pictures import CLASS_COLOURS, colours, outlines, reduced
 
@@ -21,8 +22,7 @@ def slices_figure(patches: Patches, most: int = 3) -> Figure:
     figure = Figure(figsize=(9, 3.1 * count), layout="constrained")
     for row, axes in enumerate(figure.subplots(count, 3, squeeze=False)):
         image, target, weight = patches.images[row], patches.targets[row], patches.weights[row]
-        channels = image[None] if image.ndim == 2 else np.moveaxis(image, -1, 0)
-        _show(axes, colours(channels), np.where(target == IGNORED, 0, target), weight, figure)
+        _show(axes, colours(image_tensor(image).numpy()), np.where(target == IGNORED, 0, target), weight, figure)
         axes[0].set_title(patches.names[row], loc="left", fontsize="medium")
         axes[1].set_title("classes", loc="left", fontsize="medium")
         axes[2].set_title("weight", loc="left", fontsize="medium")
@@ -49,6 +49,13 @@ def tiles_figure(patches: Patches, draws: int = 6) -> Figure:
         for each in axes:
             each.set_axis_off()
     return figure
+
+
+def encoded(figure: Figure) -> bytes:
+    """A figure as WebP."""
+    drawing = io.BytesIO()
+    figure.savefig(drawing, format="webp", dpi=150)
+    return drawing.getvalue()
 
 
 def distinct(patches: Patches, draws: int) -> tuple[int, Counter]:
