@@ -5,7 +5,6 @@ import inspect
 import json
 import shlex
 import sys
-from collections import defaultdict
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,13 +15,11 @@ from omegaconf import DictConfig
 
 from src import build, command
 from src.data import facts, folder, image, inspection, labels, split, stack
-from src.data.finding import ERROR, WARNING, Finding
+from src.data.finding import ERROR, SHOWN_FILES, WARNING, Finding, by_code
 from src.data.folder import matched
 from src.data.inspection import EXPERIMENTS, Choices, Inspection, class_shares, inspect_folder, inspect_stack
 from src.run.directory import write_json
 from src.tiles import geometry
-
-SHOWN_FILES = 3  # of those that have the same finding
 
 
 @hydra.main(config_path=str(build.CONF), config_name="check", version_base="1.3")
@@ -132,14 +129,6 @@ def described(root: str, found: Inspection, choices: Choices) -> dict:
         "split": found.groups,
         "findings": [asdict(finding) for finding in found.findings],
     }
-
-
-def by_code(findings: list[dict]) -> dict[tuple[str, str], list[dict]]:
-    """Findings by severity and code, in the order in which they come."""
-    alike = defaultdict(list)
-    for finding in findings:
-        alike[finding["severity"], finding["code"]].append(finding)
-    return alike
 
 
 def times(findings: list[dict]) -> str:

@@ -15,14 +15,10 @@ from src.run.ranking import ranking, write_ranking
 @command.one_message
 def main(config: DictConfig) -> None:
     directory = Path(config.run)
-    scores = finished_scores(directory)
-    if scores:
-        command.print_scores(scores)
-        print(f"report: {write_page(directory, command.default_config(), command.shown)}")
-    elif (directory / "config.yaml").exists():
-        raise ValueError(
-            f"expected a finished run, but {directory} is not; the command that started it goes on with it"
-        )
+    if (directory / "config.yaml").exists():
+        page = write_page(directory, command.default_config(), command.shown)
+        command.print_scores(finished_scores(directory))
+        print(f"report: {page}")
     else:
         show_sweep(directory)
 

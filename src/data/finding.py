@@ -1,8 +1,10 @@
 """What is wrong with data: found where, what was expected, and the line that mends it."""
 
+from collections import defaultdict
 from dataclasses import dataclass
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
+SHOWN_FILES = 3  # of those that have the same finding
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,14 @@ class Finding:
 
     def __str__(self) -> str:
         return f"{self.file}: expected {self.expected}, but got {self.found}; {self.fix}"
+
+
+def by_code(findings: list[dict]) -> dict[tuple[str, str], list[dict]]:
+    """Findings as plain values by severity and code, in the order in which they come."""
+    alike = defaultdict(list)
+    for finding in findings:
+        alike[finding["severity"], finding["code"]].append(finding)
+    return alike
 
 
 class Refused(ValueError):

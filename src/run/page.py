@@ -11,6 +11,7 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
 
+from src.data.finding import SHOWN_FILES, by_code
 from src.metrics.mistakes import KINDS, OF_CELLS, OF_CLASSES
 from src.run.curves import read_rows
 from src.run.directory import differing_keys, finished_scores, flatten, picture_file, read_config, write_text
@@ -167,7 +168,8 @@ def render(
         slices=fitting(slices, LARGEST_PAGE),
         key={KINDS[kind]: "rgb({}, {}, {})".format(*COLOURS[kind]) for kind in kinds},
         training=training,
-        findings=findings,
+        findings=None if findings is None else by_code(findings),
+        shown_files=SHOWN_FILES,
         run=run,
         sources=sources(scores),
         shown=shown,

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import re
 import shutil
 import subprocess
@@ -227,6 +228,19 @@ def test_a_run_without_pictures_of_its_own_still_has_a_report(run, run_command, 
     status, _, error = run_command("report", f"run={other}")
     assert status == 0, error
     assert "<figure" not in (other / "report.html").read_text()
+
+
+def test_of_findings_alike_the_first_are_shown_and_the_others_counted(run, run_command, tmp_path):
+    other = tmp_path / "run"
+    shutil.copytree(run, other)
+    found = json.loads((other / "check.json").read_text())
+    saturated = next(each for each in found["findings"] if each["code"] == "saturated")
+    found["findings"] = [saturated | {"file": f"image_{number}.png"} for number in range(5000)]
+    (other / "check.json").write_text(json.dumps(found))
+    assert run_command("report", f"run={other}")[0] == 0
+    text = (other / "report.html").read_text()
+    assert text.count("warning saturated") == 4 and "image_2.png" in text and "image_3.png" not in text
+    assert "and 4997 more, which check.json lists" in text
 
 
 def test_names_cannot_put_markup_into_the_page(run, run_command, tmp_path):
