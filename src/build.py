@@ -5,6 +5,7 @@ against the callee's signature, so that a wrong key or type is named before anyt
 """
 
 import difflib
+import functools
 import inspect
 import typing
 from collections.abc import Callable, Iterator
@@ -61,8 +62,15 @@ def data(config: DictConfig) -> SliceData:
 
 
 def trainer(config: DictConfig) -> lightning.Trainer:
-    """The Trainer, with the precision that the hardware is fast in."""
+    """The Trainer, with the precision that the hardware is fast in.
+
+    It validates every ``val_check_interval`` steps, or once, at the end, where a run has fewer. Lightning counts
+    batches, of which a step may accumulate several.
+    """
+    interval = min(config.trainer.val_check_interval, config.trainer.max_steps)
     return _make(config, "trainer", _partial_=True)(
+        val_check_interval=interval * config.trainer.accumulate_grad_batches,
+        num_sanity_val_steps=0,  # a validation chooses a checkpoint, also one of weights that have learnt nothing
         precision=choose_precision(config.trainer.precision, config.trainer.accelerator),
         logger=list(_make(config, "logger").values()),
         callbacks=list(_make(config, "callbacks").values()),
@@ -100,15 +108,17 @@ def check_targets(parts: dict) -> None:
     Raises:
         ValueError: names the call; or the interpolation, which could make one.
     """
-    known = {
-        value
-        for file in CONF.rglob("*.yaml")
-        for key, value in leaves(OmegaConf.to_container(OmegaConf.load(file), resolve=False))
-        if key == "_target_"
-    }
+    known = targets()
     for key, value in leaves(parts):
         if (key == "_target_" and value not in known) or "${" in str(value):
             raise ValueError(f"expected a checkpoint that calls what conf/ calls, but it would call {value!r}")
+
+
+@functools.cache
+def targets() -> frozenset[str]:
+    """All that ``conf/`` calls."""
+    files = (OmegaConf.to_container(OmegaConf.load(file), resolve=False) for file in CONF.rglob("*.yaml"))
+    return frozenset(value for file in files for key, value in leaves(file) if key == "_target_")
 
 
 def leaves(node: object, key: str = "") -> Iterator[tuple[str, object]]:

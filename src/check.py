@@ -8,7 +8,6 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-import hydra
 from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
@@ -22,8 +21,7 @@ from src.run.directory import write_json
 from src.tiles import geometry
 
 
-@hydra.main(config_path=str(build.CONF), config_name="check", version_base="1.3")
-@command.one_message
+@command.verb("check")
 def main(config: DictConfig) -> None:
     if config.output and Path(config.output).suffix != ".json":
         raise ValueError(f"expected output to end in .json, but got {config.output}")

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import logging
+import math
 import os
 import re
 import sys
@@ -10,19 +11,22 @@ import warnings
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from hydra import compose
+import hydra
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import CompactHydraException, HydraException, InstantiationException
 from hydra.types import RunMode
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from src.build import CONF
 from src.metrics.semantic import OF_CLASS, PER_IMAGE
 
 PATH_KEYS = (
@@ -46,8 +50,8 @@ EXPECTED_WARNINGS = (
 MENDABLE = (ValueError, OSError, HydraException, OmegaConfBaseException, MisconfigurationException)
 
 
-def run(main: Callable[[], None]) -> None:
-    """Start a Hydra command, with each path argument quoted, so that it may hold spaces, = , ( ) or Hangul."""
+def run(main: Callable[[], object]) -> None:
+    """Start a `verb`, with each path argument quoted, so that it may hold spaces, = , ( ) or Hangul."""
     quieten()
     keys = PATH_KEYS if MULTIRUN & set(sys.argv) else (*PATH_KEYS, *SPLIT_KEYS)
     sys.argv[1:] = [quote(argument, keys) for argument in sys.argv[1:]]
@@ -99,6 +103,47 @@ def unquote(argument: str) -> str:
     if len(value) > 1 and value[0] == value[-1] == "'":
         return f"{key}=" + value[1:-1].replace("\\'", "'").replace("\\\\'", "\\'")
     return argument
+
+
+def verb(name: str) -> Callable[[Callable[[DictConfig], object]], Callable[[], object]]:
+    """Make a function of a configuration the command ``python -m src.NAME``, of the file ``conf/NAME.yaml``.
+
+    Hydra composes a configuration twice, once to learn whether it is a sweep, which takes longer than all that most
+    commands do. So one run is composed here, once; Hydra gets what has a flag, such as ``-m``, or tells it more than
+    the run directory.
+    """
+
+    def decorate(main: Callable[[DictConfig], object]) -> Callable[[], object]:
+        reporting = one_message(main)
+        by_hydra = hydra.main(config_path=str(CONF), config_name=name, version_base="1.3")(reporting)
+
+        @functools.wraps(main)
+        def start() -> object:
+            if any(re.match(r"-|[+~]*hydra(?!\.run\.dir=)", argument) for argument in sys.argv[1:]):
+                return by_hydra()
+            with initialize_config_dir(str(CONF), job_name=name, version_base="1.3"):
+                config = compose(name, sys.argv[1:], return_hydra_config=True)
+                if config.hydra.mode is RunMode.MULTIRUN:
+                    GlobalHydra.instance().clear()
+                    return by_hydra()
+                return reporting(_alone(config))
+
+        return start
+
+    return decorate
+
+
+def _alone(config: DictConfig) -> DictConfig:
+    """What one run gets: Hydra's part of the configuration where `HydraConfig` finds it, and its directory made."""
+    HydraConfig.instance().set_config(config)
+    directory = Path(config.hydra.run.dir)
+    with read_write(config.hydra.runtime), open_dict(config.hydra.runtime):
+        config.hydra.runtime.output_dir = str(directory.absolute())
+    HydraConfig.instance().set_config(config)
+    with open_dict(config):
+        del config["hydra"]
+    directory.mkdir(parents=True, exist_ok=True)
+    return config
 
 
 def one_message(main: Callable[[DictConfig], object]) -> Callable[[DictConfig], object]:
@@ -169,6 +214,7 @@ def constant_keys(arguments: list[str]) -> list[str]:
     return [override.key_or_group for override in parsed if not override.is_sweep_override()]
 
 
+@functools.cache
 def default_config() -> dict:
     """What `src.train` does if nothing is chosen, what follows from others as ``${…}``; to be called by a command."""
     return OmegaConf.to_container(compose("train"), resolve=False)
@@ -192,6 +238,17 @@ def check_steps(key: str, value: object) -> None:
     """
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
         raise ValueError(f"expected {key} to be a number of steps, but got {value}; nearest valid: +1000")
+
+
+def check_least(key: str, value: object, least: int) -> None:
+    """Refuse what is not a whole number of at least ``least``.
+
+    Raises:
+        ValueError: names the key and the nearest valid value.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        near = max(least, round(value)) if isinstance(value, int | float) and math.isfinite(value) else least
+        raise ValueError(f"expected {key} to be a whole number from {least} on, but got {value}; nearest valid: {near}")
 
 
 def check_probability(key: str, value: object) -> None:

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-import hydra
 import numpy as np
 from omegaconf import DictConfig, ListConfig
 
@@ -30,8 +29,7 @@ MEASURED_FROM = 2**26  # pixels of an image from which it pays to find out the f
 LARGEST_TIFF = 2**28  # pixels; a larger image becomes a Zarr, which opens at once
 
 
-@hydra.main(config_path=str(build.CONF), config_name="predict", version_base="1.3")
-@command.one_message
+@command.verb("predict")
 def main(config: DictConfig) -> None:
     check_choices(config)
     modules = restored(config)

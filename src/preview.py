@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import hydra
 from omegaconf import DictConfig
 
 from src import build, check, command
@@ -11,8 +10,7 @@ from src.run.page import write_preview_page
 from src.run.samples import distinct, slices_figure, tiles_figure
 
 
-@hydra.main(config_path=str(build.CONF), config_name="preview", version_base="1.3")
-@command.one_message
+@command.verb("preview")
 def main(config: DictConfig) -> None:
     if Path(config.output).suffix != ".html":
         raise ValueError(f"expected output to end in .html, but got {config.output}")

@@ -2,17 +2,15 @@
 
 from pathlib import Path
 
-import hydra
 from omegaconf import DictConfig
 
-from src import build, command
+from src import command
 from src.run.directory import finished_scores
 from src.run.page import write_page
 from src.run.ranking import ranking, write_ranking
 
 
-@hydra.main(config_path=str(build.CONF), config_name="report", version_base="1.3")
-@command.one_message
+@command.verb("report")
 def main(config: DictConfig) -> None:
     directory = Path(config.run)
     if (directory / "config.yaml").exists():

@@ -5,7 +5,6 @@ import inspect
 from collections import defaultdict
 from pathlib import Path
 
-import hydra
 import numpy as np
 from omegaconf import DictConfig
 
@@ -22,8 +21,7 @@ from src.run.pictures import panels
 MOST_PICTURES = 12  # of images, the worst ones
 
 
-@hydra.main(config_path=str(build.CONF), config_name="score", version_base="1.3")
-@command.one_message
+@command.verb("score")
 def main(config: DictConfig) -> None:
     command.check_probability("threshold", config.threshold)
     if config.output and Path(config.output).suffix != ".json":

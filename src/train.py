@@ -6,13 +6,13 @@ unfinished run and returns at once for a finished one.
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
-import hydra
 import lightning
 import torch
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
@@ -29,51 +29,109 @@ from src.run.page import PAGE, write_page
 from src.run.signals import hand_over
 from src.tiles.symmetry import AVERAGES
 
+# The least value of whole numbers that Lightning or PyTorch would refuse too late, or in words of their own.
+LEAST = dict.fromkeys(
+    (
+        *("trainer.max_steps", "trainer.val_check_interval", "trainer.accumulate_grad_batches"),
+        *("trainer.num_nodes", "data.batch_size"),
+    ),
+    1,
+) | dict.fromkeys(("trainer.log_every_n_steps", "data.workers", "seed"), 0)
 
-@hydra.main(config_path=str(build.CONF), config_name="train", version_base="1.3")
-@command.one_message
+
+@command.verb("train")
 def main(config: DictConfig) -> float | None:
     """Make the run directory hold a finished run; → what a search maximises or minimises."""
-    build.check(config.trainer, "trainer")
-    command.check_steps("extend", config.extend)
     directory = Path(config.run_dir)
     chosen = OmegaConf.to_container(config, resolve=True)
-    checked = check.before_training(config) if runs.finished_scores(directory) is None else None
-    runs.open_run(directory, {"overrides": list(HydraConfig.get().overrides.task), **chosen})
+    asked = {"overrides": list(HydraConfig.get().overrides.task), **chosen}
+    if HydraConfig.get().mode is RunMode.MULTIRUN:
+        runs.open_run(directory, asked)  # so that the table of a sweep names the points that are refused, too
+    with nothing_left(directory):
+        check_numbers(config)
+        steps = runs.planned_steps(chosen)
+        finished = runs.is_finished(directory, steps)
+        config.trainer.max_steps = steps
+        processes = 0 if finished else rehearse(config)
+        checked = None if finished else check.before_training(config)
+    runs.open_run(directory, asked)
     if checked:
         runs.write_json(directory / "check.json", checked)
-    steps = runs.planned_steps(chosen)
-    if runs.is_finished(directory, steps):
+    if finished:
         print(f"{directory} is finished")
+    elif processes:
+        ranks.start(processes, train, OmegaConf.to_container(config, resolve=True), directory)
     else:
-        config.trainer.max_steps = steps
-        plain = OmegaConf.to_container(config, resolve=True)
-        processes = ranks.to_start(build.trainer(config))
-        if processes:
-            ranks.start(processes, train, plain, directory)
-        else:
-            train(plain, directory)
+        train(OmegaConf.to_container(config, resolve=True), directory)
     return report(directory, config.monitor)
+
+
+@contextmanager
+def nothing_left(directory: Path) -> Iterator[None]:
+    """Remove the directory that Hydra has made for a run which is refused; one that holds anything stays."""
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            directory.rmdir()
+        raise
+
+
+def check_numbers(config: DictConfig) -> None:
+    """Refuse numbers with which there is nothing to train, or nothing to choose a checkpoint by.
+
+    Raises:
+        ValueError: names the key and the nearest valid value.
+    """
+    command.check_steps("extend", config.extend)
+    for key, least in LEAST.items():
+        command.check_least(key, OmegaConf.select(config, key), least)
+    if isinstance(config.trainer.devices, int) and config.trainer.devices != -1:  # which means all
+        command.check_least("trainer.devices", config.trainer.devices, 1)
+    command.check_choice("score", config.score, ("best", "last"))
+    command.check_choice("tta", config.tta, AVERAGES)
+    command.check_choice("compile", config.compile, ("auto", True, False))
+    if config.score == "best" and not str(config.data.validation).strip():
+        raise ValueError(
+            "expected slices in data.validation, by which score=best chooses the checkpoint, but got none; "
+            "nearest valid: score=last"
+        )
+
+
+def rehearse(config: DictConfig) -> int:
+    """Make all parts of a run once, but no weights, so that what cannot be is refused before anything is written.
+
+    Returns:
+        How many processes are to be started, as `ranks.to_start` says.
+
+    Raises:
+        ValueError: a choice is impossible.
+    """
+    with torch.device("meta"):
+        module = build.segmenter(config)
+        try:
+            module.configure_optimizers()
+        except ValueError as error:
+            raise ValueError(f"expected an optimizer and a scheduler that can be made, but got: {error}") from error
+    modes = [module.validation.mode(config.monitor)]
+    command.check_choice(f"monitor_mode of {config.monitor}", config.monitor_mode, modes)
+    trainer = build.trainer(config)
+    build.data(config).tiles_of_process(trainer.num_devices * trainer.num_nodes)
+    return ranks.to_start(trainer)
 
 
 def train(chosen: dict, directory: Path) -> None:
     """Fit, then score the held-out slices once; in each process of the run.
 
     Raises:
-        ValueError: a choice is impossible, or ``max_time`` stopped the run before its last step.
+        ValueError: the data are not as expected, or ``max_time`` stopped the run before its last step.
         SystemExit: a signal stopped it.
     """
     command.quieten()
     config = OmegaConf.create(chosen)
-    command.check_choice("score", config.score, ("best", "last"))
-    command.check_choice("tta", config.tta, AVERAGES)
-    command.check_choice("compile", config.compile, ("auto", True, False))
     torch.compiler.reset()  # a sweep would else run into the limit of graphs for one function
     lightning.seed_everything(config.seed, workers=True, verbose=False)
     trainer, data, module = build.trainer(config), build.data(config), build.segmenter(config)
-    command.check_choice(
-        f"monitor_mode of {config.monitor}", config.monitor_mode, [module.validation.mode(config.monitor)]
-    )
     module.compiled = pays_to_compile(config.compile, config.trainer.max_steps)
     with runs.only_writer(directory) if trainer.is_global_zero else nullcontext(), loggers_ended(trainer):
         if runs.is_finished(directory, trainer.max_steps):

@@ -1,9 +1,16 @@
-"""Fixtures that any test may use."""
+"""Fixtures that any test may use, and what makes a test run short."""
 
 import importlib
+import os
+import shutil
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
+
+# Before anything imports torch, and so for the processes that tests start too: test files share out the cores, networks
+# as small as here gain nothing from several threads, and the bits of a convolution depend on their number.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 import pytest
 
@@ -15,37 +22,71 @@ TINY = (
     "trainer.max_steps=1 trainer.val_check_interval=1 trainer.log_every_n_steps=1 "
     "trainer.accelerator=cpu trainer.precision=32-true"
 ).split()
+# And of synthetic micrographs, without pictures of what is learnt from, which take longer than all else.
+SLIM = [*TINY, "data.source.size=64", "data.validation=21", "data.held_out=24", "~callbacks.samples"]
 
 
 @pytest.fixture
-def run_command(monkeypatch, capsys, tmp_path):
+def run_command(monkeypatch, capsys):
     """Call ``python -m src.NAME`` in this process: → (exit status, standard output, standard error)."""
 
     def call(name: str, *arguments: str) -> tuple[int, str, str]:
-        module = importlib.import_module(f"src.{name}")
         monkeypatch.setattr(sys, "argv", [f"src.{name}", *arguments])
-        status = 0
-        try:
-            module.start() if hasattr(module, "start") else command.run(module.main)
-        except SystemExit as ended:
-            status = ended.code if isinstance(ended.code, int) else 1
-            if isinstance(ended.code, str):
-                print(ended.code, file=sys.stderr)
-        except Exception:  # what Python itself would do at the end of the process
-            traceback.print_exc()
-            status = 1
+        status = called(name)
         printed = capsys.readouterr()
         return status, printed.out, printed.err
 
     return call
 
 
+def called(name: str) -> int:
+    """What ``python -m src.NAME`` ends with, for the arguments in ``sys.argv``."""
+    module = importlib.import_module(f"src.{name}")
+    try:
+        module.start() if hasattr(module, "start") else command.run(module.main)
+    except SystemExit as ended:
+        if isinstance(ended.code, str):
+            print(ended.code, file=sys.stderr)
+        return ended.code if isinstance(ended.code, int) else 1
+    except Exception:  # what Python itself would do at the end of the process
+        traceback.print_exc()
+        return 1
+    return 0
+
+
 @pytest.fixture
 def train(run_command, tmp_path):
-    """Train for a step on tiny tiles of small micrographs: → (run directory, status, output, error)."""
+    """Train for a step on tiny tiles, as a person would: → (run directory, status, output, error)."""
 
     def call(*arguments: str, directory: Path = tmp_path / "run") -> tuple[Path, int, str, str]:
         given = [f"hydra.run.dir={directory}", f"cache_dir={tmp_path / 'cache'}", *TINY, *arguments]
         return directory, *run_command("train", *given)
 
     return call
+
+
+@pytest.fixture
+def train_slim(train):
+    """The same for a test that looks neither at pictures of samples nor at more than one slice a group."""
+
+    def call(*arguments: str, **options: Path) -> tuple[Path, int, str, str]:
+        return train(*SLIM, *arguments, **options)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory) -> Callable[[Path], Path]:
+    """Copy a run directory of synthetic micrographs, as `train` leaves it, to a place: → the place."""
+    folder = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        given = [f"hydra.run.dir={folder / 'run'}", f"cache_dir={folder / 'cache'}", *TINY, "data.source.size=64"]
+        patch.setattr(sys, "argv", ["src.train", *given])
+        status = called("train")
+    assert status == 0
+
+    def copy(place: Path) -> Path:
+        shutil.copytree(folder / "run", place)
+        return place
+
+    return copy

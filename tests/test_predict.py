@@ -17,13 +17,12 @@ import torch
 import zarr
 from imageio.v3 import imread, imwrite
 
-from src import build, command, predict, train
+from src import build, command, predict
 from src.data.phantom import phantom
 from src.data.stack import normalise
 from src.run.predictor import Predictor
 from src.run.store import made_from
 from src.tiles import overlap
-from tests.conftest import TINY
 
 # Processes of their own, forked in a blink from one that has imported torch.
 PROCESSES = multiprocessing.get_context("forkserver")
@@ -33,14 +32,9 @@ OME = {f"PhysicalSize{axis}": size for axis, size in SIZE.items()} | {f"Physical
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
+def checkpoint(finished_run, tmp_path_factory):
     """What src.train wrote after one step."""
-    folder = tmp_path_factory.mktemp("trained")
-    with pytest.MonkeyPatch.context() as patch:
-        given = [f"hydra.run.dir={folder}", f"cache_dir={folder / 'cache'}", *TINY, "data.source.size=64"]
-        patch.setattr(sys, "argv", ["src.train", *given])
-        command.run(train.main)
-    return folder / "checkpoints" / "best.ckpt"
+    return finished_run(tmp_path_factory.mktemp("trained") / "run") / "checkpoints" / "best.ckpt"
 
 
 @pytest.fixture(scope="module")
@@ -60,15 +54,6 @@ def network(tmp_path_factory):
         return file
 
     return call
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Faster for networks as small as these, above all where other programs compute too."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +138,6 @@ def probabilities_of(checkpoint, *planes):
 def call_predict(folder, arguments):
     """The body of a process that runs ``python -m src.predict``."""
     os.chdir(folder)
-    torch.set_num_threads(1)
     sys.argv = ["src.predict", *arguments]
     command.run(predict.main)
 

@@ -18,11 +18,10 @@ LINES = re.findall(r"^python -m src\.(\w+) (.*)$", README, flags=re.MULTILINE)
 
 
 @pytest.fixture
-def home(tmp_path, monkeypatch, train):
+def home(tmp_path, monkeypatch, finished_run):
     """A directory in which every file that the README names exists, with a trained network."""
     monkeypatch.chdir(tmp_path)
-    directory, status, _, error = train("data.source.size=64", directory=tmp_path / "runs" / "demo")
-    assert status == 0, error
+    directory = finished_run(tmp_path / "runs" / "demo")
     stack = phantom(slices=30, size=64)
     folder(tmp_path / "my_images")
     (tmp_path / "images").mkdir()

@@ -98,14 +98,22 @@ class SliceData(lightning.LightningDataModule):
                     f"nearest valid: model.in_channels={found}"
                 )
 
-    def train_dataloader(self) -> DataLoader:
-        trainer = self.trainer
-        ranks = trainer.world_size
+    def tiles_of_process(self, ranks: int) -> int:
+        """Tiles a step that each of ``ranks`` processes draws.
+
+        Raises:
+            ValueError: the tiles of a step cannot be shared out evenly.
+        """
         if self.batch_size % ranks:
             raise ValueError(
                 f"expected data.batch_size to be a multiple of the {ranks} processes, but got {self.batch_size}; "
                 f"nearest valid: {-(-self.batch_size // ranks) * ranks}"
             )
+        return self.batch_size // ranks
+
+    def train_dataloader(self) -> DataLoader:
+        trainer = self.trainer
+        ranks = trainer.world_size
         draws_per_step = self.batch_size * trainer.accumulate_grad_batches
         draws = Draws(
             trainer.max_steps * draws_per_step,
@@ -116,7 +124,7 @@ class SliceData(lightning.LightningDataModule):
         self.stream = self.patches()
         return DataLoader(
             self.stream,
-            batch_size=self.batch_size // ranks,
+            batch_size=self.tiles_of_process(ranks),
             sampler=draws,
             num_workers=self.workers,
             worker_init_fn=signals.ignore,

@@ -13,7 +13,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from src.metrics.instance import numbered
-from src.metrics.semantic import OF_CLASS, PER_IMAGE
+from src.metrics.semantic import MOST_CLASSES, OF_CLASS, PER_IMAGE, Semantic
 
 THRESHOLDS = tuple(step / 10 for step in range(10))  # those of the ISBI-2012 challenge's scorer
 
@@ -98,6 +98,7 @@ class Evaluator(torch.nn.Module):
         threshold: the chosen one; None if these images are to choose it.
         monitor: the score that chooses.
         thresholds: those to choose from.
+        classes: number of classes (K), so that ``monitor`` is of one of them.
 
     Raises:
         ValueError: no metric gives a score named ``monitor``, or nothing says which threshold to report.
@@ -109,9 +110,10 @@ class Evaluator(torch.nn.Module):
         threshold: float | None = None,
         monitor: str | None = None,
         thresholds: Sequence[float] = THRESHOLDS,
+        classes: int = MOST_CLASSES,
     ):
         super().__init__()
-        self.threshold, self.monitor = threshold, monitor
+        self.threshold, self.monitor, self.classes = threshold, monitor, classes
         self.modes = {score: mode for metric in metrics.values() for score, mode in metric.modes.items()}
         if monitor is not None:
             self.mode(monitor)
@@ -130,12 +132,18 @@ class Evaluator(torch.nn.Module):
         """Whether ``max`` or ``min`` of a score is better.
 
         Raises:
-            ValueError: no metric gives it.
+            ValueError: no metric gives it, or there is no such class.
         """
         name = _without_ending(score)
-        if name not in self.modes:
+        if name not in self.modes or (score != name and name not in Semantic.modes):
             nearest = ", ".join(difflib.get_close_matches(name, self.modes, n=1) or self.modes)
             raise ValueError(f"expected monitor to be a score of metrics, but got {score}; nearest valid: {nearest}")
+        of_class = re.search(OF_CLASS, score)
+        if of_class and int(of_class[1]) >= self.classes:
+            raise ValueError(
+                f"expected monitor to be a score of class 0 to {self.classes - 1}, but got {score}; "
+                f"nearest valid: {name}_class_{self.classes - 1}"
+            )
         return self.modes[name]
 
     def update(
@@ -171,8 +179,9 @@ class Evaluator(torch.nn.Module):
         return {name: score for name, score in self._best(rows).items() if not name.endswith(PER_IMAGE)}
 
     def compute(self) -> dict[str, float]:
-        """The scores of all images together."""
-        return self._best(self._rows())
+        """The scores of all images together; ``monitor`` is nan where there was nothing to score, as of a class."""
+        scores = self._best(self._rows())
+        return scores if self.monitor is None else scores | {self.monitor: scores.get(self.monitor, math.nan)}
 
     def chosen_threshold(self) -> float:
         """The given threshold, or else that at which ``monitor`` is best; the middle one of several."""
@@ -217,7 +226,7 @@ class Evaluator(torch.nn.Module):
 
 def _without_ending(score: str) -> str:
     """The score of which ``score`` is the part for one class, or the mean over images."""
-    return re.sub(OF_CLASS, "", score).removesuffix(PER_IMAGE)
+    return re.sub(f"{OF_CLASS}|{PER_IMAGE}$", "", score)
 
 
 def _tensor(image: np.ndarray) -> Tensor:

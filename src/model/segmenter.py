@@ -52,7 +52,8 @@ class Segmenter(lightning.LightningModule):
         # oneDNN and cuDNN convolve fastest with the channels innermost.
         self.model = model.to(memory_format=torch.channels_last)
         self.loss = loss
-        self.metrics, self.validation = metrics, Evaluator(metrics, monitor=monitor)
+        self.metrics = metrics
+        self.validation = Evaluator(metrics, monitor=monitor, classes=model.classes)
         self.optimizer, self.scheduler, self.instances = optimizer, scheduler, instances
         self.threshold = 0.5
         self.validation_scores: dict[str, float] = {}

@@ -39,6 +39,8 @@ class Diagnosis(Callback):
     def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         step = trainer.global_step
         rank = self.sign * module.validation_scores[self.monitor]
+        if math.isnan(rank):
+            self._say("unjudged", f"in validation there was nothing to judge {self.monitor} by at step {step}")
         if rank > self.best:
             self.best, self.best_step, self.worse = rank, step, []
         else:

@@ -46,6 +46,8 @@ FREE_KEYS = (
     "trainer.sync_batchnorm",
     "trainer.use_distributed_sampler",
 )
+# Keys that change no weights, only what is scored at the end: free until the scores are written.
+SCORING_KEYS = ("score", "tta")
 PACKAGES = (
     "torch",
     "lightning",
@@ -61,20 +63,22 @@ PACKAGES = (
 def open_run(directory: Path, config: dict) -> None:
     """Claim ``directory`` for a run of ``config``, or make sure that it holds one of the same.
 
-    A larger ``extend`` is the one change that is accepted: it makes a finished run unfinished. Every
-    process of a run may call this; all write the same.
+    Two changes are accepted. A larger ``extend`` makes a finished run unfinished. What concerns the scores alone
+    may be chosen anew until they are written. Every process of a run may call this; all write the same.
 
     Raises:
         ValueError: it holds something trained with another configuration; the differing keys are
             listed. Or an unfinished run is to be extended.
     """
-    file = directory / "config.yaml"
     if finished_scores(directory) is None and not resumable_files(directory):
-        write_text(file, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+        _write_config(directory, config)
         return
     stored = read_config(directory)
     longer = (config.get("extend") or 0) > (stored.get("extend") or 0)
-    differing = differing_keys(stored | {"extend": config.get("extend")} if longer else stored, config)
+    accepted = {"extend": config.get("extend")} if longer else {}
+    if longer or finished_scores(directory) is None:
+        accepted |= {key: config[key] for key in SCORING_KEYS if key in config}
+    differing = differing_keys(stored | accepted, config)
     if differing:
         raise ValueError(
             f"expected the configuration that {directory} was started with, but got other values of "
@@ -82,6 +86,12 @@ def open_run(directory: Path, config: dict) -> None:
         )
     if longer:
         _extend(directory, config, planned_steps(stored))
+    elif stored != stored | accepted:
+        _write_config(directory, stored | accepted | {"overrides": config["overrides"]})
+
+
+def _write_config(directory: Path, config: dict) -> None:
+    write_text(directory / "config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
 
 
 def read_config(directory: Path) -> dict:
@@ -96,7 +106,7 @@ def _extend(directory: Path, config: dict, steps: int) -> None:
             f"expected a finished run to extend, but {directory} has not yet made its {steps} steps; "
             f"the same command without extend goes on with it"
         )
-    write_text(directory / "config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+    _write_config(directory, config)
     with contextlib.suppress(FileNotFoundError):
         (directory / "scores.json").rename(directory / f"scores.{steps}.json")
 

@@ -5,6 +5,7 @@ import pickle
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -123,8 +124,9 @@ def to_start(trainer: lightning.Trainer) -> int:
 def start(count: int, train: Callable[..., None], *arguments: object) -> None:
     """Call ``train(*arguments)`` in ``count`` new processes, which form a group of their own.
 
-    Not in this one, as Lightning would: the next run of a sweep may need another number of them.
-    Signals to this process reach all of them.
+    Not in this one, as Lightning would: the next run of a sweep may need another number of them. They are forked
+    from a server that has imported what ``train`` needs and nothing else, once for all runs of a sweep. Signals to
+    this process reach all of them.
 
     Raises:
         Exception: what the first that failed has raised; the others were ended.
@@ -136,9 +138,13 @@ def start(count: int, train: Callable[..., None], *arguments: object) -> None:
         "MASTER_PORT": os.environ.get("MASTER_PORT") or str(find_free_network_port()),
         "NODE_RANK": os.environ.get("NODE_RANK", "0"),
     }
-    failures = multiprocessing.get_context("spawn").SimpleQueue()
+    forkserver = multiprocessing.get_context("forkserver")
+    forkserver.set_forkserver_preload([sys.modules[train.__module__].__spec__.name])
+    failures = forkserver.SimpleQueue()
+    # The server has the environment of its own start.
+    environment = dict(os.environ) | address
     context = multiprocessing.start_processes(
-        _enter, (count, address, failures, train, arguments), count, join=False, start_method="spawn"
+        _enter, (count, environment, failures, train, arguments), count, join=False, start_method="forkserver"
     )
     with _passed_on(context.pids()) as passed_on:
         try:
@@ -155,9 +161,10 @@ def start(count: int, train: Callable[..., None], *arguments: object) -> None:
             ) from None
 
 
-def _enter(local_rank: int, count: int, address: dict[str, str], failures, train, arguments: tuple) -> None:
+def _enter(local_rank: int, count: int, environment: dict[str, str], failures, train, arguments: tuple) -> None:
     os.setpgid(0, 0)  # Ctrl-C reaches the parent alone, which passes it on
-    os.environ |= address | {"LOCAL_RANK": str(local_rank)}
+    os.environ.clear()
+    os.environ |= environment | {"LOCAL_RANK": str(local_rank)}
     torch.set_num_threads(max(1, torch.get_num_threads() // count))
     try:
         train(*arguments)

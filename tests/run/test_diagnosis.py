@@ -24,10 +24,8 @@ def rare(tmp_path):
     return root
 
 
-def test_a_loss_that_is_no_number_stops_training_and_names_the_slice(train):
-    directory, status, _, error = train(
-        "data.source.size=64", "optimizer=sgd", "optimizer.lr=1e30", "trainer.max_steps=9"
-    )
+def test_a_loss_that_is_no_number_stops_training_and_names_the_slice(train_slim):
+    directory, status, _, error = train_slim("optimizer=sgd", "optimizer.lr=1e30", "trainer.max_steps=9")
     assert status == 1 and "Traceback" not in error
     assert re.search(
         r"expected a finite loss, but got (nan|-?inf) at step \d+, from tiles of slice_\d\d; nearest", error
@@ -42,20 +40,20 @@ def test_a_network_that_predicts_background_alone_is_named_once(rare, train):
     assert printed.count("diagnosis: predicts nothing but background since step 1") == 1
 
 
-def test_a_validation_that_becomes_no_better_is_named_once(train):
-    _, status, printed, error = train("data.source.size=64", *STILL, "metrics=semantic", "monitor=iou")
+def test_a_validation_that_becomes_no_better_is_named_once(train_slim):
+    _, status, printed, error = train_slim(*STILL, "metrics=semantic", "monitor=iou")
     assert status == 0, error
     assert printed.count("diagnosis: validation iou has not become better since step 1") == 1
 
 
-def test_a_run_that_learns_says_nothing(train):
-    _, status, printed, error = train("data.source.size=64", "callbacks=default", "trainer.max_steps=2")
+def test_a_run_that_learns_says_nothing(train_slim):
+    _, status, printed, error = train_slim("callbacks=default", "trainer.max_steps=2")
     assert status == 0, error
     assert "diagnosis" not in printed
 
 
-def test_what_was_said_is_kept_in_the_checkpoint(train):
-    directory, status, _, error = train("data.source.size=64", *STILL, "metrics=semantic", "monitor=iou")
+def test_what_was_said_is_kept_in_the_checkpoint(train_slim):
+    directory, status, _, error = train_slim(*STILL, "metrics=semantic", "monitor=iou")
     assert status == 0, error
     callbacks = torch.load(directory / "checkpoints" / "last.ckpt", weights_only=True)["callbacks"]
     (state,) = (state for name, state in callbacks.items() if name.startswith("Diagnosis"))

@@ -58,15 +58,6 @@ def a_predictor(*modules, tile=None, dtype=torch.float32, tta="none"):
     return Predictor(modules or [a_network()], CPU, dtype, tta, tile)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """More would only wait for each other on tiles as small as these."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture
 def threads():
     with ThreadPoolExecutor(1) as pool:
