@@ -45,9 +45,7 @@ def main(config: DictConfig) -> float | None:
     directory = Path(config.run_dir)
     chosen = OmegaConf.to_container(config, resolve=True)
     asked = {"overrides": list(HydraConfig.get().overrides.task), **chosen}
-    if HydraConfig.get().mode is RunMode.MULTIRUN:
-        runs.open_run(directory, asked)  # so that the table of a sweep names the points that are refused, too
-    with nothing_left(directory):
+    with refusals(directory, asked):
         check_numbers(config)
         steps = runs.planned_steps(chosen)
         finished = runs.is_finished(directory, steps)
@@ -67,11 +65,13 @@ def main(config: DictConfig) -> float | None:
 
 
 @contextmanager
-def nothing_left(directory: Path) -> Iterator[None]:
-    """Remove the directory that Hydra has made for a run which is refused; one that holds anything stays."""
+def refusals(directory: Path, asked: dict) -> Iterator[None]:
+    """Leave no empty directory of a run that is refused; of a point of a sweep its choices, which its table names."""
     try:
         yield
     except BaseException:
+        if HydraConfig.get().mode is RunMode.MULTIRUN and not any(directory.iterdir()):
+            runs.open_run(directory, asked)
         with suppress(OSError):
             directory.rmdir()
         raise

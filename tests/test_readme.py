@@ -54,6 +54,7 @@ def test_a_line_of_the_readme_runs(verb, line, home, run_command, monkeypatch):
     if verb in ("train", "preview"):
         small = ["data.source.verify=false"] if "isbi" in line else ["data.source.size=64"]
         small = [] if "data.root" in line else small
+        small += ["~callbacks.samples"] * (verb == "train")  # pictures that take longer than all else
         named = {argument.split("=")[0] for argument in arguments} - {"model.base_channels", "trainer.max_steps"}
         arguments += [argument for argument in TINY if argument.split("=")[0] not in named] + small
     if "classes" in line and "data.root" in line:

@@ -21,7 +21,7 @@ from src.build import CONF
 POINT = (
     "data.workers=0 data.source.size=64 data.validation=21 data.held_out=24 model.depth=2 model.base_channels=2 "
     "trainer.val_check_interval=1 trainer.log_every_n_steps=1 trainer.accelerator=cpu trainer.precision=32-true "
-    "compile=false"
+    "compile=false ~callbacks.samples ~callbacks.overlay"
 ).split()
 STEP = ["data.tile=60", "trainer.max_steps=1"]
 
@@ -41,21 +41,12 @@ def sweep(run_command, monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def one_thread():
-    """As the processes that `started` starts, because the bits of a convolution depend on it."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture
 def started(tmp_path):
     """Start ``python -m src.train -m`` as a process of its own; what still runs at the end is killed."""
     running = []
 
     def start(*arguments):
-        environment = os.environ | {"PYTHONPATH": str(CONF.parent), "OMP_NUM_THREADS": "1"}
+        environment = os.environ | {"PYTHONPATH": str(CONF.parent)}
         command = [sys.executable, "-m", "src.train", "-m", *POINT, f"cache_dir={tmp_path / 'cache'}", *arguments]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         running.append(subprocess.Popen(command, cwd=tmp_path, env=environment, text=True, **pipes))
@@ -200,9 +191,8 @@ def test_a_run_without_sweep_prints_no_ranking(run_command, monkeypatch, tmp_pat
     assert "ranking" not in printed and not list(tmp_path.rglob("ranking.csv"))
 
 
-def test_a_killed_sweep_skips_what_is_finished_and_goes_on_in_the_middle_of_the_other(
-    started, sweep, one_thread, tmp_path
-):
+@pytest.mark.slow
+def test_a_killed_sweep_skips_what_is_finished_and_goes_on_in_the_middle_of_the_other(started, sweep, tmp_path):
     choices = ("data.tile=60", "trainer.max_steps=1,20")
     killed = started(*choices, "hydra.sweep.dir=killed")
     directory = tmp_path / "killed"
@@ -261,6 +251,7 @@ def test_a_mistake_in_the_command_is_one_message_without_ranking(sweep, tmp_path
     assert "ranking" not in printed and not list(tmp_path.rglob("ranking.csv"))
 
 
+@pytest.mark.slow
 def test_a_signal_ends_the_whole_sweep_not_the_point_alone(started, tmp_path):
     choices = ("data.tile=60", "seed=1,2", "trainer.max_steps=100000")
     processes = {
@@ -300,7 +291,8 @@ def check_best(directory, monitor, best):
     return set(found["best_params"])
 
 
-def test_a_killed_search_goes_on_to_the_same_points_and_may_be_made_longer(started, sweep, one_thread, tmp_path):
+@pytest.mark.slow
+def test_a_killed_search_goes_on_to_the_same_points_and_may_be_made_longer(started, sweep, tmp_path):
     choices = (*SEARCH, *SMALL, "trainer.max_steps=10")
     three = "hydra.sweeper.n_trials=3"
     killed = started(*choices, three, "hydra.sweep.dir=killed")

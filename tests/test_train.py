@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from src.build import CONF
 from src.data.phantom import phantom
 from src.run.page import PANELS
-from tests.conftest import TINY
+from tests.conftest import SLIM
 from tests.data.own import cell_tracking_film, change_image, change_labels, folder
 
 EXPERIMENTS = sorted(file.stem for file in (CONF / "experiment").glob("*.yaml"))
@@ -66,7 +66,9 @@ HELD_OUT = {"isbi_full": 30, "phase": 3, "nuclei": 4, "phc_u373": 4, "dic_hela":
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_each_experiment_trains_and_is_scored(experiment, train, isbi_layout, own_layouts):
-    directory, status, printed, error = train(f"experiment={experiment}", *small_source(experiment, isbi_layout))
+    directory, status, printed, error = train(
+        f"experiment={experiment}", *small_source(experiment, isbi_layout), "~callbacks.samples"
+    )
     assert status == 0, error
     scores = json.loads((directory / "scores.json").read_text())
     assert len(scores["per_image"]) == HELD_OUT.get(experiment, 6)
@@ -74,9 +76,9 @@ def test_each_experiment_trains_and_is_scored(experiment, train, isbi_layout, ow
     assert all(any(text in printed for text in texts) for texts in shown)
 
 
-def test_the_speed_of_steps_and_loader_is_said_once(train):
+def test_the_speed_of_steps_and_loader_is_said_once(train_slim):
     accumulated = ("trainer.accumulate_grad_batches=2", "trainer.val_check_interval=18")
-    _, status, printed, error = train("data.source.size=64", "trainer.max_steps=9", *accumulated)
+    _, status, printed, error = train_slim("trainer.max_steps=9", *accumulated)
     assert status == 0, error
     assert len(re.findall(r"a process trains [0-9.]+ and its loader makes [0-9]+ tiles/s", printed)) == 1
 
@@ -101,8 +103,8 @@ def test_a_run_directory_holds_what_a_person_looks_for(train):
     assert not [file for file in directory.rglob(".*")], "a partial file was left behind"
 
 
-def test_each_validation_leaves_a_picture_that_tensorboard_shows_too(train):
-    directory, status, _, error = train("data.source.size=64", "trainer.max_steps=2")
+def test_each_validation_leaves_a_picture_that_tensorboard_shows_too(train_slim):
+    directory, status, _, error = train_slim("trainer.max_steps=2")
     assert status == 0, error
     files = sorted((directory / "pictures" / "validation").iterdir())
     assert [file.name for file in files] == ["step_000001.png", "step_000002.png"]
@@ -124,7 +126,7 @@ def test_without_validation_slices_there_is_a_report_all_the_same(train):
 def test_weights_and_biases_gets_each_point_of_a_sweep_by_itself_without_a_network(run_command, tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_SILENT", "true")
     directory = f"hydra.sweep.dir={tmp_path / 'sweep'}"
-    small = [*TINY, "data.source.size=64", f"cache_dir={tmp_path / 'cache'}"]
+    small = [*SLIM, f"cache_dir={tmp_path / 'cache'}"]
     status, _, error = run_command("train", "-m", *small, "seed=1,2", "logger=wandb", directory)
     assert status == 0, error
     runs = [sorted(point.glob("wandb/offline-run-*/*.wandb")) for point in sorted((tmp_path / "sweep").glob("*seed*"))]
@@ -135,11 +137,11 @@ def test_weights_and_biases_gets_each_point_of_a_sweep_by_itself_without_a_netwo
         assert len(list(file.parent.glob("files/media/images/validation/slice_21*.png"))) == 1
 
 
-def test_a_run_that_goes_on_keeps_its_name_at_weights_and_biases(train, tmp_path):
-    arguments = ("data.source.size=64", "logger=wandb")
-    directory, status, _, error = train(*arguments)
+def test_a_run_that_goes_on_keeps_its_name_at_weights_and_biases(train_slim, tmp_path):
+    arguments = ("logger=wandb",)
+    directory, status, _, error = train_slim(*arguments)
     assert status == 0, error
-    _, status, _, error = train(*arguments, "extend=1")
+    _, status, _, error = train_slim(*arguments, "extend=1")
     assert status == 0, error
     names = [file.name for file in directory.glob("wandb/offline-run-*/*.wandb")]
     assert names and len(set(names)) == 1
@@ -152,8 +154,10 @@ def test_the_first_lines_say_what_runs_where(train):
     assert "step 1/1 · train/loss" in printed and "tiles/s" in printed
 
 
-def test_three_classes_are_written_as_three_probabilities(train):
-    directory, *_ = train("experiment=demo_classes", "data.source.size=64")
+def test_three_classes_are_written_as_three_probabilities(train_slim):
+    directory, *_ = train_slim(
+        "experiment=demo_classes",
+    )
     probabilities = tifffile.imread(directory / "predictions" / "slice_24_probabilities.tif")
     assert probabilities.shape == (3, 64, 64)
     np.testing.assert_allclose(probabilities.sum(axis=0), 1, atol=1e-5)
@@ -167,35 +171,35 @@ def test_a_finished_run_returns_at_once_and_keeps_its_files(train):
     assert {file: file.stat().st_mtime_ns for file in directory.rglob("*") if file.is_file()} == before
 
 
-def test_another_configuration_in_the_same_directory_is_refused(train):
-    train("data.source.size=64")
-    _, status, _, error = train("data.source.size=64", "optimizer.lr=0.5", "data.tile=64")
+def test_another_configuration_in_the_same_directory_is_refused(train_slim):
+    train_slim()
+    _, status, _, error = train_slim("optimizer.lr=0.5", "data.tile=64")
     assert status == 1
     assert "optimizer.lr" in error and "data.tile" in error and "Traceback" not in error
 
 
-def test_a_run_stopped_by_its_time_limit_is_unfinished_and_goes_on(train):
-    arguments = ("data.source.size=64", "trainer.max_steps=100000", "trainer.val_check_interval=5", "compile=false")
-    directory, status, _, error = train(*arguments, "trainer.max_time=00:00:00:02")
+def test_a_run_stopped_by_its_time_limit_is_unfinished_and_goes_on(train_slim):
+    arguments = ("trainer.max_steps=100000", "trainer.val_check_interval=5", "compile=false")
+    directory, status, _, error = train_slim(*arguments, "trainer.max_time=00:00:00:02")
     assert status == 1 and "hydra.run.dir" in error and "Traceback" not in error
     assert not (directory / "scores.json").exists()
     done = torch.load(directory / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
     assert done > 0
-    _, _, printed, _ = train(*arguments, "trainer.max_time=00:00:00:04")
+    _, _, printed, _ = train_slim(*arguments, "trainer.max_time=00:00:00:04")
     assert f"steps {done} to 100000" in printed
 
 
-def test_choices_beside_the_defaults_train(train, tmp_path):
+def test_choices_beside_the_defaults_train(train_slim, tmp_path):
     choices = ("loss=dice", "optimizer=sgd", "scheduler=poly", "callbacks=default", "augment=shift", "logger=csv")
     for index, more in enumerate((["weight_map=plugin"], ["loss=cross_entropy", "scheduler=constant", "trainer=cpu"])):
-        _, status, _, error = train("data.source.size=64", *choices, *more, directory=tmp_path / str(index))
+        _, status, _, error = train_slim(*choices, *more, directory=tmp_path / str(index))
         assert status == 0, error
 
 
-def test_two_runs_of_one_seed_are_equal_and_of_another_are_not(train, tmp_path):
+def test_two_runs_of_one_seed_are_equal_and_of_another_are_not(train_slim, tmp_path):
     weights = []
     for seed, name in ((1, "a"), (1, "b"), (2, "c")):
-        directory, *_ = train("data.source.size=64", f"seed={seed}", directory=tmp_path / name)
+        directory, *_ = train_slim(f"seed={seed}", directory=tmp_path / name)
         state = torch.load(directory / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
         weights.append(torch.cat([value.double().flatten() for value in state.values()]))
     assert torch.equal(weights[0], weights[1])
@@ -234,8 +238,8 @@ def test_debug_shows_the_traceback(train):
 
 
 @pytest.mark.parametrize("name", ["a = b", "현미경 (1), 가", "it's"])
-def test_a_run_directory_may_have_any_name(name, train, tmp_path):
-    directory, status, _, error = train("data.source.size=64", directory=tmp_path / name)
+def test_a_run_directory_may_have_any_name(name, train_slim, tmp_path):
+    directory, status, _, error = train_slim(directory=tmp_path / name)
     assert status == 0, error
     assert (directory / "scores.json").exists()
 

@@ -227,7 +227,9 @@ def drawn_curves(curves: dict[str, list[tuple[int, float]]], monitor: str) -> st
     names = [name for name in ("train/loss", f"validation/{monitor}", "train/learning_rate") if name in curves]
     if not names:
         return ""
-    figure = Figure(figsize=(7, 2 * len(names)), layout="constrained")
+    height = 2 * len(names)
+    figure = Figure(figsize=(7, height))
+    figure.subplots_adjust(left=0.1, right=0.98, bottom=0.5 / height, top=1 - 0.3 / height, hspace=0.35)
     for name, axes in zip(names, figure.subplots(len(names), 1, squeeze=False, sharex=True)[:, 0], strict=True):
         steps, values = zip(*curves[name], strict=True)
         axes.plot(steps, values, color="#2b8cc4", linewidth=1, marker="." if len(steps) < 40 else None)

@@ -1,11 +1,11 @@
 """One run on many devices: a process for each, started here or by a cluster; they meet or say who is missing."""
 
+import inspect
 import os
 import pickle
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +21,8 @@ from torch.distributed import DistNetworkError, DistStoreError, TCPStore
 from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
 
 from src.run.signals import SIGNALS
+
+GRACE = 10  # seconds that the other processes of a run have to end in, when one has failed
 
 
 class Processes(DDPStrategy):
@@ -139,7 +141,9 @@ def start(count: int, train: Callable[..., None], *arguments: object) -> None:
         "NODE_RANK": os.environ.get("NODE_RANK", "0"),
     }
     forkserver = multiprocessing.get_context("forkserver")
-    forkserver.set_forkserver_preload([sys.modules[train.__module__].__spec__.name])
+    # Not the module of ``train`` itself, which each process runs anew where it is the program.
+    imported = [value.__name__ for value in train.__globals__.values() if inspect.ismodule(value)]
+    forkserver.set_forkserver_preload(imported)
     failures = forkserver.SimpleQueue()
     # The server has the environment of its own start.
     environment = dict(os.environ) | address
@@ -148,7 +152,7 @@ def start(count: int, train: Callable[..., None], *arguments: object) -> None:
     )
     with _passed_on(context.pids()) as passed_on:
         try:
-            while not context.join(grace_period=10):
+            while not context.join(grace_period=GRACE):
                 pass
         except (ProcessExitedException, ProcessRaisedException) as error:
             if passed_on:

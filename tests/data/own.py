@@ -1,5 +1,6 @@
 """A small folder of images and numbered cells, without fault, and what people do to theirs."""
 
+import functools
 from pathlib import Path
 
 import cv2
@@ -14,6 +15,12 @@ SIDE, IMAGES = 96, 10
 
 def draw(number: int) -> tuple[np.ndarray, np.ndarray]:
     """A picture of bright cells and their numbers, both ``(96, 96)``, another one for each number."""
+    image, cells = _drawn(number)
+    return image.copy(), cells.copy()
+
+
+@functools.cache
+def _drawn(number: int) -> tuple[np.ndarray, np.ndarray]:
     random = np.random.default_rng(number)
     cells = np.zeros((SIDE, SIDE), np.uint16)
     while cells.max() < 7:
