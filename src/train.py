@@ -50,17 +50,20 @@ def main(config: DictConfig) -> float | None:
         steps = runs.planned_steps(chosen)
         finished = runs.is_finished(directory, steps)
         config.trainer.max_steps = steps
-        processes = 0 if finished else rehearse(config)
+        trainer = None if finished else rehearse(config)
         checked = None if finished else check.before_training(config)
     runs.open_run(directory, asked)
     if checked:
         runs.write_json(directory / "check.json", checked)
     if finished:
         print(f"{directory} is finished")
-    elif processes:
-        ranks.start(processes, train, OmegaConf.to_container(config, resolve=True), directory)
     else:
-        train(OmegaConf.to_container(config, resolve=True), directory)
+        plain = OmegaConf.to_container(config, resolve=True)
+        processes = ranks.to_start(trainer)
+        if processes:
+            ranks.start(processes, train, plain, directory)
+        else:
+            train(plain, directory, trainer)
     return report(directory, config.monitor)
 
 
@@ -98,11 +101,11 @@ def check_numbers(config: DictConfig) -> None:
         )
 
 
-def rehearse(config: DictConfig) -> int:
+def rehearse(config: DictConfig) -> lightning.Trainer:
     """Make all parts of a run once, but no weights, so that what cannot be is refused before anything is written.
 
     Returns:
-        How many processes are to be started, as `ranks.to_start` says.
+        The trainer, with which this process may go on.
 
     Raises:
         ValueError: a choice is impossible.
@@ -117,11 +120,12 @@ def rehearse(config: DictConfig) -> int:
     command.check_choice(f"monitor_mode of {config.monitor}", config.monitor_mode, modes)
     trainer = build.trainer(config)
     build.data(config).tiles_of_process(trainer.num_devices * trainer.num_nodes)
-    return ranks.to_start(trainer)
+    ranks.to_start(trainer)
+    return trainer
 
 
-def train(chosen: dict, directory: Path) -> None:
-    """Fit, then score the held-out slices once; in each process of the run.
+def train(chosen: dict, directory: Path, trainer: lightning.Trainer | None = None) -> None:
+    """Fit, then score the held-out slices once; in each process of the run, which makes its trainer or is given it.
 
     Raises:
         ValueError: the data are not as expected, or ``max_time`` stopped the run before its last step.
@@ -131,7 +135,7 @@ def train(chosen: dict, directory: Path) -> None:
     config = OmegaConf.create(chosen)
     torch.compiler.reset()  # a sweep would else run into the limit of graphs for one function
     lightning.seed_everything(config.seed, workers=True, verbose=False)
-    trainer, data, module = build.trainer(config), build.data(config), build.segmenter(config)
+    trainer, data, module = trainer or build.trainer(config), build.data(config), build.segmenter(config)
     module.compiled = pays_to_compile(config.compile, config.trainer.max_steps)
     with runs.only_writer(directory) if trainer.is_global_zero else nullcontext(), loggers_ended(trainer):
         if runs.is_finished(directory, trainer.max_steps):

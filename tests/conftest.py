@@ -1,5 +1,7 @@
 """Fixtures that any test may use, and what makes a test run short."""
 
+import functools
+import gc
 import importlib
 import os
 import shutil
@@ -15,6 +17,9 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import pytest
 
 from src import command
+from src.data import phantom
+
+gc.freeze()  # what has been imported is not looked through for garbage again and again
 
 # A network and tiles small enough for a step in a blink: 60 → 20 pixels.
 TINY = (
@@ -24,6 +29,22 @@ TINY = (
 ).split()
 # And of synthetic micrographs, without pictures of what is learnt from, which take longer than all else.
 SLIM = [*TINY, "data.source.size=64", "data.validation=21", "data.held_out=24", "~callbacks.samples"]
+
+
+# Files that take longest, which begin first so that no process is left with one of them at the end.
+LONGEST = ("test_ranks", "test_train", "test_checkpoint", "test_sweep", "test_check", "test_readme", "test_predict")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def drawn_once():
+    """Draw the same synthetic micrographs once: most runs here learn from the same ones, and none changes them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(phantom, "phantom", functools.cache(phantom.phantom))
+        yield
 
 
 @pytest.fixture

@@ -467,6 +467,7 @@ def check_equal(folder, expected):
         np.testing.assert_array_equal(tifffile.imread(folder / name), array)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["tif", "zarr"])
 def test_a_killed_prediction_goes_on_where_it_was(suffix, alone, tmp_path):
     given, expected = alone
@@ -521,6 +522,7 @@ def test_an_unfinished_prediction_goes_on_with_another_threshold(cell, predicted
     assert sorted(os.listdir(tmp_path / "out")) == ["cell_labels.tif", "cell_probabilities.tif"]
 
 
+@pytest.mark.slow
 def test_shards_one_after_another_equal_one_process(alone, tmp_path):
     given, expected = alone
     for shard in (2, 0, 1):
@@ -534,6 +536,7 @@ def test_shards_one_after_another_equal_one_process(alone, tmp_path):
     check_equal(tmp_path / "out", expected)
 
 
+@pytest.mark.slow
 def test_shards_at_the_same_time_equal_one_process(alone, tmp_path):
     given, expected = alone
     with contextlib.ExitStack() as stack:
@@ -547,6 +550,7 @@ def test_shards_at_the_same_time_equal_one_process(alone, tmp_path):
     check_equal(tmp_path / "out", expected)
 
 
+@pytest.mark.slow
 def test_a_hydra_sweep_over_shards_leaves_nothing_but_results(alone, tmp_path):
     given, expected = alone
     (tmp_path / "here").mkdir()

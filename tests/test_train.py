@@ -123,6 +123,7 @@ def test_without_validation_slices_there_is_a_report_all_the_same(train):
     assert "nothing" not in (directory / "report.html").read_text()[:5000]
 
 
+@pytest.mark.slow
 def test_weights_and_biases_gets_each_point_of_a_sweep_by_itself_without_a_network(run_command, tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_SILENT", "true")
     directory = f"hydra.sweep.dir={tmp_path / 'sweep'}"
@@ -163,8 +164,8 @@ def test_three_classes_are_written_as_three_probabilities(train_slim):
     np.testing.assert_allclose(probabilities.sum(axis=0), 1, atol=1e-5)
 
 
-def test_a_finished_run_returns_at_once_and_keeps_its_files(train):
-    directory, *_ = train("data.source.size=64")
+def test_a_finished_run_returns_at_once_and_keeps_its_files(train, finished_run, tmp_path):
+    directory = finished_run(tmp_path / "run")
     before = {file: file.stat().st_mtime_ns for file in directory.rglob("*") if file.is_file()}
     _, status, printed, _ = train("data.source.size=64")
     assert status == 0 and "is finished" in printed
@@ -180,12 +181,12 @@ def test_another_configuration_in_the_same_directory_is_refused(train_slim):
 
 def test_a_run_stopped_by_its_time_limit_is_unfinished_and_goes_on(train_slim):
     arguments = ("trainer.max_steps=100000", "trainer.val_check_interval=5", "compile=false")
-    directory, status, _, error = train_slim(*arguments, "trainer.max_time=00:00:00:02")
+    directory, status, _, error = train_slim(*arguments, "trainer.max_time=00:00:00:01")
     assert status == 1 and "hydra.run.dir" in error and "Traceback" not in error
     assert not (directory / "scores.json").exists()
     done = torch.load(directory / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
     assert done > 0
-    _, _, printed, _ = train_slim(*arguments, "trainer.max_time=00:00:00:04")
+    _, _, printed, _ = train_slim(*arguments, "trainer.max_time=00:00:00:00")
     assert f"steps {done} to 100000" in printed
 
 

@@ -5,6 +5,7 @@ pictures/  predictions/  scores.json  report.html; while it trains also checkpoi
 """
 
 import contextlib
+import functools
 import importlib.metadata
 import json
 import math
@@ -16,7 +17,6 @@ from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 
-import torch
 import yaml
 from filelock import FileLock, Timeout
 
@@ -178,6 +178,8 @@ def remove_previous_checkpoint(directory: Path) -> None:
 
 def is_whole(checkpoint: Path) -> bool:
     """Whether a checkpoint, which is a ZIP archive, holds what was written."""
+    import torch  # here, because nothing else that reads a run directory needs it
+
     try:
         torch.load(checkpoint, map_location="cpu", weights_only=True)  # its directory
         with zipfile.ZipFile(checkpoint) as archive:  # its content
@@ -253,6 +255,7 @@ def write_text(file: Path, text: str) -> None:
         partial.write_text(text, encoding="utf-8")
 
 
+@functools.cache
 def _commit() -> str | None:
     """The commit of the code, with ``+changes`` if it was edited since; None outside a checkout."""
     try:

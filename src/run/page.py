@@ -1,6 +1,7 @@
 """``report.html``: a finished run, or scores of any predictions, on one page that opens anywhere."""
 
 import base64
+import functools
 import io
 import json
 from collections.abc import Callable, Iterable
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from matplotlib.figure import Figure
 
 from src.data.finding import SHOWN_FILES, by_code
@@ -155,10 +156,7 @@ def render(
 ) -> None:
     """Fill ``page.html.j2``; what is not given has no place on the page."""
     scores = scores or {}
-    template = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined
-    ).get_template("page.html.j2")
-    page = template.render(
+    page = _template().render(
         title=title,
         verdict=verdict,
         scores=scores,
@@ -175,6 +173,12 @@ def render(
         shown=shown,
     )
     write_text(file, page)
+
+
+@functools.cache
+def _template() -> Template:
+    loader = FileSystemLoader(Path(__file__).parent)
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined).get_template("page.html.j2")
 
 
 def worst_first(rows: list[dict], monitor: str, mode: str) -> list[dict]:

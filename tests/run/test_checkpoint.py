@@ -39,12 +39,13 @@ RUN = (
     *TINY,
     *f"seed=9 data.source.size=64 +data.source.cells=8 optimizer.lr=0.05 trainer.max_steps={STEPS}".split(),
     f"trainer.val_check_interval={EVERY}",
+    *"data.held_out=24 ~callbacks.samples ~callbacks.overlay".split(),
 )
 ACCUMULATED = (
     "trainer.precision=bf16-mixed",
     "trainer.accumulate_grad_batches=2",
     "trainer.max_steps=12",
-    "trainer.val_check_interval=4",  # batches
+    "trainer.val_check_interval=2",
 )
 ONE_STEP = "trainer.max_time=00:00:00:00"  # so short that a start makes one step
 SINGLE_STEPS = 4
@@ -205,6 +206,7 @@ def test_the_run_that_others_are_compared_with_has_what_could_go_wrong(uninterru
     assert not all(torch.equal(last["state_dict"][key], value) for key, value in last["current_model_state"].items())
 
 
+@pytest.mark.slow
 def test_a_killed_run_ends_as_if_nothing_had_happened(uninterrupted, train, cache, tmp_path):
     directory = tmp_path / "run"
     arguments = [*RUN, "data.workers=2", f"hydra.run.dir={directory}", cache]
@@ -244,13 +246,14 @@ MOMENTS = {
 }
 
 
+@pytest.mark.slow
 def test_a_run_killed_again_and_again_ends_as_if_nothing_had_happened(uninterrupted, in_process, tmp_path):
     directory = tmp_path / "run"
     for name, moment in MOMENTS.items():
         status, _, error = in_process(directory, *ACCUMULATED, at=moment, number=signal.SIGKILL)
         assert status == -signal.SIGKILL, f"{name}: {error}"
         assert error == "", name
-    assert step(directory) == 8
+    assert step(directory) == 10
     status, _, error = in_process(directory, *ACCUMULATED)
     assert (status, error) == (0, "")
     assert differences(directory, uninterrupted(*ACCUMULATED)) == []
@@ -274,10 +277,10 @@ IN_STEP, IN_VALIDATION = ("call", "Segmenter.training_step", None, 7), ("call", 
 @pytest.mark.parametrize(
     ("number", "moment", "group", "workers", "expected"),
     [
-        (signal.SIGTERM, IN_STEP, False, 2, 7),
-        (signal.SIGINT, IN_STEP, True, 2, 7),
+        pytest.param(signal.SIGTERM, IN_STEP, False, 2, 7, marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, IN_STEP, True, 2, 7, marks=pytest.mark.slow),
         (signal.SIGUSR1, IN_STEP, False, 0, 7),
-        (signal.SIGUSR2, IN_VALIDATION, True, 2, 6),
+        pytest.param(signal.SIGUSR2, IN_VALIDATION, True, 2, 6, marks=pytest.mark.slow),
         (signal.SIGTERM, ("call", REPLACE, SAVE, 1), False, 0, 3),
     ],
     ids=["TERM", "INT, to its workers too", "USR1", "USR2 in a validation", "TERM while a checkpoint is written"],
@@ -310,6 +313,7 @@ def test_a_signal_during_the_last_step_leaves_a_finished_run(in_process, tmp_pat
     assert (tmp_path / "run" / "scores.json").exists()
 
 
+@pytest.mark.slow
 def test_a_second_interrupt_stops_at_once(cache, tmp_path):
     directory = tmp_path / "run"
     log = tmp_path / "log"
@@ -340,6 +344,7 @@ def enter_and_interrupt_twice(arguments: list[str], log: Path) -> None:
     enter(arguments, log, None)
 
 
+@pytest.mark.slow
 def test_the_time_limit_counts_from_each_start_and_stops_after_a_step(uninterrupted, train):
     for done in range(1, SINGLE_STEPS + 1):
         directory, status, printed, error = train(*RUN, ONE_STEP)
@@ -392,6 +397,7 @@ def flip(file: Path) -> None:
     file.write_bytes(data)
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(uninterrupted, train):
     directory, *_ = train(*RUN, ONE_STEP)
     train(*RUN, ONE_STEP)
@@ -436,7 +442,7 @@ def rates(name: str, steps: int) -> list[float]:
     return found
 
 
-@pytest.mark.parametrize("scheduler", ["cosine", "poly"])
+@pytest.mark.parametrize("scheduler", ["cosine", pytest.param("poly", marks=pytest.mark.slow)])
 def test_an_extended_run_has_the_learning_rates_of_a_run_planned_so_long(scheduler, train):
     small = (*RUN, "trainer.max_steps=3", "trainer.val_check_interval=2", f"scheduler={scheduler}")
     directory, status, _, error = train(*small)
@@ -461,7 +467,9 @@ def curves(directory: Path) -> list[dict[str, str]]:
     return [row for row in shown if any(value for key, value in row.items() if key != "step")]
 
 
-@pytest.mark.parametrize("steps", [6, 7], ids=["after a validation", "between two"])
+@pytest.mark.parametrize(
+    "steps", [pytest.param(6, marks=pytest.mark.slow), 7], ids=["after a validation", "between two"]
+)
 def test_an_extended_run_is_one_that_was_planned_so_long(steps, train, tmp_path):
     constant = (*RUN, "scheduler=constant")
     directory, *_ = train(*constant, f"trainer.max_steps={steps}")
@@ -678,6 +686,7 @@ def test_the_best_checkpoint_holds_what_prediction_needs_and_no_more(uninterrupt
     assert best["global_step"] == EVERY * (1 + int(np.argmax(scores)))
 
 
+@pytest.mark.slow
 def test_a_run_that_was_moved_keeps_its_best_score(uninterrupted, in_process, train, tmp_path):
     directory = tmp_path / "run"
     at = ("return", LAST, None, step(uninterrupted(), "best") // EVERY)
@@ -774,6 +783,7 @@ def test_a_signal_is_handed_over_to_whom_it_was_for(handlers, scontrol):
     assert not scontrol.exists(), "requeued by both"
 
 
+@pytest.mark.slow
 def test_who_was_to_get_a_signal_gets_it_when_the_run_has_stopped(handlers, train, tmp_path):
     received = []
     signal.signal(signal.SIGUSR1, lambda *got: received.append((got[0], step(tmp_path / "run"))))

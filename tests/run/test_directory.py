@@ -405,6 +405,7 @@ for _ in range(20):
 """
 
 
+@pytest.mark.slow
 def test_of_many_processes_one_writes_at_a_time_also_as_the_lock_comes_and_goes(tmp_path):
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE) | {"text": True, "cwd": CONF.parent}
     crowd = [subprocess.Popen([sys.executable, "-c", CROWD, str(tmp_path)], **pipes) for _ in range(3)]

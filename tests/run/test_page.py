@@ -5,7 +5,6 @@ import io
 import json
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -17,10 +16,9 @@ import yaml
 from src.metrics.mistakes import OF_CELLS
 from src.run import page
 from src.run.pictures import panels
-from tests.conftest import TINY
+from tests.conftest import TINY, called
 from tests.data.own import change_image, folder
 
-ROOT = Path(__file__).parent.parent.parent
 WIDTHS = {"desktop": 1280, "phone": 390}
 
 
@@ -31,8 +29,9 @@ def run(tmp_path_factory) -> Path:
     change_image(folder(home / "own"), lambda image: np.where(image > 60, 255, image), [0])
     small = [argument for argument in TINY if "max_steps" not in argument]
     chosen = ["experiment=cells", f"data.root={home / 'own'}", "trainer.max_steps=3"]
-    command = [sys.executable, "-m", "src.train", *small, *chosen, f"cache_dir={home}", f"hydra.run.dir={home / 'run'}"]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["", *small, *chosen, f"cache_dir={home}", f"hydra.run.dir={home / 'run'}"])
+        assert called("train") == 0
     return home / "run"
 
 

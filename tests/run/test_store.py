@@ -396,6 +396,7 @@ def shared(tmp_path_factory):
     return folder, said
 
 
+@pytest.mark.slow
 def test_processes_that_make_one_store_at_the_same_time_all_write_to_it(shared):
     folder, said = shared
     assert [set(answers) for answers in said] == [{"finished", "done"}] * ROUNDS
@@ -406,6 +407,7 @@ def test_processes_that_make_one_store_at_the_same_time_all_write_to_it(shared):
     assert len(names(folder)) == ROUNDS
 
 
+@pytest.mark.slow
 def test_of_several_processes_one_finishes(shared):
     _, said = shared
     assert [answers.count("finished") for answers in said] == [1] * ROUNDS
