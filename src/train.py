@@ -50,7 +50,8 @@ def main(config: DictConfig) -> float | None:
         steps = runs.planned_steps(chosen)
         finished = runs.is_finished(directory, steps)
         config.trainer.max_steps = steps
-        trainer = None if finished else rehearse(config)
+        made = None if finished else parts(config)
+        processes = ranks.to_start(made[0]) if made else 0
         checked = None if finished else check.before_training(config)
     runs.open_run(directory, asked)
     if checked:
@@ -59,11 +60,10 @@ def main(config: DictConfig) -> float | None:
         print(f"{directory} is finished")
     else:
         plain = OmegaConf.to_container(config, resolve=True)
-        processes = ranks.to_start(trainer)
         if processes:
             ranks.start(processes, train, plain, directory)
         else:
-            train(plain, directory, trainer)
+            train(plain, directory, made)
     return report(directory, config.monitor)
 
 
@@ -101,31 +101,27 @@ def check_numbers(config: DictConfig) -> None:
         )
 
 
-def rehearse(config: DictConfig) -> lightning.Trainer:
-    """Make all parts of a run once, but no weights, so that what cannot be is refused before anything is written.
-
-    Returns:
-        The trainer, with which this process may go on.
+def parts(config: DictConfig) -> tuple[lightning.Trainer, SliceData, Segmenter]:
+    """What trains: trainer, data and network, made before anything is written, so that what cannot be is refused.
 
     Raises:
         ValueError: a choice is impossible.
     """
-    with torch.device("meta"):
-        module = build.segmenter(config)
-        try:
-            module.configure_optimizers()
-        except ValueError as error:
-            raise ValueError(f"expected an optimizer and a scheduler that can be made, but got: {error}") from error
+    lightning.seed_everything(config.seed, workers=True, verbose=False)
+    trainer, data, module = build.trainer(config), build.data(config), build.segmenter(config)
+    data.tiles_of_process(trainer.num_devices * trainer.num_nodes)
+    try:
+        module.configure_optimizers()
+    except ValueError as error:
+        raise ValueError(f"expected an optimizer and a scheduler that can be made, but got: {error}") from error
     modes = [module.validation.mode(config.monitor)]
     command.check_choice(f"monitor_mode of {config.monitor}", config.monitor_mode, modes)
-    trainer = build.trainer(config)
-    build.data(config).tiles_of_process(trainer.num_devices * trainer.num_nodes)
-    ranks.to_start(trainer)
-    return trainer
+    module.compiled = pays_to_compile(config.compile, config.trainer.max_steps)
+    return trainer, data, module
 
 
-def train(chosen: dict, directory: Path, trainer: lightning.Trainer | None = None) -> None:
-    """Fit, then score the held-out slices once; in each process of the run, which makes its trainer or is given it.
+def train(chosen: dict, directory: Path, made: tuple[lightning.Trainer, SliceData, Segmenter] | None = None) -> None:
+    """Fit, then score the held-out slices once; in each process of the run, which makes its `parts` or is given them.
 
     Raises:
         ValueError: the data are not as expected, or ``max_time`` stopped the run before its last step.
@@ -134,9 +130,7 @@ def train(chosen: dict, directory: Path, trainer: lightning.Trainer | None = Non
     command.quieten()
     config = OmegaConf.create(chosen)
     torch.compiler.reset()  # a sweep would else run into the limit of graphs for one function
-    lightning.seed_everything(config.seed, workers=True, verbose=False)
-    trainer, data, module = trainer or build.trainer(config), build.data(config), build.segmenter(config)
-    module.compiled = pays_to_compile(config.compile, config.trainer.max_steps)
+    trainer, data, module = made or parts(config)
     with runs.only_writer(directory) if trainer.is_global_zero else nullcontext(), loggers_ended(trainer):
         if runs.is_finished(directory, trainer.max_steps):
             return  # by another process, for which this one has waited

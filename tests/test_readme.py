@@ -44,7 +44,10 @@ def test_there_are_lines_to_test():
     assert {verb for verb, _ in LINES} == {"train", "check", "preview", "predict", "score"}
 
 
-@pytest.mark.parametrize(("verb", "line"), LINES)
+@pytest.mark.parametrize(
+    ("verb", "line"),
+    [pytest.param(*each, marks=[pytest.mark.slow] if "ddp" in each[1] else []) for each in LINES],
+)
 def test_a_line_of_the_readme_runs(verb, line, home, run_command, monkeypatch):
     monkeypatch.delenv("DATA_DIR", raising=False)
     # tests/cluster sends runs to Slurm; four GPUs are two processes here.

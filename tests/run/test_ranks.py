@@ -474,6 +474,7 @@ def test_a_sweep_may_train_each_point_with_another_number_of_processes(run_comma
     assert {file: file.stat().st_mtime_ns for file in (tmp_path / "sweep").glob("*/*/*")} == before
 
 
+@pytest.mark.slow
 def test_a_point_that_fails_in_its_processes_leaves_the_others_alone(run_command, tmp_path):
     points = ("trainer.devices=2", "data.held_out='7-11','7-12'")
     status, _, error = swept(run_command, tmp_path / "sweep", *points)
