@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: help install demo isbi test test-cluster bench bench-peers lint clean
+.PHONY: help install demo isbi test test-slow test-cluster bench bench-peers lint clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -25,11 +25,14 @@ demo: install  ## train on the embedded micrographs, predict and score, in minut
 isbi: install  ## train on ISBI-2012 (downloaded unless DATA_DIR or data/ has it)
 	$(BIN)/python -m src.train experiment=isbi
 
-test: install  ## run all fast tests
+test: install  ## run all tests but the slow ones, on two cores in under four minutes
 	$(BIN)/python -m pytest
 
+test-slow: install  ## run the tests that kill, signal and sweep
+	$(BIN)/python -m pytest -m slow
+
 test-cluster: install  ## run the tests that need Slurm, which $$SLURM_SCRIPTS/start_slurm.sh starts on this machine
-	$(BIN)/python -m pytest -m cluster
+	$(BIN)/python -m pytest -m cluster -n 0
 
 bench: install runs/peers/batchgeneratorsv2  ## measure against what people would use instead (15 minutes)
 	for each in augment weight_map train start predict memory table; do PYTHONPATH=runs/peers $(BIN)/python -W ignore -m tests.benchmarks.$$each || exit 1; done

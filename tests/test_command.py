@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
@@ -293,3 +294,20 @@ def test_no_number_is_broken_in_a_narrow_terminal(printed):
     assert header == ["image", *names]
     assert row == [long, *["0.000353"] * 12]
     assert total == ["all", *["0.5000"] * 12]
+
+
+@pytest.mark.parametrize("override", ["seed=7", "experiment=demo_classes", "data_dir=a b, (c)"])
+def test_what_is_composed_once_is_what_hydra_composes(override, monkeypatch, tmp_path):
+    found = []
+
+    @command.verb("train")
+    def main(config):
+        given = HydraConfig.get()
+        found.append((OmegaConf.to_container(config, resolve=True), given.runtime.output_dir, given.overrides.task))
+        assert Path(given.runtime.output_dir).is_dir()
+
+    monkeypatch.chdir(tmp_path)
+    for flags in ([], ["--run"]):  # with a flag it is left to Hydra
+        monkeypatch.setattr("sys.argv", ["src.train", override, "hydra.run.dir=a = b/c", *flags])
+        command.run(main)
+    assert found[0] == found[1] and found[0][1] == str(tmp_path / "a = b" / "c")

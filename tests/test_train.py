@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from src.build import CONF
@@ -205,6 +206,81 @@ def test_two_runs_of_one_seed_are_equal_and_of_another_are_not(train_slim, tmp_p
         weights.append(torch.cat([value.double().flatten() for value in state.values()]))
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+@pytest.mark.parametrize("accumulated", [1, 2])
+def test_a_run_shorter_than_the_validation_interval_is_validated_once_at_its_end(steps, accumulated, train_slim):
+    more = (f"trainer.max_steps={steps}", "trainer.val_check_interval=100")
+    directory, status, printed, error = train_slim(*more, f"trainer.accumulate_grad_batches={accumulated}")
+    assert status == 0, error
+    assert re.findall(r"step (\d+)/\d+ ·", printed) == [str(steps)]
+    assert torch.load(directory / "checkpoints" / "best.ckpt", weights_only=True)["global_step"] == steps
+    assert json.loads((directory / "scores.json").read_text())["steps"] == steps
+
+
+def test_intervals_are_counted_in_steps_although_lightning_counts_batches(train_slim):
+    more = ("trainer.max_steps=5", "trainer.val_check_interval=2", "trainer.accumulate_grad_batches=3")
+    _, status, printed, error = train_slim(*more)
+    assert status == 0, error
+    assert re.findall(r"step (\d)/5 ·", printed) == ["2", "4"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["trainer.max_steps=0"], ["trainer.max_steps", "but got 0", "nearest valid: 1"]),
+        (["trainer.max_steps=-1"], ["trainer.max_steps", "but got -1", "nearest valid: 1"]),
+        (["trainer.max_steps=1e3"], ["trainer.max_steps", "nearest valid: 1000"]),
+        (["trainer.val_check_interval=0.25"], ["trainer.val_check_interval", "0.25", "nearest valid: 1"]),
+        (["trainer.val_check_interval=null"], ["trainer.val_check_interval", "nearest valid: 1"]),
+        (["trainer.accumulate_grad_batches=0"], ["trainer.accumulate_grad_batches", "nearest valid: 1"]),
+        (["trainer.log_every_n_steps=-1"], ["trainer.log_every_n_steps", "nearest valid: 0"]),
+        (["trainer.devices=0"], ["trainer.devices", "nearest valid: 1"]),
+        (["trainer=ddp_cpu", "data.batch_size=3"], ["data.batch_size", "2 processes", "nearest valid: 4"]),
+        (["data.batch_size=0"], ["data.batch_size", "nearest valid: 1"]),
+        (["data.workers=-1"], ["data.workers", "nearest valid: 0"]),
+        (["seed=-1"], ["seed", "nearest valid: 0"]),
+        (["optimizer.lr=-1"], ["optimizer", "learning rate: -1"]),
+        (["score=worst"], ["score", "best, last", "worst"]),
+        (["data.validation=''"], ["data.validation", "score=best", "nearest valid: score=last"]),
+        (["monitor=v_rnd"], ["monitor", "v_rnd", "nearest valid: v_rand"]),
+        (["monitor=v_rand_class_1"], ["monitor", "v_rand_class_1", "nearest valid: v_rand"]),
+        (["metrics=semantic", "monitor=iou_class_2"], ["class 0 to 1", "nearest valid: iou_class_1"]),
+        (["monitor_mode=min"], ["monitor_mode of v_rand", "max"]),
+    ],
+)
+def test_what_cannot_be_is_refused_before_there_is_a_run_directory(arguments, expected, train_slim, tmp_path):
+    directory, status, _, error = train_slim(*arguments, directory=tmp_path / "runs" / "a")
+    assert status == 1
+    assert all(word in error for word in expected) and error.count("\n") == 1, error
+    assert not directory.exists()
+
+
+def test_a_class_that_occurs_in_no_validation_has_no_score_and_training_says_so(train_slim):
+    # A class that is nowhere in the data is predicted nowhere, because training begins with its share.
+    classes = ("metrics=semantic", "instances=classes", "model.classes=3", "monitor=iou_class_2")
+    directory, status, printed, error = train_slim(*classes, "trainer.max_steps=2")
+    assert status == 0, error
+    assert json.loads((directory / "scores.json").read_text())["validation"]["iou_class_2"] is None
+    assert printed.count("diagnosis: in validation there was nothing to judge iou_class_2 by at step 1") == 1
+    assert torch.load(directory / "checkpoints" / "best.ckpt", weights_only=True)["global_step"] == 1
+    assert (directory / "report.html").exists()
+
+
+def test_what_is_scored_may_be_chosen_anew_until_it_is(train_slim):
+    unfinished = ("trainer.max_steps=3", "trainer.max_time=00:00:00:00")
+    directory, *_ = train_slim(*unfinished)
+    _, status, _, error = train_slim("trainer.max_steps=3", "score=last", "tta=d4")
+    assert status == 0, error
+    config = yaml.safe_load((directory / "config.yaml").read_text())
+    assert (config["score"], config["tta"]) == ("last", "d4") and "score=last" in config["overrides"]
+    assert train_slim("trainer.max_steps=3", "score=last", "tta=d4")[1] == 0
+    _, status, _, error = train_slim("trainer.max_steps=3", "score=last")
+    assert status == 1 and "other values of tta;" in error
+    _, status, _, error = train_slim("trainer.max_steps=3", "score=best", "extend=1")
+    assert status == 0, error
+    assert yaml.safe_load((directory / "config.yaml").read_text())["score"] == "best"
 
 
 @pytest.mark.parametrize(

@@ -276,6 +276,19 @@ def test_more_of_a_score_of_classes_is_better(monitor):
     assert Evaluator({"a": Semantic(), "b": PixelError()}, monitor=monitor).mode(monitor) == "max"
 
 
+@pytest.mark.parametrize("monitor", ["iou_class_9", "iou_per_image_class_1", "iou_class_1_per_image"])
+def test_a_score_that_no_image_can_have_is_refused(monitor):
+    with pytest.raises(ValueError, match="nearest valid: iou"):
+        Evaluator({"a": Semantic()}, monitor=monitor, classes=3)
+
+
+def test_a_class_that_occurs_nowhere_has_no_score():
+    evaluator = Evaluator({"a": Semantic()}, monitor="iou_class_2", classes=3)
+    evaluator.update(of_cell(np.array([[0.9, 0.1]])), np.array([[1, 0]]), np.array([[1, 0]]))
+    assert np.isnan(evaluator.compute()["iou_class_2"]) and evaluator.compute()["iou_class_1"] == 1
+    assert evaluator.chosen_threshold() in THRESHOLDS
+
+
 def test_without_threshold_and_monitor_nothing_says_what_to_report():
     Evaluator({"a": PixelError()})
     with pytest.raises(ValueError, match="monitor"):
