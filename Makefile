@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: help install demo isbi test test-slow test-cluster bench bench-peers lint clean
+.PHONY: help install demo isbi test test-slow test-cluster torture audit bench bench-peers lint clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -33,6 +33,14 @@ test-slow: install  ## run the tests that kill, signal and sweep
 
 test-cluster: install  ## run the tests that need Slurm, which $$SLURM_SCRIPTS/start_slurm.sh starts on this machine
 	$(BIN)/python -m pytest -m cluster -n 0
+
+torture: install  ## open and read all that tests/torture can think of, half an hour
+	$(BIN)/python -m pytest -m torture -s
+
+audit: install  ## hold the pinned versions against known advisories, and against the database of pip-audit if it can be reached
+	$(BIN)/python -m pytest -n 0 tests/test_house.py -k advisory
+	$(PYTHON) -m venv runs/audit && runs/audit/bin/pip install --quiet --disable-pip-version-check pip-audit
+	-runs/audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
 bench: install runs/peers/batchgeneratorsv2  ## measure against what people would use instead (15 minutes)
 	for each in augment weight_map train start predict memory table; do PYTHONPATH=runs/peers $(BIN)/python -W ignore -m tests.benchmarks.$$each || exit 1; done

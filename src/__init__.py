@@ -31,6 +31,7 @@
     tiles/instances         probabilities → label image
     run/device              precision that the hardware is fast in
     run/directory           the run directory
+    run/archive             a checkpoint as a file: data and nothing else, whole or refused
     run/checkpoint          from which an interrupted run goes on as if nothing had happened
     run/signals             that ask a run to stop
     run/curves              metrics.csv

@@ -7,13 +7,16 @@ against the callee's signature, so that a wrong key or type is named before anyt
 import difflib
 import functools
 import inspect
+import re
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
+from types import NoneType
 
 import lightning
 import numpy as np
 import torch
+from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
@@ -21,17 +24,21 @@ from torchmetrics import Metric
 
 from src.data.datamodule import SliceData
 from src.model.segmenter import Segmenter
+from src.model.unet import UNet
+from src.run import archive
 from src.run.device import choose_precision
 from src.tiles.geometry import output_side
 
 CONF = Path(__file__).parent.parent / "conf"
 SEGMENTER = ("model", "loss", "metrics", "optimizer", "scheduler", "instances", "monitor")
+# Of a checkpoint, so that nothing large can be asked for.
+MOST_METRICS, MOST_VALUES, LARGEST_INTEGER = 16, 64, 2**53
 
 
-def segmenter(config: DictConfig) -> Segmenter:
-    """The LightningModule; its hyper-parameters hold what `restore` needs, as plain values."""
-    calls = {name: _make(config, name) for name in SEGMENTER if name != "monitor"}
-    module = Segmenter(monitor=config.monitor, **calls)
+def segmenter(config: DictConfig, model: UNet | None = None) -> Segmenter:
+    """The LightningModule, of ``model`` or a new network; its hyper-parameters hold what `restore` needs."""
+    parts = {name: _make(config, name) for name in SEGMENTER if name not in ("model", "monitor")}
+    module = Segmenter(model=model or _make(config, "model"), monitor=config.monitor, **parts)
     values = OmegaConf.to_container(config, resolve=True)
     module.save_hyperparameters({name: values[name] for name in SEGMENTER}, logger=False)
     return module
@@ -74,6 +81,7 @@ def trainer(config: DictConfig) -> lightning.Trainer:
         precision=choose_precision(config.trainer.precision, config.trainer.accelerator),
         logger=list(_make(config, "logger").values()),
         callbacks=list(_make(config, "callbacks").values()),
+        plugins=[archive.Checkpoints()],
         # LastCheckpoint sees to it: Lightning would validate once more, and count earlier parts of the run.
         max_time=None,
     )
@@ -84,53 +92,126 @@ def restore(checkpoint: str | Path) -> Segmenter:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is not a checkpoint of ours, or would call something that ``conf/`` does not.
+        OSError: it cannot be read.
+        ValueError: it is not a checkpoint of ours, is damaged, or would call something that ``conf/`` does not.
     """
     checkpoint = Path(checkpoint)
-    if not checkpoint.is_file():
-        raise FileNotFoundError(f"expected a checkpoint, but there is none at {checkpoint}")
+    content = archive.read(checkpoint)
     try:
-        content = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        parts, weights = content["hyper_parameters"], content["state_dict"]
-        parts = {name: parts[name] for name in SEGMENTER}
-    except Exception as error:  # torch.load raises whatever the first wrong byte leads to
-        raise ValueError(f"expected a checkpoint written by src.train, but {checkpoint} is none: {error}") from error
-    check_targets(parts)
-    module = segmenter(OmegaConf.create(parts))
-    module.load_state_dict(weights)
-    module.on_load_checkpoint(content)
+        parts = checked_parts(content)
+        with torch.device("meta"):  # no memory, before it is known that the weights are those of this network
+            model = _make(parts, "model")
+        check_weights(content, {f"model.{name}": weight for name, weight in model.state_dict().items()})
+        module = segmenter(parts, model)
+        module.load_state_dict(content["state_dict"], assign=True)
+        module.on_load_checkpoint(content)
+    except OSError:
+        raise
+    except Exception as error:  # a part that refuses its arguments may do so in any way
+        reason = archive.in_a_line(cause(error))
+        raise ValueError(f"expected a checkpoint written by src.train, but {checkpoint} is none: {reason}") from error
+    module.model.to(memory_format=torch.channels_last)
     return module.eval()
 
 
-def check_targets(parts: dict) -> None:
-    """Refuse a configuration from a file that could call anything which ``conf/`` does not.
+def checked_parts(content: dict) -> DictConfig:
+    """The parts that a checkpoint names, each of them a call that ``conf/`` makes in the same place.
+
+    Args:
+        content: of the file.
 
     Raises:
-        ValueError: names the call; or the interpolation, which could make one.
+        ValueError: it names another call, an argument that is no small plain value, or too few or too many parts.
     """
-    known = targets()
-    for key, value in leaves(parts):
-        if (key == "_target_" and value not in known) or "${" in str(value):
-            raise ValueError(f"expected a checkpoint that calls what conf/ calls, but it would call {value!r}")
+    parts, scores = content.get("hyper_parameters"), content.get("validation_scores", {})
+    archive.check_plain(parts, "hyper_parameters")
+    if type(scores) is not dict or not all(type(score) in (int, float, NoneType) for score in scores.values()):
+        raise ValueError(f"expected numbers as validation_scores, but got {str(scores)[:80]}")
+    if type(parts) is not dict or set(parts) != set(SEGMENTER):
+        found = ", ".join(parts) if type(parts) is dict else parts
+        raise ValueError(f"expected the parts {', '.join(SEGMENTER)}, but got {found}")
+    if type(parts["monitor"]) is not str:
+        raise ValueError(f"expected monitor to name a score, but got {str(parts['monitor'])[:80]}")
+    _check_argument_value("monitor", parts["monitor"])
+    for slot in SEGMENTER[:-1]:
+        nodes = parts["metrics"] if slot == "metrics" else {slot: parts[slot]}
+        if type(nodes) is not dict or len(nodes) > MOST_METRICS:
+            raise ValueError(f"expected {slot} by name, but got {str(nodes)[:80]}")
+        for name, node in nodes.items():
+            _check_call(slot, name, node)
+    config = OmegaConf.create(parts)
+    for slot in SEGMENTER[:-1]:
+        check(config[slot], slot)
+    return config
+
+
+def _check_call(slot: str, name: str, node: object) -> None:
+    known = calls(slot)
+    if type(node) is not dict or node.get("_target_") not in known:
+        called = (node.get("_target_") or node) if type(node) is dict else node
+        raise ValueError(f"expected {name} to call one of {', '.join(known)}, but it would call {str(called)[:80]}")
+    if bool(node.get("_partial_")) != known[node["_target_"]]:
+        raise ValueError(f"expected {name}._partial_ as in conf/{slot}, but got {node.get('_partial_')}")
+    for key, value in node.items():
+        if key not in ("_target_", "_partial_"):
+            if key.startswith("_"):
+                raise ValueError(f"expected arguments in {name}, but got {key}")
+            _check_argument_value(f"{name}.{key}", value)
+
+
+def _check_argument_value(key: str, value: object) -> None:
+    """Refuse what could be a path, a call, an interpolation, or larger than any argument is."""
+    if type(value) is list and len(value) <= MOST_VALUES:
+        for each in value:
+            _check_argument_value(key, each)
+    elif type(value) is str and not re.fullmatch(r"[\w .+-]{0,64}", value):
+        raise ValueError(f"expected {key} to be a short word, but got {value[:80]!r}")
+    elif type(value) in (dict, list) or (type(value) is int and abs(value) > LARGEST_INTEGER):
+        raise ValueError(f"expected {key} to be a number, a word or a list of them, but got {str(value)[:80]}")
 
 
 @functools.cache
-def targets() -> frozenset[str]:
-    """All that ``conf/`` calls."""
-    files = (OmegaConf.to_container(OmegaConf.load(file), resolve=False) for file in CONF.rglob("*.yaml"))
-    return frozenset(value for file in files for key, value in leaves(file) if key == "_target_")
+def calls(slot: str) -> dict[str, bool]:
+    """What the files of a folder of ``conf/`` call, and whether partially."""
+    found = {}
+    for file in sorted((CONF / slot).glob("*.yaml")):
+        node = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
+        for each in node.values() if slot == "metrics" else [node]:
+            if "_target_" in each:
+                found[each["_target_"]] = bool(each.get("_partial_"))
+    return found
 
 
-def leaves(node: object, key: str = "") -> Iterator[tuple[str, object]]:
-    """Each value in nested dictionaries and lists, with the key that it stands under."""
-    if isinstance(node, dict):
-        for name, child in node.items():
-            yield from leaves(child, name)
-    elif isinstance(node, list):
-        for child in node:
-            yield from leaves(child, key)
-    else:
-        yield key, node
+def check_weights(content: dict, expected: dict[str, torch.Tensor]) -> None:
+    """Hold stored weights and threshold against the network that they are for.
+
+    Raises:
+        ValueError: a weight is missing, not of this network, of another shape or type, NaN or infinite; or the
+            threshold is no probability.
+    """
+    stored = content.get("state_dict")
+    if type(stored) is not dict or not all(isinstance(weight, torch.Tensor) for weight in stored.values()):
+        raise ValueError("it holds no weights")
+    for what, names in (("lacks", expected.keys() - stored.keys()), ("has also", stored.keys() - expected.keys())):
+        if names:
+            raise ValueError(f"it {what} {len(names)} weights, such as {str(min(map(str, names)))[:80]}")
+    for name, weight in stored.items():
+        like = expected[name]
+        if weight.shape != like.shape or weight.dtype != like.dtype:
+            raise ValueError(
+                f"expected {name} of {tuple(like.shape)} {like.dtype}, but got {tuple(weight.shape)} {weight.dtype}"
+            )
+        if weight.is_floating_point() and not weight.isfinite().all():
+            raise ValueError(f"its weights {name} are NaN or infinite")
+    threshold = content.get("threshold")
+    if type(threshold) not in (int, float) or not 0 <= threshold <= 1:
+        raise ValueError(f"expected a threshold from 0 to 1, but got {threshold}")
+
+
+def cause(error: BaseException, kinds: tuple[type[BaseException], ...] = (Exception,)) -> BaseException:
+    """The error of one of ``kinds`` that a call from the configuration raised, without Hydra's wrapping."""
+    wrapped = isinstance(error, InstantiationException) and isinstance(error.__cause__, kinds)
+    return cause(error.__cause__, kinds) if wrapped else error
 
 
 def check(node: DictConfig, key: str) -> None:

@@ -16,7 +16,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import CompactHydraException, HydraException, InstantiationException
+from hydra.errors import CompactHydraException, HydraException
 from hydra.types import RunMode
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
@@ -26,7 +26,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from src.build import CONF
+from src import build
 from src.metrics.semantic import OF_CLASS, PER_IMAGE
 
 PATH_KEYS = (
@@ -115,13 +115,13 @@ def verb(name: str) -> Callable[[Callable[[DictConfig], object]], Callable[[], o
 
     def decorate(main: Callable[[DictConfig], object]) -> Callable[[], object]:
         reporting = one_message(main)
-        by_hydra = hydra.main(config_path=str(CONF), config_name=name, version_base="1.3")(reporting)
+        by_hydra = hydra.main(config_path=str(build.CONF), config_name=name, version_base="1.3")(reporting)
 
         @functools.wraps(main)
         def start() -> object:
             if any(re.match(r"-|[+~]*hydra(?!\.run\.dir=)", argument) for argument in sys.argv[1:]):
                 return by_hydra()
-            with initialize_config_dir(str(CONF), job_name=name, version_base="1.3"):
+            with initialize_config_dir(str(build.CONF), job_name=name, version_base="1.3"):
                 config = compose(name, sys.argv[1:], return_hydra_config=True)
                 if config.hydra.mode is RunMode.MULTIRUN:
                     GlobalHydra.instance().clear()
@@ -156,20 +156,14 @@ def one_message(main: Callable[[DictConfig], object]) -> Callable[[DictConfig], 
         except MENDABLE as error:
             if config.debug:
                 raise
-            message = f"error: {cause(error)}"
+            message = f"error: {build.cause(error, MENDABLE)}"
             if not HydraConfig.initialized() or HydraConfig.get().mode is not RunMode.MULTIRUN:
                 sys.exit(message)
             # To exit would end the sweep; Hydra runs the other jobs first and then shows this.
             print(message, file=sys.stderr)
-            raise CompactHydraException(f"error: a job of the sweep failed: {cause(error)}") from error
+            raise CompactHydraException(f"error: a job of the sweep failed: {build.cause(error, MENDABLE)}") from error
 
     return reporting
-
-
-def cause(error: BaseException) -> BaseException:
-    """The error that a call from the configuration raised, without Hydra's wrapping."""
-    wrapped = isinstance(error, InstantiationException) and isinstance(error.__cause__, MENDABLE)
-    return cause(error.__cause__) if wrapped else error
 
 
 def slug(overrides: str) -> str:

@@ -162,7 +162,7 @@ def fit(trainer: lightning.Trainer, module: Segmenter, data: SliceData, director
         SystemExit: a signal stopped it.
     """
     try:
-        trainer.fit(module, data, ckpt_path=runs.last_checkpoint(directory))
+        trainer.fit(module, data, ckpt_path=runs.last_checkpoint(directory, build.checked_parts))
     except Interrupted as stopped:
         line = f"{stopped} of {trainer.max_steps}; the same command with hydra.run.dir={directory} goes on from there"
         if not stopped.signals:

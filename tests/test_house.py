@@ -1,9 +1,13 @@
 """The house keeps its shape: imports point down, every module is on the map, every test has its source."""
 
 import ast
+import csv
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 import src
 
@@ -23,6 +27,7 @@ FLOORS = (
         "model.loss",
         "run.device",
         "run.signals",
+        "run.archive",
     ),
     ("data", "run.directory", "run.pictures", "run.prediction", "run.store"),
     ("model.segmenter", "run"),
@@ -70,6 +75,21 @@ def test_hydra_lives_in_build_and_the_commands(file):
         assert "import hydra" not in text and "from hydra" not in text
     if name(file) != "build":
         assert "instantiate(" not in text
+
+
+ADVISORIES = list(csv.DictReader((ROOT / "tests" / "advisories.csv").read_text().splitlines()))
+
+
+@pytest.mark.parametrize("row", ADVISORIES, ids=lambda row: row["advisory"])
+def test_no_version_of_an_advisory_is_pinned_or_admitted(row):
+    affected = SpecifierSet(row["affected"])
+    pinned = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().split() if "==" in line)
+    assert pinned[row["package"]] not in affected
+    asked = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    (admitted,) = (each.specifier for each in map(Requirement, asked) if each.name == row["package"])
+    fixed = row["affected"].removeprefix("<")
+    older = f"{fixed.rpartition('.')[0]}.{int(fixed.rpartition('.')[2]) - 1}"
+    assert older in affected and older not in admitted
 
 
 def test_every_module_is_on_the_map():

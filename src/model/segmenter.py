@@ -1,5 +1,6 @@
 """The LightningModule: the network, what it learns by and how it is judged."""
 
+import math
 from collections.abc import Callable
 
 import lightning
@@ -155,11 +156,14 @@ class Segmenter(lightning.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
         checkpoint["threshold"] = self.threshold
-        checkpoint["validation_scores"] = self.validation_scores
+        checkpoint["validation_scores"] = {
+            name: None if score != score else score for name, score in self.validation_scores.items()
+        }
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:
         self.threshold = checkpoint["threshold"]
-        self.validation_scores = checkpoint.get("validation_scores", {})
+        stored = checkpoint.get("validation_scores", {})
+        self.validation_scores = {name: math.nan if score is None else score for name, score in stored.items()}
 
     def configure_optimizers(self) -> dict:
         optimizer = self.optimizer(self.parameters())

@@ -133,15 +133,16 @@ def _check(in_channels: int, classes: int, base_channels: int, depth: int, norm:
         )
     if norm not in NORMS:
         raise ValueError(f"expected norm {', '.join(NORMS)}, but got {norm!r}")
-    for name, value, smallest in (
-        ("in_channels", in_channels, 1),
-        ("classes", classes, 2),
-        ("base_channels", base_channels, 1),
-        ("depth", depth, 1),
+    for name, value, smallest, largest in (
+        ("in_channels", in_channels, 1, 1024),
+        ("classes", classes, 2, 254),
+        ("base_channels", base_channels, 1, 2048),
+        ("depth", depth, 1, 8),
     ):
-        if value < smallest:
+        if not smallest <= value <= largest:
+            nearest = min(max(value, smallest), largest)
             raise ValueError(
-                f"expected model.{name} of at least {smallest}, but got {value}; nearest valid: {smallest}"
+                f"expected model.{name} from {smallest} to {largest}, but got {value}; nearest valid: {nearest}"
             )
     if not 0 <= dropout < 1:
         raise ValueError(f"expected model.dropout in [0, 1), but got {dropout}")

@@ -61,4 +61,5 @@ class Diagnosis(Callback):
         return {name: getattr(self, name) for name in ("best", "best_step", "blank", "worse", "told")}
 
     def load_state_dict(self, state_dict: dict) -> None:
-        vars(self).update(state_dict)
+        for name in self.state_dict():
+            setattr(self, name, state_dict[name])

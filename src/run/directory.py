@@ -12,8 +12,7 @@ import math
 import platform
 import subprocess
 import sys
-import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -162,10 +161,15 @@ def resumable_files(directory: Path) -> list[Path]:
     return [file for name in ("last", "previous") if (file := checkpoint_file(directory, name)).exists()]
 
 
-def last_checkpoint(directory: Path) -> Path | None:
-    """The latest checkpoint that is whole, None if there is none; says which one is damaged."""
+def last_checkpoint(directory: Path, check: Callable[[dict], object] = lambda content: None) -> Path | None:
+    """The latest checkpoint that is whole, None if there is none; says which one is damaged.
+
+    Args:
+        directory: the run directory.
+        check: refuses content that is not of a run of ours, by ValueError.
+    """
     for file in resumable_files(directory):
-        if is_whole(file):
+        if is_whole(file, check):
             return file
         print(f"warning: {file} is damaged", file=sys.stderr, flush=True)
     return None
@@ -176,16 +180,15 @@ def remove_previous_checkpoint(directory: Path) -> None:
     checkpoint_file(directory, "previous").unlink(missing_ok=True)
 
 
-def is_whole(checkpoint: Path) -> bool:
-    """Whether a checkpoint, which is a ZIP archive, holds what was written."""
-    import torch  # here, because nothing else that reads a run directory needs it
+def is_whole(checkpoint: Path, check: Callable[[dict], object] = lambda content: None) -> bool:
+    """Whether a checkpoint holds what was written."""
+    from src.run import archive  # here, because nothing else that reads a run directory needs torch
 
     try:
-        torch.load(checkpoint, map_location="cpu", weights_only=True)  # its directory
-        with zipfile.ZipFile(checkpoint) as archive:  # its content
-            return archive.testzip() is None
-    except Exception:  # what the first wrong byte leads to
+        check(archive.read(checkpoint))
+    except (OSError, ValueError):
         return False
+    return True
 
 
 @contextlib.contextmanager

@@ -160,10 +160,11 @@ def test_a_norm_that_breaks_tiling_is_refused_with_the_reason(norm):
     ("option", "message"),
     [
         ({"norm": "bacth"}, "expected norm none.*batch_after, but got 'bacth'"),
-        ({"classes": 1}, "classes of at least 2, but got 1; nearest valid: 2"),
-        ({"in_channels": 0}, "in_channels of at least 1, but got 0; nearest valid: 1"),
-        ({"base_channels": 0}, "base_channels of at least 1, but got 0; nearest valid: 1"),
-        ({"depth": 0}, "depth of at least 1, but got 0; nearest valid: 1"),
+        ({"classes": 1}, "classes from 2 to 254, but got 1; nearest valid: 2"),
+        ({"in_channels": 0}, "in_channels from 1 to 1024, but got 0; nearest valid: 1"),
+        ({"base_channels": 0}, "base_channels from 1 to 2048, but got 0; nearest valid: 1"),
+        ({"depth": 0}, "depth from 1 to 8, but got 0; nearest valid: 1"),
+        ({"depth": 9}, "depth from 1 to 8, but got 9; nearest valid: 8"),
         ({"dropout": 1.0}, r"dropout in \[0, 1\), but got 1.0"),
     ],
 )

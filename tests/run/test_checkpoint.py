@@ -152,7 +152,10 @@ def flat(node: object, name: str = "") -> dict[str, object]:
 
 
 def content(directory: Path, name: str = "last") -> dict:
-    return torch.load(checkpoint_file(directory, name), weights_only=True)
+    """What a checkpoint holds, but for the digest, which depends on the time that training took."""
+    found = torch.load(checkpoint_file(directory, name), weights_only=True)
+    found.pop("digest", None)  # which Lightning alone does not write
+    return found
 
 
 def step(directory: Path, name: str = "last") -> int:
