@@ -4,6 +4,7 @@
     command                 what they share: paths, errors, a table of scores
     build                   configuration → objects, the only `instantiate`; `restore(checkpoint)`
 
+    data/guard              what a file may claim, before it is read
     data/stack              slices between disk and array
     data/image              images of any size, read window by window
     data/folder             one's own images and labels

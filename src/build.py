@@ -23,6 +23,7 @@ from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 from torchmetrics import Metric
 
 from src.data.datamodule import SliceData
+from src.data.guard import reason
 from src.model.segmenter import Segmenter
 from src.model.unet import UNet
 from src.run import archive
@@ -108,8 +109,8 @@ def restore(checkpoint: str | Path) -> Segmenter:
     except OSError:
         raise
     except Exception as error:  # a part that refuses its arguments may do so in any way
-        reason = archive.in_a_line(cause(error))
-        raise ValueError(f"expected a checkpoint written by src.train, but {checkpoint} is none: {reason}") from error
+        said = reason(cause(error))
+        raise ValueError(f"expected a checkpoint written by src.train, but {checkpoint} is none: {said}") from error
     module.model.to(memory_format=torch.channels_last)
     return module.eval()
 

@@ -33,7 +33,7 @@ def main(config: DictConfig) -> None:
     if errors := [finding for finding in found["findings"] if finding["severity"] == ERROR]:
         sys.exit(f"error: {len(errors)} errors; training would be wrong")
     if chosen or found["root"]:
-        print(f"train: python -m src.train {' '.join(given() if chosen else suggested(found))}")
+        command.say(f"train: python -m src.train {' '.join(given() if chosen else suggested(found))}")
 
 
 def before_training(config: DictConfig) -> dict | None:
@@ -139,20 +139,20 @@ def show(found: dict) -> None:
     if found["slices"]:
         sizes = " to ".join("×".join(map(str, side)) for side in found["sizes"])
         channels, dtypes = ("/".join(map(str, found[key])) for key in ("channels", "dtypes"))
-        print(f"{found['slices']} slices of {sizes} px, channels {channels}, {dtypes}")
+        command.say(f"{found['slices']} slices of {sizes} px, channels {channels}, {dtypes}")
         shares = ", ".join(f"class {number} {share:.1%}" for number, share in found["classes"].items())
         named = f" with the values {', '.join(map(str, found['values']))}" if found["values"] else ""
         what = {"instances": "cells", "classes": "areas"}.get(found["kind"], "pieces")
-        print(f"labels: {found['kind']}{named}; {found['cells']} {what}; {shares}")
+        command.say(f"labels: {found['kind']}{named}; {found['cells']} {what}; {shares}")
     for group, names in found["split"].items():
         shown = f"{names[0]} … {names[-1]}" if len(names) > 2 else ", ".join(names)
-        print(f"{group.replace('_', '-')}: {len(names)} slices{(names and f' ({shown})') or ''}")
+        command.say(f"{group.replace('_', '-')}: {len(names)} slices{(names and f' ({shown})') or ''}")
     for (severity, code), findings in by_code(found["findings"]).items():
-        print(f"\n{severity} {code}{times(findings)}")
+        command.say(f"\n{severity} {code}{times(findings)}")
         for finding in findings[:SHOWN_FILES]:
-            print(f"  {finding['file']}\n    found     {finding['found']}")
-            print(f"    expected  {finding['expected']}\n    fix       {finding['fix']}")
-    print()
+            command.say(f"  {finding['file']}\n    found     {finding['found']}")
+            command.say(f"    expected  {finding['expected']}\n    fix       {finding['fix']}")
+    command.say("")
 
 
 def given() -> list[str]:

@@ -7,6 +7,7 @@ import math
 import os
 import re
 import sys
+import unicodedata
 import warnings
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -27,6 +28,7 @@ from rich.table import Table
 from rich.text import Text
 
 from src import build
+from src.data import guard
 from src.metrics.semantic import OF_CLASS, PER_IMAGE
 
 PATH_KEYS = (
@@ -65,7 +67,7 @@ def run(main: Callable[[], object]) -> None:
             raise
         # Of a wrong key OmegaConf says more than Hydra.
         more = f"\n{error.__cause__}" if isinstance(error.__cause__, OmegaConfBaseException) else ""
-        sys.exit(f"error: {str(error).removeprefix('error: ')}{more}")
+        sys.exit(printable(f"error: {str(error).removeprefix('error: ')}{more}"))
 
 
 def quieten() -> None:
@@ -152,11 +154,14 @@ def one_message(main: Callable[[DictConfig], object]) -> Callable[[DictConfig], 
     @functools.wraps(main)
     def reporting(config: DictConfig) -> object:
         try:
+            if "max_pixels" in config:
+                check_least("max_pixels", config.max_pixels, 1)
+                guard.allow(config.max_pixels)
             return main(config)
         except MENDABLE as error:
             if config.debug:
                 raise
-            message = f"error: {build.cause(error, MENDABLE)}"
+            message = printable(f"error: {build.cause(error, MENDABLE)}")
             if not HydraConfig.initialized() or HydraConfig.get().mode is not RunMode.MULTIRUN:
                 sys.exit(message)
             # To exit would end the sweep; Hydra runs the other jobs first and then shows this.
@@ -255,9 +260,30 @@ def check_probability(key: str, value: object) -> None:
         raise ValueError(f"expected {key} to be a number from 0 to 1, but got {value}; nearest valid: 0.5")
 
 
+def printable(text: str) -> str:
+    """Text without characters that steer a terminal, which the name of a file may hold: they are shown as escapes.
+
+    >>> printable("a\x1b[2J.tif")
+    'a\\x1b[2J.tif'
+    """
+    return "".join(
+        each if each in "\n\t" or not unicodedata.category(each).startswith("C") else repr(each)[1:-1] for each in text
+    )
+
+
+def say(line: str) -> None:
+    """Print a line, in which names of files may stand."""
+    print(printable(line), flush=True)
+
+
 def warn(line: str) -> None:
     """Say on standard error what the user should know but what stops nothing."""
-    print(f"warning: {line}", file=sys.stderr)
+    print(printable(f"warning: {line}"), file=sys.stderr)
+
+
+def spreadsheet_safe(name: object) -> object:
+    """A name as it may stand in a CSV file: a spreadsheet takes one that begins as a formula for one."""
+    return f"'{name}" if isinstance(name, str) and name[:1] in "=+-@\t\r" and name else name
 
 
 def print_scores(scores: dict) -> None:
@@ -291,7 +317,9 @@ def print_ranking(rows: list[dict]) -> None:
 def _print_table(corner: str, columns: list[str], rows: dict[str, list], foot: dict[str, list] | None = None) -> None:
     table = Table(corner, *columns)
     for name, values in rows.items():
-        table.add_row(Text(name), *(Text(shown(value)) for value in values))  # not markup: a name may hold [ and ]
+        table.add_row(
+            Text(printable(name)), *(Text(printable(shown(value))) for value in values)
+        )  # not markup: a name may hold [ and ]
     table.add_section()
     for name, values in (foot or {}).items():
         table.add_row(name, *map(shown, values), style="bold")

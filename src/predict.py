@@ -16,6 +16,7 @@ import numpy as np
 from omegaconf import DictConfig, ListConfig
 
 from src import build, command
+from src.data import guard
 from src.data.image import SUFFIXES, Image, open_image
 from src.model.segmenter import Segmenter
 from src.run.device import inference
@@ -41,10 +42,10 @@ def main(config: DictConfig) -> None:
         try:
             with closing(open_image(file)) as image:
                 predict_file(image, modules[0], predictor, config)
-        except (ValueError, OSError) as error:
-            if len(files) == 1:
+        except Exception as error:  # one bad image ends no others; what is no message of ours becomes one
+            if config.debug or (len(files) == 1 and isinstance(error, command.MENDABLE)):
                 raise
-            failures.append(f"{file}: {error}")
+            failures.append(f"{file}: {error if isinstance(error, command.MENDABLE) else guard.reason(error)}")
             command.warn(failures[-1])
     if failures:
         raise ValueError(f"{len(failures)} of {len(files)} images were not predicted:\n" + "\n".join(failures))
@@ -137,13 +138,15 @@ def predict_file(image: Image, module: Segmenter, predictor: Predictor, config: 
     """
     channels = [config.channels] if isinstance(config.channels, int) else config.channels
     image = with_channels(image, channels, predictor.in_channels)
+    if image.missing_chunks:
+        command.warn(f"{image.missing_chunks} chunks of {image.file} are missing and are read as its fill value")
     ending = suffix(image, config.format)
     sources = recipes(image, module, predictor)
     output, name = Path(config.output), stem(image.file)
     finals = {kind: prediction_file(output, name, kind, ending) for kind in OUTPUTS}
     wanted = {kind: finals[kind] for kind in config.write}
     if not config.overwrite and all(made_from(file) == sources[kind] for kind, file in wanted.items()):
-        print(f"{image.file} is predicted already: {', '.join(map(str, wanted.values()))}")
+        command.say(f"{image.file} is predicted already: {', '.join(map(str, wanted.values()))}")
         return
     make_room(finals, wanted, sources, config.overwrite)
     if predictor.tile is None and image.pixels > MEASURED_FROM and config.shards == 1:  # shards take the same tile
@@ -156,7 +159,7 @@ def predict_file(image: Image, module: Segmenter, predictor: Predictor, config: 
         verify(image, predictor, config.seed)
     fill(probabilities, predictor, config.shard, config.shards)
     if probabilities.missing() or (config.shards > 1 and not probabilities.claim()):
-        print(
+        command.say(
             f"{image.file}: shard {config.shard} of {config.shards} is done; the last one to end writes the result "
             f"(if that was interrupted, the same command without shards does)"
         )
@@ -172,7 +175,7 @@ def predict_file(image: Image, module: Segmenter, predictor: Predictor, config: 
             drop(probabilities.folder)
     finally:
         probabilities.release()
-    print(f"{image.file} → {', '.join(map(str, wanted.values()))}", flush=True)
+    command.say(f"{image.file} → {', '.join(map(str, wanted.values()))}")
 
 
 def with_channels(image: Image, channels: Sequence[int] | None, expected: int) -> Image:

@@ -22,9 +22,9 @@ def main(config: DictConfig) -> None:
     patches = data.patches()
     lines = [described(patches, config.draws), weighed(patches, config.model.classes)]
     for line in lines:
-        print(line)
+        command.say(line)
     write_preview_page(Path(config.output), "Before training", lines, tiles_figure(patches), slices_figure(patches))
-    print(f"preview: {config.output}")
+    command.say(f"preview: {config.output}")
 
 
 def described(patches: Patches, draws: int) -> str:

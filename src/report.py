@@ -16,7 +16,7 @@ def main(config: DictConfig) -> None:
     if (directory / "config.yaml").exists():
         page = write_page(directory, command.default_config(), command.shown)
         command.print_scores(finished_scores(directory))
-        print(f"report: {page}")
+        command.say(f"report: {page}")
     else:
         show_sweep(directory)
 
@@ -30,7 +30,7 @@ def show_sweep(directory: Path) -> list[dict]:
     rows = ranking(directory)
     write_ranking(directory, rows)
     command.print_ranking(rows)
-    print(f"ranking.csv and the runs: {directory}")
+    command.say(f"ranking.csv and the runs: {directory}")
     return rows
 
 

@@ -64,7 +64,7 @@ def main(config: DictConfig) -> None:
         page = Path(config.output).with_suffix(".html")
         kinds = OF_CLASSES if of_classes else OF_CELLS
         write_score_page(page, scores, monitor, mode, shown, kinds, command.shown)
-        print(f"report: {page}")
+        command.say(f"report: {page}")
 
 
 def pictures(image: Comparison, prediction: Prediction, threshold: float, of_classes: bool) -> dict[str, bytes]:
@@ -83,7 +83,9 @@ def write_rows(file: Path, rows: list[dict]) -> None:
     with complete_file(file) as partial, partial.open("w", newline="", encoding="utf-8") as lines:
         table = csv.DictWriter(lines, columns)
         table.writeheader()
-        table.writerows({name: value for name, value in row.items() if value == value} for row in rows)  # no nan
+        for row in rows:
+            known = {name: value for name, value in row.items() if value == value}  # no nan
+            table.writerow(known | {"name": command.spreadsheet_safe(row["name"])})
 
 
 if __name__ == "__main__":

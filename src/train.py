@@ -18,6 +18,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
 from src import build, check, command
+from src.data import guard
 from src.data.datamodule import SliceData
 from src.model.segmenter import Segmenter
 from src.report import show_sweep
@@ -57,7 +58,7 @@ def main(config: DictConfig) -> float | None:
     if checked:
         runs.write_json(directory / "check.json", checked)
     if finished:
-        print(f"{directory} is finished")
+        command.say(f"{directory} is finished")
     else:
         plain = OmegaConf.to_container(config, resolve=True)
         if processes:
@@ -129,6 +130,7 @@ def train(chosen: dict, directory: Path, made: tuple[lightning.Trainer, SliceDat
     """
     command.quieten()
     config = OmegaConf.create(chosen)
+    guard.allow(config.max_pixels)
     torch.compiler.reset()  # a sweep would else run into the limit of graphs for one function
     trainer, data, module = made or parts(config)
     with runs.only_writer(directory) if trainer.is_global_zero else nullcontext(), loggers_ended(trainer):
@@ -168,7 +170,7 @@ def fit(trainer: lightning.Trainer, module: Segmenter, data: SliceData, director
         if not stopped.signals:
             raise ValueError(line) from None
         if trainer.is_global_zero:
-            print(line, file=sys.stderr, flush=True)
+            print(command.printable(line), file=sys.stderr, flush=True)
         hand_over(stopped.signals)
         sys.exit(128 + stopped.signals[0])
     finally:
@@ -183,8 +185,8 @@ def report(directory: Path, monitor: str) -> float | None:
     page = directory / PAGE
     if not page.exists() or page.stat().st_mtime < (directory / "scores.json").stat().st_mtime:  # it has been extended
         write_page(directory, command.default_config(), command.shown)
-    print(f"report: {page}")
-    print(f"scores, predictions and checkpoints: {directory}")
+    command.say(f"report: {page}")
+    command.say(f"scores, predictions and checkpoints: {directory}")
     return scores.get("validation", {}).get(monitor)
 
 

@@ -17,6 +17,7 @@ MODULES = sorted(file for file in (ROOT / "src").rglob("*.py") if file.name != "
 FLOORS = (
     ("tiles.geometry",),
     (
+        "data.guard",
         "data.stack",
         "data.image",
         "data.augment",

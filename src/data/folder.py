@@ -262,7 +262,7 @@ def read_pair(pair: Pair) -> list[Annotated]:
     try:
         planes, pixel_size = read_planes(pair.image)
     except (ValueError, OSError) as error:
-        raise Refused(unreadable(pair.image, error.__cause__ or error)) from error
+        raise Refused(unreadable(pair.image, error)) from error
     labels = read_labels(pair.labels)
     stack = labels if labels.ndim == 3 else labels[None]
     sizes = [

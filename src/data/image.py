@@ -1,5 +1,6 @@
 """Images of any size on disk, read window by window: TIFF, OME-TIFF, PNG, OME-Zarr."""
 
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -9,7 +10,8 @@ import numpy as np
 import tifffile
 import zarr
 
-from src.data.stack import check_complete_tiff, read_png
+from src.data import guard
+from src.data.stack import read_png
 
 SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".zarr")
 CHANNEL_AXES = "CS"  # C of microscopes, S (samples) of colour pictures
@@ -76,6 +78,12 @@ class Image:
         stored = 1 if self.channel_axis is None else self.array.shape[self.channel_axis]
         return stored if self.channels is None else len(self.channels)
 
+    @cached_property
+    def missing_chunks(self) -> int:
+        """Chunks of a Zarr that are not there and are read as its fill value."""
+        stored_so = isinstance(self.array, zarr.Array) and self.file.suffix == ".zarr"
+        return guard.missing_chunks(self.array) if stored_so else 0
+
     def close(self) -> None:
         """Close the file, where it stays open for reading."""
         if isinstance(self.array, zarr.Array):
@@ -89,10 +97,8 @@ class Image:
         """
         stacked = dict(zip(self.stack_axes, self.stack_place(plane), strict=True))
         where = [stacked.get(axis, slice(top, bottom, step) if axis == "Y" else slice(None)) for axis in self.axes]
-        try:
+        with guard.decoding(self.file):
             found = np.asarray(self.array[tuple(where)])
-        except Exception as error:  # decoders raise whatever the first wrong byte leads to
-            raise ValueError(f"expected a complete image, but {self.file} cannot be read: {error}") from error
         left = [axis for axis in self.axes if axis not in stacked]
         order = [left.index(axis) for axis in (*(a for a in left if a in CHANNEL_AXES), "Y", "X")]
         found = found.transpose(order).reshape(-1, *(found.shape[left.index(axis)] for axis in "YX"))
@@ -118,7 +124,12 @@ class Image:
         values = self.band(plane, 0, self.height, step)
         if not np.isfinite(values).all():
             raise ValueError(f"expected finite grey values, but {self.file} holds NaN or infinity")
-        return tuple(np.percentile(values, (0.5, 99.5)))
+        with np.errstate(over="ignore", invalid="ignore"):
+            low, high = np.percentile(values, (0.5, 99.5))
+            wide = not np.isfinite(float(high) - float(low))
+        if wide:
+            raise ValueError(f"expected grey values of a finite range, but {self.file} has {low:g} to {high:g}")
+        return low, high
 
 
 def _percentile(counts: np.ndarray, percent: float) -> float:
@@ -138,15 +149,12 @@ def open_image(file: str | Path) -> Image:
         ValueError: it is no image of a kind that we read, is truncated, or has no rows and columns.
     """
     file = Path(file)
-    if not file.exists():
-        raise FileNotFoundError(f"expected an image, but there is none at {file}")
-    if file.suffix.lower() not in SUFFIXES:
+    if file.exists() and file.suffix.lower() not in SUFFIXES:
         raise ValueError(f"expected an image ending in {', '.join(SUFFIXES)}, but got {file}")
     kinds = {".png": _open_png, ".jpg": _open_jpeg, ".jpeg": _open_jpeg, ".zarr": _open_zarr}
-    try:
+    guard.check_regular(file)
+    with guard.decoding(file):
         image = kinds.get(file.suffix.lower(), _open_tiff)(file)
-    except Exception as error:  # decoders raise whatever the first wrong byte leads to
-        raise ValueError(f"expected a complete image, but {file} cannot be read: {error}") from error
     letters, shape = image.axes, image.array.shape
     unclear = len(letters) != len(shape) or len(set(letters)) < len(letters) or {"C", "S"} <= set(letters)
     if unclear or not {"Y", "X"} <= set(letters) <= set(f"TZYX{CHANNEL_AXES}") or 0 in shape:
@@ -168,13 +176,15 @@ def _open_png(file: Path) -> Image:
 
 
 def _open_jpeg(file: Path) -> Image:
-    array = imagecodecs.jpeg_decode(file.read_bytes())
+    data = file.read_bytes()
+    guard.check_jpeg(data)
+    array = imagecodecs.jpeg_decode(data)
     return Image(file, array, "YXS"[: array.ndim])
 
 
 def _open_tiff(file: Path) -> Image:
     with tifffile.TiffFile(file) as tiff:
-        check_complete_tiff(tiff, file)
+        guard.check_tiff(tiff, file)
         series = tiff.series[0]
         axes, pixel_size = _named(series.axes), _tiff_pixel_size(tiff)
         if series.dataoffset is not None:
@@ -197,7 +207,7 @@ def _tiff_pixel_size(tiff: tifffile.TiffFile) -> dict[str, float]:
         pixels = (pixels[0] if isinstance(pixels, list) else pixels)["Pixels"]
         named = {axis: pixels.get(f"PhysicalSize{axis}") for axis in "ZYX"}
         units = {axis: pixels.get(f"PhysicalSize{axis}Unit", "µm") for axis in "ZYX"}
-        return {a: float(s) * MICROMETRES[units[a]] for a, s in named.items() if s and units[a] in MICROMETRES}
+        return _possible({a: _number(s) * MICROMETRES.get(units[a], math.nan) for a, s in named.items()})
     page, imagej = tiff.pages.first, tiff.imagej_metadata or {}
     # Inches tell how large to print, not how large a cell is.
     unit = imagej.get("unit", "cm" if page.tags.valueof("ResolutionUnit", default=1) == 3 else None)
@@ -207,7 +217,19 @@ def _tiff_pixel_size(tiff: tifffile.TiffFile) -> dict[str, float]:
     for axis, tag in (("Y", "YResolution"), ("X", "XResolution")):
         numerator, denominator = page.tags.valueof(tag, default=(0, 1))
         sizes[axis] = denominator / numerator if numerator else None
-    return {axis: abs(size) * MICROMETRES[unit] for axis, size in sizes.items() if size}
+    return _possible({axis: abs(_number(size)) * MICROMETRES[unit] for axis, size in sizes.items()})
+
+
+def _number(text: object) -> float:
+    try:
+        return float(text)
+    except (TypeError, ValueError):
+        return math.nan
+
+
+def _possible(sizes: dict[str, float]) -> dict[str, float]:
+    """Sizes of a pixel without those that no pixel has: a file may say 0, −1 or NaN where nobody knew."""
+    return {axis: size for axis, size in sizes.items() if math.isfinite(size) and size > 0}
 
 
 MICROMETRES = {
@@ -225,6 +247,7 @@ MICROMETRES = {
 def _open_zarr(file: Path) -> Image:
     node = zarr.open(file, mode="r")
     if isinstance(node, zarr.Array):
+        guard.check_zarr(node)
         return Image(file, node, {2: "YX", 3: "ZYX"}.get(node.ndim, ""))
     multiscales = node.attrs.get("ome", node.attrs).get("multiscales")
     if not multiscales or multiscales[0]["datasets"][0]["path"] not in node:
@@ -246,4 +269,5 @@ def _open_zarr(file: Path) -> Image:
         unit = axis.get("unit") if isinstance(axis, dict) else None
         if letter in "ZYX" and unit in MICROMETRES and scale:
             sizes[letter] = scale[place] * MICROMETRES[unit]
-    return Image(file, node[level["path"]], letters, sizes)
+    guard.check_zarr(node[level["path"]])
+    return Image(file, node[level["path"]], letters, _possible(sizes))

@@ -8,6 +8,8 @@ classes     each value a class
 ==========  ===================================================================================
 """
 
+import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +21,11 @@ from scipy import ndimage
 from skimage import measure
 from skimage.segmentation import relabel_sequential
 
-from src.data import stack
+from src.data import guard, stack
 from src.data.finding import ERROR, Finding, Refused
 from src.data.stack import IGNORED
 
+Image.MAX_IMAGE_PIXELS = None  # `guard` sees to it, with a limit that can be raised
 KINDS = ("binary", "boundary", "instances", "classes")
 MOST_CLASSES = 20  # values up to which labels may be classes
 FEW_CLASSES = 4  # up to which the same values in most images are classes, even if each lies in one piece
@@ -51,9 +54,11 @@ def read_labels(file: Path) -> np.ndarray:
             )
         )
     try:
-        labels = _read_png(file) if file.suffix.lower() == ".png" else stack.read(file)
-    except Exception as error:  # decoders raise whatever the first wrong byte leads to
-        raise Refused(unreadable(file, error.__cause__ or error)) from error
+        guard.check_regular(file)
+        with guard.decoding(file):
+            labels = _read_png(file) if file.suffix.lower() == ".png" else stack.read(file)
+    except (ValueError, OSError) as error:
+        raise Refused(unreadable(file, error)) from error
     if labels.ndim == 3 and labels.shape[-1] in (2, 3, 4):
         labels = _grey(labels, file)
     if labels.dtype.kind not in "iub":
@@ -87,9 +92,15 @@ def read_labels(file: Path) -> np.ndarray:
 
 def unreadable(file: Path, error: BaseException) -> Finding:
     """That a file cannot be decoded."""
-    return Finding(
-        "unreadable", ERROR, str(file), str(error) or type(error).__name__, "a complete image", "copy the file again"
-    )
+    found = guard.reason(innermost(error))
+    larger = re.search(r"max_pixels=\d+", found)
+    fix = f"the same command with {larger[0]}" if larger else "copy the file again"
+    return Finding("unreadable", ERROR, str(file), found, "a complete image", fix)
+
+
+def innermost(error: BaseException) -> BaseException:
+    """The error that others were raised from."""
+    return innermost(error.__cause__) if error.__cause__ else error
 
 
 def _grey(labels: np.ndarray, file: Path) -> np.ndarray:
@@ -120,7 +131,9 @@ def _grey(labels: np.ndarray, file: Path) -> np.ndarray:
 
 
 def _read_png(file: Path) -> np.ndarray:
-    with Image.open(file) as image:
+    data = file.read_bytes()
+    guard.check_png(data)
+    with Image.open(io.BytesIO(data)) as image:
         return np.asarray(image)
 
 

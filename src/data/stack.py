@@ -1,7 +1,6 @@
 """Stacks of slices between disk and array: read, write, choose slices, scale grey values."""
 
 import hashlib
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +10,8 @@ from uuid import uuid4
 import imagecodecs
 import numpy as np
 import tifffile
+
+from src.data import guard
 
 SUFFIXES = (".tif", ".tiff", ".png")
 IGNORED = 255  # target of a pixel that nobody has annotated: no loss, no weight, no score
@@ -89,7 +90,9 @@ def scaled(image: np.ndarray, low: float, high: float) -> np.ndarray:
     """Grey values from ``low`` to ``high`` as float32 from 0 to 1, clipped; zeros where there is no such range."""
     if low == high:
         return np.zeros(image.shape, np.float32)
-    return np.clip((image.astype(np.float32) - low) / (high - low), 0, 1).astype(np.float32)
+    # In the precision of the image, before it is cast: a large offset would else take up all of float32.
+    exact = image.astype(np.promote_types(image.dtype, np.float32))
+    return np.clip((exact - low) / (high - low), 0, 1).astype(np.float32)
 
 
 def content_hash(*arrays: np.ndarray) -> str:
@@ -109,54 +112,25 @@ def read(file: str | Path) -> np.ndarray:
         ValueError: it is not TIFF or PNG, or cannot be decoded.
     """
     file = Path(file)
-    if not file.is_file():
-        raise FileNotFoundError(f"expected an image file, but there is none at {file}")
-    if file.suffix.lower() not in SUFFIXES:
+    if file.exists() and file.suffix.lower() not in SUFFIXES:
         raise ValueError(f"expected a file ending in {', '.join(SUFFIXES)}, but got {file}")
-    try:
+    guard.check_regular(file)
+    with guard.decoding(file):
         return read_png(file) if file.suffix.lower() == ".png" else _read_tiff(file)
-    except Exception as error:  # decoders raise whatever the first wrong byte leads to
-        raise ValueError(f"expected a complete image, but {file} cannot be decoded: {error}") from error
 
 
 def read_png(file: Path) -> np.ndarray:
     """``(H, W)`` or ``(H, W, C)`` with 8 or 16 bits."""
-    return imagecodecs.png_decode(file.read_bytes())
+    data = file.read_bytes()
+    guard.check_png(data)
+    return imagecodecs.png_decode(data)
 
 
 def _read_tiff(file: Path) -> np.ndarray:
     """The first series of a TIFF."""
     with tifffile.TiffFile(file) as tiff:
-        check_complete_tiff(tiff, file)
+        guard.check_tiff(tiff, file)
         return tiff.asarray()
-
-
-def check_complete_tiff(tiff: tifffile.TiffFile, file: Path) -> None:
-    """Refuse a truncated TIFF, of which tifffile would return the readable part.
-
-    Raises:
-        ValueError: it is truncated.
-    """
-    size, first, last = file.stat().st_size, tiff.pages.first, tiff.pages[-1]
-    ends = [sum(part) for page in tiff.pages for part in zip(page.dataoffsets, page.databytecounts, strict=True)]
-    images = (tiff.imagej_metadata or {}).get("images", 1)
-    if images > 1 and len(tiff.pages) == 1:  # one page that stands for a stack of them
-        ends.append(last.dataoffsets[0] + images * last.nbytes)
-    described = (tiff.shaped_metadata or [{}])[0].get("shape", tiff.series[0].shape)
-    # tifffile is silent about tags and pages that it cannot read.
-    lost = _directory(tiff, first)[0] != len(first.tags) or _directory(tiff, last)[1] != 0
-    if lost or max(ends) > size or tuple(described) != tiff.series[0].shape:
-        raise ValueError("it is truncated")
-
-
-def _directory(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> tuple[int, int]:
-    """How many tags the file says that a page has, and where the next page begins, 0 after the last one."""
-    layout, stream = tiff.tiff, tiff.filehandle
-    stream.seek(page.offset)
-    (tags,) = struct.unpack(layout.tagnoformat, stream.read(layout.tagnosize))
-    stream.seek(page.offset + layout.tagnosize + tags * layout.tagsize)
-    (offset,) = struct.unpack(layout.offsetformat, stream.read(layout.offsetsize))
-    return tags, offset
 
 
 @contextmanager

@@ -16,6 +16,8 @@ import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
+from src.data.guard import reason
+
 DTYPES = {
     "FloatStorage": torch.float32,
     "DoubleStorage": torch.float64,
@@ -73,16 +75,8 @@ def read(file: Path) -> dict:
     except OSError:
         raise
     except Exception as error:  # unpicklers raise whatever the first wrong byte leads to
-        raise ValueError(
-            f"expected a checkpoint written by src.train, but {file} is none: {in_a_line(error)}"
-        ) from error
+        raise ValueError(f"expected a checkpoint written by src.train, but {file} is none: {reason(error)}") from error
     return content
-
-
-def in_a_line(error: BaseException) -> str:
-    """What an error says, in at most 300 characters, or else its kind: it may hold whatever a file holds."""
-    said = str(error).partition("\n")[0][:300].rstrip(" :")
-    return said if len(said.split()) > 1 else f"{type(error).__name__} {said}".rstrip()
 
 
 def digest(content: dict) -> str:

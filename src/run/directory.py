@@ -37,6 +37,7 @@ FREE_KEYS = (
     "logger",
     "compile",
     "debug",
+    "max_pixels",
     # From one device to many; environment.json says how many.
     "trainer.accelerator",
     "trainer.devices",

@@ -1,0 +1,202 @@
+"""What a file may claim: its promises are held against its size and against limits, before anything is read.
+
+A header of a few bytes can promise more than any memory holds. The readers of images and labels ask here first.
+"""
+
+import math
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import tifffile
+import zarr
+
+MOST_PLANES = 100_000
+DEFLATE = 1032  # bytes that one byte of it can become, at most
+_DEFLATED = {tifffile.COMPRESSION.ADOBE_DEFLATE, tifffile.COMPRESSION.DEFLATE}
+_limits = {"pixels": 2**31}
+
+
+def allow(pixels: int) -> None:
+    """Set the largest number of pixels of a plane, for this process."""
+    _limits["pixels"] = pixels
+
+
+def check_regular(file: Path) -> None:
+    """Refuse what is no file on disk: to open a pipe would wait for ever.
+
+    Raises:
+        FileNotFoundError: there is nothing.
+        ValueError: it is a folder, a pipe or a device.
+    """
+    if not file.exists():
+        raise FileNotFoundError(f"expected an image, but there is none at {file}")
+    if not file.is_file() and not (file.is_dir() and file.suffix == ".zarr"):
+        raise ValueError(f"expected a file, but {file} is a folder, a pipe or a device")
+
+
+@contextmanager
+def decoding(file: Path) -> Iterator[None]:
+    """Turn whatever a decoder raises into one message that names the file.
+
+    Raises:
+        ValueError: it cannot be decoded.
+    """
+    try:
+        yield
+    except MemoryError as error:
+        raise ValueError(
+            f"expected an image that fits in memory, but there is too little for {file} ({reason(error)}); "
+            f"nearest valid: a smaller part of it"
+        ) from error
+    except Exception as error:  # decoders raise whatever the first wrong byte leads to
+        raise ValueError(f"expected a complete image, but {file} cannot be read: {reason(error)}") from error
+
+
+def reason(error: BaseException) -> str:
+    """What an error says, in a line; some of those of decoders say nothing, or a number."""
+    said = str(error).partition("\n")[0][:300].strip().rstrip(":")
+    return (
+        said if len(said.split()) > 1 else f"its content is not understood ({f'{type(error).__name__} {said}'.strip()})"
+    )
+
+
+def check_size(shape: tuple[int, ...], planes: int, held: float = math.inf, bytes_promised: int = 0) -> None:
+    """Refuse an image that promises more than it can hold, or than is allowed.
+
+    Args:
+        shape: of a plane, rows and columns first.
+        planes: how many of them.
+        held: bytes that the file can become when it is decoded.
+        bytes_promised: bytes of all planes.
+
+    Raises:
+        ValueError: says what is promised, and the key that allows more.
+    """
+    pixels = math.prod(shape[:2])
+    size = f"{planes:,} planes of {'×'.join(map(str, shape))}"
+    if bytes_promised > held:
+        raise ValueError(f"it promises {size}, which is more than a file of its size can hold")
+    if planes > MOST_PLANES:
+        raise ValueError(f"it promises {size}; nearest valid: {MOST_PLANES:,} planes")
+    if pixels > _limits["pixels"]:
+        raise ValueError(f"it promises {size}; nearest valid: max_pixels={pixels}")
+
+
+def check_tiff(tiff: tifffile.TiffFile, file: Path) -> None:
+    """Refuse a TIFF whose pages promise more strips, tiles or bytes than there are, or that is truncated.
+
+    Raises:
+        ValueError: it does.
+    """
+    size = file.stat().st_size
+    if not len(tiff.pages):
+        raise ValueError("it holds no page")
+    first = tiff.pages.first
+    _check_ome(tiff, first)
+    images = (tiff.imagej_metadata or {}).get("images", 1)
+    whole = images if images > 1 and len(tiff.pages) == 1 else 1  # one page that stands for a stack of them
+    check_size(first.shape, max(len(tiff.pages), whole))
+    ends = []
+    for page in tiff.pages:
+        page = page.aspage()
+        if math.prod(page.chunked) != len(page.dataoffsets) or len(page.dataoffsets) != len(page.databytecounts):
+            raise ValueError(
+                f"it promises {math.prod(page.chunked):,} strips or tiles, but has {len(page.dataoffsets):,}"
+            )
+        stored = sum(page.databytecounts)
+        held = {tifffile.COMPRESSION.NONE: stored * whole}.get(
+            page.compression, stored * DEFLATE if page.compression in _DEFLATED else math.inf
+        )
+        sparse = 0 in page.databytecounts  # strips that are not there are read as zeros
+        promised = page.nbytes // 8 if page.bitspersample == 1 else page.nbytes  # eight pixels a byte
+        check_size(page.shape, 1, math.inf if sparse else held + 1024, promised)
+        ends.append(max(map(sum, zip(page.dataoffsets, page.databytecounts, strict=True)), default=0))
+    if whole > 1:
+        ends.append(first.dataoffsets[0] + whole * first.nbytes)
+    described = (tiff.shaped_metadata or [{}])[0].get("shape", tiff.series[0].shape)
+    # tifffile is silent about tags and pages that it cannot read, and returns the readable part of a truncated file.
+    lost = _directory(tiff, first)[0] != len(first.tags) or _directory(tiff, tiff.pages[-1])[1] != 0
+    if lost or max(ends) > size or tuple(described) != tiff.series[0].shape:
+        raise ValueError("it is truncated")
+
+
+def _check_ome(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> None:
+    """Refuse OME metadata of another image, from which tifffile would make room for as many pixels as they say."""
+    if not tiff.is_ome:
+        return
+    image = tifffile.xml2dict(tiff.ome_metadata).get("OME", {}).get("Image", {})
+    pixels = (image[0] if isinstance(image, list) else image).get("Pixels", {})
+    said = {axis: pixels.get(f"Size{axis}", 1) for axis in "TCZ"}
+    sides = (pixels.get("SizeY", page.imagelength), pixels.get("SizeX", page.imagewidth))
+    check_size(sides, math.prod(said.values()))
+    if sides != (page.imagelength, page.imagewidth):
+        raise ValueError(
+            f"its OME metadata say {sides[0]}×{sides[1]} px, but its pages have {page.imagelength}×{page.imagewidth}"
+        )
+
+
+def _directory(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> tuple[int, int]:
+    """How many tags the file says that a page has, and where the next page begins, 0 after the last one."""
+    layout, stream = tiff.tiff, tiff.filehandle
+    stream.seek(page.offset)
+    (tags,) = struct.unpack(layout.tagnoformat, stream.read(layout.tagnosize))
+    stream.seek(page.offset + layout.tagnosize + tags * layout.tagsize)
+    (offset,) = struct.unpack(layout.offsetformat, stream.read(layout.offsetsize))
+    return tags, offset
+
+
+def check_png(data: bytes) -> None:
+    """Refuse a PNG that promises more than its bytes can become.
+
+    Raises:
+        ValueError: it does, or does not begin as a PNG.
+    """
+    if data[:8] != b"\x89PNG\r\n\x1a\n" or len(data) < 26:
+        raise ValueError("it does not begin as a PNG does")
+    width, height, depth, colours = struct.unpack(">IIBB", data[16:26])
+    channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}.get(colours, 1)
+    promised = height * (width * channels * depth // 8)
+    check_size((height, width, channels), 1, len(data) * DEFLATE, promised)
+
+
+def check_jpeg(data: bytes) -> None:
+    """Refuse a JPEG that was cut off, of which decoders return the readable part, or that promises too much.
+
+    Raises:
+        ValueError: it does, or does not begin as a JPEG.
+    """
+    if data[:2] != b"\xff\xd8":
+        raise ValueError("it does not begin as a JPEG does")
+    place = 2
+    while place < len(data) - 1:
+        marker = data[place + 1]
+        if data[place] != 0xFF or marker in (0x00, *range(0xD0, 0xD8), 0xFF):  # coded pixels, up to the next marker
+            place = data.find(b"\xff", place + 1)
+            if place < 0:
+                break
+            continue
+        if marker == 0xD9:
+            return
+        length = int.from_bytes(data[place + 2 : place + 4], "big")
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            height, width = struct.unpack(">HH", data[place + 5 : place + 9])
+            # Coded without arithmetic, a block of 8×8 pixels takes some bits.
+            check_size((height, width), 1, len(data) * 8 * 64, height * width)
+        place += 2 + length
+    raise ValueError("it is cut off: its end is missing")
+
+
+def check_zarr(array: zarr.Array) -> None:
+    """Refuse a Zarr array that promises more planes, pixels or chunks than anything holds.
+
+    Raises:
+        ValueError: it does.
+    """
+    check_size(array.shape[-2:], math.prod(array.shape[:-2]))
+
+
+def missing_chunks(array: zarr.Array) -> int:
+    """Chunks of a Zarr array that are not there and are read as its fill value."""
+    return max(0, array.nchunks - array.nchunks_initialized)
