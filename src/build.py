@@ -23,7 +23,7 @@ from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 from torchmetrics import Metric
 
 from src.data.datamodule import SliceData
-from src.data.guard import reason
+from src.data.guard import check_plain, reason
 from src.model.segmenter import Segmenter
 from src.model.unet import UNet
 from src.run import archive
@@ -125,7 +125,7 @@ def checked_parts(content: dict) -> DictConfig:
         ValueError: it names another call, an argument that is no small plain value, or too few or too many parts.
     """
     parts, scores = content.get("hyper_parameters"), content.get("validation_scores", {})
-    archive.check_plain(parts, "hyper_parameters")
+    check_plain(parts, "hyper_parameters")
     if type(scores) is not dict or not all(type(score) in (int, float, NoneType) for score in scores.values()):
         raise ValueError(f"expected numbers as validation_scores, but got {str(scores)[:80]}")
     if type(parts) is not dict or set(parts) != set(SEGMENTER):

@@ -261,7 +261,7 @@ def check_probability(key: str, value: object) -> None:
 
 
 def printable(text: str) -> str:
-    """Text without characters that steer a terminal, which the name of a file may hold: they are shown as escapes.
+    r"""Text without characters that steer a terminal, which the name of a file may hold: they are shown as escapes.
 
     >>> printable("a\x1b[2J.tif")
     'a\\x1b[2J.tif'

@@ -5,9 +5,11 @@ than memory, the same command goes on where it was interrupted, and several proc
 """
 
 import dataclasses
+import errno
 import glob
 import hashlib
 import json
+import shutil
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -149,6 +151,9 @@ def predict_file(image: Image, module: Segmenter, predictor: Predictor, config: 
         command.say(f"{image.file} is predicted already: {', '.join(map(str, wanted.values()))}")
         return
     make_room(finals, wanted, sources, config.overwrite)
+    if ending == ".tif" and not any(unfinished(file).exists() for file in finals.values()):
+        maps = predictor.classes if predictor.classes > 2 else 1
+        check_disk(output, 4 * image.pixels * (maps * ("probabilities" in wanted) + ("labels" in wanted)))
     if predictor.tile is None and image.pixels > MEASURED_FROM and config.shards == 1:  # shards take the same tile
         predictor.measure_tile(max(image.height, image.width))
 
@@ -217,6 +222,19 @@ def recipes(image: Image, module: Segmenter, predictor: Predictor) -> dict[str, 
         for kind, parts in {"probabilities": common, "labels": [common, numbering]}.items()
     }
     return {kind: f"src.predict {kind} {digest}" for kind, digest in hashed.items()}
+
+
+def check_disk(output: Path, needed: int) -> None:
+    """Refuse what the disk has no room for, before it is computed.
+
+    Raises:
+        OSError: names the folder, what is needed and what is free.
+    """
+    folder = next(each for each in (output.absolute(), *output.absolute().parents) if each.exists())
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        sizes = f"the result needs {needed / 1e6:,.0f} MB, but {free / 1e6:,.0f} MB are free"
+        raise OSError(errno.ENOSPC, f"No space left on device: {sizes}; nearest valid: another output", str(output))
 
 
 def make_room(finals: dict[str, Path], wanted: dict[str, Path], sources: dict[str, str], overwrite: bool) -> None:

@@ -83,9 +83,8 @@ def write_rows(file: Path, rows: list[dict]) -> None:
     with complete_file(file) as partial, partial.open("w", newline="", encoding="utf-8") as lines:
         table = csv.DictWriter(lines, columns)
         table.writeheader()
-        for row in rows:
-            known = {name: value for name, value in row.items() if value == value}  # no nan
-            table.writerow(known | {"name": command.spreadsheet_safe(row["name"])})
+        known = ({name: value for name, value in row.items() if value == value} for row in rows)  # no nan
+        table.writerows(row | {"name": command.spreadsheet_safe(row["name"])} for row in known)
 
 
 if __name__ == "__main__":

@@ -173,6 +173,12 @@ BROKEN = {
         lambda root: change_image(root, lambda x: np.where(x == x.max(), np.nan, x).astype(np.float32), [3], ".tif"),
         (),
     ),
+    "a range beyond all numbers": (
+        "nan",
+        ERROR,
+        lambda root: change_image(root, lambda x: np.where(x > 60, 1e308, -1e308), [3], ".tif"),
+        (),
+    ),
     "a mask as image": (
         "few-grey-values",
         WARNING,
@@ -411,6 +417,16 @@ def test_the_experiment_follows_from_the_kind_of_labels(kind, own, check):
     assert (status, found) == (0, [])
     assert f"train: python -m src.train experiment={kind}" in printed
     assert ("model.classes=3" in printed) == (kind == "classes")
+
+
+def test_chunks_that_are_not_there_are_counted(own, check):
+    change_image(own, lambda image: image, suffix=".zarr")
+    inside = (own / "images" / "cell_03.zarr").rglob("*")
+    next(file for file in inside if file.is_file() and "zarr" not in file.name).unlink()
+    status, found, *_ = check(own, *CELLS)
+    assert status == 0
+    missing = [each["found"] for each in found if each["code"] == "missing-chunks" and each["severity"] == WARNING]
+    assert missing == ["1 chunks that are not there and are read as one grey value"]
 
 
 def test_images_may_be_zarr(own, check):

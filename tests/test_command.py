@@ -311,3 +311,15 @@ def test_what_is_composed_once_is_what_hydra_composes(override, monkeypatch, tmp
         monkeypatch.setattr("sys.argv", ["src.train", override, "hydra.run.dir=a = b/c", *flags])
         command.run(main)
     assert found[0] == found[1] and found[0][1] == str(tmp_path / "a = b" / "c")
+
+
+def test_names_steer_neither_terminal_nor_spreadsheet(run_command, tmp_path):
+    evil = tmp_path / "=a\x1b[2J\u202e"
+    evil.mkdir()
+    (evil / "b\x07.tif").write_text("no image")
+    status, printed, error = run_command("score", f"truth={evil}", f"prediction={tmp_path}")
+    assert status == 1 and "\\x1b[2J" in error and "\\u202e" in error
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f\u202e]", printed + error)
+    assert [command.spreadsheet_safe(name) for name in ("=1+1", "+a", "@a", "a=1", "", 3)] == [
+        *("'=1+1", "'+a", "'@a", "a=1", "", 3)
+    ]

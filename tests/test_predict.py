@@ -694,6 +694,15 @@ def full_disk(tmp_path):
     subprocess.run(["umount", "-l", folder], check=True)
 
 
+def test_what_the_disk_has_no_room_for_is_refused_before_it_is_computed(
+    full_disk, network, large, refused, monkeypatch
+):
+    monkeypatch.setattr(Predictor, "__call__", lambda *_: pytest.fail("computed"))
+    message = refused(large, checkpoint=network(), output=full_disk)
+    assert "the result needs 18 MB, but 1 MB are free" in message and str(full_disk) in message
+    assert os.listdir(full_disk) == []
+
+
 @pytest.mark.parametrize("suffix", ["tif", "zarr"])
 def test_a_full_disk_is_named_and_leaves_no_half_result(suffix, full_disk, network, large, refused):
     message = refused(large, checkpoint=network(), output=full_disk, format=suffix)

@@ -1,14 +1,17 @@
 """What annotated images hold, as far as it tells whether one can learn from them: each slice is looked at once."""
 
 import hashlib
+from contextlib import closing
 from dataclasses import dataclass
+from math import isfinite
 
 import cv2
 import numpy as np
 from scipy import fft
 
-from src.data.finding import Finding, Refused
+from src.data.finding import WARNING, Finding, Refused
 from src.data.folder import Annotated, Pair, read_pair, without
+from src.data.image import open_image
 from src.data.labels import Description, describe
 
 FULL_WELLS = (255, 4095, 16383, 65535)  # largest values of cameras with 8, 12, 14 and 16 bits
@@ -29,7 +32,7 @@ class Facts:
         size: rows and columns.
         channels: of the image.
         dtype: of the image.
-        finite: whether no grey value is NaN or infinite.
+        finite: whether no grey value is NaN or infinite, nor their range.
         levels: different grey values, counted up to 5.
         saturated: share of pixels at the camera's largest value.
         digest: SHA-256 of the image.
@@ -66,17 +69,31 @@ class Facts:
 def look_at_files(pair: Pair, ignore_label: int | None) -> tuple[list[Facts], list[Finding]]:
     """The facts of a pair of files; if they cannot be used, why."""
     try:
-        return [look(each, ignore_label) for each in read_pair(pair)], []
+        return [look(each, ignore_label) for each in read_pair(pair)], missing_chunks(pair)
     except Refused as refused:
         return [], [refused.finding]
+
+
+def missing_chunks(pair: Pair) -> list[Finding]:
+    """That an OME-Zarr lacks a part of itself, which readers fill in silence."""
+    if pair.image.suffix != ".zarr":
+        return []
+    with closing(open_image(pair.image)) as image:
+        missing = image.missing_chunks
+    found = f"{missing} chunks that are not there and are read as one grey value"
+    fix = "copy the Zarr again, if they should be there"
+    return [Finding("missing-chunks", WARNING, str(pair.image), found, "all chunks", fix)] if missing else []
 
 
 def look(annotated: Annotated, ignore_label: int | None = None) -> Facts:
     """The facts of one slice."""
     image, pair = annotated.image, annotated.pair
     labels = without(annotated.labels, ignore_label)
-    finite = bool(np.isfinite(image).all()) if image.dtype.kind == "f" else True
-    grey = np.nan_to_num(image.astype(np.float32) if image.ndim == 2 else image.mean(axis=2, dtype=np.float32))
+    finite = image.dtype.kind != "f" or bool(
+        np.isfinite(image).all() and isfinite(float(image.max()) - float(image.min()))
+    )
+    seen = image if finite else np.nan_to_num(image, posinf=0, neginf=0).clip(-1e9, 1e9)
+    grey = seen.astype(np.float32) if image.ndim == 2 else seen.mean(axis=2, dtype=np.float32)
     highest = image.max()
     return Facts(
         name=annotated.name,

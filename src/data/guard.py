@@ -13,6 +13,7 @@ import tifffile
 import zarr
 
 MOST_PLANES = 100_000
+MOST_NODES, MOST_DEPTH = 200_000, 24  # of nested containers
 DEFLATE = 1032  # bytes that one byte of it can become, at most
 _DEFLATED = {tifffile.COMPRESSION.ADOBE_DEFLATE, tifffile.COMPRESSION.DEFLATE}
 _limits = {"pixels": 2**31}
@@ -200,3 +201,28 @@ def check_zarr(array: zarr.Array) -> None:
 def missing_chunks(array: zarr.Array) -> int:
     """Chunks of a Zarr array that are not there and are read as its fill value."""
     return max(0, array.nchunks - array.nchunks_initialized)
+
+
+def check_plain(node: object, what: str) -> None:
+    """Refuse what JSON would not give back equal: anything but dictionaries by text, lists, text, numbers and null.
+
+    Raises:
+        ValueError: names the value.
+    """
+    left = MOST_NODES
+
+    def check(node: object, depth: int) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0 or depth > MOST_DEPTH:
+            raise ValueError(f"expected {what} of a handful of values, but got too many, or one within itself")
+        if type(node) is dict and all(type(key) is str for key in node):
+            for value in node.values():
+                check(value, depth + 1)
+        elif type(node) is list:
+            for value in node:
+                check(value, depth + 1)
+        elif not (node is None or type(node) in (bool, int, str) or (type(node) is float and math.isfinite(node))):
+            raise ValueError(f"expected {what} of plain values, but got {str(node)[:80]} ({type(node).__name__})")
+
+    check(node, 0)

@@ -7,7 +7,6 @@ no object of the file itself is ever used. Checksums of the archive and a digest
 
 import hashlib
 import io
-import math
 import pickletools
 import zipfile
 from pathlib import Path
@@ -16,7 +15,7 @@ import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
-from src.data.guard import reason
+from src.data.guard import MOST_DEPTH, MOST_NODES, reason
 
 DTYPES = {
     "FloatStorage": torch.float32,
@@ -34,7 +33,6 @@ CALLED = {"torch._utils _rebuild_tensor_v2", "collections OrderedDict", *(f"torc
 LOOKUPS = {"GLOBAL", "STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4"}  # of pickle
 LARGEST_PICKLE = 2**24  # bytes; that of the paper's network and its optimiser has some 2**17
 MOST_RECORDS = 100_000
-MOST_NODES, MOST_DEPTH = 200_000, 24  # of nested containers
 
 
 class Checkpoints(TorchCheckpointIO):
@@ -103,31 +101,6 @@ def digest(content: dict) -> str:
 
     add(content)
     return found.hexdigest()
-
-
-def check_plain(node: object, what: str) -> None:
-    """Refuse what JSON would not give back equal: anything but dictionaries by text, lists, text, numbers and null.
-
-    Raises:
-        ValueError: names the value.
-    """
-    left = MOST_NODES
-
-    def check(node: object, depth: int) -> None:
-        nonlocal left
-        left -= 1
-        if left < 0 or depth > MOST_DEPTH:
-            raise ValueError(f"expected {what} of a handful of values, but got too many, or one within itself")
-        if type(node) is dict and all(type(key) is str for key in node):
-            for value in node.values():
-                check(value, depth + 1)
-        elif type(node) is list:
-            for value in node:
-                check(value, depth + 1)
-        elif not (node is None or type(node) in (bool, int, str) or (type(node) is float and math.isfinite(node))):
-            raise ValueError(f"expected {what} of plain values, but got {str(node)[:80]} ({type(node).__name__})")
-
-    check(node, 0)
 
 
 def _check_archive(file: Path) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 import yaml
 from filelock import FileLock, Timeout
 
+from src.data import guard
 from src.data.stack import complete_file
 
 # Keys that cannot change the result, so a run may continue with other values of them.
@@ -95,8 +96,20 @@ def _write_config(directory: Path, config: dict) -> None:
 
 
 def read_config(directory: Path) -> dict:
-    """The configuration that a run was started with."""
-    return yaml.safe_load((directory / "config.yaml").read_text(encoding="utf-8"))
+    """The configuration that a run was started with.
+
+    Raises:
+        ValueError: the file holds something else.
+    """
+    file = directory / "config.yaml"
+    try:
+        config = yaml.safe_load(file.read_text(encoding="utf-8"))
+        guard.check_plain(config, "choices")
+        if type(config) is not dict:
+            raise ValueError(f"expected choices by name, but got {str(config)[:80]}")
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        raise ValueError(f"expected what src.train has written, but {file} is not: {guard.reason(error)}") from error
+    return config
 
 
 def _extend(directory: Path, config: dict, steps: int) -> None:

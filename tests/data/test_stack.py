@@ -7,7 +7,7 @@ import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.data.stack import Stack, content_hash, normalise, read, write_tiff
+from src.data.stack import Stack, content_hash, normalise, read, scaled, write_tiff
 
 
 def test_normalise_sends_the_percentiles_to_0_and_1_and_clips():
@@ -163,3 +163,9 @@ def test_the_content_hash_sees_values_shape_and_dtype():
     others = [array[::-1], array.reshape(3, 4), array.astype(np.uint16)]
     assert content_hash(array) == content_hash(array.copy())
     assert len({content_hash(array), *map(content_hash, others)}) == 4
+
+
+@pytest.mark.parametrize("dtype", ["int32", "uint32", "float64"])
+def test_grey_values_far_from_zero_keep_their_contrast(dtype):
+    image = (10**9 + np.arange(101)).astype(dtype).reshape(1, -1)
+    assert len(np.unique(scaled(image, 10**9, 10**9 + 100))) == 101

@@ -188,6 +188,28 @@ def test_planned_steps_need_no_extension():
     assert runs.planned_steps({"trainer": {"max_steps": 5}}) == 5
 
 
+LAUGHS = "a: &a [1]\n" + "".join(f"b{n}: &b{n} [{', '.join([f'*b{n - 1}' if n else '*a'] * 9)}]\n" for n in range(9))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "- 1",
+        "a: 2020-01-01",
+        "a: !!set {b}",
+        "a: &a [*a]",
+        "a: [" * 500,
+        "a: .nan",
+        "a: !!python/object/apply:os.system [ls]",
+        LAUGHS,
+    ],
+)
+def test_a_configuration_that_holds_more_than_plain_values_is_refused(text, tmp_path):
+    (tmp_path / "config.yaml").write_text(text)
+    with pytest.raises(ValueError, match=r"config\.yaml is not: \S+ \S+"):
+        runs.read_config(tmp_path)
+
+
 def test_a_run_is_finished_when_as_many_steps_are_scored(tmp_path):
     assert not runs.is_finished(tmp_path, 5)
     runs.write_json(tmp_path / "scores.json", {"scores": {}, "steps": 5})

@@ -4,10 +4,12 @@ import os
 import resource
 import time
 
+import imageio.v3 as iio
 import numpy as np
 import pytest
 import tifffile
 
+from src.data.labels import read_labels
 from src.run.directory import checkpoint_file
 from tests.torture import images
 
@@ -102,7 +104,7 @@ def scored(files, run_command, tmp_path) -> None:
         file = tmp_path / f"prediction{name[name.rindex('.') :]}"
         file.write_bytes(data)
         status, _, error = run_command(
-            "score", f"truth={tmp_path / 'truth.tif'}", f"prediction={file}", "metrics=semantic"
+            "score", f"truth={tmp_path / 'truth.tif'}", f"prediction={file}", "metrics=instances"
         )
         assert "Traceback" not in error, (name, error[-3000:])
         assert status == 0 or (error.startswith(("error", "warning")) and str(file) in error), (name, error)
@@ -119,11 +121,7 @@ def test_many_such_files_are_scored_or_named(run_command, tmp_path):
 
 
 def test_a_large_label_image_that_compresses_well_is_read(tmp_path):
-    from src.data.labels import read_labels
-
     labels = np.zeros((14_000, 14_000), np.uint8)
     labels[5000:6000, 5000:6000] = 1
-    import imageio.v3 as iio
-
     iio.imwrite(tmp_path / "large.png", labels)
     assert np.count_nonzero(read_labels(tmp_path / "large.png")) == 1_000_000
