@@ -76,6 +76,7 @@ def quieten() -> None:
         warnings.filterwarnings("ignore", message=message)
     for name in ("lightning.pytorch", "lightning.fabric", "alembic", "optuna"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it finds in a file becomes one message of ours
 
 
 def quote(argument: str, keys: Collection[str] = PATH_KEYS) -> str:

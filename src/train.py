@@ -65,7 +65,7 @@ def main(config: DictConfig) -> float | None:
             ranks.start(processes, train, plain, directory)
         else:
             train(plain, directory, made)
-    return report(directory, config.monitor)
+    return report(directory, config.monitor, config.page)
 
 
 @contextmanager
@@ -178,14 +178,16 @@ def fit(trainer: lightning.Trainer, module: Segmenter, data: SliceData, director
 
 
 @rank_zero_only
-def report(directory: Path, monitor: str) -> float | None:
+def report(directory: Path, monitor: str, with_page: bool) -> float | None:
     """Print the scores and say where everything is, once for all processes; → the validation score."""
     scores = runs.finished_scores(directory)
     command.print_scores(scores)
     page = directory / PAGE
-    if not page.exists() or page.stat().st_mtime < (directory / "scores.json").stat().st_mtime:  # it has been extended
-        write_page(directory, command.default_config(), command.shown)
-    command.say(f"report: {page}")
+    if with_page:
+        current = page.exists() and page.stat().st_mtime >= (directory / "scores.json").stat().st_mtime
+        if not current:  # the run has just been finished, or extended
+            write_page(directory, command.default_config(), command.shown)
+        command.say(f"report: {page}")
     command.say(f"scores, predictions and checkpoints: {directory}")
     return scores.get("validation", {}).get(monitor)
 

@@ -27,8 +27,8 @@ TINY = (
     "trainer.max_steps=1 trainer.val_check_interval=1 trainer.log_every_n_steps=1 "
     "trainer.accelerator=cpu trainer.precision=32-true"
 ).split()
-# And of synthetic micrographs, without pictures of what is learnt from, which take longer than all else.
-SLIM = [*TINY, "data.source.size=64", "data.validation=21", "data.held_out=24", "~callbacks.samples"]
+# And of synthetic micrographs, without a page and pictures of what is learnt from, which take longer than all else.
+SLIM = [*TINY, "data.source.size=64", "data.validation=21", "data.held_out=24", "page=false", "~callbacks.samples"]
 
 
 # Files that take longest, which begin first so that no process is left with one of them at the end.
@@ -88,7 +88,7 @@ def train(run_command, tmp_path):
 
 @pytest.fixture
 def train_slim(train):
-    """The same for a test that looks neither at pictures of samples nor at more than one slice a group."""
+    """The same for a test that looks neither at the page, nor at pictures of samples or more than one slice a group."""
 
     def call(*arguments: str, **options: Path) -> tuple[Path, int, str, str]:
         return train(*SLIM, *arguments, **options)

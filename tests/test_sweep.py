@@ -21,7 +21,7 @@ from src.build import CONF
 POINT = (
     "data.workers=0 data.source.size=64 data.validation=21 data.held_out=24 model.depth=2 model.base_channels=2 "
     "trainer.val_check_interval=1 trainer.log_every_n_steps=1 trainer.accelerator=cpu trainer.precision=32-true "
-    "compile=false ~callbacks.samples ~callbacks.overlay"
+    "compile=false page=false ~callbacks.samples ~callbacks.overlay"
 ).split()
 STEP = ["data.tile=60", "trainer.max_steps=1"]
 

@@ -102,10 +102,9 @@ def check_tiff(tiff: tifffile.TiffFile, file: Path) -> None:
     ends = []
     for page in tiff.pages:
         page = page.aspage()
-        if math.prod(page.chunked) != len(page.dataoffsets) or len(page.dataoffsets) != len(page.databytecounts):
-            raise ValueError(
-                f"it promises {math.prod(page.chunked):,} strips or tiles, but has {len(page.dataoffsets):,}"
-            )
+        promised, there = math.prod(page.chunked), {len(page.dataoffsets), len(page.databytecounts)}
+        if there != {promised}:
+            raise ValueError(f"it promises {promised:,} strips or tiles, but has {min(there - {promised}):,}")
         stored = sum(page.databytecounts)
         held = {tifffile.COMPRESSION.NONE: stored * whole}.get(
             page.compression, stored * DEFLATE if page.compression in _DEFLATED else math.inf
@@ -130,7 +129,7 @@ def _check_ome(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> None:
     image = tifffile.xml2dict(tiff.ome_metadata).get("OME", {}).get("Image", {})
     pixels = (image[0] if isinstance(image, list) else image).get("Pixels", {})
     said = {axis: pixels.get(f"Size{axis}", 1) for axis in "TCZ"}
-    sides = (pixels.get("SizeY", page.imagelength), pixels.get("SizeX", page.imagewidth))
+    sides = (int(pixels.get("SizeY", page.imagelength)), int(pixels.get("SizeX", page.imagewidth)))
     check_size(sides, math.prod(said.values()))
     if sides != (page.imagelength, page.imagewidth):
         raise ValueError(

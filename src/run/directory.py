@@ -37,6 +37,7 @@ FREE_KEYS = (
     "trainer.max_time",
     "logger",
     "compile",
+    "page",
     "debug",
     "max_pixels",
     # From one device to many; environment.json says how many.

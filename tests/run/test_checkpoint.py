@@ -39,7 +39,7 @@ RUN = (
     *TINY,
     *f"seed=9 data.source.size=64 +data.source.cells=8 optimizer.lr=0.05 trainer.max_steps={STEPS}".split(),
     f"trainer.val_check_interval={EVERY}",
-    *"data.held_out=24 ~callbacks.samples ~callbacks.overlay".split(),
+    *"data.held_out=24 page=false ~callbacks.samples ~callbacks.overlay".split(),
 )
 ACCUMULATED = (
     "trainer.precision=bf16-mixed",
