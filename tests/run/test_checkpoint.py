@@ -284,7 +284,7 @@ IN_STEP, IN_VALIDATION = ("call", "Segmenter.training_step", None, 7), ("call", 
         pytest.param(signal.SIGINT, IN_STEP, True, 2, 7, marks=pytest.mark.slow),
         (signal.SIGUSR1, IN_STEP, False, 0, 7),
         pytest.param(signal.SIGUSR2, IN_VALIDATION, True, 2, 6, marks=pytest.mark.slow),
-        (signal.SIGTERM, ("call", REPLACE, SAVE, 1), False, 0, 3),
+        pytest.param(signal.SIGTERM, ("call", REPLACE, SAVE, 1), False, 0, 3, marks=pytest.mark.slow),
     ],
     ids=["TERM", "INT, to its workers too", "USR1", "USR2 in a validation", "TERM while a checkpoint is written"],
 )
@@ -470,9 +470,8 @@ def curves(directory: Path) -> list[dict[str, str]]:
     return [row for row in shown if any(value for key, value in row.items() if key != "step")]
 
 
-@pytest.mark.parametrize(
-    "steps", [pytest.param(6, marks=pytest.mark.slow), 7], ids=["after a validation", "between two"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("steps", [6, 7], ids=["after a validation", "between two"])
 def test_an_extended_run_is_one_that_was_planned_so_long(steps, train, tmp_path):
     constant = (*RUN, "scheduler=constant")
     directory, *_ = train(*constant, f"trainer.max_steps={steps}")
