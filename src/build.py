@@ -151,7 +151,7 @@ def _check_call(slot: str, name: str, node: object) -> None:
     if type(node) is not dict or node.get("_target_") not in known:
         called = (node.get("_target_") or node) if type(node) is dict else node
         raise ValueError(f"expected {name} to call one of {', '.join(known)}, but it would call {str(called)[:80]}")
-    if bool(node.get("_partial_")) != known[node["_target_"]]:
+    if node.get("_partial_", False) is not known[node["_target_"]]:
         raise ValueError(f"expected {name}._partial_ as in conf/{slot}, but got {node.get('_partial_')}")
     for key, value in node.items():
         if key not in ("_target_", "_partial_"):

@@ -7,7 +7,6 @@ import math
 import os
 import re
 import sys
-import unicodedata
 import warnings
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -37,6 +36,11 @@ PATH_KEYS = (
 )
 SPLIT_KEYS = ("data.train", "data.validation", "data.held_out")  # 0-9,15 is one value, unless it is swept
 MULTIRUN = {"-m", "--multirun"}
+# Characters that steer a terminal: controls but for tab and line, ends of lines and directions of text, halves.
+CONTROLS = (
+    *(range(9), range(11, 32), range(127, 160)),
+    *(range(0x2028, 0x202F), range(0x2066, 0x206A), range(0xD800, 0xE000)),
+)
 # Of Lightning, about what is meant here.
 EXPECTED_WARNINGS = (
     ".*LeafSpec.*",  # Lightning 2.6 on torch 2.13
@@ -129,14 +133,14 @@ def verb(name: str) -> Callable[[Callable[[DictConfig], object]], Callable[[], o
                 if config.hydra.mode is RunMode.MULTIRUN:
                     GlobalHydra.instance().clear()
                     return by_hydra()
-                return reporting(_alone(config))
+                return reporting(_as_one_run(config))
 
         return start
 
     return decorate
 
 
-def _alone(config: DictConfig) -> DictConfig:
+def _as_one_run(config: DictConfig) -> DictConfig:
     """What one run gets: Hydra's part of the configuration where `HydraConfig` finds it, and its directory made."""
     HydraConfig.instance().set_config(config)
     directory = Path(config.hydra.run.dir)
@@ -267,9 +271,7 @@ def printable(text: str) -> str:
     >>> printable("a\x1b[2J.tif")
     'a\\x1b[2J.tif'
     """
-    return "".join(
-        each if each in "\n\t" or not unicodedata.category(each).startswith("C") else repr(each)[1:-1] for each in text
-    )
+    return "".join(repr(each)[1:-1] if any(ord(each) in controls for controls in CONTROLS) else each for each in text)
 
 
 def say(line: str) -> None:
@@ -318,9 +320,8 @@ def print_ranking(rows: list[dict]) -> None:
 def _print_table(corner: str, columns: list[str], rows: dict[str, list], foot: dict[str, list] | None = None) -> None:
     table = Table(corner, *columns)
     for name, values in rows.items():
-        table.add_row(
-            Text(printable(name)), *(Text(printable(shown(value))) for value in values)
-        )  # not markup: a name may hold [ and ]
+        cells = (name, *map(shown, values))
+        table.add_row(*(Text(printable(cell)) for cell in cells))  # not markup: a name may hold [ and ]
     table.add_section()
     for name, values in (foot or {}).items():
         table.add_row(name, *map(shown, values), style="bold")
