@@ -38,6 +38,7 @@ FREE_KEYS = (
     "logger",
     "compile",
     "page",
+    "trainer.num_sanity_val_steps",  # of earlier versions
     "debug",
     "max_pixels",
     # From one device to many; environment.json says how many.
