@@ -93,6 +93,9 @@ def comparisons(truth_file: Path, prediction_file: Path, ignore_label: int | Non
         ValueError: the truth holds no integers or the prediction no probabilities, or their shapes differ.
     """
     truth, prediction = read(truth_file), read(prediction_file)
+    for file, values in ((truth_file, truth), (prediction_file, prediction)):
+        if 0 in values.shape:
+            raise ValueError(f"expected an image with rows and columns, but {file} has shape {values.shape}")
     if truth.dtype.kind not in "iub":
         raise ValueError(f"expected a truth of integers, but {truth_file} holds {truth.dtype}")
     if truth.ndim not in (2, 3) or (truth_file.suffix.lower() == ".png" and truth.ndim != 2):
