@@ -14,6 +14,7 @@ import zarr
 
 MOST_PLANES = 100_000
 MOST_NODES, MOST_DEPTH = 200_000, 24  # of nested containers
+MOST_EMPTY = 2**28  # bytes of a Zarr that need not be there, because they are all alike
 DEFLATE = 1032  # bytes that one byte of it can become, at most
 _DEFLATED = {tifffile.COMPRESSION.ADOBE_DEFLATE, tifffile.COMPRESSION.DEFLATE}
 _limits = {"pixels": 2**31}
@@ -189,12 +190,14 @@ def check_jpeg(data: bytes) -> None:
 
 
 def check_zarr(array: zarr.Array) -> None:
-    """Refuse a Zarr array that promises more planes, pixels or chunks than anything holds.
+    """Refuse a Zarr array that promises more than anything holds, or much of which it holds nothing.
 
     Raises:
         ValueError: it does.
     """
     check_size(array.shape[-2:], math.prod(array.shape[:-2]))
+    if array.nbytes > MOST_EMPTY and not array.nchunks_initialized:
+        raise ValueError(f"it promises {array.nbytes:,} bytes, but none of its {array.nchunks:,} chunks is there")
 
 
 def missing_chunks(array: zarr.Array) -> int:

@@ -233,7 +233,7 @@ def drawn_curves(curves: dict[str, list[tuple[int, float]]], monitor: str) -> st
         return ""
     height = 2 * len(names)
     figure = Figure(figsize=(7, height))
-    figure.subplots_adjust(left=0.1, right=0.98, bottom=0.5 / height, top=1 - 0.3 / height, hspace=0.35)
+    figure.subplots_adjust(left=0.12, right=0.98, bottom=0.5 / height, top=1 - 0.3 / height, hspace=0.35)
     for name, axes in zip(names, figure.subplots(len(names), 1, squeeze=False, sharex=True)[:, 0], strict=True):
         steps, values = zip(*curves[name], strict=True)
         axes.plot(steps, values, color="#2b8cc4", linewidth=1, marker="." if len(steps) < 40 else None)
