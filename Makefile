@@ -34,7 +34,7 @@ test-slow: install  ## run the tests that kill, signal and sweep
 test-cluster: install  ## run the tests that need Slurm, which $$SLURM_SCRIPTS/start_slurm.sh starts on this machine
 	$(BIN)/python -m pytest -m cluster -n 0
 
-torture: install  ## open and read all that tests/torture can think of, half an hour
+torture: install  ## open and read all that tests/torture can think of, in minutes
 	$(BIN)/python -m pytest -m torture -s
 
 audit: install  ## hold the pinned versions against known advisories, and against the database of pip-audit if it can be reached

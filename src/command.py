@@ -286,7 +286,7 @@ def warn(line: str) -> None:
 
 def spreadsheet_safe(name: object) -> object:
     """A name as it may stand in a CSV file: a spreadsheet takes one that begins as a formula for one."""
-    return f"'{name}" if isinstance(name, str) and name[:1] in "=+-@\t\r" and name else name
+    return f"'{name}" if isinstance(name, str) and name.startswith(tuple("=+-@\t\r")) else name
 
 
 def print_scores(scores: dict) -> None:

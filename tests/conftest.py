@@ -28,7 +28,8 @@ TINY = (
     "trainer.accelerator=cpu trainer.precision=32-true"
 ).split()
 # And of synthetic micrographs, without a page and pictures of what is learnt from, which take longer than all else.
-SLIM = [*TINY, "data.source.size=64", "data.validation=21", "data.held_out=24", "page=false", "~callbacks.samples"]
+FEW = ["data.source.size=64", "data.validation=21", "data.held_out=24", "page=false"]
+SLIM = [*TINY, *FEW, "~callbacks.samples"]
 
 
 # Files that take longest, which begin first so that no process is left with one of them at the end.

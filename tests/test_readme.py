@@ -10,7 +10,7 @@ import pytest
 import tifffile
 
 from src.data.phantom import phantom
-from tests.conftest import SLIM, TINY
+from tests.conftest import FEW, TINY
 from tests.data.own import change_labels, folder
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
@@ -55,7 +55,7 @@ def test_a_line_of_the_readme_runs(verb, line, home, run_command, monkeypatch):
     replaced |= {"trainer.devices=4": "trainer.devices=2"}
     arguments = [replaced.get(argument, argument) for argument in shlex.split(line)]
     if verb in ("train", "preview"):
-        small = ["data.source.verify=false"] if "isbi" in line else SLIM[len(TINY) : -1]
+        small = ["data.source.verify=false"] if "isbi" in line else [*FEW]
         small = [] if "data.root" in line else small
         small += ["~callbacks.samples"] * (verb == "train")  # pictures that take longer than all else
         named = {argument.split("=")[0] for argument in arguments} - {"model.base_channels", "trainer.max_steps"}

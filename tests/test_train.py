@@ -159,9 +159,7 @@ def test_the_first_lines_say_what_runs_where(train):
 
 
 def test_three_classes_are_written_as_three_probabilities(train_slim):
-    directory, *_ = train_slim(
-        "experiment=demo_classes",
-    )
+    directory, *_ = train_slim("experiment=demo_classes")
     probabilities = tifffile.imread(directory / "predictions" / "slice_24_probabilities.tif")
     assert probabilities.shape == (3, 64, 64)
     np.testing.assert_allclose(probabilities.sum(axis=0), 1, atol=1e-5)

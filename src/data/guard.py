@@ -59,9 +59,9 @@ def decoding(file: Path) -> Iterator[None]:
 def reason(error: BaseException) -> str:
     """What an error says, in a line; some of those of decoders say nothing, or a number."""
     said = str(error).partition("\n")[0][:300].strip().rstrip(":")
-    return (
-        said if len(said.split()) > 1 else f"its content is not understood ({f'{type(error).__name__} {said}'.strip()})"
-    )
+    if len(said.split()) > 1:
+        return said
+    return f"its content is not understood ({' '.join([type(error).__name__, *said.split()])})"
 
 
 def check_size(shape: tuple[int, ...], planes: int, held: float = math.inf, bytes_promised: int = 0) -> None:
@@ -103,16 +103,11 @@ def check_tiff(tiff: tifffile.TiffFile, file: Path) -> None:
     ends = []
     for page in tiff.pages:
         page = page.aspage()
-        promised, there = math.prod(page.chunked), {len(page.dataoffsets), len(page.databytecounts)}
-        if there != {promised}:
-            raise ValueError(f"it promises {promised:,} strips or tiles, but has {min(there - {promised}):,}")
-        stored = sum(page.databytecounts)
-        held = {tifffile.COMPRESSION.NONE: stored * whole}.get(
-            page.compression, stored * DEFLATE if page.compression in _DEFLATED else math.inf
-        )
-        sparse = 0 in page.databytecounts  # strips that are not there are read as zeros
+        parts, there = math.prod(page.chunked), {len(page.dataoffsets), len(page.databytecounts)}
+        if there != {parts}:
+            raise ValueError(f"it promises {parts:,} strips or tiles, but has {min(there - {parts}):,}")
         promised = page.nbytes // 8 if page.bitspersample == 1 else page.nbytes  # eight pixels a byte
-        check_size(page.shape, 1, math.inf if sparse else held + 1024, promised)
+        check_size(page.shape, 1, _held(page, whole), promised)
         ends.append(max(map(sum, zip(page.dataoffsets, page.databytecounts, strict=True)), default=0))
     if whole > 1:
         ends.append(first.dataoffsets[0] + whole * first.nbytes)
@@ -121,6 +116,16 @@ def check_tiff(tiff: tifffile.TiffFile, file: Path) -> None:
     lost = _directory(tiff, first)[0] != len(first.tags) or _directory(tiff, tiff.pages[-1])[1] != 0
     if lost or max(ends) > size or tuple(described) != tiff.series[0].shape:
         raise ValueError("it is truncated")
+
+
+def _held(page: tifffile.TiffPage, copies: int) -> float:
+    """Bytes that what a page has stored can become, at most; as many as one likes where that is not known."""
+    stored = sum(page.databytecounts)
+    if 0 in page.databytecounts:  # strips that are not there are read as zeros
+        return math.inf
+    if page.compression == tifffile.COMPRESSION.NONE:
+        return stored * copies + 1024
+    return stored * DEFLATE + 1024 if page.compression in _DEFLATED else math.inf
 
 
 def _check_ome(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> None:

@@ -149,10 +149,10 @@ def open_image(file: str | Path) -> Image:
         ValueError: it is no image of a kind that we read, is truncated, or has no rows and columns.
     """
     file = Path(file)
-    if file.exists() and file.suffix.lower() not in SUFFIXES:
+    guard.check_regular(file)
+    if file.suffix.lower() not in SUFFIXES:
         raise ValueError(f"expected an image ending in {', '.join(SUFFIXES)}, but got {file}")
     kinds = {".png": _open_png, ".jpg": _open_jpeg, ".jpeg": _open_jpeg, ".zarr": _open_zarr}
-    guard.check_regular(file)
     with guard.decoding(file):
         image = kinds.get(file.suffix.lower(), _open_tiff)(file)
     letters, shape = image.axes, image.array.shape

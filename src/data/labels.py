@@ -54,9 +54,7 @@ def read_labels(file: Path) -> np.ndarray:
             )
         )
     try:
-        guard.check_regular(file)
-        with guard.decoding(file):
-            labels = _read_png(file) if file.suffix.lower() == ".png" else stack.read(file)
+        labels = _read_png(file) if file.suffix.lower() == ".png" else stack.read(file)
     except (ValueError, OSError) as error:
         raise Refused(unreadable(file, error)) from error
     if labels.ndim == 3 and labels.shape[-1] in (2, 3, 4):
@@ -92,15 +90,10 @@ def read_labels(file: Path) -> np.ndarray:
 
 def unreadable(file: Path, error: BaseException) -> Finding:
     """That a file cannot be decoded."""
-    found = guard.reason(innermost(error))
+    found = guard.reason(error.__cause__ or error)  # without the file, which stands beside it
     larger = re.search(r"max_pixels=\d+", found)
     fix = f"the same command with {larger[0]}" if larger else "copy the file again"
     return Finding("unreadable", ERROR, str(file), found, "a complete image", fix)
-
-
-def innermost(error: BaseException) -> BaseException:
-    """The error that others were raised from."""
-    return innermost(error.__cause__) if error.__cause__ else error
 
 
 def _grey(labels: np.ndarray, file: Path) -> np.ndarray:
@@ -131,10 +124,12 @@ def _grey(labels: np.ndarray, file: Path) -> np.ndarray:
 
 
 def _read_png(file: Path) -> np.ndarray:
-    data = file.read_bytes()
-    guard.check_png(data)
-    with Image.open(io.BytesIO(data)) as image:
-        return np.asarray(image)
+    guard.check_regular(file)
+    with guard.decoding(file):
+        data = file.read_bytes()
+        guard.check_png(data)
+        with Image.open(io.BytesIO(data)) as image:
+            return np.asarray(image)
 
 
 @dataclass(frozen=True)

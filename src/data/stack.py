@@ -112,9 +112,9 @@ def read(file: str | Path) -> np.ndarray:
         ValueError: it is not TIFF or PNG, or cannot be decoded.
     """
     file = Path(file)
-    if file.exists() and file.suffix.lower() not in SUFFIXES:
-        raise ValueError(f"expected a file ending in {', '.join(SUFFIXES)}, but got {file}")
     guard.check_regular(file)
+    if file.suffix.lower() not in SUFFIXES:
+        raise ValueError(f"expected a file ending in {', '.join(SUFFIXES)}, but got {file}")
     with guard.decoding(file):
         return read_png(file) if file.suffix.lower() == ".png" else _read_tiff(file)
 
