@@ -33,7 +33,7 @@ class SliceData(lightning.LightningDataModule):
         weight_map: eq. 2.
         context: pixels at each border of a tile for which the network says nothing.
         seed: of the stream of tiles.
-        ridge: background drawn between instances that touch, 0, 1 or 2 pixels wide (§3).
+        ridge: background drawn between instances of one class that touch, 0, 1 or 2 pixels wide (§3).
         foreground: share of tiles whose centre lies in a class of its own choice, so that rare ones are seen.
         root: where the source finds the files, if it says so; named in messages only.
         cache_dir: where weight maps are kept.
@@ -176,9 +176,16 @@ class SliceData(lightning.LightningDataModule):
 
 
 def with_ridge(stack: Stack, width: int) -> Stack:
-    """The stack with background between touching instances, in instances and targets alike."""
+    """The stack with background between touching instances of one class, in instances and targets alike.
+
+    Instances of different classes are told apart by their classes and are learnt as they were drawn.
+    """
     instances, targets = [], []
     for cells, target in zip(stack.instances, stack.targets, strict=True):
-        instances.append(separate_touching(cells, width))
-        targets.append(np.where((cells > 0) & (instances[-1] == 0), 0, target).astype(target.dtype))
+        ridge = np.zeros(cells.shape, bool)
+        for number in np.unique(target[cells > 0]):
+            alike = np.where(target == number, cells, 0)
+            ridge |= separate_touching(alike, width) != alike
+        instances.append(np.where(ridge, 0, cells))
+        targets.append(np.where(ridge, 0, target).astype(target.dtype))
     return Stack(stack.images, stacked(targets), stacked(instances), stack.names, stack.files)

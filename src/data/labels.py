@@ -244,7 +244,8 @@ def to_learn(
             raise ValueError(f"expected labels of {list(values) if values else 'classes from 0'}, but got {wrong}")
         cells = np.zeros(labels.shape, np.int32)
         for number in np.unique(target[target > 0]):
-            pieces, _ = ndimage.label(target == number)
+            # Pieces that touch by a corner are one, because between two of them a ridge would be drawn.
+            pieces, _ = ndimage.label(target == number, np.ones((3, 3)))
             cells += np.where(pieces, pieces + cells.max(), 0).astype(np.int32)
     elif kind == "instances":
         target, cells = known > 0, relabel_sequential(known)[0]

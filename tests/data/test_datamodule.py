@@ -8,9 +8,13 @@ import lightning
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 
 from src.data.augment import Warp
 from src.data.datamodule import SliceData, with_ridge
+from src.data.labels import to_learn
 from src.data.phantom import phantom
 from src.data.stack import Stack, normalise
 from src.data.weight_map import WeightMap, separate_touching
@@ -103,10 +107,10 @@ def test_whole_slices_come_one_by_one_with_their_names(slice_data, micrographs):
 
 
 def touching_stack():
-    """Two slices, each with two cells of classes 1 and 2 that touch, and a third cell apart."""
+    """Two slices, each with two cells of class 1 that touch, and a third cell of class 2 apart."""
     instances = np.zeros((2, 8, 12), np.int32)
     instances[:, 1:7, 1:4], instances[:, 1:7, 4:7], instances[:, 1:7, 9:11] = 1, 2, 3
-    targets = np.array([0, 1, 2, 1], np.uint8)[instances]
+    targets = np.array([0, 1, 1, 2], np.uint8)[instances]
     return Stack(instances.astype(np.uint8), targets, instances, ["a", "b"])
 
 
@@ -116,7 +120,7 @@ def test_ridge_is_background_in_instances_and_targets(width):
     after = with_ridge(before, width)
     expected = np.stack([separate_touching(cells, width) for cells in before.instances])
     np.testing.assert_array_equal(after.instances, expected)
-    np.testing.assert_array_equal(after.targets, np.array([0, 1, 2, 1], np.uint8)[expected])
+    np.testing.assert_array_equal(after.targets, np.array([0, 1, 1, 2], np.uint8)[expected])
     assert (after.targets[:, 3, 1:7] == 0).sum() == 2 * width
     assert after.targets.dtype == np.uint8
     np.testing.assert_array_equal(before.targets, touching_stack().targets)
@@ -126,6 +130,14 @@ def test_ridge_keeps_classes_where_there_is_no_instance():
     stack = touching_stack()
     stack.targets[:, 0, 0] = 2  # a class without cells, such as an organelle
     assert (with_ridge(stack, 2).targets[:, 0, 0] == 2).all()
+
+
+@settings(max_examples=50, deadline=None)
+@given(arrays.arrays(np.uint8, (9, 11), elements=st.integers(0, 3)))
+def test_classes_are_learnt_as_they_were_drawn(drawn):
+    target, cells = to_learn(drawn, "classes")
+    stack = Stack(drawn[None], target[None], cells[None], ["a"])
+    np.testing.assert_array_equal(with_ridge(stack, 2).targets[0], drawn)
 
 
 def test_tiles_learn_from_ridge_and_weight_map(slice_data):
