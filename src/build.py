@@ -28,6 +28,7 @@ from src.model.segmenter import Segmenter
 from src.model.unet import UNet
 from src.run import archive
 from src.run.device import choose_precision
+from src.run.lightning_seam import leave_signals
 from src.tiles.geometry import output_side
 
 CONF = Path(__file__).parent.parent / "conf"
@@ -76,7 +77,7 @@ def trainer(config: DictConfig) -> lightning.Trainer:
     batches, of which a step may accumulate several.
     """
     interval = min(config.trainer.val_check_interval, config.trainer.max_steps)
-    return _make(config, "trainer", _partial_=True)(
+    made = _make(config, "trainer", _partial_=True)(
         val_check_interval=interval * config.trainer.accumulate_grad_batches,
         num_sanity_val_steps=0,  # a validation chooses a checkpoint, also one of weights that have learnt nothing
         precision=choose_precision(config.trainer.precision, config.trainer.accelerator),
@@ -86,6 +87,7 @@ def trainer(config: DictConfig) -> lightning.Trainer:
         # LastCheckpoint sees to it: Lightning would validate once more, and count earlier parts of the run.
         max_time=None,
     )
+    return leave_signals(made)
 
 
 def restore(checkpoint: str | Path) -> Segmenter:

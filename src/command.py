@@ -6,9 +6,11 @@ import logging
 import math
 import os
 import re
+import shlex
 import sys
 import warnings
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import hydra
@@ -18,6 +20,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import CompactHydraException, HydraException
 from hydra.types import RunMode
+from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
@@ -29,6 +32,7 @@ from rich.text import Text
 from src import build
 from src.data import guard
 from src.metrics.semantic import OF_CLASS, PER_IMAGE
+from src.run.signals import Stopped, are_heeded, hand_over, heeded
 
 PATH_KEYS = (
     *("input", "output", "checkpoint", "run", "truth", "prediction"),
@@ -52,6 +56,7 @@ EXPECTED_WARNINGS = (
     "It is recommended to use `self.log",  # they are of all processes already
     "The `srun` command is available",  # a start without it on a cluster is refused where it matters
 )
+AGAIN = "the same command begins again"
 # What a person can mend. Anything else is a fault of ours and keeps its traceback.
 MENDABLE = (ValueError, OSError, HydraException, OmegaConfBaseException, MisconfigurationException)
 
@@ -63,9 +68,8 @@ def run(main: Callable[[], object]) -> None:
     sys.argv[1:] = [quote(argument, keys) for argument in sys.argv[1:]]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # its errors come here, instead of being printed with half a traceback
     try:
-        main()
-    except KeyboardInterrupt:
-        sys.exit("stopped by Ctrl-C")
+        with stoppable(lambda: AGAIN):
+            main()
     except MENDABLE as error:
         if "debug=true" in sys.argv:
             raise
@@ -112,16 +116,22 @@ def unquote(argument: str) -> str:
     return argument
 
 
-def verb(name: str) -> Callable[[Callable[[DictConfig], object]], Callable[[], object]]:
+def verb(
+    name: str, goes_on: Callable[[Path], str] = lambda directory: AGAIN
+) -> Callable[[Callable[[DictConfig], object]], Callable[[], object]]:
     """Make a function of a configuration the command ``python -m src.NAME``, of the file ``conf/NAME.yaml``.
 
     Hydra composes a configuration twice, once to learn whether it is a sweep, which takes longer than all that most
     commands do. So one run is composed here, once; Hydra gets what has a flag, such as ``-m``, or tells it more than
     the run directory.
+
+    Args:
+        name: of the command.
+        goes_on: says what to do after a signal has stopped it, given the run directory.
     """
 
     def decorate(main: Callable[[DictConfig], object]) -> Callable[[], object]:
-        reporting = one_message(main)
+        reporting = one_message(main, goes_on)
         by_hydra = hydra.main(config_path=str(build.CONF), config_name=name, version_base="1.3")(reporting)
 
         @functools.wraps(main)
@@ -153,16 +163,28 @@ def _as_one_run(config: DictConfig) -> DictConfig:
     return config
 
 
-def one_message(main: Callable[[DictConfig], object]) -> Callable[[DictConfig], object]:
-    """Turn an error that the user can mend into one message and exit status 1; ``debug=true`` shows all."""
+def one_message(
+    main: Callable[[DictConfig], object], goes_on: Callable[[Path], str] = lambda directory: AGAIN
+) -> Callable[[DictConfig], object]:
+    """Turn an error that the user can mend into one message and exit status 1; ``debug=true`` shows all.
+
+    Likewise a signal, from the first line of ``main`` to the last, and exit status 128 + its number.
+    """
+
+    def what_next() -> str:
+        hydra_config = HydraConfig.get()
+        if hydra_config.mode is RunMode.MULTIRUN:
+            return "the same command goes on with the sweep"
+        return goes_on(Path(hydra_config.runtime.output_dir))
 
     @functools.wraps(main)
     def reporting(config: DictConfig) -> object:
         try:
-            if "max_pixels" in config:
-                check_least("max_pixels", config.max_pixels, 1)
-                guard.allow(config.max_pixels)
-            return main(config)
+            with stoppable(what_next):
+                if "max_pixels" in config:
+                    check_least("max_pixels", config.max_pixels, 1)
+                    guard.allow(config.max_pixels)
+                return main(config)
         except MENDABLE as error:
             if config.debug:
                 raise
@@ -174,6 +196,35 @@ def one_message(main: Callable[[DictConfig], object]) -> Callable[[DictConfig], 
             raise CompactHydraException(f"error: a job of the sweep failed: {build.cause(error, MENDABLE)}") from error
 
     return reporting
+
+
+@contextmanager
+def stoppable(what_next: Callable[[], str]) -> Iterator[None]:
+    """Let a signal end the command with exit status 128 + its number, in whatever it is doing.
+
+    Of two within each other, the inner one says what to do next, once for all processes of a run; the outer one hands
+    the signal over to whom it was for before, and ends.
+
+    Raises:
+        SystemExit: a signal came.
+    """
+    within = are_heeded()
+    try:
+        with heeded():
+            yield
+    except Stopped as stopped:
+        if not stopped.told and rank_zero_only.rank == 0:
+            print(printable(f"{stopped}; {what_next()}"), file=sys.stderr, flush=True)
+        stopped.told = True
+        if within:
+            raise
+        hand_over(stopped.numbers)
+        sys.exit(stopped.status)
+
+
+def goes_on(directory: Path) -> str:
+    """How an interrupted run goes on."""
+    return f"the same command with {shlex.quote(f'hydra.run.dir={directory}')} goes on from there"
 
 
 def slug(overrides: str) -> str:

@@ -32,7 +32,7 @@ MEASURED_FROM = 2**26  # pixels of an image from which it pays to find out the f
 LARGEST_TIFF = 2**28  # pixels; a larger image becomes a Zarr, which opens at once
 
 
-@command.verb("predict")
+@command.verb("predict", lambda directory: "the same command goes on")
 def main(config: DictConfig) -> None:
     check_choices(config)
     modules = restored(config)

@@ -7,6 +7,7 @@ unfinished run and returns at once for a finished one.
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 
 import lightning
@@ -24,10 +25,9 @@ from src.model.segmenter import Segmenter
 from src.report import show_sweep
 from src.run import directory as runs
 from src.run import ranks
-from src.run.checkpoint import Interrupted
+from src.run.checkpoint import OutOfTime
 from src.run.device import pays_to_compile
 from src.run.page import PAGE, write_page
-from src.run.signals import hand_over
 from src.tiles.symmetry import AVERAGES
 
 # The least value of whole numbers that Lightning or PyTorch would refuse too late, or in words of their own.
@@ -40,7 +40,7 @@ LEAST = dict.fromkeys(
 ) | dict.fromkeys(("trainer.log_every_n_steps", "data.workers", "seed"), 0)
 
 
-@command.verb("train")
+@command.verb("train", command.goes_on)
 def main(config: DictConfig) -> float | None:
     """Make the run directory hold a finished run; → what a search maximises or minimises."""
     directory = Path(config.run_dir)
@@ -126,7 +126,7 @@ def train(chosen: dict, directory: Path, made: tuple[lightning.Trainer, SliceDat
 
     Raises:
         ValueError: the data are not as expected, or ``max_time`` stopped the run before its last step.
-        SystemExit: a signal stopped it.
+        Stopped: a signal stopped it.
     """
     command.quieten()
     config = OmegaConf.create(chosen)
@@ -161,18 +161,15 @@ def fit(trainer: lightning.Trainer, module: Segmenter, data: SliceData, director
 
     Raises:
         ValueError: ``max_time`` stopped training.
-        SystemExit: a signal stopped it.
+        Stopped: a signal did.
     """
     try:
         trainer.fit(module, data, ckpt_path=runs.last_checkpoint(directory, build.checked_parts))
-    except Interrupted as stopped:
-        line = f"{stopped} of {trainer.max_steps}; the same command with hydra.run.dir={directory} goes on from there"
-        if not stopped.signals:
-            raise ValueError(line) from None
-        if trainer.is_global_zero:
-            print(command.printable(line), file=sys.stderr, flush=True)
-        hand_over(stopped.signals)
-        sys.exit(128 + stopped.signals[0])
+    except OutOfTime as stopped:
+        raise ValueError(
+            f"stopped after step {stopped.step} of {trainer.max_steps}, when trainer.max_time was up; "
+            f"{command.goes_on(directory)}"
+        ) from None
     finally:
         trainer.fit_loop.teardown()  # which Lightning forgets when training is stopped in a validation
 
@@ -193,20 +190,29 @@ def report(directory: Path, monitor: str, with_page: bool) -> float | None:
 
 
 def start() -> None:
-    """Run the command. A sweep ends with a table of its points, also if some failed.
+    """Run the command.
 
     Raises:
-        SystemExit: something failed.
+        SystemExit: something failed, or a signal stopped it.
     """
     sweep = command.sweep_directory(sys.argv[1:])
     if sweep is None:
         command.run(main)
         return
     given = [argument for argument in sys.argv[1:] if argument not in command.MULTIRUN]
+    names = f"hydra.job.config.override_dirname.exclude_keys=[{','.join(command.constant_keys(given))}]"
+    sys.argv[1:] = ["-m", *given, f"hydra.sweep.dir={sweep}", names]
+    command.run(partial(points, sweep))
+
+
+def points(sweep: Path) -> None:
+    """Make all points of a sweep, and show a table of them, also if some failed.
+
+    Raises:
+        SystemExit: something failed, or a signal stopped it.
+    """
     try:
-        names = f"hydra.job.config.override_dirname.exclude_keys=[{','.join(command.constant_keys(given))}]"
-        sys.argv[1:] = ["-m", *given, f"hydra.sweep.dir={sweep}", names]
-        command.run(main)
+        main()
     finally:
         begun = any(sweep.glob("*/config.yaml"))
         unfinished = begun and [row for row in show_sweep(sweep) if row["scores"] is None]

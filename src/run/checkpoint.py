@@ -7,6 +7,7 @@ and dropout alike, so that a checkpoint need not hold the state of any generator
 import math
 import signal
 import time
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
@@ -19,24 +20,19 @@ from lightning.pytorch.callbacks import Callback, Checkpoint
 from src.run.curves import Curves
 from src.run.directory import checkpoint_file
 from src.run.ranks import gathered
-from src.run.signals import SIGNALS
+from src.run.signals import Stopped, heeded
 
 
-class Interrupted(Exception):
-    """Training was asked to stop and has written ``last.ckpt``.
+class OutOfTime(Exception):
+    """Training was asked to stop after ``max_time`` and has written ``last.ckpt``.
 
     Attributes:
         step: training steps that the checkpoint holds.
-        signals: those that any process of the run received; none if the time was up.
     """
 
-    def __init__(self, step: int, signals: list[int]):
-        super().__init__(step, signals)
-        self.step, self.signals = step, signals
-
-    def __str__(self) -> str:
-        names = ", ".join(signal.Signals(number).name for number in self.signals)
-        return f"stopped after step {self.step}{names and ' by '}{names}"
+    def __init__(self, step: int):
+        super().__init__(step)
+        self.step = step
 
 
 class BestCheckpoint(Checkpoint):
@@ -101,11 +97,12 @@ class LastCheckpoint(Checkpoint):
         self.every, self.limit = every, seconds(max_time)
         self.seconds_before, self.step_before = 0.0, 0
         self.received: list[int] = []
+        self.heeding = ExitStack()
         self.saved = self.stopped = False
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if self.received and number == signal.SIGINT:
-            raise KeyboardInterrupt
+            raise Stopped([number])
         self.received.append(number)
 
     def on_fit_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
@@ -114,9 +111,7 @@ class LastCheckpoint(Checkpoint):
                 logger.go_on_from(self.step_before)
 
     def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        # In place of Lightning's own, which communicate inside of a signal handler. It restores what was before those.
-        for number in SIGNALS:
-            signal.signal(number, self._receive)
+        self.heeding.enter_context(heeded(self._receive))
         self.started = time.monotonic()
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
@@ -141,9 +136,21 @@ class LastCheckpoint(Checkpoint):
 
     def on_train_batch_start(self, trainer, module, batch, batch_idx) -> None:
         if self.stopped:  # not earlier, because Lightning logs a step after its last hook
-            # A process may not yet have what another one stopped for.
-            received = [number for share in gathered(self.received) for number in share]
-            raise Interrupted(trainer.global_step, list(dict.fromkeys(received)))
+            self._stop(trainer)
+            raise OutOfTime(trainer.global_step)
+
+    def _stop(self, trainer: lightning.Trainer) -> None:
+        """Stop if any process of the run has received a signal; to be called by all of them."""
+        received = [number for share in gathered(self.received) for number in share]
+        if received:
+            raise Stopped(list(dict.fromkeys(received)), f"after step {trainer.global_step} of {trainer.max_steps}")
+
+    def on_exception(self, trainer: lightning.Trainer, module: lightning.LightningModule, error: BaseException) -> None:
+        self.heeding.close()
+
+    def on_fit_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        self.heeding.close()
+        self._stop(trainer)  # for a signal during the last step
 
     def _save(self, trainer: lightning.Trainer) -> None:
         for logger in trainer.loggers:

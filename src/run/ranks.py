@@ -3,7 +3,6 @@
 import inspect
 import os
 import pickle
-import signal
 import socket
 import subprocess
 import time
@@ -20,7 +19,7 @@ from torch import multiprocessing
 from torch.distributed import DistNetworkError, DistStoreError, TCPStore
 from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
 
-from src.run.signals import SIGNALS
+from src.run.signals import Stopped, heeded
 
 GRACE = 10  # seconds that the other processes of a run have to end in, when one has failed
 
@@ -133,7 +132,7 @@ def start(count: int, train: Callable[..., None], *arguments: object) -> None:
     Raises:
         Exception: what the first that failed has raised; the others were ended.
         ChildProcessError: one of them was killed.
-        SystemExit: they stopped because of a signal.
+        Stopped: a signal asked them to.
     """
     address = {
         "MASTER_ADDR": os.environ.get("MASTER_ADDR", "127.0.0.1"),
@@ -155,10 +154,14 @@ def start(count: int, train: Callable[..., None], *arguments: object) -> None:
             while not context.join(grace_period=GRACE):
                 pass
         except (ProcessExitedException, ProcessRaisedException) as error:
-            if passed_on:
-                raise SystemExit(128 + passed_on[0]) from None
+            raised = []
+            while not failures.empty():
+                raised.append(pickle.loads(failures.get()))
+            stopped = [each for each in raised if isinstance(each, Stopped)] or [Stopped(passed_on)] * bool(passed_on)
+            if stopped:
+                raise stopped[0] from None
             if isinstance(error, ProcessRaisedException):
-                raise pickle.loads(failures.get()) from error
+                raise raised[0] from error
             raise ChildProcessError(
                 f"expected {count} processes to finish, but number {error.error_index} ended with "
                 f"{error.signal_name or f'status {error.exit_code}'}"
@@ -171,15 +174,17 @@ def _enter(local_rank: int, count: int, environment: dict[str, str], failures, t
     os.environ |= environment | {"LOCAL_RANK": str(local_rank)}
     torch.set_num_threads(max(1, torch.get_num_threads() // count))
     try:
-        train(*arguments)
-    except KeyboardInterrupt:  # which start_processes would take for success
-        raise SystemExit(128 + signal.SIGINT) from None
+        with heeded():
+            train(*arguments)
+    except Stopped as stopped:
+        failures.put(_pickled(stopped))
+        raise SystemExit(stopped.status) from None
     except Exception as error:
         failures.put(_pickled(error))
         raise
 
 
-def _pickled(error: Exception) -> bytes:
+def _pickled(error: BaseException) -> bytes:
     try:
         content = pickle.dumps(error)
         pickle.loads(content)  # some exceptions can be pickled, but not read
@@ -210,9 +215,5 @@ def _passed_on(pids: list[int]) -> Iterator[list[int]]:
             except ProcessLookupError:
                 continue
 
-    before = {number: signal.signal(number, pass_on) for number in SIGNALS}
-    try:
+    with heeded(pass_on):
         yield passed_on
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

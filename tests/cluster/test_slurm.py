@@ -194,7 +194,7 @@ def check_went_on(directory, steps, cluster):
     assert 1 < len(printed) <= restarts(directory, cluster) + 1
     parts = list(dict.fromkeys(printed))
     assert parts[0] == "0" and all(0 < int(part) < steps for part in parts[1:])
-    assert re.findall(rf"stopped after step (\d+) by SIGUSR2 of {steps}", errors(directory)) == parts[1:]
+    assert re.findall(rf"stopped by SIGUSR2 after step (\d+) of {steps}", errors(directory)) == parts[1:]
     lines = (point(directory) / "metrics.csv").read_text().splitlines()
     kept = [int(line.split(",")[0]) for line in lines[1:]]
     assert kept == sorted(kept)

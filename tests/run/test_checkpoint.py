@@ -296,7 +296,9 @@ def test_a_signal_stops_a_run_after_a_step(
     status, _, error = in_process(directory, more, at=moment, number=number, group=group)
     assert status == 128 + number
     (line,) = error.splitlines()
-    assert f"stopped after step {expected} " in line and signal.Signals(number).name in line
+    assert line.startswith(
+        f"stopped by {signal.Signals(number).name} after step {expected} of {STEPS}; the same command"
+    )
     assert f"hydra.run.dir={directory} goes on" in line
     assert step(directory) == expected
     assert not (directory / "run.lock").exists()
@@ -307,13 +309,16 @@ def test_a_signal_stops_a_run_after_a_step(
     assert differences(directory, uninterrupted()) == []
 
 
-def test_a_signal_during_the_last_step_leaves_a_finished_run(in_process, tmp_path):
-    at = ("call", "Segmenter.training_step", None, 2)
-    status, _, error = in_process(
-        tmp_path / "run", "trainer.max_steps=2", "trainer.val_check_interval=2", at=at, number=signal.SIGTERM
-    )
+def test_a_signal_during_the_last_step_stops_before_scoring(in_process, train, tmp_path):
+    at, small = ("call", "Segmenter.training_step", None, 2), ("trainer.max_steps=2", "trainer.val_check_interval=2")
+    directory = tmp_path / "run"
+    status, _, error = in_process(directory, *small, at=at, number=signal.SIGTERM)
+    assert status == 128 + signal.SIGTERM
+    assert error.startswith("stopped by SIGTERM after step 2 of 2; ")
+    assert step(directory) == 2 and not (directory / "scores.json").exists()
+    _, status, _, error = train(*RUN, *small, directory=directory)
     assert (status, error) == (0, "")
-    assert (tmp_path / "run" / "scores.json").exists()
+    assert (directory / "scores.json").exists()
 
 
 @pytest.mark.slow
@@ -324,7 +329,7 @@ def test_a_second_interrupt_stops_at_once(cache, tmp_path):
     process = forked().Process(target=enter_and_interrupt_twice, args=(given, log))
     process.start()
     process.join()
-    assert process.exitcode not in (0, 128 + signal.SIGINT)
+    assert process.exitcode == 128 + signal.SIGINT
     assert "Traceback" not in log.with_suffix(".err").read_text()
     assert step(directory) == 3, "it went on to the end of the step"
 
@@ -353,7 +358,10 @@ def test_the_time_limit_counts_from_each_start_and_stops_after_a_step(uninterrup
         directory, status, printed, error = train(*RUN, ONE_STEP)
         assert status == 1
         (line,) = error.splitlines()
-        assert f"stopped after step {done} of {STEPS};" in line and f"hydra.run.dir={directory} goes on" in line
+        assert (
+            f"stopped after step {done} of {STEPS}, when trainer.max_time was up;" in line
+            and f"hydra.run.dir={directory} goes on" in line
+        )
         assert f"steps {done - 1} to {STEPS}" in printed
         assert step(directory) == done
     _, status, printed, error = train(*RUN, "trainer.max_time=00:01:00:00")

@@ -32,7 +32,7 @@ from src.build import CONF
 from src.metrics.instance import Instances
 from src.run import ranks
 from src.run.checkpoint import LastCheckpoint
-from src.run.directory import open_run
+from src.run.directory import open_run, write_text
 from src.run.ranks import host_of, roll_call, start
 from src.train import train as train_run
 from tests.conftest import TINY
@@ -58,7 +58,7 @@ class Watch(Callback):
 
     def on_train_batch_start(self, trainer, module, batch, batch_idx):
         rank, step = trainer.global_rank, trainer.global_step
-        (self.directory / f"pid_{rank}").write_text(str(os.getpid()))
+        write_text(self.directory / f"pid_{rank}", str(os.getpid()))
         hold = self.directory / f"hold_{step}"
         if rank == 1 and hold.exists():
             last = next(callback for callback in trainer.callbacks if isinstance(callback, LastCheckpoint))
@@ -414,7 +414,7 @@ def test_a_signal_stops_both_processes_after_a_step(name, step, interrupted):
     assert status == 128 + signal.Signals[name], error
     lines = error.splitlines()
     assert lines[-1] == (
-        f"stopped after step {step} by {name} of 8; the same command with hydra.run.dir={directory} goes on from there"
+        f"stopped by {name} after step {step} of 8; the same command with hydra.run.dir={directory} goes on from there"
     )
     assert len([line for line in lines if not line.startswith("warning: goes on")]) == 1, error
     assert parts[name]["step"] == step
