@@ -33,10 +33,12 @@
     run/device              precision that the hardware is fast in
     run/directory           the run directory
     run/archive             a checkpoint as a file: data and nothing else, whole or refused
+    run/layout              how checkpoints of earlier versions are read
     run/checkpoint          from which an interrupted run goes on as if nothing had happened
     run/signals             that ask a run to stop
     run/curves              metrics.csv
     run/ranks               one run on many devices
+    run/lightning_seam      what Lightning's documentation does not promise
     run/ranking             the points of a sweep
     run/callbacks           what happens around training
     run/diagnosis           what goes wrong while a network trains

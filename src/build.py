@@ -42,8 +42,32 @@ def segmenter(config: DictConfig, model: UNet | None = None) -> Segmenter:
     parts = {name: _make(config, name) for name in SEGMENTER if name not in ("model", "monitor")}
     module = Segmenter(model=model or _make(config, "model"), monitor=config.monitor, **parts)
     values = OmegaConf.to_container(config, resolve=True)
-    module.save_hyperparameters({name: values[name] for name in SEGMENTER}, logger=False)
+    module.save_hyperparameters({slot: named(slot, values[slot]) for slot in SEGMENTER}, logger=False)
     return module
+
+
+def named(slot: str, node: dict | str) -> dict | str:
+    """A part as a checkpoint names it: by its file in ``conf/``, not by where its code is, and its arguments.
+
+    Raises:
+        ValueError: no file of ``conf/`` calls it.
+    """
+    if slot == "monitor":
+        return node
+    if slot == "metrics":
+        return {name: _named(slot, each) for name, each in node.items()}
+    return _named(slot, node)
+
+
+def _named(slot: str, node: dict) -> dict:
+    target = node["_target_"]
+    names = [name for name, call in calls(slot).items() if call["_target_"] == target]
+    if not names:
+        raise ValueError(
+            f"expected {slot} to call what a file of conf/{slot} calls, so that its checkpoint can be opened, but got "
+            f"{target}; nearest valid: a file conf/{slot}/mine.yaml with _target_: {target}, and {slot}=mine"
+        )
+    return {"name": names[0]} | {key: value for key, value in node.items() if key not in calls(slot)[names[0]]}
 
 
 def metrics(config: DictConfig) -> dict[str, Metric]:
@@ -118,7 +142,7 @@ def restore(checkpoint: str | Path) -> Segmenter:
 
 
 def checked_parts(content: dict) -> DictConfig:
-    """The parts that a checkpoint names, each of them a call that ``conf/`` makes in the same place.
+    """The calls of the parts that a checkpoint names, each of them one that ``conf/`` makes in the same place.
 
     Args:
         content: of the file.
@@ -136,30 +160,30 @@ def checked_parts(content: dict) -> DictConfig:
     if type(parts["monitor"]) is not str:
         raise ValueError(f"expected monitor to name a score, but got {str(parts['monitor'])[:80]}")
     _check_argument_value("monitor", parts["monitor"])
+    made = dict(parts)
     for slot in SEGMENTER[:-1]:
         nodes = parts["metrics"] if slot == "metrics" else {slot: parts[slot]}
         if type(nodes) is not dict or len(nodes) > MOST_METRICS:
             raise ValueError(f"expected {slot} by name, but got {str(nodes)[:80]}")
-        for name, node in nodes.items():
-            _check_call(slot, name, node)
-    config = OmegaConf.create(parts)
+        called = {name: _call(slot, name, node) for name, node in nodes.items()}
+        made[slot] = called if slot == "metrics" else called[slot]
+    config = OmegaConf.create(made)
     for slot in SEGMENTER[:-1]:
         check(config[slot], slot)
     return config
 
 
-def _check_call(slot: str, name: str, node: object) -> None:
+def _call(slot: str, name: str, node: object) -> dict:
+    """The call that a node of a checkpoint stands for."""
     known = calls(slot)
-    if type(node) is not dict or node.get("_target_") not in known:
-        called = (node.get("_target_") or node) if type(node) is dict else node
-        raise ValueError(f"expected {name} to call one of {', '.join(known)}, but it would call {str(called)[:80]}")
-    if node.get("_partial_", False) is not known[node["_target_"]]:
-        raise ValueError(f"expected {name}._partial_ as in conf/{slot}, but got {node.get('_partial_')}")
+    if type(node) is not dict or type(node.get("name")) is not str or node["name"] not in known:
+        asked = (node.get("name") or node.get("_target_") or node) if type(node) is dict else node
+        raise ValueError(f"expected {name} to be one of {', '.join(known)}, but it would call {str(asked)[:80]}")
     for key, value in node.items():
-        if key not in ("_target_", "_partial_"):
-            if key.startswith("_"):
-                raise ValueError(f"expected arguments in {name}, but got {key}")
-            _check_argument_value(f"{name}.{key}", value)
+        if key.startswith("_"):
+            raise ValueError(f"expected arguments in {name}, but got {key}")
+        _check_argument_value(f"{name}.{key}", value)
+    return known[node["name"]] | {key: value for key, value in node.items() if key != "name"}
 
 
 def _check_argument_value(key: str, value: object) -> None:
@@ -174,14 +198,14 @@ def _check_argument_value(key: str, value: object) -> None:
 
 
 @functools.cache
-def calls(slot: str) -> dict[str, bool]:
-    """What the files of a folder of ``conf/`` call, and whether partially."""
+def calls(slot: str) -> dict[str, dict]:
+    """What the files of a folder of ``conf/`` call, by their names, of metrics by the names in them."""
     found = {}
     for file in sorted((CONF / slot).glob("*.yaml")):
-        node = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
-        for each in node.values() if slot == "metrics" else [node]:
-            if "_target_" in each:
-                found[each["_target_"]] = bool(each.get("_partial_"))
+        content = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
+        for name, node in content.items() if slot == "metrics" else [(file.stem, content)]:
+            if "_target_" in node:
+                found[name] = {key: node[key] for key in ("_target_", "_partial_") if key in node}
     return found
 
 

@@ -6,6 +6,7 @@ import importlib
 import os
 import shutil
 import sys
+import tarfile
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -112,3 +113,15 @@ def finished_run(tmp_path_factory) -> Callable[[Path], Path]:
         return place
 
     return copy
+
+
+@pytest.fixture(scope="session")
+def legacy() -> Callable[[str, Path], Path]:
+    """Unpack what an earlier version has written for a kind of label into a folder: → that of its runs."""
+
+    def call(kind: str, folder: Path) -> Path:
+        with tarfile.open(Path(__file__).parent / "legacy" / f"layout_0_{kind}.tar.xz") as archive:
+            archive.extractall(folder, filter="data")
+        return folder / kind
+
+    return call

@@ -9,6 +9,7 @@ from hydra.utils import get_object
 from omegaconf import OmegaConf
 
 from src import build
+from src.run import archive
 
 FILES = sorted(file.relative_to(build.CONF).with_suffix("").as_posix() for file in build.CONF.rglob("*.yaml"))
 NOUNS = "data augment model loss weight_map metrics instances optimizer scheduler trainer callbacks logger".split()
@@ -83,7 +84,7 @@ def saved(config, folder, **changes):
     module = build.segmenter(config)
     file = folder / "some.ckpt"
     content = {"hyper_parameters": dict(module.hparams), "state_dict": module.state_dict(), "threshold": 0.7}
-    torch.save(content | changes, file)
+    archive.write(file, content | changes)
     return module, file
 
 
@@ -102,15 +103,22 @@ def test_a_checkpoint_may_call_only_what_conf_calls(target, tmp_path):
     config = compose("model.base_channels=2", "model.depth=2")
     module, file = saved(config, tmp_path)
     parts = dict(module.hparams) | {"loss": {"nested": [{"_target_": target}]}}
-    torch.save({"hyper_parameters": parts, "state_dict": {}, "threshold": 0.5}, file)
+    archive.write(file, {"hyper_parameters": parts, "state_dict": {}, "threshold": 0.5})
     with pytest.raises(ValueError, match=target):
         build.restore(file)
+
+
+def test_a_part_that_no_file_of_conf_calls_is_refused_before_training():
+    config = compose("optimizer._target_=torch.optim.RMSprop", "~optimizer.weight_decay")
+    with pytest.raises(ValueError, match=r"conf/optimizer/mine\.yaml with _target_: torch\.optim\.RMSprop"):
+        build.segmenter(config)
 
 
 def test_a_checkpoint_may_not_hide_a_call_in_an_interpolation(tmp_path):
     module, file = saved(compose("model.base_channels=2", "model.depth=2"), tmp_path)
     hidden = "${oc.create:'{_target_: os.system, command: ls}'}"
-    torch.save({"hyper_parameters": dict(module.hparams) | {"loss": hidden}, "state_dict": {}, "threshold": 0.5}, file)
+    parts = dict(module.hparams) | {"loss": hidden}
+    archive.write(file, {"hyper_parameters": parts, "state_dict": {}, "threshold": 0.5})
     with pytest.raises(ValueError, match="would call"):
         build.restore(file)
 

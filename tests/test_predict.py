@@ -20,6 +20,7 @@ from imageio.v3 import imread, imwrite
 from src import build, command, predict
 from src.data.phantom import phantom
 from src.data.stack import normalise
+from src.run import archive
 from src.run.predictor import Predictor
 from src.run.store import made_from
 from src.tiles import overlap
@@ -50,7 +51,7 @@ def network(tmp_path_factory):
             module = build.segmenter(hydra.compose("train", overrides=small))
         file = folder / f"{next(number)}.ckpt"
         content = {"hyper_parameters": dict(module.hparams), "state_dict": module.state_dict(), "threshold": threshold}
-        torch.save(content, file)
+        archive.write(file, content)
         return file
 
     return call

@@ -16,6 +16,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
 from src.data.guard import MOST_DEPTH, MOST_NODES, reason
+from src.run.layout import LAYOUT, present
 
 DTYPES = {
     "FloatStorage": torch.float32,
@@ -46,15 +47,15 @@ class Checkpoints(TorchCheckpointIO):
 
 
 def write(file: Path, content: dict) -> None:
-    """Write a checkpoint, with the digest of its content; beside its final name, never through a temporary folder."""
-    buffer = io.BytesIO()
+    """Write a checkpoint in the present layout, with the digest of its content; never through a temporary folder."""
+    buffer, content = io.BytesIO(), content | {"layout": LAYOUT}
     torch.save({**content, "digest": digest(content)}, buffer)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(buffer.getbuffer())
 
 
 def read(file: Path) -> dict:
-    """The content of a checkpoint, on the CPU.
+    """The content of a checkpoint, on the CPU, in the present layout.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -70,6 +71,7 @@ def read(file: Path) -> dict:
             raise ValueError("it holds no dictionary")
         if content.pop("digest", None) not in (None, digest(content)):
             raise ValueError("its content is not what was written")
+        content = present(content)
     except OSError:
         raise
     except Exception as error:  # unpicklers raise whatever the first wrong byte leads to

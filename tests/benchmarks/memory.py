@@ -17,6 +17,7 @@ from hydra import compose, initialize_config_dir
 
 from src import build
 from src.data.phantom import phantom
+from src.run import archive
 from src.run.directory import write_json
 from tests.benchmarks.timing import RESULTS
 
@@ -32,7 +33,7 @@ def main() -> None:
             torch.manual_seed(0)
             module = build.segmenter(compose("train", small))
         parts = {"hyper_parameters": dict(module.hparams), "state_dict": module.state_dict(), "threshold": 0.5}
-        torch.save(parts, checkpoint)
+        archive.write(checkpoint, parts)
         peaks = []
         for side in SIDES:
             file = Path(folder) / f"{side}.tif"

@@ -1,0 +1,103 @@
+"""What earlier versions have written stays readable: checkpoints and run directories open, resume and predict."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+import yaml
+
+from src import build
+from src.run import archive
+from src.run.directory import checkpoint_file, read_config
+from src.run.layout import LAYOUT, NAMES, present
+
+KINDS = ("binary", "boundary", "instances", "classes")
+# Convolutions of other processors differ in the last bits, which training multiplies.
+ROUNDING = {"rtol": 0, "atol": 1e-6}
+DRIFT = {"rtol": 0, "atol": 1e-3}
+
+
+@pytest.fixture(params=KINDS)
+def old(request, legacy, tmp_path, monkeypatch) -> Path:
+    """The runs of a kind of label, where they were trained as seen from the working directory."""
+    monkeypatch.chdir(tmp_path)
+    return legacy(request.param, tmp_path)
+
+
+def command_of(directory: Path) -> list[str]:
+    """The arguments that a run was started with."""
+    return [*read_config(directory)["overrides"], f"hydra.run.dir={directory}"]
+
+
+@pytest.mark.parametrize("name", ["best", "last"])
+def test_an_old_checkpoint_opens_with_the_same_weights_and_parts(old, name):
+    file = checkpoint_file(old / "finished", name)
+    stored = torch.load(file, weights_only=True)
+    restored = build.restore(file)
+    assert "layout" not in stored and archive.read(file)["layout"] == LAYOUT
+    weights = restored.state_dict()
+    assert list(weights) == list(stored["state_dict"])
+    assert all(torch.equal(weights[key], value) for key, value in stored["state_dict"].items())
+    assert restored.threshold == stored["threshold"]
+    parts = stored["hyper_parameters"]
+    numbering = parts["instances"]
+    assert restored.instances.keywords == {key: value for key, value in numbering.items() if not key.startswith("_")}
+    assert restored.instances.func.__name__ == numbering["_target_"].rpartition(".")[2]
+    assert list(restored.metrics) == list(parts["metrics"])
+
+
+def test_an_old_checkpoint_predicts_what_it_predicted(old, run_command, tmp_path):
+    image = tmp_path / "data" / old.name / "images" / "a4.png"
+    given = (f"checkpoint={checkpoint_file(old / 'finished', 'best')}", f"input={image}", "output=new")
+    status, _, error = run_command("predict", *given, "precision=32")
+    assert status == 0, error
+    for kind in ("probabilities", "labels"):
+        before, now = (tifffile.imread(folder / f"a4_{kind}.tif") for folder in (old / "predicted", tmp_path / "new"))
+        np.testing.assert_allclose(now, before, **ROUNDING)
+        assert now.dtype == before.dtype
+
+
+def test_an_old_finished_run_is_finished(old, run_command):
+    scores = (old / "finished" / "scores.json").read_bytes()
+    status, printed, error = run_command("train", *command_of(old / "finished"))
+    assert (status, error) == (0, "")
+    assert "is finished" in printed
+    assert (old / "finished" / "scores.json").read_bytes() == scores
+
+
+def test_an_old_interrupted_run_ends_as_the_one_that_was_not(old, run_command):
+    status, printed, error = run_command("train", *command_of(old / "half"))
+    assert status == 0, error
+    assert "steps 35 to 60" in printed
+    now, before = (archive.read(checkpoint_file(old / name, "last"))["state_dict"] for name in ("half", "finished"))
+    for name, value in before.items():
+        np.testing.assert_allclose(now[name], value, **DRIFT, err_msg=name)
+    now, before = (json.loads((old / name / "scores.json").read_text()) for name in ("half", "finished"))
+    assert now.keys() == before.keys() and now["scores"].keys() == before["scores"].keys()
+
+
+def test_an_old_run_has_a_page(old, run_command):
+    status, _, error = run_command("report", f"run={old / 'finished'}")
+    assert (status, error) == (0, "")
+    assert (old / "finished" / "report.html").stat().st_size > 10_000
+
+
+def test_each_part_of_an_old_layout_still_has_its_name_in_conf():
+    known = {name for slot in build.SEGMENTER[:-1] for name in build.calls(slot)}
+    assert set(NAMES.values()) <= known
+
+
+def test_a_new_checkpoint_names_no_code(finished_run, tmp_path):
+    content = archive.read(checkpoint_file(finished_run(tmp_path / "run"), "best"))
+    assert content["layout"] == LAYOUT
+    text = yaml.safe_dump(content["hyper_parameters"])
+    assert "src." not in text and "torch" not in text and "_target_" not in text
+
+
+@pytest.mark.parametrize("layout", [LAYOUT + 1, -1, "1", True, None])
+def test_a_checkpoint_of_a_later_version_says_so(layout):
+    with pytest.raises(ValueError, match=r"of a later version"):
+        present({"layout": layout})
