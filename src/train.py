@@ -25,9 +25,10 @@ from src.model.segmenter import Segmenter
 from src.report import show_sweep
 from src.run import directory as runs
 from src.run import ranks
-from src.run.checkpoint import OutOfTime
+from src.run.checkpoint import OutOfTime, keep_for_prediction
 from src.run.device import pays_to_compile
 from src.run.page import PAGE, write_page
+from src.run.provenance import hold_against
 from src.tiles.symmetry import AVERAGES
 
 # The least value of whole numbers that Lightning or PyTorch would refuse too late, or in words of their own.
@@ -59,6 +60,8 @@ def main(config: DictConfig) -> float | None:
         runs.write_json(directory / "check.json", checked)
     if finished:
         command.say(f"{directory} is finished")
+        if unknown := hold_against(directory, build.data(config)):
+            command.warn(f"these scores are of data of which nothing is known now: {unknown}")
     else:
         plain = OmegaConf.to_container(config, resolve=True)
         if processes:
@@ -138,7 +141,7 @@ def train(chosen: dict, directory: Path, made: tuple[lightning.Trainer, SliceDat
             return  # by another process, for which this one has waited
         fit(trainer, module, data, directory)
         # From the file alone, so that what is scored is what predict will use.
-        trained = build.restore(runs.checkpoint_file(directory, config.score))
+        trained = to_score(trainer, directory, config.score)
         trained.tta = config.tta
         trainer.test(trained, data, verbose=False)
         if trainer.is_global_zero:
@@ -172,6 +175,25 @@ def fit(trainer: lightning.Trainer, module: Segmenter, data: SliceData, director
         ) from None
     finally:
         trainer.fit_loop.teardown()  # which Lightning forgets when training is stopped in a validation
+
+
+def to_score(trainer: lightning.Trainer, directory: Path, score: str) -> Segmenter:
+    """The network that is scored. The weights of the last step take the place of the best ones, if those are lost.
+
+    Raises:
+        ValueError: there is none.
+    """
+    file = runs.checkpoint_file(directory, score)
+    try:
+        return build.restore(file)
+    except (OSError, ValueError) as error:
+        last = runs.checkpoint_file(directory, "last")
+        if file == last:
+            raise
+        if trainer.is_global_zero:
+            command.warn(f"{error}; the weights of the last step take its place")
+            keep_for_prediction(last, file)
+        return build.restore(last)
 
 
 @rank_zero_only

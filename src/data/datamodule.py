@@ -36,6 +36,7 @@ class SliceData(lightning.LightningDataModule):
         ridge: background drawn between instances of one class that touch, 0, 1 or 2 pixels wide (§3).
         foreground: share of tiles whose centre lies in a class of its own choice, so that rare ones are seen.
         root: where the source finds the files, if it says so; named in messages only.
+        folder: where those files lie, so that a finished run can tell whether they have changed; None: `root`.
         cache_dir: where weight maps are kept.
 
     Raises:
@@ -61,12 +62,14 @@ class SliceData(lightning.LightningDataModule):
         ridge: int = 2,
         foreground: float = 0.0,
         root: str | None = None,
+        folder: str | None = None,
     ):
         super().__init__()
         self.source = source
         self.groups = {"train": str(train), "validation": str(validation), "held_out": str(held_out)}
         self.tile, self.batch_size, self.workers, self.ridge = tile, batch_size, workers, ridge
         self.foreground, self.root = foreground, root
+        self.folder = Path(folder or root) if folder or root else None
         self.classes, self.channels, self.augment, self.weight_map = classes, channels, augment, weight_map
         self.context, self.seed, self.cache_dir = context, seed, Path(cache_dir)
         self.split: dict[str, Stack] = {}

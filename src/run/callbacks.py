@@ -1,6 +1,5 @@
 """What happens around training: progress in words and pictures, predictions and scores of the held-out slices."""
 
-import hashlib
 import json
 import sys
 import time
@@ -24,6 +23,7 @@ from src.run.diagnosis import Diagnosis
 from src.run.directory import changed_facts, environment, picture_file, write_json
 from src.run.pictures import overlay, panels, write_comparison, write_picture
 from src.run.prediction import write_prediction
+from src.run.provenance import HASHES, different, facts
 from src.run.ranks import gathered
 from src.run.samples import encoded, slices_figure, tiles_figure
 from src.tiles.instances import classes
@@ -144,21 +144,21 @@ class Environment(Callback):
     def on_fit_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         if not trainer.is_global_zero:
             return
-        stacks = trainer.datamodule.split.values()
-        facts = environment(
+        now = environment(
             world_size=trainer.world_size,
             device=describe(module.device),
             precision=str(trainer.precision),
-            data_hash=hashlib.sha256("".join(stack.content for stack in stacks).encode()).hexdigest(),
+            **facts(trainer.datamodule),
         )
         file = self.directory / "environment.json"
         if trainer.ckpt_path:
-            changed = changed_facts(json.loads(file.read_text(encoding="utf-8")), facts)
-            if "data_hash" in changed:
+            before = json.loads(file.read_text(encoding="utf-8"))
+            if different(before, now):
                 raise ValueError(f"expected the data that {self.directory} was started with, but got others")
+            changed = [name for name in changed_facts(before, now) if name not in (*HASHES, "data_stamp")]
             if changed:
                 print(f"warning: goes on with another {', '.join(changed)}", file=sys.stderr, flush=True)
-        write_json(file, facts)
+        write_json(file, now)
 
 
 class Samples(Callback):

@@ -6,6 +6,7 @@ and dropout alike, so that a checkpoint need not hold the state of any generator
 
 import math
 import signal
+import sys
 import time
 from contextlib import ExitStack
 from datetime import timedelta
@@ -17,8 +18,10 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, Checkpoint
 
+from src.data.stack import complete_file
+from src.run import archive
 from src.run.curves import Curves
-from src.run.directory import checkpoint_file
+from src.run.directory import checkpoint_file, is_whole
 from src.run.ranks import gathered
 from src.run.signals import Stopped, heeded
 
@@ -35,6 +38,17 @@ class OutOfTime(Exception):
         self.step = step
 
 
+# Of a checkpoint, what a prediction does not need.
+TRAINING_ONLY = (
+    "optimizer_states",
+    "lr_schedulers",
+    "loops",
+    "callbacks",
+    "current_model_state",
+    "averaging_state",
+)
+
+
 class BestCheckpoint(Checkpoint):
     """Keep ``best.ckpt``: of all validations, the weights with the best score, and what prediction needs beside them.
 
@@ -44,20 +58,18 @@ class BestCheckpoint(Checkpoint):
         mode: whether ``max`` or ``min`` of it is better.
     """
 
-    training_only = (
-        "optimizer_states",
-        "lr_schedulers",
-        "loops",
-        "callbacks",
-        "current_model_state",
-        "averaging_state",
-    )
-
     def __init__(self, directory: str, monitor: str, mode: str):
         self.file, self.monitor = checkpoint_file(Path(directory), "best"), monitor
         self.sign = {"max": 1, "min": -1}[mode]
         self.rank = -math.inf
         self.saving = False
+
+    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        if self.rank > -math.inf and not is_whole(self.file):
+            self.rank = -math.inf
+            if trainer.is_global_zero:
+                lost = f"warning: {self.file} is lost or damaged; the best of the validations to come takes its place"
+                print(lost, file=sys.stderr, flush=True)
 
     def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         rank = self.sign * module.validation_scores[self.monitor]
@@ -70,7 +82,7 @@ class BestCheckpoint(Checkpoint):
 
     def on_save_checkpoint(self, trainer, module, checkpoint: dict) -> None:
         if self.saving:
-            for key in self.training_only:
+            for key in TRAINING_ONLY:
                 checkpoint.pop(key, None)
 
     def state_dict(self) -> dict[str, float]:
@@ -191,6 +203,13 @@ def save_checkpoint(trainer: lightning.Trainer, file: Path, previous: Path | Non
         if previous and file.exists():
             file.replace(previous)
         partial.replace(file)
+
+
+def keep_for_prediction(checkpoint: Path, file: Path) -> None:
+    """Write of a checkpoint to ``file`` what `BestCheckpoint` keeps of one."""
+    content = archive.read(checkpoint)
+    with complete_file(file) as partial:
+        archive.write(partial, {key: value for key, value in content.items() if key not in TRAINING_ONLY})
 
 
 class Reseed(Callback):

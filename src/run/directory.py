@@ -30,6 +30,7 @@ FREE_KEYS = (
     "cache_dir",
     "run_dir",
     "data.source.data_dir",
+    "data.folder",
     "callbacks.bar",
     "callbacks.narrator",
     "callbacks.*.directory",

@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader
 from src import build
 from src.data.phantom import phantom
 from src.data.weight_map import border_weight
-from src.run.checkpoint import BestCheckpoint, Reseed, seconds
+from src.run.checkpoint import TRAINING_ONLY, BestCheckpoint, Reseed, seconds
 from src.run.directory import checkpoint_file, is_whole
 from src.run.signals import hand_over
 from src.train import start
@@ -694,6 +694,32 @@ def test_the_best_checkpoint_holds_what_prediction_needs_and_no_more(uninterrupt
     scores = [float(row[column]) for row in validated[1:] if row[column]]
     assert module.validation_scores["v_rand"] == pytest.approx(max(scores), abs=1e-6)
     assert best["global_step"] == EVERY * (1 + int(np.argmax(scores)))
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda file: file.write_bytes(file.read_bytes()[:-100])])
+def test_the_weights_of_the_last_step_take_the_place_of_the_best_ones_that_were_lost(
+    damage, finished_run, train, tmp_path
+):
+    directory = finished_run(tmp_path / "run")
+    (directory / "scores.json").unlink()
+    damage(checkpoint_file(directory, "best"))
+    _, status, _, error = train("data.source.size=64", directory=directory)
+    assert status == 0
+    (line,) = error.splitlines()
+    assert line.startswith("warning: ") and "best.ckpt" in line and line.endswith("last step take its place")
+    best, last = (build.restore(checkpoint_file(directory, name)) for name in ("best", "last"))
+    assert all(torch.equal(value, best.state_dict()[name]) for name, value in last.state_dict().items())
+    assert not content(directory, "best").keys() & set(TRAINING_ONLY)
+
+
+def test_the_best_weights_that_were_lost_in_the_middle_are_chosen_again(finished_run, train, tmp_path):
+    directory = finished_run(tmp_path / "run")
+    checkpoint_file(directory, "best").write_bytes(b"")
+    _, status, printed, error = train("data.source.size=64", "extend=1", directory=directory)
+    assert status == 0 and "steps 1 to 2" in printed
+    (line,) = error.splitlines()
+    assert "best.ckpt is lost or damaged; the best of the validations to come takes its place" in line
+    assert content(directory, "best")["global_step"] == 2
 
 
 @pytest.mark.slow

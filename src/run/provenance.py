@@ -1,0 +1,75 @@
+"""The data that a run has learnt from, held against those that are there now."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from src.data.datamodule import SliceData
+from src.data.stack import content_hash
+
+HASHES = ("data_hash", "cells_hash")
+_read: dict[tuple, dict[str, str]] = {}  # hashes of data that the points of a sweep have in common
+
+
+def hashes(data: SliceData) -> dict[str, str]:
+    """Of all that is learnt from and scored: images and targets; cells and names."""
+    stacks = list(data.split.values())
+    cells = [content_hash(*stack.instances) + repr(stack.names) for stack in stacks]
+    return {
+        name: hashlib.sha256("".join(each).encode()).hexdigest()
+        for name, each in zip(HASHES, ([stack.content for stack in stacks], cells), strict=True)
+    }
+
+
+def stamp(folder: Path | None) -> str | None:
+    """A hash of names, sizes and times of the files in a folder; None if there is no file."""
+    files = sorted(folder.rglob("*")) if folder else []
+    seen = [
+        (str(file.relative_to(folder)), file.stat().st_size, file.stat().st_mtime_ns)
+        for file in files
+        if file.is_file()
+    ]
+    return hashlib.sha256(repr(seen).encode()).hexdigest() if seen else None
+
+
+def facts(data: SliceData) -> dict[str, str | None]:
+    """What `changed` compares with, as ``environment.json`` holds it."""
+    return {**hashes(data), "data_stamp": stamp(data.folder)}
+
+
+def different(before: dict, now: dict) -> bool:
+    """Whether two hashes that both know are not the same."""
+    return any(before[name] != now[name] for name in HASHES if name in before and name in now)
+
+
+def hold_against(directory: Path, data: SliceData) -> str | None:
+    """Make sure that a finished run answers for the data that are there; → why that cannot be known, or None.
+
+    Names, sizes and times of the files are enough where they are as they were; else the data are read.
+
+    Raises:
+        ValueError: the data have changed.
+    """
+    if data.folder is None:
+        return None  # they are made, as the configuration says
+    there = stamp(data.folder)
+    if there is None:
+        return f"there are no data in {data.folder} that they could be compared with"
+    try:
+        before = json.loads((directory / "environment.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        return f"{directory / 'environment.json'} does not say of which data they are ({error})"
+    if before.get("data_stamp") == there:
+        return None
+    key = (repr(data.source), repr(data.groups), there)
+    changed = f"expected the data that {directory} was trained on, but those in {data.folder} have changed"
+    cure = "nearest valid: another hydra.run.dir"
+    if key not in _read:
+        try:
+            data.setup()
+        except (ValueError, OSError) as error:
+            raise ValueError(f"{changed}: {error}; {cure}") from error
+        _read[key] = hashes(data)
+    if different(before, _read[key]):
+        raise ValueError(f"{changed}; {cure}")
+    return None

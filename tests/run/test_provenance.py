@@ -1,0 +1,123 @@
+"""A finished run answers for the data that it was trained on, and for no others."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+
+from src.data import folder as folders
+from src.data.phantom import phantom
+from src.run import provenance
+from tests.conftest import TINY, called
+
+SHORT = [*TINY, "experiment=membranes", "page=false", "logger=csv", "~callbacks.samples", "~callbacks.overlay"]
+RUN = [*SHORT, "data.root=mine", "hydra.run.dir=run", "cache_dir=cache"]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    """A place with a folder of three annotated images and a run that was trained on it."""
+    place = tmp_path_factory.mktemp("made")
+    stack = phantom(slices=3, size=64)
+    for name, slices in (("images", stack.images), ("labels", stack.targets * 255)):
+        (place / "mine" / name).mkdir(parents=True)
+        for number, each in enumerate(slices):
+            iio.imwrite(place / "mine" / name / f"a{number}.png", each)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        patch.setattr(sys, "argv", ["src.train", *RUN])
+        assert called("train") == 0
+    return place
+
+
+@pytest.fixture
+def run(made, run_command, tmp_path, monkeypatch):
+    """Issue the command of that run again, on copies of both: → (exit status, output, error)."""
+    for name in ("mine", "run"):
+        shutil.copytree(made / name, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    return lambda: run_command("train", *RUN)
+
+
+def repaint(file: Path) -> None:
+    image = iio.imread(file)
+    image[0, 0] = 255 - image[0, 0]
+    iio.imwrite(file, image)
+
+
+CHANGES = {
+    "a pixel of an image": lambda mine: repaint(mine / "images" / "a0.png"),
+    "a pixel of the labels": lambda mine: repaint(mine / "labels" / "a2.png"),
+    "an image more": lambda mine: [shutil.copy(mine / n / "a0.png", mine / n / "b.png") for n in ("images", "labels")],
+    "an image less": lambda mine: [(mine / name / "a0.png").unlink() for name in ("images", "labels")],
+    "other names": lambda mine: [(mine / n / "a0.png").rename(mine / n / "A0.png") for n in ("images", "labels")],
+    "labels of another image": lambda mine: shutil.copy(mine / "labels" / "a0.png", mine / "labels" / "a1.png"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_finished_run_is_none_of_data_that_have_changed(change, run, tmp_path):
+    before = (tmp_path / "run" / "scores.json").read_bytes()
+    change(tmp_path / "mine")
+    status, _, error = run()
+    assert status == 1 and error.startswith("error: expected the data that ") and "mine have changed" in error, error
+    assert (tmp_path / "run" / "scores.json").read_bytes() == before
+
+
+def test_data_that_were_copied_or_have_company_are_the_same(run, tmp_path):
+    for file in (tmp_path / "mine").rglob("*.png"):
+        os.utime(file, (1, 1))
+    (tmp_path / "mine" / "notes.txt").write_text("taken on Monday")
+    status, printed, error = run()
+    assert (status, error) == (0, "") and "is finished" in printed
+
+
+def test_unchanged_data_are_not_even_read(run, monkeypatch):
+    monkeypatch.setattr(folders, "read_pair", lambda pair: pytest.fail("was read"))
+    assert run()[0] == 0
+
+
+@pytest.mark.parametrize("lost", ["mine", "run/environment.json"])
+def test_scores_of_data_that_are_not_known_are_shown_with_a_line_that_says_so(lost, run, tmp_path):
+    path = tmp_path / lost
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    status, printed, error = run()
+    (line,) = error.splitlines()
+    assert status == 0 and "v_rand" in printed
+    assert line.startswith("warning: these scores are of data") and lost in line
+
+
+def test_data_are_read_once_for_all_points_of_a_sweep(run, run_command, tmp_path, monkeypatch):
+    sweep = [*SHORT, "data.root=mine", "cache_dir=cache", "-m", "seed=1,2", "hydra.sweep.dir=sweep"]
+    assert run_command("train", *sweep)[0] == 0
+    for file in (tmp_path / "mine").rglob("*.png"):
+        os.utime(file, (1, 1))
+    reads = []
+    monkeypatch.setattr(folders, "read_pair", lambda pair, read=folders.read_pair: reads.append(pair) or read(pair))
+    monkeypatch.setattr(provenance, "_read", {})
+    status, printed, error = run_command("train", *sweep)
+    assert (status, error) == (0, "") and printed.count("is finished") == 2
+    assert len(reads) == 3
+
+
+def test_cells_and_names_count_beside_images_and_targets():
+    one = {"data_hash": "a", "cells_hash": "b"}
+    assert not provenance.different(one, dict(one))
+    assert provenance.different(one, one | {"cells_hash": "c"})
+    assert provenance.different(one, one | {"data_hash": "c"})
+    assert not provenance.different({"data_hash": "a"}, one), "written by an earlier version"
+
+
+def test_a_stamp_is_of_names_sizes_and_times(tmp_path):
+    assert provenance.stamp(tmp_path) is None is provenance.stamp(tmp_path / "missing")
+    (tmp_path / "a").write_bytes(b"1")
+    first = provenance.stamp(tmp_path)
+    os.utime(tmp_path / "a", ns=(1, 1))
+    second = provenance.stamp(tmp_path)
+    (tmp_path / "a").rename(tmp_path / "b")
+    third = provenance.stamp(tmp_path)
+    assert len({first, second, third}) == 3 and np.all([len(each) == 64 for each in (first, second, third)])
