@@ -32,6 +32,7 @@
     tiles/instances         probabilities → label image
     run/device              precision that the hardware is fast in
     run/directory           the run directory
+    run/reading             its files as they were written, or refused by name
     run/provenance          the data of a run, held against those that are there now
     run/archive             a checkpoint as a file: data and nothing else, whole or refused
     run/layout              how checkpoints of earlier versions are read

@@ -335,11 +335,6 @@ def warn(line: str) -> None:
     print(printable(f"warning: {line}"), file=sys.stderr)
 
 
-def spreadsheet_safe(name: object) -> object:
-    """A name as it may stand in a CSV file: a spreadsheet takes one that begins as a formula for one."""
-    return f"'{name}" if isinstance(name, str) and name.startswith(tuple("=+-@\t\r")) else name
-
-
 def print_scores(scores: dict) -> None:
     """Print scores in the layout of ``scores.json``: a row an image, the total below; then a row a class."""
     total = scores["scores"]

@@ -13,7 +13,7 @@ from src.run.ranking import ranking, write_ranking
 @command.verb("report")
 def main(config: DictConfig) -> None:
     directory = Path(config.run)
-    if (directory / "config.yaml").exists():
+    if any((directory / name).exists() for name in ("config.yaml", "scores.json")):
         page = write_page(directory, command.default_config(), command.shown)
         command.print_scores(finished_scores(directory))
         command.say(f"report: {page}")

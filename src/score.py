@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from src import build, command
 from src.data.comparison import Comparison, comparisons, doubts, match
-from src.data.stack import complete_file
+from src.data.stack import complete_file, spreadsheet_safe
 from src.metrics.evaluator import THRESHOLDS, Evaluator, Labels, Prediction, Probabilities
 from src.metrics.instance import numbered
 from src.metrics.mistakes import OF_CELLS, OF_CLASSES, cell_mistakes, class_mistakes
@@ -84,7 +84,7 @@ def write_rows(file: Path, rows: list[dict]) -> None:
         table = csv.DictWriter(lines, columns)
         table.writeheader()
         known = ({name: value for name, value in row.items() if value == value} for row in rows)  # no nan
-        table.writerows(row | {"name": command.spreadsheet_safe(row["name"])} for row in known)
+        table.writerows(row | {"name": spreadsheet_safe(row["name"])} for row in known)
 
 
 if __name__ == "__main__":

@@ -49,6 +49,7 @@ def main(config: DictConfig) -> float | None:
     asked = {"overrides": list(HydraConfig.get().overrides.task), **chosen}
     with refusals(directory, asked):
         check_numbers(config)
+        runs.set_aside_damaged_scores(directory)
         steps = runs.planned_steps(chosen)
         finished = runs.is_finished(directory, steps)
         config.trainer.max_steps = steps

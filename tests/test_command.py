@@ -9,6 +9,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from src import command
+from src.data.stack import spreadsheet_safe
 
 
 @pytest.mark.parametrize(
@@ -320,6 +321,6 @@ def test_names_steer_neither_terminal_nor_spreadsheet(run_command, tmp_path):
     status, printed, error = run_command("score", f"truth={evil}", f"prediction={tmp_path}")
     assert status == 1 and "\\x1b[2J" in error and "\\u202e" in error
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f\u202e]", printed + error)
-    assert [command.spreadsheet_safe(name) for name in ("=1+1", "+a", "@a", "a=1", "", 3)] == [
+    assert [spreadsheet_safe(name) for name in ("=1+1", "+a", "@a", "a=1", "", 3)] == [
         *("'=1+1", "'+a", "'@a", "a=1", "", 3)
     ]

@@ -30,7 +30,7 @@ FLOORS = (
         "run.signals",
         "run.archive",
     ),
-    ("data", "run.directory", "run.pictures", "run.prediction", "run.store"),
+    ("data", "run.reading", "run.directory", "run.pictures", "run.prediction", "run.store"),
     ("model.segmenter", "run"),
     ("build", "command"),
     ("predict", "score", "report", "check"),

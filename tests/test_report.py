@@ -18,6 +18,7 @@ def a_run(directory, overrides, validation=None):
             "per_image": [{"name": "slice_24", "v_rand": 0.7512, "pixel_error": 0.125}],
             "validation": {"v_rand": validation, "pixel_error": 0.5},
             "seconds": 90.0,
+            "threshold": 0.5,
         }
         (directory / "scores.json").write_text(json.dumps(content))
 

@@ -146,6 +146,11 @@ def complete_file(file: str | Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+def spreadsheet_safe(name: object) -> object:
+    """A name as it may stand in a CSV file: a spreadsheet takes one that begins as a formula for one."""
+    return f"'{name}" if isinstance(name, str) and name.startswith(tuple("=+-@\t\r")) else name
+
+
 def write_tiff(file: str | Path, array: np.ndarray) -> None:
     """Write a compressed TIFF that appears under its name only when it is complete."""
     with complete_file(file) as partial:

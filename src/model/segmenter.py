@@ -152,7 +152,9 @@ class Segmenter(lightning.LightningModule):
 
     def on_test_epoch_end(self) -> None:
         self.held_out_scores = self.held_out.compute()
-        self.log_dict({f"held_out/{name}": float(score) for name, score in self.held_out_scores.items()})
+        scores = {f"held_out/{name}": float(score) for name, score in self.held_out_scores.items()}
+        # Lightning's own count of steps is another one where the run was interrupted after its last step.
+        self.log_dict({**scores, "step": float(self.trainer.max_steps)})
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
         checkpoint["threshold"] = self.threshold

@@ -1,6 +1,5 @@
 """What happens around training: progress in words and pictures, predictions and scores of the held-out slices."""
 
-import json
 import sys
 import time
 from pathlib import Path
@@ -25,6 +24,7 @@ from src.run.pictures import overlay, panels, write_comparison, write_picture
 from src.run.prediction import write_prediction
 from src.run.provenance import HASHES, different, facts
 from src.run.ranks import gathered
+from src.run.reading import Facts, read_json, set_aside, unless_damaged
 from src.run.samples import encoded, slices_figure, tiles_figure
 from src.tiles.instances import classes
 
@@ -152,10 +152,14 @@ class Environment(Callback):
         )
         file = self.directory / "environment.json"
         if trainer.ckpt_path:
-            before = json.loads(file.read_text(encoding="utf-8"))
-            if different(before, now):
+            unknown = "goes on, but it cannot be known whether with the same data"
+            before = unless_damaged(lambda file: read_json(file, Facts), file, None, unknown)
+            if before is None and file.exists():
+                set_aside(file)
+            if before is not None and different(before, now):
                 raise ValueError(f"expected the data that {self.directory} was started with, but got others")
-            changed = [name for name in changed_facts(before, now) if name not in (*HASHES, "data_stamp")]
+            changed = [] if before is None else changed_facts(before, now)
+            changed = [name for name in changed if name not in (*HASHES, "data_stamp")]
             if changed:
                 print(f"warning: goes on with another {', '.join(changed)}", file=sys.stderr, flush=True)
         write_json(file, now)

@@ -1,12 +1,14 @@
 """``metrics.csv``: the curves of a run, also of one that was interrupted."""
 
 import csv
+import sys
 from pathlib import Path
 
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 from src.data.stack import complete_file
+from src.run.reading import read_text, set_aside
 
 
 class Curves(Logger):
@@ -23,14 +25,24 @@ class Curves(Logger):
     def __init__(self, directory: str):
         super().__init__()
         self.file = Path(directory) / "metrics.csv"
-        self.rows = read_rows(self.file)
-        self.columns = list(self.rows[0]) if self.rows else ["step"]
+        self.rows: list[dict] = []
+        self.columns = ["step"]
         self.written: int | None = None  # rows in the file; None: it is to be written anew
 
     @rank_zero_only
     def go_on_from(self, step: int) -> None:
-        """Forget what was logged at ``step`` and later, because it will be trained again."""
-        self.rows = [row for row in self.rows if int(row["step"]) < step]
+        """Go on with the curves in the file, but for those from ``step`` on, because it will be trained again.
+
+        Damaged ones are never worth a run: the file gets another name, and the curves begin again.
+        """
+        try:
+            rows = read_rows(self.file)
+        except (OSError, ValueError) as error:
+            place = set_aside(self.file)
+            print(f"warning: {error}; it is now {place.name}, and the curves begin again", file=sys.stderr, flush=True)
+            rows = []
+        self.columns = list(rows[0]) if rows else ["step"]
+        self.rows = [row for row in rows if int(row["step"]) < step]
         self.written = None
 
     @rank_zero_only
@@ -62,9 +74,45 @@ class Curves(Logger):
 
 
 def read_rows(file: Path) -> list[dict[str, str]]:
-    """The complete rows of a CSV file; none of one that does not exist."""
-    if not file.exists():
+    """The complete rows of the curves of a run; none of a file that does not exist.
+
+    A killed process may leave a part of the last row, and a power cut a last row that is none: only that is lost.
+
+    Raises:
+        ValueError: another line is damaged, or the file is none of ours.
+        OSError: it cannot be read.
+    """
+    if not file.exists() and not file.is_symlink():
         return []
-    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
-    whole = [line for line in lines if line.endswith("\n")]  # a killed process may leave a part of the last one
-    return list(csv.DictReader(whole))
+    lines = read_text(file).split("\n")[:-1]  # what follows the last end of a line is no whole line
+    cells = [_cells(line) for line in lines if line]
+    columns = cells[0] if cells else None
+    if not columns or columns[0] != "step" or len(set(columns)) < len(columns):
+        raise ValueError(f"expected curves that src.train has written, but {file} does not begin with their names")
+    whole = [_is_row(row, len(columns)) for row in cells[1:]]
+    if not all(whole[:-1]):
+        raise ValueError(
+            f"expected curves that src.train has written, but {file} is damaged in row {whole.index(False) + 1}"
+        )
+    if whole and not whole[-1]:
+        print(f"warning: the last row of {file} is damaged and left out", file=sys.stderr, flush=True)
+    return [dict(zip(columns, row, strict=True)) for row, good in zip(cells[1:], whole, strict=True) if good]
+
+
+def _cells(line: str) -> list[str] | None:
+    """The cells of a line, None of one that is no CSV."""
+    try:
+        return next(csv.reader([line], strict=True))
+    except csv.Error:
+        return None
+
+
+def _is_row(cells: list[str] | None, columns: int) -> bool:
+    """Whether cells are a step and numbers, or nothing, in each column."""
+    if cells is None or len(cells) != columns or not (cells[0].isdecimal() and len(cells[0]) < 16):
+        return False
+    try:
+        [float(value) for value in cells[1:] if value]
+    except ValueError:
+        return False
+    return True

@@ -15,12 +15,14 @@ import sys
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Literal
 
 import yaml
 from filelock import FileLock, Timeout
+from pydantic import Field
 
-from src.data import guard
 from src.data.stack import complete_file
+from src.run.reading import Layout, Scores, read_json, read_yaml, set_aside
 
 # Keys that cannot change the result, so a run may continue with other values of them.
 FREE_KEYS = (
@@ -98,21 +100,42 @@ def _write_config(directory: Path, config: dict) -> None:
     write_text(directory / "config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
 
 
-def read_config(directory: Path) -> dict:
+class Steps(Layout):
+    """What ``trainer`` of a configuration says on the length of a run."""
+
+    max_steps: int
+
+
+class Planned(Layout):
+    """What has to be known of ``config.yaml`` to go on with a run."""
+
+    overrides: list[str] = Field(default_factory=list)
+    trainer: Steps | None = None
+    extend: int | None = None
+
+
+class Judged(Planned):
+    """And what has to be known to show what became of it."""
+
+    overrides: list[str]
+    monitor: str
+    monitor_mode: Literal["max", "min"]
+
+
+def read_config(directory: Path, layout: type[Layout] = Planned) -> dict:
     """The configuration that a run was started with.
 
+    Args:
+        directory: the run directory.
+        layout: what will be read from it.
+
     Raises:
-        ValueError: the file holds something else.
+        ValueError: the file is not there, damaged, or holds something else.
     """
-    file = directory / "config.yaml"
     try:
-        config = yaml.safe_load(file.read_text(encoding="utf-8"))
-        guard.check_plain(config, "choices")
-        if type(config) is not dict:
-            raise ValueError(f"expected choices by name, but got {str(config)[:80]}")
-    except (ValueError, RecursionError, yaml.YAMLError) as error:
-        raise ValueError(f"expected what src.train has written, but {file} is not: {guard.reason(error)}") from error
-    return config
+        return read_yaml(directory / "config.yaml", layout)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{error}; nearest valid: a copy of it, or another directory") from error
 
 
 def _extend(directory: Path, config: dict, steps: int) -> None:
@@ -152,9 +175,36 @@ def flatten(config: dict, prefix: str = "") -> dict[str, object]:
 
 
 def finished_scores(directory: Path) -> dict | None:
-    """The scores of a finished run, None of an unfinished one."""
+    """The scores of a finished run, None of an unfinished one.
+
+    Raises:
+        ValueError: they are damaged.
+    """
     file = directory / "scores.json"
-    return json.loads(file.read_text()) if file.exists() else None
+    try:
+        return read_json(file, Scores)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{error}; the command that started the run scores it again") from error
+
+
+def set_aside_damaged_scores(directory: Path) -> None:
+    """Make a run whose scores are damaged an unfinished one, which is scored again from its checkpoint.
+
+    Raises:
+        ValueError: they are damaged, and there is no checkpoint.
+    """
+    try:
+        finished_scores(directory)
+    except ValueError as error:
+        file = directory / "scores.json"
+        if not resumable_files(directory):
+            raise ValueError(
+                f"{error.__cause__}, and there is no checkpoint to score again; nearest valid: another hydra.run.dir"
+            ) from error
+        place = set_aside(file)
+        print(f"warning: {error.__cause__}; it is now {place.name}, and the run is scored again", file=sys.stderr)
 
 
 def is_finished(directory: Path, steps: int) -> bool:

@@ -2,9 +2,14 @@
 
 import inspect
 from collections.abc import Iterable
+from typing import Literal
+
+from pydantic import ConfigDict, Field, field_validator
 
 from src.data.augment import Warp
 from src.data.weight_map import WeightMap
+from src.run.directory import Judged
+from src.run.reading import Layout, Number
 
 # What the names of scores begin with, and where they come from.
 SOURCES = {
@@ -23,8 +28,89 @@ SOURCES = {
 }
 
 
+class Call(Layout):
+    """A node of the configuration that calls something."""
+
+    target: str = Field(alias="_target_", pattern=r"\.")
+
+
+class Network(Layout):
+    """The node ``model``."""
+
+    depth: int
+    base_channels: int
+    padded: bool
+    norm: Literal["none", "batch", "batch_after"]
+
+
+class Tiles(Layout):
+    """The node ``data``."""
+
+    batch_size: int
+    tile: int
+    validation: str | int
+
+
+class Weights(Layout):
+    """The node ``weight_map``."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+    target: str = Field("", alias="_target_")
+    w0: Number = Field(0, ge=0)
+    sigma: Number = Field(1, gt=0)
+    balance: bool = True
+
+
+class Optimizer(Call):
+    """The node ``optimizer``."""
+
+    lr: Number = 0
+
+
+class FirstTransform(Call):
+    """The first of ``augment.transforms``, of which more is said than its name."""
+
+    rotation: Number = 0
+    mirror: bool = True
+    scale: Number = 1
+    elastic: Number = 0
+
+
+class Augment(Layout):
+    """The node ``augment``."""
+
+    transforms: list[Call] = Field(min_length=1)
+
+    @field_validator("transforms", mode="before")
+    @classmethod
+    def first_is_known(cls, transforms: object) -> object:
+        for first in transforms[:1] if isinstance(transforms, list) else ():
+            FirstTransform.model_validate(first)
+        return transforms
+
+
+class Described(Judged):
+    """What a page says of ``config.yaml``."""
+
+    model: Network
+    data: Tiles
+    weight_map: Weights
+    optimizer: Optimizer
+    loss: Call
+    instances: Call
+    augment: Augment
+    score: str
+    tta: Literal["none", "rot7", "d4"]
+
+
 def methods(config: dict, scores: dict, facts: dict) -> str:
-    """A paragraph for the methods section of a paper."""
+    """A paragraph for the methods section of a paper.
+
+    Args:
+        config: of a run, in the layout of `Described`.
+        scores: of the run.
+        facts: on which its result depends; nothing is said on software where they are not known.
+    """
     model, data, optimizer = config["model"], config["data"], config["optimizer"]
     weight = WeightMap(**{name: value for name, value in config["weight_map"].items() if name != "_target_"})
     norm = {"none": "no", "batch": "batch", "batch_after": "batch (after each ReLU)"}[model["norm"]]
@@ -38,7 +124,8 @@ def methods(config: dict, scores: dict, facts: dict) -> str:
         f"The checkpoint ({config['score']}) and the threshold ({scores['threshold']:.1f}) were chosen by "
         f"{config['monitor']} on slices that were neither learnt from nor scored; the"
     )
-    packages = facts["packages"]
+    packages = facts.get("packages", {})
+    named = [f"{name} {packages[name]}" for name in ("torch", "lightning", "albumentations") if name in packages]
     sentences = (
         f"A U-Net (Ronneberger et al. 2015) with {model['depth']} poolings, {model['base_channels']} channels at full "
         f"resolution, {convolutions} convolutions and {norm} normalisation was trained for {scores['steps']} steps of "
@@ -47,7 +134,7 @@ def methods(config: dict, scores: dict, facts: dict) -> str:
         augmentation(config["augment"]),
         f"{chosen if data['validation'] else 'The'} {len(scores['per_image'])} "
         f"held-out slices were predicted by overlapping tiles{averaged[config['tta']]}, and scored once.",
-        f"Software: {', '.join(f'{name} {packages[name]}' for name in ('torch', 'lightning', 'albumentations'))}.",
+        *([f"Software: {', '.join(named)}."] if named else []),
     )
     return " ".join(sentences)
 

@@ -3,22 +3,36 @@
 import base64
 import functools
 import io
-import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TypeVar
 
+import imagecodecs
 import imageio.v3 as iio
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from matplotlib.figure import Figure
 
+from src.data import guard
 from src.data.finding import SHOWN_FILES, by_code
+from src.data.stack import read
 from src.metrics.mistakes import KINDS, OF_CELLS, OF_CLASSES
 from src.run.curves import read_rows
-from src.run.directory import differing_keys, finished_scores, flatten, picture_file, read_config, write_text
-from src.run.methods import callee, methods, sources
+from src.run.directory import (
+    differing_keys,
+    finished_scores,
+    flatten,
+    picture_file,
+    planned_steps,
+    read_config,
+    write_text,
+)
+from src.run.methods import Described, callee, methods, sources
 from src.run.pictures import COLOURS, reduced
+from src.run.reading import Facts, Findings, Layout, Places, read_json, unless_damaged
 from src.run.samples import encoded
+
+Read = TypeVar("Read")
 
 PAGE = "report.html"
 LARGEST_PAGE = 8_000_000  # bytes of pictures of slices, so that the page can be sent by e-mail
@@ -41,19 +55,21 @@ def write_page(directory: Path, default: dict, shown: Callable[[float | None], s
         default: the configuration of a run for which nothing is chosen; what follows from others as ``${…}``.
         shown: how a score is written.
 
+    Of files that can be done without damaged ones are named in warnings, and what they hold is not on the page.
+
     Raises:
-        ValueError: the run is not finished.
+        ValueError: the run is not finished, or its scores or its configuration are damaged.
     """
     scores = finished_scores(directory)
     if scores is None:
         raise ValueError(
             f"expected a finished run, but {directory} is not; the command that started it goes on with it"
         )
-    config = read_config(directory)
-    facts = json.loads((directory / "environment.json").read_text(encoding="utf-8"))
+    config = read_config(directory, Described)
+    facts = _without(functools.partial(read_json, layout=Facts), directory / "environment.json", {})
     monitor = config["monitor"]
     rows = worst_first(scores["per_image"], monitor, config["monitor_mode"])
-    places = _json(picture_file(directory, "mistakes.json")) or {}
+    places = _json(picture_file(directory, "mistakes.json"), Places)
     values, usual = flatten(config), flatten(default)
     chosen = [key for key in differing_keys(default, config) if "${" not in str(usual.get(key))]
     file = directory / PAGE
@@ -68,21 +84,21 @@ def write_page(directory: Path, default: dict, shown: Callable[[float | None], s
             verdict(scores["scores"], rows, monitor, "held-out slices, which the network had never seen", places),
             *(f"While it trained: {line}." for line in scores.get("diagnosis", [])),
         ],
-        slices=[(row["name"], _panels(directory, row["name"])) for row in rows],
+        slices=((row["name"], _panels(directory, row["name"])) for row in rows),
         kinds=OF_CLASSES if callee(config["instances"]) == "classes" else OF_CELLS,
         training={
-            "curves": drawn_curves(read_curves(directory / "metrics.csv"), monitor),
+            "curves": drawn_curves(_without(read_curves, directory / "metrics.csv", {}), monitor),
             "frames": _frames(directory),
             "tiles": _embedded(picture_file(directory, "tiles.webp")),
             "slices": _embedded(picture_file(directory, "slices.webp")),
         },
-        findings=(_json(directory / "check.json") or {}).get("findings"),
+        findings=_json(directory / "check.json", Findings).get("findings"),
         run={
             "choices": config["overrides"],
             "differences": [(key, usual.get(key), values.get(key)) for key in chosen],
             "config": {key: value for key, value in values.items() if key != "overrides"},
             "facts": {**flatten(facts), "minutes of training": round(scores["seconds"] / 60, 1)},
-            "methods": methods(config, scores, facts),
+            "methods": methods(config, {"steps": planned_steps(config), **scores}, facts),
         },
     )
     return file
@@ -250,9 +266,14 @@ def drawn_curves(curves: dict[str, list[tuple[int, float]]], monitor: str) -> st
 
 def fitting(slices: Iterable[tuple[str, dict[str, str]]], size: int) -> list[tuple[str, dict[str, str]]]:
     """The first slices with pictures that have no more than ``size`` bytes together."""
-    shown = [(name, pictures) for name, pictures in slices if pictures]
-    sizes = np.cumsum([sum(map(len, pictures.values())) for _, pictures in shown])
-    return shown[: int(np.count_nonzero(sizes <= size))]
+    shown = []
+    for name, pictures in slices:
+        size -= sum(map(len, pictures.values()))
+        if size < 0:
+            break
+        if pictures:
+            shown.append((name, pictures))
+    return shown
 
 
 def data_url(content: bytes, kind: str) -> str:
@@ -262,26 +283,46 @@ def data_url(content: bytes, kind: str) -> str:
 
 def _panels(directory: Path, name: str) -> dict[str, str]:
     files = {panel: picture_file(directory, f"held_out/{name}_{panel}.webp") for panel in PANELS}
-    return {panel: _embedded(file) for panel, file in files.items() if file.exists()}
+    return {panel: picture for panel, file in files.items() if (picture := _embedded(file))}
 
 
 def _frames(directory: Path) -> list[tuple[int, str]]:
     """The slice of some validations, evenly chosen, the last one among them: step and picture."""
-    files = sorted(picture_file(directory, "validation").glob("step_*.png"))
+    steps = {file: file.stem.removeprefix("step_") for file in picture_file(directory, "validation").glob("step_*.png")}
+    files = sorted(file for file, step in steps.items() if step.isdecimal())
     chosen = [files[place] for place in np.linspace(0, len(files) - 1, min(MOST_FRAMES, len(files))).astype(int)]
-    pictures = (reduced(iio.imread(file), 512) for file in chosen)
-    return [
-        (int(file.stem.removeprefix("step_")), data_url(iio.imwrite("<bytes>", each, extension=".webp"), "webp"))
-        for file, each in zip(chosen, pictures, strict=True)
-    ]
+    pictures = {file: _without(_frame, file, "") for file in chosen}
+    return [(int(steps[file]), picture) for file, picture in pictures.items() if picture]
+
+
+def _frame(file: Path) -> str:
+    picture = read(file)
+    if picture.dtype != np.uint8 or picture.shape[2:] != (3,):
+        raise ValueError(f"expected a picture in colours of 8 bits, but {file} is none")
+    return data_url(iio.imwrite("<bytes>", reduced(picture, 512), extension=".webp"), "webp")
 
 
 def _embedded(file: Path) -> str:
-    return data_url(file.read_bytes(), "webp") if file.exists() else ""
+    return _without(_whole_webp, file, "")
 
 
-def _json(file: Path) -> dict | None:
-    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+def _whole_webp(file: Path) -> str:
+    """The address of a picture, "" if there is none, once it has been seen to be whole."""
+    if not file.exists():
+        return ""
+    guard.check_regular(file)
+    content = file.read_bytes()
+    with guard.decoding(file):
+        imagecodecs.webp_decode(content)
+    return data_url(content, "webp")
+
+
+def _json(file: Path, layout: type[Layout]) -> dict:
+    return _without(functools.partial(read_json, layout=layout), file, {}) if file.exists() else {}
+
+
+def _without(read: Callable[[Path], Read], file: Path, otherwise: Read) -> Read:
+    return unless_damaged(read, file, otherwise, "the page is written without it")
 
 
 def _known(score: float | None) -> bool:

@@ -1,11 +1,11 @@
 """The data that a run has learnt from, held against those that are there now."""
 
 import hashlib
-import json
 from pathlib import Path
 
 from src.data.datamodule import SliceData
 from src.data.stack import content_hash
+from src.run.reading import Facts, read_json
 
 HASHES = ("data_hash", "cells_hash")
 _read: dict[tuple, dict[str, str]] = {}  # hashes of data that the points of a sweep have in common
@@ -56,9 +56,9 @@ def hold_against(directory: Path, data: SliceData) -> str | None:
     if there is None:
         return f"there are no data in {data.folder} that they could be compared with"
     try:
-        before = json.loads((directory / "environment.json").read_text(encoding="utf-8"))
+        before = read_json(directory / "environment.json", Facts)
     except (OSError, ValueError) as error:
-        return f"{directory / 'environment.json'} does not say of which data they are ({error})"
+        return str(error)
     if before.get("data_stamp") == there:
         return None
     key = (repr(data.source), repr(data.groups), there)

@@ -3,10 +3,9 @@
 import csv
 from pathlib import Path
 
-import yaml
-
-from src.data.stack import complete_file
-from src.run.directory import finished_scores
+from src.data.stack import complete_file, spreadsheet_safe
+from src.run.directory import Judged, finished_scores, read_config
+from src.run.reading import unless_damaged
 
 
 def ranking(directory: Path) -> list[dict]:
@@ -18,20 +17,23 @@ def ranking(directory: Path) -> list[dict]:
     Returns:
         For each point its ``directory``, ``overrides`` (those that not all points share), the score that it
         was to ``monitor`` and its ``validation`` value, held-out ``scores``, and ``seconds`` of training; the
-        last three are None of an unfinished point.
+        last three are None of an unfinished point, and of one whose files are damaged, which a warning names.
 
     Raises:
         ValueError: there are no runs in the directory.
     """
-    configs = {
-        file.parent: yaml.safe_load(file.read_text(encoding="utf-8")) for file in directory.glob("*/config.yaml")
-    }
-    if not configs:
+    points = sorted({file.parent for name in ("config.yaml", "scores.json") for file in directory.glob(f"*/{name}")})
+    if not points:
         raise ValueError(f"expected a run or a directory of runs, but got {directory}; nearest valid: runs/demo")
-    shared = set.intersection(*(set(config["overrides"]) for config in configs.values()))
+    listed = "its point is listed as unfinished"
+    configs = {point: unless_damaged(lambda point: read_config(point, Judged), point, None, listed) for point in points}
+    whole = [config for config in configs.values() if config]
+    shared = set.intersection(*(set(config["overrides"]) for config in whole)) if whole else set()
     rows = []
-    for point, config in sorted(configs.items()):
-        scores = finished_scores(point) or {}
+    for point in points:
+        config = configs[point] or {"overrides": [], "monitor": "", "monitor_mode": ""}
+        scores = unless_damaged(finished_scores, point, None, listed) if configs[point] else None
+        scores = scores or {}
         row = {
             "directory": point.name,
             "overrides": [override for override in config["overrides"] if override not in shared],
@@ -51,7 +53,8 @@ def write_ranking(directory: Path, rows: list[dict]) -> None:
     names = list(dict.fromkeys(name for row in rows for name in row["scores"] or {}))
     with complete_file(directory / "ranking.csv") as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["directory", "overrides", "validation", *names, "seconds"])
+        writer.writerow(map(spreadsheet_safe, ["directory", "overrides", "validation", *names, "seconds"]))
         for row in rows:
             scores = [(row["scores"] or {}).get(name) for name in names]
-            writer.writerow([row["directory"], " ".join(row["overrides"]), row["validation"], *scores, row["seconds"]])
+            cells = [row["directory"], " ".join(row["overrides"]), row["validation"], *scores, row["seconds"]]
+            writer.writerow(map(spreadsheet_safe, cells))

@@ -24,6 +24,11 @@ def changed(**keys):
     return CONFIG | keys
 
 
+def scored(**more) -> dict:
+    """The least that scores.json may hold."""
+    return {"scores": {"v_rand": 0.9}, "per_image": [{"name": "a"}], "threshold": 0.5, "seconds": 1.0, **more}
+
+
 def test_keys_that_change_the_result_are_listed_with_dots():
     now = changed(seed=1, optimizer={"lr": 0.2, "nesterov": True})
     assert runs.differing_keys(CONFIG, now) == ["seed", "optimizer.lr", "optimizer.momentum", "optimizer.nesterov"]
@@ -55,7 +60,7 @@ def test_a_directory_takes_another_configuration_until_something_was_trained(tmp
 def test_a_run_is_finished_when_it_has_scores(tmp_path):
     assert runs.finished_scores(tmp_path) is None
     assert runs.last_checkpoint(tmp_path) is None
-    runs.write_json(tmp_path / "scores.json", {"scores": {"v_rand": 0.9}, "per_image": []})
+    runs.write_json(tmp_path / "scores.json", scored())
     assert runs.finished_scores(tmp_path)["scores"] == {"v_rand": 0.9}
 
 
@@ -72,7 +77,7 @@ def trained(directory: Path, config: dict, steps: int | None = None) -> None:
     runs.open_run(directory, config)
     runs.write_text(runs.checkpoint_file(directory, "last"), "a checkpoint")
     if steps is not None:
-        runs.write_json(directory / "scores.json", {"scores": {"v_rand": 0.9}, "steps": steps})
+        runs.write_json(directory / "scores.json", scored(steps=steps))
 
 
 def planned(steps: int, extend: object = None, **keys) -> dict:
@@ -117,7 +122,7 @@ def test_a_finished_run_is_extended_and_its_scores_kept(tmp_path):
     assert (tmp_path / "scores.5.json").read_text() == before
     assert not runs.is_finished(tmp_path, 8)
 
-    runs.write_json(tmp_path / "scores.json", {"scores": {}, "steps": 8})
+    runs.write_json(tmp_path / "scores.json", scored(steps=8))
     runs.open_run(tmp_path, planned(5, 3))
     assert runs.is_finished(tmp_path, 8)
     runs.open_run(tmp_path, planned(5, 4))
@@ -212,10 +217,10 @@ def test_a_configuration_that_holds_more_than_plain_values_is_refused(text, tmp_
 
 def test_a_run_is_finished_when_as_many_steps_are_scored(tmp_path):
     assert not runs.is_finished(tmp_path, 5)
-    runs.write_json(tmp_path / "scores.json", {"scores": {}, "steps": 5})
+    runs.write_json(tmp_path / "scores.json", scored(steps=5))
     assert runs.is_finished(tmp_path, 5)
     assert not runs.is_finished(tmp_path, 8)
-    runs.write_json(tmp_path / "scores.json", {"scores": {}})  # of an earlier version
+    runs.write_json(tmp_path / "scores.json", scored())  # of an earlier version
     assert runs.is_finished(tmp_path, 5)
 
 

@@ -20,7 +20,8 @@ def point(tmp_path):
         (directory / "config.yaml").write_text(yaml.safe_dump(config, allow_unicode=True), encoding="utf-8")
         if validation is not ...:
             scores = {"scores": {monitor: held_out, "other": 0.25}, "validation": {monitor: validation, "other": 9.0}}
-            (directory / "scores.json").write_text(json.dumps(scores | {"seconds": seconds}))
+            scores |= {"seconds": seconds, "threshold": 0.5, "per_image": [{"name": "a"}]}
+            (directory / "scores.json").write_text(json.dumps(scores))
 
     return write
 
