@@ -5,6 +5,7 @@
     build                   configuration → objects, the only `instantiate`; `restore(checkpoint)`
 
     data/guard              what a file may claim, before it is read
+    data/incomplete         names of what is being written, by which leftovers are known
     data/stack              slices between disk and array
     data/image              images of any size, read window by window
     data/folder             one's own images and labels

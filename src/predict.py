@@ -20,6 +20,7 @@ from omegaconf import DictConfig, ListConfig
 from src import build, command
 from src.data import guard
 from src.data.image import SUFFIXES, Image, open_image
+from src.data.incomplete import sweep_beside
 from src.model.segmenter import Segmenter
 from src.run.device import inference
 from src.run.labelling import label
@@ -28,6 +29,7 @@ from src.run.predictor import Predictor, fill, verify
 from src.run.store import Store, drop, has_blocks, made_from, unfinished
 from src.tiles.symmetry import AVERAGES
 
+ENDINGS = (".tif", ".zarr")
 MEASURED_FROM = 2**26  # pixels of an image from which it pays to find out the fastest tile
 LARGEST_TIFF = 2**28  # pixels; a larger image becomes a Zarr, which opens at once
 
@@ -40,6 +42,8 @@ def main(config: DictConfig) -> None:
     predictor = Predictor(modules, device, dtype, config.tta, None if config.tile == "auto" else config.tile)
     files, failures = input_files(config.input), []
     refuse_equal_names(files)
+    finals = [prediction_file(Path(), stem(file), kind, end) for file in files for kind in OUTPUTS for end in ENDINGS]
+    sweep_beside(Path(config.output), {final.name for final in finals})
     for file in files:
         try:
             with closing(open_image(file)) as image:

@@ -18,6 +18,7 @@ FLOORS = (
     ("tiles.geometry",),
     (
         "data.guard",
+        "data.incomplete",
         "data.stack",
         "data.image",
         "data.augment",

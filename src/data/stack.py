@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
 
 import imagecodecs
 import numpy as np
 import tifffile
 
 from src.data import guard
+from src.data.incomplete import unique
 
 SUFFIXES = (".tif", ".tiff", ".png")
 IGNORED = 255  # target of a pixel that nobody has annotated: no loss, no weight, no score
@@ -138,7 +138,7 @@ def complete_file(file: str | Path) -> Iterator[Path]:
     """Write to a temporary name that becomes ``file`` when all went well, and vanishes otherwise."""
     file = Path(file)
     file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f".{file.name}.{uuid4().hex}")
+    partial = file.with_name(f".{file.name}.{unique()}")
     try:
         yield partial
         partial.replace(file)

@@ -15,14 +15,13 @@ import sys
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Literal
 
 import yaml
 from filelock import FileLock, Timeout
-from pydantic import Field
 
+from src.data.incomplete import sweep_folder
 from src.data.stack import complete_file
-from src.run.reading import Layout, Scores, read_json, read_yaml, set_aside
+from src.run.reading import Layout, Planned, Scores, read_json, read_yaml, set_aside
 
 # Keys that cannot change the result, so a run may continue with other values of them.
 FREE_KEYS = (
@@ -54,6 +53,7 @@ FREE_KEYS = (
 )
 # Keys that change no weights, only what is scored at the end: free until the scores are written.
 SCORING_KEYS = ("score", "tta")
+SHARED = ("config.yaml", "check.json", "report.html")  # files that also a process may write that does not train
 PACKAGES = (
     "torch",
     "lightning",
@@ -98,28 +98,6 @@ def open_run(directory: Path, config: dict) -> None:
 
 def _write_config(directory: Path, config: dict) -> None:
     write_text(directory / "config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
-
-
-class Steps(Layout):
-    """What ``trainer`` of a configuration says on the length of a run."""
-
-    max_steps: int
-
-
-class Planned(Layout):
-    """What has to be known of ``config.yaml`` to go on with a run."""
-
-    overrides: list[str] = Field(default_factory=list)
-    trainer: Steps | None = None
-    extend: int | None = None
-
-
-class Judged(Planned):
-    """And what has to be known to show what became of it."""
-
-    overrides: list[str]
-    monitor: str
-    monitor_mode: Literal["max", "min"]
 
 
 def read_config(directory: Path, layout: type[Layout] = Planned) -> dict:
@@ -283,10 +261,21 @@ def only_writer(directory: Path, patience: float = 30) -> Iterator[None]:
                 f"wait for it, or choose another hydra.run.dir"
             ) from None
     try:
+        _sweep(directory)
         yield
     finally:
         Path(lock.lock_file).unlink(missing_ok=True)
         lock.release()
+
+
+def _sweep(directory: Path) -> None:
+    """Remove what killed processes left; to be called by the only one that trains in ``directory``."""
+    pictures = directory / "pictures"
+    for folder in (directory / "predictions", pictures, pictures / "validation", pictures / "held_out"):
+        sweep_folder(folder)
+    sweep_folder(directory, SHARED)
+    for checkpoint in directory.glob("checkpoints/.*.ckpt.partial"):
+        checkpoint.unlink(missing_ok=True)
 
 
 def environment(**facts: object) -> dict:

@@ -8,8 +8,7 @@ from pydantic import ConfigDict, Field, field_validator
 
 from src.data.augment import Warp
 from src.data.weight_map import WeightMap
-from src.run.directory import Judged
-from src.run.reading import Layout, Number
+from src.run.reading import Judged, Layout, Number
 
 # What the names of scores begin with, and where they come from.
 SOURCES = {

@@ -4,8 +4,8 @@ import csv
 from pathlib import Path
 
 from src.data.stack import complete_file, spreadsheet_safe
-from src.run.directory import Judged, finished_scores, read_config
-from src.run.reading import unless_damaged
+from src.run.directory import finished_scores, read_config
+from src.run.reading import Judged, unless_damaged
 
 
 def ranking(directory: Path) -> list[dict]:

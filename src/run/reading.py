@@ -9,7 +9,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -24,6 +24,28 @@ class Layout(BaseModel):
     """What is read from a file. It may hold more."""
 
     model_config = ConfigDict(strict=True, extra="ignore")
+
+
+class Steps(Layout):
+    """What ``trainer`` of a configuration says on the length of a run."""
+
+    max_steps: int
+
+
+class Planned(Layout):
+    """What has to be known of ``config.yaml`` to go on with a run."""
+
+    overrides: list[str] = Field(default_factory=list)
+    trainer: Steps | None = None
+    extend: int | None = None
+
+
+class Judged(Planned):
+    """And what has to be known to show what became of it."""
+
+    overrides: list[str]
+    monitor: str
+    monitor_mode: Literal["max", "min"]
 
 
 class Row(Layout):

@@ -7,13 +7,13 @@ be seen, an interrupted prediction goes on, and several processes may fill one s
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 import tifffile
 import zarr
 
 from src.data.image import Image
+from src.data.incomplete import unique
 from src.data.stack import complete_file
 from src.tiles.blocks import blocks
 from src.tiles.overlap import Window
@@ -56,7 +56,7 @@ class Store:
 
     def _create(self, plane: tuple[int, ...], chunk: tuple[int, ...], dtype: str) -> None:
         """Make an empty store that appears whole, also where another process makes it at the same time."""
-        growing = self.folder.with_name(f"{self.folder.name}.{uuid4().hex}")
+        growing = self.folder.with_name(f"{self.folder.name}.{unique()}")
         growing.parent.mkdir(parents=True, exist_ok=True)
         stack = self.image.stack_shape
         try:
@@ -192,7 +192,7 @@ def made_from(final: Path) -> str | None:
 def drop(path: Path) -> None:
     """Remove a file or folder; what is under its name is whole or gone, never a part."""
     if path.is_dir():
-        doomed = path.with_name(f".{path.name}.{uuid4().hex}.dropped")
+        doomed = path.with_name(f".{path.name}.{unique()}.dropped")
         path.rename(doomed)
         shutil.rmtree(doomed)
     else:
