@@ -29,6 +29,7 @@ FLOORS = (
         "model.loss",
         "run.device",
         "run.signals",
+        "run.layout",
         "run.archive",
     ),
     ("data", "run.reading", "run.directory", "run.pictures", "run.prediction", "run.store"),
