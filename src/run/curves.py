@@ -8,7 +8,7 @@ from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 from src.data.stack import complete_file
-from src.run.reading import read_text, set_aside
+from src.run.reading import damaged, read_text, set_aside
 
 
 class Curves(Logger):
@@ -84,16 +84,18 @@ def read_rows(file: Path) -> list[dict[str, str]]:
     """
     if not file.exists() and not file.is_symlink():
         return []
-    lines = read_text(file).split("\n")[:-1]  # what follows the last end of a line is no whole line
+    try:
+        text = read_text(file)
+    except ValueError as error:
+        raise damaged(file, str(error)) from error
+    lines = text.split("\n")[:-1]  # what follows the last end of a line is no whole line
     cells = [_cells(line) for line in lines if line]
     columns = cells[0] if cells else None
     if not columns or columns[0] != "step" or len(set(columns)) < len(columns):
-        raise ValueError(f"expected curves that src.train has written, but {file} does not begin with their names")
+        raise damaged(file, "expected the names of curves in its first line")
     whole = [_is_row(row, len(columns)) for row in cells[1:]]
     if not all(whole[:-1]):
-        raise ValueError(
-            f"expected curves that src.train has written, but {file} is damaged in row {whole.index(False) + 1}"
-        )
+        raise damaged(file, f"expected a step and numbers in row {whole.index(False) + 1}")
     if whole and not whole[-1]:
         print(f"warning: the last row of {file} is damaged and left out", file=sys.stderr, flush=True)
     return [dict(zip(columns, row, strict=True)) for row, good in zip(cells[1:], whole, strict=True) if good]

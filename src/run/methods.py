@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field, field_validator
 
 from src.data.augment import Warp
 from src.data.weight_map import WeightMap
-from src.run.reading import Judged, Layout, Number
+from src.run.reading import Judged, Layout, Number, Steps
 
 # What the names of scores begin with, and where they come from.
 SOURCES = {
@@ -99,6 +99,7 @@ class Described(Judged):
     instances: Call
     augment: Augment
     score: str
+    trainer: Steps
     tta: Literal["none", "rot7", "d4"]
 
 

@@ -137,9 +137,9 @@ def _read(file: Path, layout: type[Layout], parse: Callable[[str], object]) -> d
         json.dumps(content, ensure_ascii=False).encode()  # refuses halves of characters, which no page can hold
         layout.model_validate(content)
     except ValidationError as error:
-        raise _damaged(file, _first(error)) from error
+        raise damaged(file, _first(error)) from error
     except (ValueError, RecursionError, yaml.YAMLError) as error:
-        raise _damaged(file, guard.reason(error)) from error
+        raise damaged(file, guard.reason(error)) from error
     return content
 
 
@@ -166,7 +166,8 @@ def _first(error: ValidationError) -> str:
     return f"at {place}, {said[0].lower()}{said[1:]}"
 
 
-def _damaged(file: Path, reason: str) -> ValueError:
+def damaged(file: Path, reason: str) -> ValueError:
+    """What to raise of a file that holds something else than was written."""
     printable = "".join(each if each.isprintable() else "?" for each in reason)
     return ValueError(f"expected what src.train has written, but {file} is not: {printable}")
 

@@ -125,6 +125,55 @@ def test_a_half_written_header_is_no_file(tmp_path):
     assert text(tmp_path) == text(tmp_path / "whole")
 
 
+DAMAGE = {
+    "a cell more": "1,0.5,0,,,7\n",
+    "a cell less": "1,0.5\n",
+    "no step": "nan,0.5,0,,\n",
+    "no number": "1,a,0,,\n",
+    "zeros": "\0" * 50 + "\n",
+    "a quote that is not closed": '1,"0.5,0,,\n',
+}
+
+
+@pytest.mark.parametrize("line", DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_row_costs_itself_at_the_end_and_the_file_its_name_elsewhere(line, tmp_path, capsys):
+    log(Curves(str(tmp_path)))
+    file, whole = tmp_path / "metrics.csv", text(tmp_path)
+    file.write_text(whole.replace("\r\n", "\n") + line)
+    assert len(read_rows(file)) == len(ROWS)
+    assert capsys.readouterr().err == f"warning: the last row of {file} is damaged and left out\n"
+    lines = whole.replace("\r\n", "\n").splitlines(keepends=True)
+    for number in ("", "-2"):  # twice, and nothing is overwritten
+        file.write_text(damaged := "".join([*lines[:2], line, *lines[2:]]))
+        with pytest.raises(ValueError, match=r"metrics\.csv is not: expected a step and numbers in row 2"):
+            read_rows(file)
+        curves = Curves(str(tmp_path))
+        curves.go_on_from(2)
+        log(curves, ROWS[3:]).finalize("success")
+        assert (tmp_path / f"metrics.damaged{number}.csv").read_text() == damaged
+        (said,) = capsys.readouterr().err.splitlines()
+        assert said.startswith("warning: ") and f"it is now metrics.damaged{number}.csv" in said
+        assert [row["step"] for row in read_rows(file)] == ["2", "3", "3"]
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 4096, b"\xff\xfe\n", b"step,step\n0,0\n", b"0,0.5\n1,0.25\n"])
+def test_a_file_without_the_names_of_curves_is_set_aside(content, tmp_path, capsys):
+    (tmp_path / "metrics.csv").write_bytes(content)
+    curves = Curves(str(tmp_path))
+    curves.go_on_from(3)
+    log(curves, ROWS[4:]).finalize("success")
+    assert (tmp_path / "metrics.damaged.csv").read_bytes() == content
+    assert [row["step"] for row in read_rows(tmp_path / "metrics.csv")] == ["3", "3"]
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_mark_that_an_editor_adds_changes_nothing(tmp_path):
+    log(Curves(str(tmp_path)))
+    rows = read_rows(tmp_path / "metrics.csv")
+    (tmp_path / "metrics.csv").write_bytes(b"\xef\xbb\xbf" + (tmp_path / "metrics.csv").read_bytes())
+    assert read_rows(tmp_path / "metrics.csv") == rows
+
+
 def test_no_file_has_no_rows(tmp_path):
     assert read_rows(tmp_path / "metrics.csv") == []
 

@@ -411,6 +411,49 @@ def test_a_killed_process_frees_its_directory(holder, tmp_path):
     assert not (tmp_path / "run" / "run.lock").exists()
 
 
+def test_who_begins_to_train_sweeps_what_killed_processes_left(tmp_path):
+    left, kept = [], []
+    for folder, name in (
+        ("", "scores.json"),
+        ("pictures", "mistakes.json"),
+        ("pictures/held_out", "slice_1_truth.webp"),
+        ("pictures/validation", "step_000001.png"),
+        ("predictions", "slice_1_labels.tif"),
+    ):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / name).touch()
+        kept.append(tmp_path / folder / name)
+        left.append(tmp_path / folder / f".{name}.{'0' * 32}")
+    (tmp_path / "checkpoints").mkdir()
+    left.append(tmp_path / "checkpoints" / ".last.ckpt.partial")
+    (tmp_path / "predictions" / ".a_labels.tif.partial").mkdir()  # of src.predict, which goes on with it
+    kept += [tmp_path / f".report.html.{'0' * 32}", tmp_path / "predictions" / ".a_labels.tif.partial"]
+    for file in (*left, kept[-2]):
+        file.touch()
+    with runs.only_writer(tmp_path):
+        assert not [file for file in left if file.exists()]
+        assert all(file.exists() for file in kept)
+
+
+def test_scores_that_are_damaged_are_set_aside_where_there_is_a_checkpoint(tmp_path, capsys):
+    trained(tmp_path, planned(5), steps=5)
+    runs.set_aside_damaged_scores(tmp_path)
+    assert runs.is_finished(tmp_path, 5)
+    (tmp_path / "scores.json").write_text("{")
+    with pytest.raises(ValueError, match=r"scores\.json is not: .*; the command that started the run scores it again"):
+        runs.finished_scores(tmp_path)
+    runs.set_aside_damaged_scores(tmp_path)
+    assert runs.finished_scores(tmp_path) is None
+    assert (tmp_path / "scores.damaged.json").read_text() == "{"
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("warning: ") and str(tmp_path / "scores.json") in line and "scores.damaged.json" in line
+    runs.checkpoint_file(tmp_path, "last").unlink()
+    (tmp_path / "scores.json").write_text("{")
+    with pytest.raises(ValueError, match=r"scores\.json is not: .*no checkpoint to score again; nearest valid: "):
+        runs.set_aside_damaged_scores(tmp_path)
+    assert (tmp_path / "scores.json").exists()
+
+
 def test_an_error_frees_the_directory(tmp_path):
     with pytest.raises(KeyError), runs.only_writer(tmp_path / "run"):
         raise KeyError

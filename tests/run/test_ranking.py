@@ -87,6 +87,29 @@ def test_the_file_holds_what_the_ranking_does(point, tmp_path):
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a", "b", "c", "ranking.csv"]
 
 
+def test_no_cell_of_the_file_is_a_formula_to_a_spreadsheet(point, tmp_path):
+    point("=1+1", ["+callbacks.x=1", "seed=1"], 0.5, monitor="@evil")
+    point("b", ["-x", "seed=2"], -0.5, monitor="@evil")
+    write_ranking(tmp_path, ranking(tmp_path))
+    rows = [*csv.reader((tmp_path / "ranking.csv").read_text(encoding="utf-8").splitlines())]
+    assert rows[0][3] == "'@evil"
+    assert [row[:3] for row in rows[1:]] == [["'=1+1", "'+callbacks.x=1 seed=1", "0.5"], ["b", "'-x seed=2", "-0.5"]]
+
+
+def test_damaged_points_are_named_and_stand_last(point, tmp_path, capsys):
+    for name in "abcd":
+        point(name, [f"seed={name}", "model.depth=2"], 0.5)
+    (tmp_path / "a" / "config.yaml").write_text("a: [")
+    (tmp_path / "b" / "config.yaml").unlink()
+    (tmp_path / "c" / "scores.json").write_text("{}")
+    rows = ranking(tmp_path)
+    assert [row["directory"] for row in rows] == ["d", "a", "b", "c"]
+    assert [row["scores"] is None for row in rows] == [False, True, True, True]
+    assert [row["overrides"] for row in rows] == [["seed=d"], [], [], ["seed=c"]]
+    lines = capsys.readouterr().err.splitlines()
+    assert all(str(tmp_path / file) in line for file, line in zip(("a/config", "b/config", "c/sc"), lines, strict=True))
+
+
 def test_a_ranking_replaces_the_one_before(point, tmp_path):
     point("a", ["seed=1"])
     write_ranking(tmp_path, ranking(tmp_path))

@@ -40,6 +40,7 @@ def _loop(file: Path) -> None:
 
 # Of any file.
 BYTES: dict[str, Damage] = {
+    "missing": Path.unlink,
     "empty": lambda file: file.write_bytes(b""),
     "half": lambda file: file.write_bytes(file.read_bytes()[: file.stat().st_size // 2]),
     "zeros": lambda file: file.write_bytes(bytes(file.stat().st_size)),
@@ -76,8 +77,7 @@ def _shallow(content: dict) -> dict[str, object]:
 def _structures(name: str, content: dict) -> Iterator[tuple[str, Damage]]:
     dump = yaml.safe_dump if name.endswith(".yaml") else json.dumps
     for what, value in _parts(content).items():
-        text = dump(value)
-        yield what, lambda file, text=text: file.write_text(text)
+        yield what, lambda file, value=value: file.write_text(dump(value))
     deep = "[" * 100_000 if name.endswith(".json") else "a: " + "[" * 3000
     yield "deep", lambda file: file.write_text(deep)
     digits = dump({"a": 1}).replace("1", "1" * 5000)
@@ -118,6 +118,6 @@ def damaged(directory: Path) -> Iterator[tuple[str, str, Damage]]:
 
 def made(whole: Path, place: Path, name: str, damage: Damage) -> Path:
     """A copy of a whole run with one file damaged."""
-    shutil.copytree(whole, place)
+    shutil.copytree(whole, place, ignore=shutil.ignore_patterns("tensorboard", "predictions", "report.html"))
     damage(place / name)
     return place
