@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import imagecodecs
 import imageio.v3 as iio
+import matplotlib
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from matplotlib.figure import Figure
@@ -258,7 +259,8 @@ def drawn_curves(curves: dict[str, list[tuple[int, float]]], monitor: str) -> st
         axes.grid(alpha=0.3)
     axes.set_xlabel("step")
     drawing = io.StringIO()
-    figure.savefig(drawing, format="svg", transparent=True, metadata={"Date": None})
+    with matplotlib.rc_context({"svg.hashsalt": "curves"}):  # the same drawing of the same curves
+        figure.savefig(drawing, format="svg", transparent=True, metadata={"Date": None})
     svg = drawing.getvalue()
     # So that it can be read on light and on dark.
     return svg[svg.index("<svg") :].replace("#000000", "currentColor").replace("stroke: #b0b0b0", "stroke: #888")
