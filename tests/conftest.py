@@ -125,3 +125,15 @@ def legacy() -> Callable[[str, Path], Path]:
         return folder / kind
 
     return call
+
+
+@pytest.fixture
+def scontrol(tmp_path_factory, monkeypatch) -> Path:
+    """A Slurm that notes what it is told."""
+    folder = tmp_path_factory.mktemp("bin")
+    (folder / "scontrol").write_text(f'#!/bin/sh\necho "$@" >> {folder / "told"}\n')
+    (folder / "scontrol").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    monkeypatch.setenv("SLURM_PROCID", "0")
+    return folder / "told"

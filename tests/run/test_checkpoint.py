@@ -795,19 +795,6 @@ def handlers():
         signal.signal(number, handler)
 
 
-@pytest.fixture
-def scontrol(tmp_path, monkeypatch) -> Path:
-    """A Slurm that notes what it is told."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    (folder / "scontrol").write_text(f'#!/bin/sh\necho "$@" >> {tmp_path / "told"}\n')
-    (folder / "scontrol").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
-    monkeypatch.setenv("SLURM_JOB_ID", "17")
-    monkeypatch.setenv("SLURM_PROCID", "0")
-    return tmp_path / "told"
-
-
 def test_a_signal_is_handed_over_to_whom_it_was_for(handlers, scontrol):
     received = []
     for number in (signal.SIGUSR2, signal.SIGTERM):

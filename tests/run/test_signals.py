@@ -75,7 +75,7 @@ def arguments(folder, network, finished_run, tmp_path) -> Callable[[str], list[s
 
 
 @pytest.fixture
-def stopped(run_command, arguments, tmp_path):
+def stopped(run_command, arguments, scontrol, tmp_path):
     """Stop a command in a phase, hold that it says so and leaves nothing behind: → what goes on, as it is to be run."""
 
     def call(name: str, function: str, number: int, *more: str, count: int = 1) -> list[str]:
@@ -88,6 +88,9 @@ def stopped(run_command, arguments, tmp_path):
         (line,) = [line for line in error.splitlines() if not line.startswith("warning")]
         assert line.startswith(f"stopped by {signal.Signals(number).name}") and "; the same command" in line
         assert {each: signal.getsignal(each) for each in stops.SIGNALS} == handlers
+        requeued = scontrol.read_text() if scontrol.exists() else ""
+        assert requeued == "requeue 17\n" * (number in (signal.SIGUSR1, signal.SIGUSR2))
+        scontrol.unlink(missing_ok=True)
         left = [file for file in tmp_path.rglob("*") if file.name.startswith(".") or file.name == "run.lock"]
         assert [file for file in left if not (name == "predict" and file.name.endswith(".partial"))] == []
         return given
