@@ -154,14 +154,18 @@ def start(count: int, train: Callable[..., None], *arguments: object) -> None:
             while not context.join(grace_period=GRACE):
                 pass
         except (ProcessExitedException, ProcessRaisedException) as error:
-            raised = []
+            raised = {}
             while not failures.empty():
-                raised.append(pickle.loads(failures.get()))
-            stopped = [each for each in raised if isinstance(each, Stopped)] or [Stopped(passed_on)] * bool(passed_on)
-            if stopped:
-                raise stopped[0] from None
+                rank, content = failures.get()
+                raised[rank] = pickle.loads(content)
+            first = raised.get(error.error_index)  # the others were ended because of it
+            if passed_on:
+                stopped = (each for each in raised.values() if isinstance(each, Stopped))
+                raise next(stopped, Stopped(passed_on)) from None
+            if isinstance(first, Stopped):
+                raise first from None
             if isinstance(error, ProcessRaisedException):
-                raise raised[0] from error
+                raise first from error
             raise ChildProcessError(
                 f"expected {count} processes to finish, but number {error.error_index} ended with "
                 f"{error.signal_name or f'status {error.exit_code}'}"
@@ -177,10 +181,10 @@ def _enter(local_rank: int, count: int, environment: dict[str, str], failures, t
         with heeded():
             train(*arguments)
     except Stopped as stopped:
-        failures.put(_pickled(stopped))
+        failures.put((local_rank, _pickled(stopped)))
         raise SystemExit(stopped.status) from None
     except Exception as error:
-        failures.put(_pickled(error))
+        failures.put((local_rank, _pickled(error)))
         raise
 
 
