@@ -18,6 +18,7 @@ import zarr
 from imageio.v3 import imread, imwrite
 
 from src import build, command, predict
+from src.data.incomplete import unique
 from src.data.phantom import phantom
 from src.data.stack import normalise
 from src.run import archive
@@ -489,6 +490,18 @@ def test_a_killed_prediction_goes_on_where_it_was(suffix, alone, tmp_path):
     else:  # its chunks are the blocks themselves
         assert written.items() <= chunks(out / name).items()
         np.testing.assert_array_equal(read(out / name)[0], expected["large_probabilities.tif"])
+
+
+def test_what_a_killed_prediction_left_is_swept_and_what_a_living_one_writes_is_not(cell, predicted, tmp_path):
+    out, living = tmp_path / "out", unique()
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    killed = f"{living[:8]}{ended.pid:08x}{living[16:]}"
+    kept = {f".cell_labels.tif.{living}", f".others_labels.tif.{killed}"}
+    for name in (f".cell_labels.tif.{killed}", f".cell_probabilities.tif.partial.{killed}", *kept):
+        (out / name).mkdir(parents=True)
+    predicted(cell)
+    assert set(os.listdir(out)) == kept | {"cell_labels.tif", "cell_probabilities.tif"}
 
 
 def test_an_unfinished_prediction_of_another_kind_is_replaced_only_if_asked(

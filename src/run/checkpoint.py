@@ -129,7 +129,16 @@ class LastCheckpoint(Checkpoint):
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
         validated = len(trainer.datamodule.split["validation"]) and (batch_idx + 1) % trainer.val_check_batch == 0
         if (batch_idx + 1) % trainer.accumulate_grad_batches == 0 and not validated:
+            if trainer.global_step % trainer.log_every_n_steps == 0:
+                self._log_step(trainer)
             self._save_or_stop(trainer)
+
+    def _log_step(self, trainer: lightning.Trainer) -> None:
+        """Log a step before a checkpoint may hold it; Lightning does so after its last hook, if it gets that far."""
+        found = {name: value.item() for name, value in trainer.callback_metrics.items() if name.startswith("train/")}
+        for logger in trainer.loggers:
+            if isinstance(logger, Curves):
+                logger.log_metrics({**found, "epoch": trainer.current_epoch}, trainer.global_step - 1)
 
     def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         batches = trainer.fit_loop.epoch_loop.batch_idx + 1

@@ -48,6 +48,8 @@ class Curves(Logger):
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         row = {"step": step, **metrics}
+        if self.rows and str(self.rows[-1]) == str(row):  # `LastCheckpoint` was first; as text, because nan is not nan
+            return
         new = [name for name in row if name not in self.columns]
         if new:
             self.columns += new

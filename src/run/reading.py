@@ -74,7 +74,7 @@ class Facts(Layout):
     model_config = ConfigDict(strict=True, extra="allow")
     __pydantic_extra__: dict[str, str | Number | None] = Field(init=False)
     packages: dict[str, str]
-    data_hash: str
+    data_hash: str = Field(pattern="^[0-9a-f]{64}$")
 
 
 class Places(Layout):

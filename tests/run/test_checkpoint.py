@@ -272,6 +272,18 @@ def test_a_run_killed_before_its_scores_are_written_is_scored_again(uninterrupte
     assert differences(directory, uninterrupted()) == []
 
 
+@pytest.mark.slow
+def test_a_run_killed_as_its_last_checkpoint_gets_its_name_has_the_curves_of_the_last_step(
+    uninterrupted, in_process, tmp_path
+):
+    directory = tmp_path / "run"
+    status, _, error = in_process(directory, at=("return", "LastCheckpoint._save", None, 6), number=signal.SIGKILL)
+    assert (status, error) == (-signal.SIGKILL, "") and step(directory) == STEPS
+    status, _, error = in_process(directory)
+    assert (status, error) == (0, "")
+    assert differences(directory, uninterrupted()) == []
+
+
 IN_STEP, IN_VALIDATION = ("call", "Segmenter.training_step", None, 7), ("call", "Segmenter.validation_step", None, 3)
 
 

@@ -167,6 +167,13 @@ def test_a_file_without_the_names_of_curves_is_set_aside(content, tmp_path, caps
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
+def test_a_row_that_was_logged_before_its_checkpoint_is_not_logged_again(tmp_path):
+    curves = Curves(str(tmp_path))
+    for _ in range(2):
+        log(curves, [(3, {"train/loss": float("nan"), "epoch": 0})])
+    assert [row["step"] for row in read_rows(curves.file)] == ["3"]
+
+
 def test_a_mark_that_an_editor_adds_changes_nothing(tmp_path):
     log(Curves(str(tmp_path)))
     rows = read_rows(tmp_path / "metrics.csv")

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 
 import pytest
@@ -43,7 +44,8 @@ def messages(name, directory, error):
     assert "Traceback" not in error, (name, directory, error[-3000:])
     lines = error.splitlines()
     for line in lines:
-        assert line.startswith(("error: ", "warning: ")) and str(directory) in line, (name, directory, error)
+        known = line.startswith("warning: goes on with another ")  # facts that are others, as far as anyone can tell
+        assert known or (line.startswith(("error: ", "warning: ")) and str(directory) in line), (name, directory, error)
     return lines
 
 
@@ -55,7 +57,8 @@ def reported(found, whole, run_command, tmp_path) -> int:
         status, printed, error = run_command("report", f"run={directory}")
         lines = messages(name, directory, error)
         if status == 1:
-            assert name in runs.NEEDED and len(lines) == 1 and str(directory / name) in lines[0], (label, error)
+            named = str(directory / name) in lines[0] or "expected a finished run" in lines[0]
+            assert name in runs.NEEDED and len(lines) == 1 and named, (label, error)
             assert not (directory / "report.html").exists() and printed == ""
             refused += 1
         else:
@@ -86,7 +89,7 @@ def ranked(found, whole, run_command, tmp_path) -> int:
     )
     unfinished = {label for label, row in rows.items() if not row["seconds"]}
     for label in unfinished:
-        missing = not (tmp_path / "sweep" / label / "scores.json").exists()
+        missing = not os.path.lexists(tmp_path / "sweep" / label / "scores.json")
         assert found[label][0] in runs.NEEDED
         assert sum(f"/{label}/" in line for line in lines) == (0 if missing else 1), label
     assert len(lines) <= len(unfinished)
