@@ -323,8 +323,8 @@ def _json(file: Path, layout: type[Layout]) -> dict:
     return _without(functools.partial(read_json, layout=layout), file, {}) if file.exists() else {}
 
 
-def _without(read: Callable[[Path], Read], file: Path, otherwise: Read) -> Read:
-    return unless_damaged(read, file, otherwise, "the page is written without it")
+def _without(reader: Callable[[Path], Read], file: Path, otherwise: Read) -> Read:
+    return unless_damaged(reader, file, otherwise, "the page is written without it")
 
 
 def _known(score: float | None) -> bool:

@@ -5,7 +5,9 @@ held against a layout, a model that lists what is read from it; what has the lay
 """
 
 import contextlib
+import itertools
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -189,13 +191,9 @@ def unless_damaged(read: Callable[[Path], Read], file: Path, otherwise: Read, co
 
 
 def set_aside(file: Path) -> Path:
-    """Give a damaged file a name that says so, so that another one can take its place: → that name.
-
-    >>> set_aside(Path("runs/a/scores.json"))  # doctest: +SKIP
-    Path('runs/a/scores.damaged.json')
-    """
-    names = (f"{file.stem}.damaged{number}{file.suffix}" for number in ("", *(f"-{n}" for n in range(2, 10_000))))
-    place = next(place for name in names if not (place := file.with_name(name)).exists())
+    """Give a damaged file a name that says so, ``NAME.damaged.json``, and make room for another one: → that name."""
+    names = (f"{file.stem}.damaged{'' if number == 1 else f'-{number}'}{file.suffix}" for number in itertools.count(1))
+    place = next(place for name in names if not os.path.lexists(place := file.with_name(name)))
     with contextlib.suppress(FileNotFoundError):  # another process of the run was faster
         file.rename(place)
     return place
