@@ -2,7 +2,6 @@
 
 import hashlib
 import inspect
-import json
 import shlex
 import sys
 from dataclasses import asdict
@@ -18,6 +17,7 @@ from src.data.finding import ERROR, SHOWN_FILES, WARNING, Finding, by_code
 from src.data.folder import matched
 from src.data.inspection import EXPERIMENTS, Choices, Inspection, class_shares, inspect_folder, inspect_stack
 from src.run.directory import write_json
+from src.run.reading import Findings, read_json, unless_damaged
 from src.tiles import geometry
 
 
@@ -88,9 +88,19 @@ def summary(config: DictConfig, chosen: bool) -> dict:
         return described("", inspect_stack(build.data(config).source(), choices), choices)
     root, include = Path(config.data.root), source.get("include", "*")
     file = Path(config.cache_dir) / "checks" / f"{fingerprint(root, include, choices)}.json"
-    if not file.exists():
-        write_json(file, described(str(root), inspect_folder(root, include, choices), choices))
-    return json.loads(file.read_text(encoding="utf-8"))
+    if file.exists() and (found := unless_damaged(kept, file, None, "the folder is looked at again")):
+        return found
+    write_json(file, described(str(root), inspect_folder(root, include, choices), choices))
+    return kept(file)
+
+
+def kept(file: Path) -> dict:
+    """What was found in a folder before.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    return read_json(file, Findings)
 
 
 def fingerprint(root: Path, include: str, choices: Choices) -> str:

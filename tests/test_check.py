@@ -397,6 +397,18 @@ def test_training_looks_once_as_long_as_nothing_changes(own, train, tmp_path):
     assert len(looked()) == 2
 
 
+def test_what_was_kept_and_is_damaged_is_looked_at_again(own, check, tmp_path):
+    first = check(own)
+    (file,) = (tmp_path / "cache" / "checks").iterdir()
+    whole = file.read_text()
+    file.write_text(whole[: len(whole) // 2])
+    again = check(own)
+    assert again[:3] == first[:3]
+    assert again[3].splitlines()[-1].startswith(f"warning: expected what src.train has written, but {file} is not: ")
+    assert file.read_text() == whole
+    assert check(own) == first
+
+
 def test_what_is_suggested_trains(own, check, train):
     change_image(own, lambda image: np.stack([image, image // 2, image], -1))
     status, _, printed, _ = check(own)

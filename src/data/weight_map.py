@@ -6,6 +6,7 @@ d1 and d2 are the distances of pixel x to the nearest and to the second-nearest 
 """
 
 import hashlib
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
+from src.data import guard
 from src.data.stack import IGNORED, Slices, complete_file, content_hash, stacked
 
 
@@ -58,11 +60,20 @@ class WeightMap:
         """The same, kept in ``folder`` under a hash of everything that it depends on."""
         choices = hashlib.sha256(repr((self, classes)).encode()).hexdigest()
         file = Path(folder) / f"{content_hash(*targets, *instances)[:32]}-{choices[:8]}.npz"
-        if not file.exists():
-            with complete_file(file) as partial, partial.open("wb") as stream:
-                np.savez(stream, *self(targets, instances, classes))
-        with np.load(file) as archive:
-            return stacked([archive[name] for name in archive.files])
+        if file.exists():
+            try:
+                return _kept(file)
+            except ValueError as error:
+                print(f"warning: {error}; it is computed again", file=sys.stderr, flush=True)
+        with complete_file(file) as partial, partial.open("wb") as stream:
+            np.savez(stream, *self(targets, instances, classes))
+        return _kept(file)
+
+
+def _kept(file: Path) -> Slices:
+    guard.check_regular(file)
+    with guard.decoding(file), file.open("rb") as stream, np.load(stream) as archive:
+        return stacked([archive[name] for name in archive.files])
 
 
 def class_weights(targets: Slices, classes: int) -> np.ndarray:

@@ -198,6 +198,18 @@ def test_cache_is_read_and_not_computed_again(cells, tmp_path):
     np.testing.assert_array_equal(WeightMap().cached(*cells, 2, tmp_path), first + 1)
 
 
+@pytest.mark.parametrize("damage", [lambda data: b"", lambda data: data[:-40], lambda data: bytes(len(data))])
+def test_a_damaged_cache_is_named_and_computed_again(damage, cells, tmp_path, capsys):
+    first = WeightMap().cached(*cells, 2, tmp_path)
+    (file,) = tmp_path.iterdir()
+    whole = file.read_bytes()
+    file.write_bytes(damage(whole))
+    np.testing.assert_array_equal(WeightMap().cached(*cells, 2, tmp_path), first)
+    assert str(file) in capsys.readouterr().err
+    with np.load(file) as archive:
+        assert archive.files
+
+
 def test_cache_keeps_whatever_differs_apart(cells, tmp_path):
     targets, instances = cells
     requests = [
