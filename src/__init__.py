@@ -15,6 +15,7 @@
     data/comparison         truth and prediction, of any tool, from disk
     data/known              public data sets
     data/phantom            synthetic micrographs
+    data/cache              what is computed once and kept in a file
     data/weight_map         eq. 2
     data/augment            the one warp
     data/patches            the stream of training tiles
@@ -57,7 +58,17 @@ Imports point down: tiles.geometry < data, metrics, tiles, model < model.segment
 commands. Hydra lives in build and the commands, Lightning in segmenter, datamodule, run, build and train.
 """
 
+import functools
 import os
+import tomllib
+from pathlib import Path
 
 # Before anything imports albumentations, which would ask the network for a newer version of itself.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
+
+@functools.cache
+def version() -> str:
+    """The version of the program."""
+    project = Path(__file__).parent.parent / "pyproject.toml"
+    return tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"]

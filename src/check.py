@@ -1,7 +1,7 @@
 """Find what is wrong with data before training: ``python -m src.check data.root=DIR``."""
 
 import hashlib
-import inspect
+import os
 import shlex
 import sys
 from dataclasses import asdict
@@ -11,14 +11,32 @@ from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
 
-from src import build, command
-from src.data import facts, folder, image, inspection, labels, split, stack
+from src import build, command, version
+from src.data.cache import kept
 from src.data.finding import ERROR, SHOWN_FILES, WARNING, Finding, by_code
 from src.data.folder import matched
 from src.data.inspection import EXPERIMENTS, Choices, Inspection, class_shares, inspect_folder, inspect_stack
+from src.data.stack import file_hash
 from src.run.directory import write_json
-from src.run.reading import Findings, read_json, unless_damaged
-from src.tiles import geometry
+from src.run.reading import Findings, read_json
+
+LAYOUT = 1  # of what is kept in ``cache_dir``; another one where a check finds something else than before
+
+
+class Summary(Findings):
+    """What `described` gives, as it is kept."""
+
+    root: str
+    slices: int
+    sizes: list[list[int]]
+    channels: list[int]
+    dtypes: list[str]
+    kind: str
+    values: list[int] | None
+    cells: int
+    smallest_cell: float
+    classes: dict[str, float]
+    split: dict[str, list[str]]
 
 
 @command.verb("check")
@@ -88,34 +106,23 @@ def summary(config: DictConfig, chosen: bool) -> dict:
         return described("", inspect_stack(build.data(config).source(), choices), choices)
     root, include = Path(config.data.root), source.get("include", "*")
     file = Path(config.cache_dir) / "checks" / f"{fingerprint(root, include, choices)}.json"
-    if file.exists() and (found := unless_damaged(kept, file, None, "the folder is looked at again")):
-        return found
-    write_json(file, described(str(root), inspect_folder(root, include, choices), choices))
-    return kept(file)
-
-
-def kept(file: Path) -> dict:
-    """What was found in a folder before.
-
-    Raises:
-        ValueError: the file is damaged.
-    """
-    return read_json(file, Findings)
+    return kept(
+        file,
+        lambda file: read_json(file, Summary),
+        lambda: described(str(root), inspect_folder(root, include, choices), choices),
+        write_json,
+    )
 
 
 def fingerprint(root: Path, include: str, choices: Choices) -> str:
-    """A hash of all that the findings depend on: files, choices, and the checks themselves."""
-    content = hashlib.sha256(repr((str(root), include, choices)).encode())
-    for module in (facts, folder, image, inspection, labels, split, stack, geometry):
-        content.update(inspect.getsource(module).encode())
+    """A hash of all that the findings depend on: files, choices, and the version of the program."""
+    content = hashlib.sha256(repr((LAYOUT, version(), str(root), include, choices)).encode())
     pairs, alone = matched(root, include)
     content.update(repr(alone).encode())
     for pair in pairs:
         inside = sorted(pair.image.rglob("*")) if pair.image.is_dir() else [pair.image]  # of an OME-Zarr
         for file in (*(path for path in inside if path.is_file()), pair.labels):
-            content.update(str(file).encode())
-            with file.open("rb") as opened:
-                content.update(hashlib.file_digest(opened, "sha256").digest())
+            content.update(os.fsencode(file) + file_hash(file))
     return content.hexdigest()[:32]
 
 

@@ -404,7 +404,7 @@ def test_what_was_kept_and_is_damaged_is_looked_at_again(own, check, tmp_path):
     file.write_text(whole[: len(whole) // 2])
     again = check(own)
     assert again[:3] == first[:3]
-    assert again[3].splitlines()[-1].startswith(f"warning: expected what src.train has written, but {file} is not: ")
+    assert again[3].splitlines()[-1].startswith(f"warning: {file} is no cache that can be used (")
     assert file.read_text() == whole
     assert check(own) == first
 

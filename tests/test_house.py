@@ -20,6 +20,7 @@ FLOORS = (
         "data.guard",
         "data.incomplete",
         "data.stack",
+        "data.cache",
         "data.image",
         "data.augment",
         "data.weight_map",

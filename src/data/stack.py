@@ -1,5 +1,6 @@
 """Stacks of slices between disk and array: read, write, choose slices, scale grey values."""
 
+import functools
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -102,6 +103,18 @@ def content_hash(*arrays: np.ndarray) -> str:
         content.update(f"{array.shape}{array.dtype}".encode())
         content.update(np.ascontiguousarray(array))
     return content.hexdigest()
+
+
+def file_hash(file: Path) -> bytes:
+    """SHA-256 over the bytes of a file; read once as long as its size and time stay the same."""
+    seen = file.stat()
+    return _file_hash(str(file.absolute()), seen.st_size, seen.st_mtime_ns)
+
+
+@functools.cache
+def _file_hash(file: str, size: int, time: int) -> bytes:
+    with open(file, "rb") as opened:
+        return hashlib.file_digest(opened, "sha256").digest()
 
 
 def read(file: str | Path) -> np.ndarray:

@@ -6,7 +6,8 @@ d1 and d2 are the distances of pixel x to the nearest and to the second-nearest 
 """
 
 import hashlib
-import sys
+import math
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +15,8 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from src.data import guard
-from src.data.stack import IGNORED, Slices, complete_file, content_hash, stacked
+from src.data.cache import kept
+from src.data.stack import IGNORED, Slices, content_hash, stacked
 
 
 @dataclass(frozen=True)
@@ -60,20 +61,37 @@ class WeightMap:
         """The same, kept in ``folder`` under a hash of everything that it depends on."""
         choices = hashlib.sha256(repr((self, classes)).encode()).hexdigest()
         file = Path(folder) / f"{content_hash(*targets, *instances)[:32]}-{choices[:8]}.npz"
-        if file.exists():
-            try:
-                return _kept(file)
-            except ValueError as error:
-                print(f"warning: {error}; it is computed again", file=sys.stderr, flush=True)
-        with complete_file(file) as partial, partial.open("wb") as stream:
-            np.savez(stream, *self(targets, instances, classes))
-        return _kept(file)
+        return kept(
+            file,
+            lambda file: read_maps(file, [target.shape for target in targets]),
+            lambda: self(targets, instances, classes),
+            write_maps,
+        )
 
 
-def _kept(file: Path) -> Slices:
-    guard.check_regular(file)
-    with guard.decoding(file), file.open("rb") as stream, np.load(stream) as archive:
-        return stacked([archive[name] for name in archive.files])
+def write_maps(file: Path, maps: Slices) -> None:
+    """Write weight maps, each ``(H, W)``, to a file."""
+    with file.open("wb") as stream:
+        np.savez(stream, *maps)
+
+
+def read_maps(file: Path, shapes: list[tuple[int, ...]]) -> Slices:
+    """Read weight maps of the given shapes.
+
+    Raises:
+        ValueError: the file holds something else.
+    """
+    size = sum(4 * math.prod(shape) for shape in shapes)
+    if not size <= file.stat().st_size <= size + 1000 * (len(shapes) + 1):
+        raise ValueError(f"expected {size} bytes of weights, but got {file.stat().st_size}")
+    if not zipfile.is_zipfile(file):
+        raise ValueError("it is no archive of arrays")
+    with file.open("rb") as stream, np.load(stream) as archive:
+        maps = [archive[name] for name in archive.files]
+    found = [(each.shape, each.dtype) for each in maps]
+    if found != [(shape, np.float32) for shape in shapes] or not all(np.isfinite(each).all() for each in maps):
+        raise ValueError(f"expected finite weights of {len(shapes)} slices, but got other arrays")
+    return stacked(maps)
 
 
 def class_weights(targets: Slices, classes: int) -> np.ndarray:
