@@ -1,5 +1,6 @@
 """What every command shares: paths as they are on the command line, errors as one message, a table of scores."""
 
+import errno
 import functools
 import hashlib
 import logging
@@ -7,6 +8,7 @@ import math
 import os
 import re
 import shlex
+import shutil
 import sys
 import warnings
 from collections.abc import Callable, Collection, Iterator
@@ -36,9 +38,11 @@ from src.run.signals import Stopped, are_heeded, hand_over, heeded
 
 PATH_KEYS = (
     *("input", "output", "checkpoint", "run", "truth", "prediction"),
-    *("data.root", "data_dir", "hydra.run.dir", "hydra.sweep.dir"),
+    *("data.root", "data_dir", "cache_dir", "hydra.run.dir", "hydra.sweep.dir"),
 )
 SPLIT_KEYS = ("data.train", "data.validation", "data.held_out")  # 0-9,15 is one value, unless it is swept
+# In a list of checkpoints, one that is quoted or one that is not.
+LISTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^,]+""")
 MULTIRUN = {"-m", "--multirun"}
 # Characters that steer a terminal: controls but for tab and line, ends of lines and directions of text, halves.
 CONTROLS = (
@@ -56,6 +60,7 @@ EXPECTED_WARNINGS = (
     "It is recommended to use `self.log",  # they are of all processes already
     "The `srun` command is available",  # a start without it on a cluster is refused where it matters
 )
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no room on the disk, for this user, in one file
 AGAIN = "the same command begins again"
 # What a person can mend. Anything else is a fault of ours and keeps its traceback.
 MENDABLE = (ValueError, OSError, HydraException, OmegaConfBaseException, MisconfigurationException)
@@ -88,20 +93,42 @@ def quieten() -> None:
 
 
 def quote(argument: str, keys: Collection[str] = PATH_KEYS) -> str:
-    """Quote the value of an argument of ``keys`` for Hydra's override grammar; leave lists and any other as they are.
+    """Quote the value of an argument of ``keys`` for Hydra's override grammar, so that it is taken as it stands there.
+
+    What is quoted already and any other argument stay as they are. In a list of checkpoints each one is quoted.
 
     >>> quote("input=my cells (1)=a,b.tif")
     "input='my cells (1)=a,b.tif'"
+    >>> quote("checkpoint=[a=1.ckpt,b.ckpt]")
+    "checkpoint=['a=1.ckpt','b.ckpt']"
     >>> quote("model.depth=3")
     'model.depth=3'
     """
     key, separator, value = argument.partition("=")
-    listed = key == "checkpoint" and value.startswith("[") and value.endswith("]")
-    if not separator or listed or key.lstrip("+") not in keys or value[:1] in ("'", '"', ""):
+    name = key.lstrip("+")
+    if not separator or not value or name not in keys:
         return argument
+    if name == "checkpoint" and value.startswith("[") and value.endswith("]"):
+        each = LISTED.findall(value[1:-1])
+        return f"{key}=[{','.join(_quoted(path.strip(), name) for path in each)}]"
+    return f"{key}={_quoted(value, name)}"
+
+
+def _quoted(value: str, key: str) -> str:
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
+        return value
+    value = value if key.startswith("hydra.") else literal(value)
     # In the grammar, backslashes escape only where they stand before a quote.
-    escaped = value.replace("\\'", "\\\\'").replace("'", "\\'")
-    return f"{key}='{escaped}'"
+    return "'" + re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), value) + "'"
+
+
+def literal(value: str) -> str:
+    """Text that OmegaConf gives back as it is, also where it holds what looks like an interpolation.
+
+    >>> literal("a${b}")
+    'a\\\\${b}'
+    """
+    return re.sub(r"(\\*)\$\{", lambda found: found[1] * 2 + "\\${", value)
 
 
 def unquote(argument: str) -> str:
@@ -111,9 +138,25 @@ def unquote(argument: str) -> str:
     'input=my cells (1)=a,b.tif'
     """
     key, _, value = argument.partition("=")
-    if len(value) > 1 and value[0] == value[-1] == "'":
-        return f"{key}=" + value[1:-1].replace("\\'", "'").replace("\\\\'", "\\'")
-    return argument
+    if len(value) < 2 or value[0] != "'" or value[-1] != "'":
+        return argument
+    value = re.sub(r"(\\+)('|$)", lambda found: found[1][: len(found[1]) // 2] + found[2], value[1:-1])
+    if not key.lstrip("+").startswith("hydra."):
+        value = re.sub(r"(\\+)\$\{", lambda found: found[1][: len(found[1]) // 2] + "${", value)
+    return f"{key}={value}"
+
+
+def configuration(values: object) -> DictConfig:
+    """Plain values as a configuration in which ``${…}``, which a path may hold, is no interpolation."""
+    return OmegaConf.create(_literally(values))
+
+
+def _literally(node: object) -> object:
+    if isinstance(node, dict):
+        return {key: _literally(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_literally(value) for value in node]
+    return literal(node) if isinstance(node, str) else node
 
 
 def verb(
@@ -155,7 +198,7 @@ def _as_one_run(config: DictConfig) -> DictConfig:
     HydraConfig.instance().set_config(config)
     directory = Path(config.hydra.run.dir)
     with read_write(config.hydra.runtime), open_dict(config.hydra.runtime):
-        config.hydra.runtime.output_dir = str(directory.absolute())
+        config.hydra.runtime.output_dir = literal(str(directory.absolute()))
     HydraConfig.instance().set_config(config)
     with open_dict(config):
         del config["hydra"]
@@ -185,17 +228,35 @@ def one_message(
                     check_least("max_pixels", config.max_pixels, 1)
                     guard.allow(config.max_pixels)
                 return main(config)
-        except MENDABLE as error:
-            if config.debug:
+        except Exception as error:
+            full = full_disk(error)
+            if config.debug or not (full or isinstance(error, MENDABLE)):
                 raise
-            message = printable(f"error: {build.cause(error, MENDABLE)}")
+            said = f"{no_room(full)}; make room, and {what_next()}" if full else build.cause(error, MENDABLE)
             if not HydraConfig.initialized() or HydraConfig.get().mode is not RunMode.MULTIRUN:
-                sys.exit(message)
+                sys.exit(printable(f"error: {said}"))
             # To exit would end the sweep; Hydra runs the other jobs first and then shows this.
-            print(message, file=sys.stderr)
-            raise CompactHydraException(f"error: a job of the sweep failed: {build.cause(error, MENDABLE)}") from error
+            print(printable(f"error: {said}"), file=sys.stderr)
+            raise CompactHydraException(f"error: a job of the sweep failed: {said}") from error
 
     return reporting
+
+
+def full_disk(error: BaseException) -> OSError | None:
+    """The error of a disk without room, or of a limit like it, that an error is or came from."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.errno in FULL:
+            return seen
+        seen = seen.__cause__ or seen.__context__
+    return None
+
+
+def no_room(error: OSError) -> str:
+    """For what there is no room, and how much is free there."""
+    path = Path(os.fsdecode(error.filename or Path.cwd())).absolute()
+    free = shutil.disk_usage(next(each for each in (path, *path.parents) if each.exists())).free
+    return f"{error.strerror}: {path}, where {free / 1e6:,.1f} MB are free"
 
 
 @contextmanager

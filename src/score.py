@@ -80,7 +80,8 @@ def pictures(image: Comparison, prediction: Prediction, threshold: float, of_cla
 def write_rows(file: Path, rows: list[dict]) -> None:
     """Write a CSV file with a line an image; a score that an image does not have is left empty."""
     columns = dict.fromkeys(name for row in rows for name in row)
-    with complete_file(file) as partial, partial.open("w", newline="", encoding="utf-8") as lines:
+    how = {"newline": "", "encoding": "utf-8", "errors": "backslashreplace"}  # a name may be no UTF-8
+    with complete_file(file) as partial, partial.open("w", **how) as lines:
         table = csv.DictWriter(lines, columns)
         table.writeheader()
         known = ({name: value for name, value in row.items() if value == value} for row in rows)  # no nan

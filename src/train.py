@@ -133,7 +133,7 @@ def train(chosen: dict, directory: Path, made: tuple[lightning.Trainer, SliceDat
         Stopped: a signal stopped it.
     """
     command.quieten()
-    config = OmegaConf.create(chosen)
+    config = command.configuration(chosen)
     guard.allow(config.max_pixels)
     torch.compiler.reset()  # a sweep would else run into the limit of graphs for one function
     trainer, data, module = made or parts(config)

@@ -5,10 +5,11 @@ import gc
 import importlib
 import os
 import shutil
+import subprocess
 import sys
 import tarfile
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # Before anything imports torch, and so for the processes that tests start too: test files share out the cores, networks
@@ -137,3 +138,21 @@ def scontrol(tmp_path_factory, monkeypatch) -> Path:
     monkeypatch.setenv("SLURM_JOB_ID", "17")
     monkeypatch.setenv("SLURM_PROCID", "0")
     return folder / "told"
+
+
+@pytest.fixture
+def disk(tmp_path) -> Iterator[Callable[[int], Path]]:
+    """Make a disk with room for so many KiB, or give it so many: → where it is."""
+    place = tmp_path / "disk"
+    place.mkdir()
+
+    def call(size: int) -> Path:
+        how = [f"remount,size={size}k" if os.path.ismount(place) else f"size={size}k"]
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", *how, "tmpfs", place], capture_output=True)
+        if mounted.returncode:
+            pytest.skip("mounting is not permitted")
+        return place
+
+    yield call
+    if os.path.ismount(place):
+        subprocess.run(["umount", place], check=True)

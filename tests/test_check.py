@@ -1,6 +1,7 @@
 """The check of one's own data: each way in which people's data are wrong, named before training."""
 
 import json
+import os
 import shutil
 
 import cv2
@@ -102,12 +103,20 @@ def rare(labels):
     return result
 
 
+CAFE = os.fsdecode(b"caf\xe9.png")
 ONE = {"numbers": [3]}
 CLASSES = ("experiment=classes", "model.classes=3")
 # name: (code, severity, what is done to the folder, further arguments)
 BROKEN = {
     "no labels": ("missing-label", ERROR, lambda root: (root / "labels/cell_03.tif").unlink(), ()),
     "no image": ("missing-image", WARNING, lambda root: (root / "images/cell_03.png").unlink(), ()),
+    "a name in another encoding": (
+        *("name-encoding", ERROR),
+        lambda root: [
+            next((root / each).glob("cell_03.*")).rename(root / each / CAFE) for each in ("images", "labels")
+        ],
+        (),
+    ),
     "two of a name": ("same-name", ERROR, lambda root: write(root / "images/cell_03.tif", draw(3)[0]), ()),
     "no picture": ("unreadable", ERROR, lambda root: (root / "images/cell_03.png").write_text("cell"), ()),
     "half an image": ("unreadable", ERROR, lambda root: truncate(root / "images/cell_03.png"), ()),

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from src import command
@@ -23,14 +25,52 @@ from src.data.stack import spreadsheet_safe
         'say "x".tif',
         "[1].tif",
         "{a}.tif",
+        "C:\\images\\",
+        "a\\'b\\\\.tif",
+        "a${b}\\${c}.tif",
+        "~#%*?:!",
+        " spaces around ",
     ],
 )
 @pytest.mark.parametrize("key", ["input", "data.root", "hydra.run.dir", "truth", "prediction", "output"])
 def test_a_path_reaches_the_configuration_unchanged(key, path):
     (override,) = OverridesParser.create().parse_overrides([command.quote(f"{key}={path}")])
     assert override.key_or_group == key
-    assert override.value() == path
+    as_it_is = (
+        OmegaConf.create({"path": override.value()}) if not key.startswith("hydra.") else {"path": override.value()}
+    )
+    assert as_it_is["path"] == path
     assert command.unquote(command.quote(f"{key}={path}")) == f"{key}={path}"
+
+
+PATHS = st.text(st.sampled_from("ab \\'\"${}[]()=,:~#%*?!현\t"), min_size=1, max_size=12).filter(
+    lambda path: path[0] not in "'\""
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(PATHS)
+def test_any_path_reaches_the_configuration_unchanged(path):
+    quoted = command.quote(f"input={path}")
+    (override,) = OverridesParser.create().parse_overrides([quoted])
+    config = OmegaConf.create({"input": override.value(), "other": "${input}"})
+    assert config.input == path == OmegaConf.to_container(config, resolve=True)["other"]
+    assert OmegaConf.to_container(command.configuration({"input": [path]}), resolve=True) == {"input": [path]}
+    assert command.unquote(quoted) == f"input={path}"
+    assert command.quote(quoted) == quoted
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(PATHS.filter(lambda path: "," not in path and path == path.strip()), min_size=1, max_size=3))
+def test_any_list_of_checkpoints_reaches_the_configuration_unchanged(paths):
+    (override,) = OverridesParser.create().parse_overrides([command.quote(f"checkpoint=[{','.join(paths)}]")])
+    assert (
+        OmegaConf.to_container(OmegaConf.create({"checkpoint": override.value()}), resolve=True)["checkpoint"] == paths
+    )
+
+
+def test_what_hydra_makes_of_its_own_directories_is_left_to_it():
+    assert command.quote("hydra.run.dir=runs/${now:%Y}") == "hydra.run.dir='runs/${now:%Y}'"
 
 
 def test_what_is_quoted_or_no_path_stays_as_it_is():

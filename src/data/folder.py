@@ -226,6 +226,14 @@ def _by_stem(directory: Path, suffixes: Sequence[str]) -> tuple[dict[str, Path],
     for file in sorted(directory.iterdir()):
         if file.suffix.lower() not in suffixes or file.name.startswith("."):
             continue
+        named = file.name.encode("utf-8", "backslashreplace").decode()
+        if named != file.name:
+            found = Finding(
+                *("name-encoding", ERROR, str(directory / named), "a name that is not UTF-8"),
+                *("names in UTF-8", "give it another name"),
+            )
+            findings.append(found)
+            continue
         other = files.setdefault(_stem(file), file)
         if other != file:
             findings.append(

@@ -17,12 +17,24 @@ from contextlib import suppress
 from pathlib import Path
 
 INCOMPLETE = re.compile(r"\.{1,2}(?P<final>.+?)(\.partial)?\.(?P<digits>[0-9a-f]{32})(\.dropped)?")
+LONGEST = 213  # bytes of NAME, so that all of such a name fits into the 255 that a file system takes
 ABANDONED = 24 * 3600  # seconds in which nobody has changed it
 
 
 def unique() -> str:
     """32 hexadecimal digits that no other call gives, and that say which process of which machine made them."""
     return f"{_machine()}{os.getpid():08x}{secrets.token_hex(8)}"
+
+
+def beside(final: Path, ending: str = "") -> Path:
+    """A name that nothing else has, for what is being written as, or removed under, the name ``final``."""
+    return final.with_name(f".{shortened(final.name)}.{unique()}{ending}")
+
+
+def shortened(name: str) -> str:
+    """The first `LONGEST` bytes of a name, in whole characters."""
+    data = os.fsencode(name)
+    return name if len(data) <= LONGEST else data[:LONGEST].decode("utf-8", "ignore")
 
 
 @functools.cache
@@ -69,7 +81,7 @@ def sweep_beside(folder: Path, names: Collection[str]) -> None:
     """
     for left in folder.glob(".*"):
         named = INCOMPLETE.fullmatch(left.name)
-        if named and named["final"] in names and is_abandoned(left):
+        if named and _is_of(named["final"], names) and is_abandoned(left):
             _remove(left)
 
 
@@ -84,6 +96,11 @@ def sweep_folder(folder: Path, shared: Collection[str] = ()) -> None:
         others = left.name.startswith(tuple(f".{name}." for name in shared))
         if INCOMPLETE.fullmatch(left.name) and (is_abandoned(left) or not others):
             _remove(left)
+
+
+def _is_of(found: str, names: Collection[str]) -> bool:
+    cut = len(os.fsencode(found)) > LONGEST - len(".partial") - len("각")
+    return found in names or (cut and any(name.startswith(found) for name in names))
 
 
 def _remove(path: Path) -> None:

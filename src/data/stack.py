@@ -12,7 +12,7 @@ import numpy as np
 import tifffile
 
 from src.data import guard
-from src.data.incomplete import unique
+from src.data.incomplete import beside
 
 SUFFIXES = (".tif", ".tiff", ".png")
 IGNORED = 255  # target of a pixel that nobody has annotated: no loss, no weight, no score
@@ -148,13 +148,21 @@ def _read_tiff(file: Path) -> np.ndarray:
 
 @contextmanager
 def complete_file(file: str | Path) -> Iterator[Path]:
-    """Write to a temporary name that becomes ``file`` when all went well, and vanishes otherwise."""
+    """Write to a temporary name that becomes ``file`` when all went well, and vanishes otherwise.
+
+    Raises:
+        OSError: it cannot be written; names ``file``.
+    """
     file = Path(file)
     file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f".{file.name}.{unique()}")
+    partial = beside(file)
     try:
         yield partial
         partial.replace(file)
+    except OSError as error:
+        if error.filename in (None, str(partial), partial):  # to write says no name, to open the temporary one
+            error.filename, error.filename2 = str(file), None
+        raise
     finally:
         partial.unlink(missing_ok=True)
 

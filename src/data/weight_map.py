@@ -7,7 +7,6 @@ d1 and d2 are the distances of pixel x to the nearest and to the second-nearest 
 
 import hashlib
 import math
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,8 +83,9 @@ def read_maps(file: Path, shapes: list[tuple[int, ...]]) -> Slices:
     size = sum(4 * math.prod(shape) for shape in shapes)
     if not size <= file.stat().st_size <= size + 1000 * (len(shapes) + 1):
         raise ValueError(f"expected {size} bytes of weights, but got {file.stat().st_size}")
-    if not zipfile.is_zipfile(file):
-        raise ValueError("it is no archive of arrays")
+    with file.open("rb") as stream:
+        if stream.read(4) != b"PK\3\4":  # what begins otherwise, NumPy would take for a pickle
+            raise ValueError("it is no archive of arrays")
     with file.open("rb") as stream, np.load(stream) as archive:
         maps = [archive[name] for name in archive.files]
     found = [(each.shape, each.dtype) for each in maps]

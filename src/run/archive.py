@@ -47,11 +47,20 @@ class Checkpoints(TorchCheckpointIO):
 
 
 def write(file: Path, content: dict) -> None:
-    """Write a checkpoint in the present layout, with the digest of its content; never through a temporary folder."""
+    """Write a checkpoint in the present layout, with the digest of its content; never through a temporary folder.
+
+    Raises:
+        OSError: there is no room for it; nothing of it is left.
+    """
     buffer, content = io.BytesIO(), content | {"layout": LAYOUT}
     torch.save({**content, "digest": digest(content)}, buffer)
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(buffer.getbuffer())
+    try:
+        file.write_bytes(buffer.getbuffer())
+    except OSError as error:  # a full disk: what is half there would take the room of what is to come
+        file.unlink(missing_ok=True)
+        size = f"{buffer.getbuffer().nbytes / 1e6:,.1f} MB"
+        raise OSError(error.errno, f"{error.strerror} for a checkpoint of {size}", str(file)) from error
 
 
 def read(file: Path) -> dict:

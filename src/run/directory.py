@@ -309,9 +309,9 @@ def _without_nan(content: object) -> object:
 
 
 def write_text(file: Path, text: str) -> None:
-    """Write text that appears under its name only when it is complete."""
+    r"""Write text that appears under its name only when it is complete; a name that is not UTF-8 as ``\udce9``."""
     with complete_file(file) as partial:
-        partial.write_text(text, encoding="utf-8")
+        partial.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 @functools.cache

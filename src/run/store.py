@@ -13,7 +13,7 @@ import tifffile
 import zarr
 
 from src.data.image import Image
-from src.data.incomplete import unique
+from src.data.incomplete import beside
 from src.data.stack import complete_file
 from src.tiles.blocks import blocks
 from src.tiles.overlap import Window
@@ -56,7 +56,7 @@ class Store:
 
     def _create(self, plane: tuple[int, ...], chunk: tuple[int, ...], dtype: str) -> None:
         """Make an empty store that appears whole, also where another process makes it at the same time."""
-        growing = self.folder.with_name(f"{self.folder.name}.{unique()}")
+        growing = beside(self.folder)
         growing.parent.mkdir(parents=True, exist_ok=True)
         stack = self.image.stack_shape
         try:
@@ -106,8 +106,16 @@ class Store:
         return found
 
     def write(self, plane: int, window: Window, values: np.ndarray) -> None:
-        """Write a block ``([K,] height, width)``."""
-        self.array[self._place(plane, window)] = values
+        """Write a block ``([K,] height, width)``.
+
+        Raises:
+            OSError: there is no room for it; names the store.
+        """
+        try:
+            self.array[self._place(plane, window)] = values
+        except OSError as error:
+            error.filename = error.filename or str(self.folder)
+            raise
 
     def read(self, plane: int, window: Window) -> np.ndarray:
         """Read a window ``([K,] height, width)``."""
@@ -192,7 +200,7 @@ def made_from(final: Path) -> str | None:
 def drop(path: Path) -> None:
     """Remove a file or folder; what is under its name is whole or gone, never a part."""
     if path.is_dir():
-        doomed = path.with_name(f".{path.name}.{unique()}.dropped")
+        doomed = beside(path, ".dropped")
         path.rename(doomed)
         shutil.rmtree(doomed)
     else:

@@ -35,7 +35,9 @@ FOREIGN = {
     "NaN": saved(MAP, MAP * np.nan),
     "compressed": lambda file: np.savez_compressed(file, MAP, MAP),
     "a bomb": lambda file: np.savez_compressed(file, *[np.zeros((4000, 4000), np.float32)] * 2),
-    "one array": lambda file: np.lib.format.write_array(io := BytesIO(), np.stack([MAP, MAP])) or file.write_bytes(io.getvalue()),
+    "one array": lambda file: (
+        np.lib.format.write_array(io := BytesIO(), np.stack([MAP, MAP])) or file.write_bytes(io.getvalue())
+    ),
     "a pickle": lambda file: file.write_bytes(b"cos\nsystem\n(S'touch here'\ntR."),
 }
 
@@ -71,19 +73,8 @@ def test_a_cache_that_cannot_be_written_is_done_without(place, tmp_path, capsys)
     assert line == "written" or ("cannot be written" in line and str(folder) in line)
 
 
-@pytest.fixture
-def tmpfs(tmp_path):
-    """A disk with room for 64 KiB."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", place], capture_output=True)
-    if mounted.returncode:
-        pytest.skip("mounting is not permitted")
-    yield place
-    subprocess.run(["umount", place], check=True)
-
-
-def test_on_a_full_or_read_only_disk_a_cache_is_done_without(tmpfs, capsys):
+def test_on_a_full_or_read_only_disk_a_cache_is_done_without(disk, capsys):
+    tmpfs = disk(64)
     (tmpfs / "ballast").write_bytes(bytes(50_000))
     np.testing.assert_array_equal(WeightMap().cached(*GIVEN, tmpfs), WeightMap()(*GIVEN))
     assert "No space left on device" in capsys.readouterr().err

@@ -49,9 +49,8 @@ def forked():
 def enter(arguments: list[str], folder: Path, log: Path, function: str | None, largest: int | None) -> None:
     """Train in a process of its own, killed when a function begins, or with room for files of ``largest`` bytes."""
     os.chdir(folder)
-    stream = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
-    os.dup2(stream, 1)
-    os.dup2(stream, 2)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    os.dup2(os.open(log, os.O_CREAT | os.O_WRONLY | os.O_TRUNC), 2)
     sys.argv = ["src.train", *arguments]
     if largest is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
@@ -125,7 +124,7 @@ class Life(RuleBasedStateMachine):
     def kill(self, function):
         self.beside(function, None)
 
-    @rule(largest=st.sampled_from([0, 1000, 5000, 20_000, 60_000]))
+    @rule(largest=st.sampled_from([0, 5000, 20_000, 60_000]))
     def fill_the_disk(self, largest):
         self.beside(None, largest)
 
@@ -134,10 +133,12 @@ class Life(RuleBasedStateMachine):
         process = forked().Process(target=enter, args=(self.given(), self.folder, log, function, largest))
         process.start()
         process.join()
-        assert process.exitcode in (0, 1, -signal.SIGKILL), log.read_text()
+        assert process.exitcode in (0, 1, -signal.SIGKILL), log.read_text(errors="replace")
         if process.exitcode >= 0 and largest != 0:
             error = "\n".join(
-                line for line in log.read_text().splitlines() if line.startswith(("error", "warn", "Trace"))
+                line
+                for line in log.read_text(errors="replace").splitlines()
+                if line.startswith(("error", "warn", "Trace"))
             )
             self.judged(process.exitcode, error)
             if process.exitcode == 0:
