@@ -288,6 +288,44 @@ def goes_on(directory: Path) -> str:
     return f"the same command with {shlex.quote(f'hydra.run.dir={directory}')} goes on from there"
 
 
+class Failures:
+    """Of many files those that failed: none of them ends the others.
+
+    Args:
+        count: of all files. Of one alone its error is the command's.
+        debug: whether an error ends everything, so that its traceback is seen.
+    """
+
+    def __init__(self, count: int, debug: bool):
+        self.count, self.debug = count, debug
+        self.messages: list[str] = []
+
+    @contextmanager
+    def noted(self, file: Path) -> Iterator[None]:
+        """Take an error for the failure of ``file``, and say so; what is no message of ours becomes one."""
+        try:
+            yield
+        except Exception as error:
+            mendable = isinstance(error, MENDABLE)
+            if self.debug or (self.count == 1 and mendable):
+                raise
+            self.messages.append(f"{file}: {error if mendable else guard.reason(error)}")
+            warn(self.messages[-1])
+
+    def check(self, done: str) -> None:
+        """Raise what has failed.
+
+        Args:
+            done: what the others were, such as ``predicted``.
+
+        Raises:
+            ValueError: any file did.
+        """
+        if self.messages:
+            summary = f"{len(self.messages)} of {self.count} images were not {done}:"
+            raise ValueError("\n".join([summary, *self.messages]))
+
+
 def slug(overrides: str) -> str:
     """The name of a directory for what was chosen on the command line: readable, and another one for each choice.
 

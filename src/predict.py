@@ -18,7 +18,6 @@ import numpy as np
 from omegaconf import DictConfig, ListConfig
 
 from src import build, command
-from src.data import guard
 from src.data.image import SUFFIXES, Image, open_image
 from src.data.incomplete import sweep_beside
 from src.model.segmenter import Segmenter
@@ -40,21 +39,15 @@ def main(config: DictConfig) -> None:
     modules = restored(config)
     device, dtype = inference(str(config.precision))
     predictor = Predictor(modules, device, dtype, config.tta, None if config.tile == "auto" else config.tile)
-    files, failures = input_files(config.input), []
+    files = input_files(config.input)
     refuse_equal_names(files)
     finals = [prediction_file(Path(), stem(file), kind, end) for file in files for kind in OUTPUTS for end in ENDINGS]
     sweep_beside(Path(config.output), {final.name for final in finals})
+    failures = command.Failures(len(files), config.debug)
     for file in files:
-        try:
-            with closing(open_image(file)) as image:
-                predict_file(image, modules[0], predictor, config)
-        except Exception as error:  # one bad image ends no others; what is no message of ours becomes one
-            if config.debug or (len(files) == 1 and isinstance(error, command.MENDABLE)):
-                raise
-            failures.append(f"{file}: {error if isinstance(error, command.MENDABLE) else guard.reason(error)}")
-            command.warn(failures[-1])
-    if failures:
-        raise ValueError(f"{len(failures)} of {len(files)} images were not predicted:\n" + "\n".join(failures))
+        with failures.noted(file), closing(open_image(file)) as image:
+            predict_file(image, modules[0], predictor, config)
+    failures.check("predicted")
 
 
 def check_choices(config: DictConfig) -> None:

@@ -35,29 +35,38 @@ def main(config: DictConfig) -> None:
     of_classes = any("classes" in inspect.signature(type(metric).update).parameters for metric in metrics.values())
     monitor, mode = next(item for metric in metrics.values() for item in metric.modes.items())
     evaluator, rows, doubtful, worst, shown = None, [], defaultdict(list), [], {}
-    for image in (image for pair in pairs for image in comparisons(*pair, config.ignore_label)):
-        if evaluator is None:
-            probable = image.is_probable
-            evaluator = Evaluator(metrics, config.threshold, thresholds=THRESHOLDS if probable else (0.0,))
-        if image.is_probable != probable:
-            raise ValueError(
-                f"expected probabilities or labels throughout, but {image.name} differs from {rows[0]['name']}"
-            )
-        prediction = Probabilities(image.prediction, segment) if probable else Labels(image.prediction)
-        rows.append(
-            {"name": image.name, **evaluator.update(prediction, image.truth, numbered(image.truth), image.known)}
-        )
-        worst = worst_first([*worst, rows[-1]], monitor, mode)[:MOST_PICTURES]
-        if config.output and rows[-1] in worst:
-            shown[image.name] = pictures(image, prediction, config.threshold, of_classes)
-            shown = {row["name"]: shown[row["name"]] for row in worst}
-        for doubt in doubts(image, membranes):
-            doubtful[doubt].append(image.name)
+    failures = command.Failures(len(pairs), config.debug)
+    for pair in pairs:
+        with failures.noted(pair[1]):
+            # All slices of a stack are read before the first of them counts.
+            for image in list(comparisons(*pair, config.ignore_label)):
+                if evaluator is None:
+                    probable = image.is_probable
+                    evaluator = Evaluator(metrics, config.threshold, thresholds=THRESHOLDS if probable else (0.0,))
+                if image.is_probable != probable:
+                    raise ValueError(
+                        f"expected probabilities or labels throughout, but {image.name} differs from {rows[0]['name']}"
+                    )
+                prediction = Probabilities(image.prediction, segment) if probable else Labels(image.prediction)
+                rows.append(
+                    {
+                        "name": image.name,
+                        **evaluator.update(prediction, image.truth, numbered(image.truth), image.known),
+                    }
+                )
+                worst = worst_first([*worst, rows[-1]], monitor, mode)[:MOST_PICTURES]
+                if config.output and rows[-1] in worst:
+                    shown[image.name] = pictures(image, prediction, config.threshold, of_classes)
+                    shown = {row["name"]: shown[row["name"]] for row in worst}
+                for doubt in doubts(image, membranes):
+                    doubtful[doubt].append(image.name)
     for doubt, names in doubtful.items():
         command.warn(f"{doubt} ({len(names)} of {len(rows)} images, first {names[0]})")
 
-    scores = {"scores": evaluator.compute(), "per_image": rows}
-    command.print_scores(scores)
+    if rows:
+        scores = {"scores": evaluator.compute(), "per_image": rows}
+        command.print_scores(scores)
+    failures.check("scored")
     if config.output:
         write_json(Path(config.output), scores)
         write_rows(Path(config.output).with_suffix(".csv"), rows)

@@ -1,5 +1,6 @@
 """A full or read-only disk costs nothing but time: one message says where, and the same command goes on."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -68,7 +69,8 @@ def test_predictions_scores_and_pages_on_a_full_disk_say_so(disk, finished_run, 
     predict = ["predict", *given, "format=zarr", f"output={place / 'out'}"]
     refused(run_command(*predict), place)
     score = ["score", f"truth={tmp_path / 'truth.tif'}", f"prediction={tmp_path / 'truth.tif'}", "metrics=instances"]
-    (place / "ballast").write_bytes(bytes(40_000))
+    with contextlib.suppress(OSError):  # as much as there is room for
+        (place / "ballast").write_bytes(bytes(40_000))
     refused(run_command(*score, f"output={place / 'scores.json'}"), place)
     disk(ROOMY)
     assert run_command(*predict)[0] == 0
