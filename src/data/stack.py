@@ -160,8 +160,8 @@ def complete_file(file: str | Path) -> Iterator[Path]:
         yield partial
         partial.replace(file)
     except OSError as error:
-        if error.filename in (None, str(partial), partial):  # to write says no name, to open the temporary one
-            error.filename, error.filename2 = str(file), None
+        if error.errno is not None and error.filename in (None, str(partial)):  # to write names none, to open this one
+            error.filename = str(file)
         raise
     finally:
         partial.unlink(missing_ok=True)
