@@ -240,9 +240,21 @@ def test_for_membranes_probabilities_are_preferred(score_folders, tmp_path):
 def test_probabilities_and_labels_are_not_mixed(score_folders, tmp_path):
     write(tmp_path / "truth", a=BRIDGE, b=BRIDGE)
     write(tmp_path / "prediction", a=BRIDGE, b=JOINED)
-    status, printed, error = score_folders("metrics=instances")
-    assert (status, printed) == (1, "")
-    assert error == "error: expected probabilities or labels throughout, but b differs from a\n"
+    status, _, error = score_folders("metrics=instances")
+    assert status == 1
+    message = "b.tif: expected probabilities or labels throughout, but b differs from a"
+    assert error.endswith(f"error: 1 of 2 images were not scored:\n{tmp_path / 'prediction' / message}\n")
+
+
+def test_one_bad_pair_ends_no_others_and_no_score_of_a_part_is_written(score_folders, tmp_path):
+    write(tmp_path / "truth", a=BRIDGE, b=BRIDGE, c=BRIDGE)
+    write(tmp_path / "prediction", a=BRIDGE, b=BRIDGE[:-1], c=BRIDGE)
+    (tmp_path / "prediction" / "a.tif").write_bytes(b"not a TIFF")
+    status, printed, error = score_folders("metrics=instances", f"output={tmp_path / 'scores.json'}")
+    assert status == 1 and "Traceback" not in error
+    assert "│ c " in printed and "│ a " not in printed and "│ b " not in printed
+    assert "error: 2 of 3 images were not scored:" in error and "a.tif" in error and "b.tif" in error
+    assert not list(tmp_path.glob("scores.*"))
 
 
 def test_the_table_and_both_files_hold_the_same_scores(score_folders, tmp_path):

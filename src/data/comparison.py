@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from src.data.stack import SUFFIXES, read
+from src.data.stack import SUFFIXES, read, strips_of
 
 ENDINGS = ("_probabilities", "_labels")
 WHITE = tuple(2**bits - 1 for bits in (8, 16, 32))  # of masks
@@ -100,17 +100,19 @@ def comparisons(truth_file: Path, prediction_file: Path, ignore_label: int | Non
         raise ValueError(f"expected a truth of integers, but {truth_file} holds {truth.dtype}")
     if truth.ndim not in (2, 3) or (truth_file.suffix.lower() == ".png" and truth.ndim != 2):
         raise ValueError(f"expected a truth (H, W) or (D, H, W), but {truth_file} has shape {truth.shape}")
-    known = np.ones(truth.shape, bool) if ignore_label is None else truth != ignore_label
-    truth = np.where(known, truth, 0).astype(truth.dtype)
+    known = None if ignore_label is None else truth != ignore_label
+    if known is not None:
+        truth = np.where(known, truth, 0).astype(truth.dtype)
     for file, values in ((truth_file, truth), (prediction_file, prediction)):
         if values.dtype.kind == "i" and values.min() < 0:
             raise ValueError(f"expected labels from 0, but {file} holds negative ones, down to {values.min()}")
     truth, known, prediction = (
-        values[0] if values.ndim == 3 and len(values) == 1 else values for values in (truth, known, prediction)
+        values[0] if values is not None and values.ndim == 3 and len(values) == 1 else values
+        for values in (truth, known, prediction)
     )
     predictions = _slices(prediction, truth.shape, prediction_file)
     stack = _without_mask_values(truth if truth.ndim == 3 else truth[None])
-    places = known if known.ndim == 3 else known[None]
+    places = [None] * len(stack) if known is None else known.reshape(stack.shape)
     for index, (true, predicted, where) in enumerate(zip(stack, predictions, places, strict=True)):
         name = _name(prediction_file)
         yield Comparison(f"{name}_{index:02d}" if len(stack) > 1 else name, true, predicted, where)
@@ -137,9 +139,10 @@ def _slices(prediction: np.ndarray, truth_shape: tuple[int, ...], file: Path) ->
 
 
 def _without_mask_values(labels: np.ndarray) -> np.ndarray:
-    """Labels as int64; a mask of 0 and 255 (of 16 bits 65535, of 32 bits …) becomes one of 0 and 1."""
-    values = set(np.unique(labels).tolist())
-    return (labels > 0).astype(np.int64) if any(values <= {0, white} for white in WHITE) else labels.astype(np.int64)
+    """Labels; a mask of 0 and 255 (of 16 bits 65535, of 32 bits …) becomes one of 0 and 1."""
+    white = labels.max()
+    is_mask = white in WHITE and all(((strip == 0) | (strip == white)).all() for strip in strips_of(labels))
+    return (labels > 0).astype(np.uint8) if is_mask else labels
 
 
 def doubts(image: Comparison, membranes: bool) -> list[str]:
@@ -152,7 +155,7 @@ def doubts(image: Comparison, membranes: bool) -> list[str]:
     found = []
     true_cell = image.truth > 0
     background = image.prediction[0] if image.is_probable else image.prediction == 0
-    if np.abs((1 - background) - true_cell).mean() > 0.5:
+    if _difference(background, true_cell) > 0.5:
         found.append("the prediction looks inverted: expected high values in cells, and 0 in the background")
     if not membranes:
         return found
@@ -162,3 +165,9 @@ def doubts(image: Comparison, membranes: bool) -> list[str]:
     if not image.is_probable and image.prediction.max() > 1:
         found.append("the prediction holds integers above 1: each pixel that is not 0 is taken as cell")
     return found
+
+
+def _difference(background: np.ndarray, true_cell: np.ndarray) -> float:
+    """Mean distance between the probability of cell and the truth."""
+    strips = zip(strips_of(background), strips_of(true_cell), strict=True)
+    return sum(np.abs((1 - part) - truth).sum() for part, truth in strips) / true_cell.size

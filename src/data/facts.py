@@ -89,6 +89,7 @@ def look(annotated: Annotated, ignore_label: int | None = None) -> Facts:
     """The facts of one slice."""
     image, pair = annotated.image, annotated.pair
     labels = without(annotated.labels, ignore_label)
+    description = describe(labels)  # first, because it needs most memory
     finite = image.dtype.kind != "f" or bool(
         np.isfinite(image).all() and isfinite(float(image.max()) - float(image.min()))
     )
@@ -113,7 +114,7 @@ def look(annotated: Annotated, ignore_label: int | None = None) -> Facts:
         ignored=float(np.mean(annotated.labels == ignore_label)) if ignore_label is not None else 0.0,
         pixel_size=annotated.pixel_size,
         lossy=pair.image.suffix.lower() in (".jpg", ".jpeg"),
-        labels=describe(labels),
+        labels=description,
     )
 
 

@@ -23,7 +23,7 @@ from skimage.segmentation import relabel_sequential
 
 from src.data import guard, stack
 from src.data.finding import ERROR, Finding, Refused
-from src.data.stack import IGNORED
+from src.data.stack import IGNORED, strips_of, value_counts
 
 Image.MAX_IMAGE_PIXELS = None  # `guard` sees to it, with a limit that can be raised
 KINDS = ("binary", "boundary", "instances", "classes")
@@ -31,6 +31,7 @@ MOST_CLASSES = 20  # values up to which labels may be classes
 FEW_CLASSES = 4  # up to which the same values in most images are classes, even if each lies in one piece
 MOST_SCATTERED = 0.75  # share of values in one piece, below which values are no cells
 EDGE = 8  # pixels around an edge that smoothing or JPEG alter, at most
+LARGEST_NUMBER = 2**20  # of a cell, up to which a list of all numbers is a short one
 MOST_COLOURS = 20  # up to which a colour stands for a class
 
 
@@ -159,22 +160,43 @@ class Description:
 
 def describe(labels: np.ndarray) -> Description:
     """What a label image ``(H, W)`` of integers holds."""
-    values, counts = np.unique(labels, return_counts=True)
-    pieces = measure.label(labels, background=0, connectivity=1)
-    boxes = ndimage.find_objects(pieces)
-    areas = counts[values != 0] if np.count_nonzero(values) > 1 else np.bincount(pieces.ravel())[1:]
-    numbers = labels.ravel()[np.unique(pieces, return_index=True)[1]]
-    numbers = numbers[numbers != 0]
+    values, counts = value_counts(labels)
+    cells = values[values != 0]
+    pieces = _pieces(labels, cells)
+    areas = (
+        counts[values != 0] if len(cells) > 1 else np.concatenate([[], *(each[:, cv2.CC_STAT_AREA] for each in pieces)])
+    )
+    sides = [each[:, (cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT)].max() for each in pieces]
     return Description(
         counts=dict(zip(map(int, values), map(int, counts), strict=True)),
-        single=float(np.mean(np.unique(numbers, return_counts=True)[1] == 1)) if len(numbers) else 1.0,
-        pieces=len(boxes),
+        single=float(np.mean([len(each) == 1 for each in pieces])) if pieces else 1.0,
+        pieces=sum(map(len, pieces)),
         cells=len(areas),
-        side=max((axis.stop - axis.start for box in boxes for axis in box), default=0),
+        side=int(max(sides, default=0)),
         area=float(np.percentile(areas, 5)) if len(areas) else 0.0,
         thin=_is_thin(labels == 0),
         smoothed=_is_smoothed(labels, values, counts),
     )
+
+
+def _pieces(labels: np.ndarray, cells: np.ndarray) -> list[np.ndarray]:
+    """Statistics of the connected pieces of each of the values ``cells``, as OpenCV gives them, ``(pieces, 5)``.
+
+    Each value is looked at in its bounding box, which takes less memory than numbering all pieces at once.
+    """
+    if len(cells) and (cells[0] < 0 or cells[-1] > LARGEST_NUMBER):
+        numbers = np.empty(labels.shape, np.int32)
+        for strip, part in zip(strips_of(numbers), strips_of(labels), strict=True):
+            strip[:] = np.where(part != 0, np.searchsorted(cells, part) + 1, 0)
+        labels, cells = numbers, np.arange(1, len(cells) + 1)
+    boxes = ndimage.find_objects(labels.astype(np.uint8) if labels.dtype == bool else labels)
+    found = []
+    for value in cells:
+        box = boxes[value - 1]
+        inside = (labels[box] == value).astype(np.uint8)
+        _, _, statistics, _ = cv2.connectedComponentsWithStats(inside, connectivity=4, ltype=cv2.CV_32S)
+        found.append(statistics[1:])
+    return found
 
 
 def detect(descriptions: Sequence[Description]) -> str:

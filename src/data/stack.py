@@ -15,6 +15,7 @@ from src.data import guard
 from src.data.incomplete import beside
 
 SUFFIXES = (".tif", ".tiff", ".png")
+STRIP = 2**20  # pixels that are worked on at a time where all of an image would take too much memory
 IGNORED = 255  # target of a pixel that nobody has annotated: no loss, no weight, no score
 
 Slices = np.ndarray | list[np.ndarray]  # an array where all slices have one shape, else a list
@@ -103,6 +104,21 @@ def content_hash(*arrays: np.ndarray) -> str:
         content.update(f"{array.shape}{array.dtype}".encode())
         content.update(np.ascontiguousarray(array))
     return content.hexdigest()
+
+
+def value_counts(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The values of an image of integers, in order, and how many pixels each has; counted in strips, to save memory."""
+    strips = [np.unique(strip, return_counts=True) for strip in strips_of(image)]
+    values, places = np.unique(np.concatenate([values for values, _ in strips]), return_inverse=True)
+    counts = np.zeros(len(values), np.int64)
+    np.add.at(counts, places, np.concatenate([counts for _, counts in strips]))
+    return values, counts
+
+
+def strips_of(image: np.ndarray) -> Iterator[np.ndarray]:
+    """Rows of an image ``(H, …)``, some `STRIP` pixels at a time."""
+    rows = max(1, STRIP // max(1, image[0].size))
+    return (image[top : top + rows] for top in range(0, len(image), rows))
 
 
 def file_hash(file: Path) -> bytes:

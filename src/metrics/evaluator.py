@@ -45,7 +45,7 @@ class Probabilities:
     def classes(self, threshold: float) -> np.ndarray:
         """Class of each pixel ``(H, W)``: of two, class 1 above the threshold; of more, the most probable."""
         if len(self.values) == 2:
-            return (self.values[1] > threshold).astype(np.int64)
+            return (self.values[1] > threshold).astype(np.uint8)
         return self.values.argmax(axis=0)
 
     def labels(self, threshold: float) -> np.ndarray:
@@ -164,13 +164,13 @@ class Evaluator(torch.nn.Module):
             known = np.ones(target.shape, bool)
         elif not known.all():
             prediction, target, instances = prediction.within(known), target * known, instances * known
-        truth = {"target": _tensor(target), "instances": _tensor(instances), "known": torch.from_numpy(known)}
+        truth = {"target": target, "instances": instances, "known": known}
         rows = []
         for clones, sweep in zip(self.metrics, self.sweeps, strict=True):
             asked = inspect.signature(type(clones[0]).update).parameters
             row = []
             for metric, threshold in zip(clones, sweep, strict=True):
-                images = {name: image for name, image in truth.items() if name in asked}
+                images = {name: _tensor(image) for name, image in truth.items() if name in asked}
                 for name in PREDICTED & asked.keys():
                     images[name] = _tensor(getattr(prediction, name)(threshold))
                 given = {name: image.to(metric.device)[None] for name, image in images.items()}
@@ -230,5 +230,7 @@ def _without_ending(score: str) -> str:
 
 
 def _tensor(image: np.ndarray) -> Tensor:
-    """Integers as int64, because torch computes with few unsigned ones."""
-    return torch.as_tensor(np.asarray(image, np.int64 if image.dtype.kind in "iub" else None))
+    """Unsigned integers as signed ones, because torch computes with few of the others; in as few bytes as hold them."""
+    if image.dtype.kind == "u" and image.dtype.itemsize > 1:
+        image = image.astype(np.int32 if image.max() < 2**31 else np.int64)
+    return torch.as_tensor(image)

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_bipartite_matching
-from skimage.metrics import contingency_table
 from torch import Tensor
 from torchmetrics import Metric
 
+from src.data.stack import strips_of, value_counts
 from src.metrics.thinning import components
 
 IOU_THRESHOLDS = tuple(percent / 100 for percent in range(50, 100, 5))
@@ -54,11 +54,18 @@ def numbered(cells: np.ndarray) -> np.ndarray:
 
 def overlap(labels: np.ndarray, instances: np.ndarray) -> Overlap:
     """Compare predicted cells with true ones, both ``(H, W)`` integers, 0 = background."""
-    (_, true_ids), (_, predicted_ids) = (
-        np.unique(np.append(image, 0), return_inverse=True) for image in (instances, labels)
+    true_values, predicted_values = (
+        np.union1d(0, value_counts(image)[0])
+        for image in (instances, labels)  # background is the first
     )
-    table = contingency_table(true_ids[:-1], predicted_ids[:-1], sparse_type="array").tocsr()
-    table.resize(true_ids.max() + 1, predicted_ids.max() + 1)
+    size = (len(true_values), len(predicted_values))
+    table = csr_array(size, dtype=np.int64)
+    for true, predicted in zip(strips_of(instances), strips_of(labels), strict=True):
+        pairs = (
+            np.searchsorted(true_values, true).ravel() * size[1] + np.searchsorted(predicted_values, predicted).ravel()
+        )
+        pairs, shared = np.unique(pairs, return_counts=True)
+        table += csr_array((shared, np.divmod(pairs, size[1])), shape=size)
     cells = table[1:, 1:].tocoo()
     areas = (np.asarray(table.sum(axis=axis), int)[1:] for axis in (1, 0))
     return Overlap(*cells.coords, cells.data.astype(int), *areas)

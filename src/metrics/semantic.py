@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from src.data.stack import STRIP
+
 MOST_CLASSES = 32
 OF_CLASS, PER_IMAGE = r"_class_([0-9]+)$", "_per_image"  # endings of the names of scores
 
@@ -33,6 +35,11 @@ def class_scores(confusion: Tensor) -> dict[str, Tensor]:
         "recall": found / true,
     }
     return {name: torch.where(occurs, score.nan_to_num(0), torch.nan) for name, score in of.items()}
+
+
+def _pair_counts(predicted: Tensor, true: Tensor, judged: Tensor) -> Tensor:
+    pairs = true[judged].long() * MOST_CLASSES + predicted[judged].long()
+    return torch.bincount(pairs, minlength=MOST_CLASSES**2)
 
 
 class Semantic(Metric):
@@ -67,8 +74,11 @@ class Semantic(Metric):
             )
         known = torch.ones_like(target, dtype=torch.bool) if known is None else known
         for predicted, true, judged in zip(classes, target, known, strict=True):
-            pairs = true[judged].long() * MOST_CLASSES + predicted[judged].long()
-            counts = torch.bincount(pairs, minlength=MOST_CLASSES**2).reshape(MOST_CLASSES, MOST_CLASSES)
+            counts = torch.zeros(MOST_CLASSES**2, dtype=torch.int64, device=true.device)
+            rows = max(1, STRIP // true.shape[1])
+            for strip in zip(*(image.split(rows) for image in (predicted, true, judged)), strict=True):
+                counts += _pair_counts(*strip)
+            counts = counts.reshape(MOST_CLASSES, MOST_CLASSES)
             means = torch.stack([values[1:].nanmean() for values in class_scores(counts.cpu()).values()])
             self.confusion += counts
             self.of_images += means.nan_to_num(0).to(self.of_images)
