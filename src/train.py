@@ -61,6 +61,7 @@ def main(config: DictConfig) -> float | None:
         runs.write_json(directory / "check.json", checked)
     if finished:
         command.say(f"{directory} is finished")
+        runs.remove_previous_checkpoint(directory)  # left by a process that was killed when all else was done
         if unknown := hold_against(directory, build.data(config)):
             command.warn(f"these scores are of data of which nothing is known now: {unknown}")
     else:

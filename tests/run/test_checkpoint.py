@@ -722,6 +722,14 @@ def test_the_weights_of_the_last_step_take_the_place_of_the_best_ones_that_were_
     assert not content(directory, "best").keys() & set(TRAINING_ONLY)
 
 
+def test_a_finished_run_gives_back_the_space_of_the_second_last_checkpoint(finished_run, train, tmp_path):
+    directory = finished_run(tmp_path / "run")
+    shutil.copy(checkpoint_file(directory, "last"), checkpoint_file(directory, "previous"))
+    _, status, printed, error = train("data.source.size=64", directory=directory)
+    assert (status, error) == (0, "") and "is finished" in printed
+    assert not checkpoint_file(directory, "previous").exists()
+
+
 def test_the_best_weights_that_were_lost_in_the_middle_are_chosen_again(finished_run, train, tmp_path):
     directory = finished_run(tmp_path / "run")
     checkpoint_file(directory, "best").write_bytes(b"")
