@@ -113,12 +113,13 @@ def folder(tmp_path_factory) -> Path:
     return place
 
 
-def test_damaged_or_foreign_findings_are_looked_for_again(folder, run_command, tmp_path):
+@pytest.mark.parametrize("damages", [OTHER, pytest.param(BYTES, marks=pytest.mark.torture)], ids=["other", "damaged"])
+def test_damaged_or_foreign_findings_are_looked_for_again(damages, folder, run_command, tmp_path):
     given = ("check", f"data.root={folder}", f"cache_dir={tmp_path}")
     status, first, _ = run_command(*given)
     (file,) = (tmp_path / "checks").iterdir()
     whole = file.read_bytes()
-    for name, damage in (BYTES | OTHER).items():
+    for name, damage in damages.items():
         damage(file)
         found = run_command(*given)
         assert found[:2] == (status, first), name

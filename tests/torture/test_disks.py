@@ -39,10 +39,12 @@ def result(directory: Path) -> dict:
     return {"weights": weights, **json.loads((directory / "scores.json").read_text()), "seconds": 0}
 
 
+TORTURE = pytest.mark.torture
+
+
 @pytest.mark.parametrize(
-    "size", [8, pytest.param(24, marks=pytest.mark.torture), 60, *(pytest.param(n, marks=pytest.mark.torture) for n in
-    (40, 80, 100, 120, 140, 160, 200))]
-)  # fmt: skip
+    "size", [60, *(pytest.param(n, marks=TORTURE) for n in (8, 24, 40, 80, 100, 120, 140, 160, 200))]
+)
 def test_a_run_on_a_full_disk_goes_on_when_there_is_room(size, disk, run_command, tmp_path):
     place = disk(size)
     given = [*RUN, f"cache_dir={tmp_path / 'cache'}"]
@@ -82,6 +84,7 @@ def test_predictions_scores_and_pages_on_a_full_disk_say_so(disk, finished_run, 
     assert run_command(*score, f"output={place / 'scores.json'}")[0] == 0
 
 
+@TORTURE
 def test_a_read_only_disk_is_named(disk, finished_run, run_command, tmp_path):
     place = disk(ROOMY)
     directory = finished_run(place / "run")
