@@ -15,9 +15,10 @@ from src.run.directory import checkpoint_file, read_config
 from src.run.layout import LAYOUT, NAMES, present
 
 KINDS = ("binary", "boundary", "instances", "classes")
-# Convolutions of other processors differ in the last bits, which training multiplies.
+# Convolutions of other processors differ in the last bits, which training multiplies: between a processor with AVX512
+# and one without, to 0.0003 of the way that the weights still went; 0.002 without momentum, 0.01 with other tiles.
 ROUNDING = {"rtol": 0, "atol": 1e-6}
-DRIFT = {"rtol": 0, "atol": 1e-3}
+DRIFT = 0.001
 
 
 @pytest.fixture(params=KINDS)
@@ -30,6 +31,13 @@ def old(request, legacy, tmp_path, monkeypatch) -> Path:
 def command_of(directory: Path) -> list[str]:
     """The arguments that a run was started with."""
     return [*read_config(directory)["overrides"], f"hydra.run.dir={directory}"]
+
+
+def weights(directory: Path) -> torch.Tensor:
+    """The last weights of a run, in one vector."""
+    return torch.cat(
+        [value.flatten().double() for value in archive.read(checkpoint_file(directory, "last"))["state_dict"].values()]
+    )
 
 
 @pytest.mark.parametrize("name", ["best", "last"])
@@ -69,12 +77,12 @@ def test_an_old_finished_run_is_finished(old, run_command):
 
 
 def test_an_old_interrupted_run_ends_as_the_one_that_was_not(old, run_command):
+    start = weights(old / "half")
     status, printed, error = run_command("train", *command_of(old / "half"))
     assert status == 0, error
     assert "steps 35 to 60" in printed
-    now, before = (archive.read(checkpoint_file(old / name, "last"))["state_dict"] for name in ("half", "finished"))
-    for name, value in before.items():
-        np.testing.assert_allclose(now[name], value, **DRIFT, err_msg=name)
+    now, before = weights(old / "half"), weights(old / "finished")
+    assert torch.norm(now - before) < DRIFT * torch.norm(before - start)
     now, before = (json.loads((old / name / "scores.json").read_text()) for name in ("half", "finished"))
     assert now.keys() == before.keys() and now["scores"].keys() == before["scores"].keys()
 
