@@ -15,10 +15,11 @@ from src.run.directory import checkpoint_file, read_config
 from src.run.layout import LAYOUT, NAMES, present
 
 KINDS = ("binary", "boundary", "instances", "classes")
-# Convolutions of other processors differ in the last bits, which training multiplies: between a processor with AVX512
-# and one without, to 0.0003 of the way that the weights still went; 0.002 without momentum, 0.01 with other tiles.
+# Convolutions of other processors differ in the last bits. Training multiplies that only where the loss is flat:
+# the batch norm in `merge` takes off what the bias of `up` adds, so the two go together where rounding takes them.
 ROUNDING = {"rtol": 0, "atol": 1e-6}
-DRIFT = 0.001
+DRIFT = {"rtol": 0, "atol": 1e-4}
+FLAT = {"model.up.0.bias", "model.merge.0.1.running_mean"}
 
 
 @pytest.fixture(params=KINDS)
@@ -33,11 +34,13 @@ def command_of(directory: Path) -> list[str]:
     return [*read_config(directory)["overrides"], f"hydra.run.dir={directory}"]
 
 
-def weights(directory: Path) -> torch.Tensor:
-    """The last weights of a run, in one vector."""
-    return torch.cat(
-        [value.flatten().double() for value in archive.read(checkpoint_file(directory, "last"))["state_dict"].values()]
-    )
+def last_state(directory: Path) -> dict[str, torch.Tensor]:
+    return archive.read(checkpoint_file(directory, "last"))["state_dict"]
+
+
+def distance(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> torch.Tensor:
+    """The norm of the difference of two states."""
+    return torch.cat([(one[name].double() - value).flatten() for name, value in other.items()]).norm()
 
 
 @pytest.mark.parametrize("name", ["best", "last"])
@@ -77,12 +80,16 @@ def test_an_old_finished_run_is_finished(old, run_command):
 
 
 def test_an_old_interrupted_run_ends_as_the_one_that_was_not(old, run_command):
-    start = weights(old / "half")
+    start = last_state(old / "half")
     status, printed, error = run_command("train", *command_of(old / "half"))
     assert status == 0, error
     assert "steps 35 to 60" in printed
-    now, before = weights(old / "half"), weights(old / "finished")
-    assert torch.norm(now - before) < DRIFT * torch.norm(before - start)
+    now, before = last_state(old / "half"), last_state(old / "finished")
+    assert now.keys() == before.keys() >= FLAT
+    for name in now.keys() - FLAT:
+        np.testing.assert_allclose(now[name], before[name], **DRIFT, err_msg=name)
+    # Measured: 0.0003 at most; 0.002 or more without momentum, but for `boundary`; 0.01 or more with other tiles.
+    assert distance(now, before) < 0.001 * distance(before, start)
     now, before = (json.loads((old / name / "scores.json").read_text()) for name in ("half", "finished"))
     assert now.keys() == before.keys() and now["scores"].keys() == before["scores"].keys()
 
