@@ -20,6 +20,8 @@ import pytest
 
 from src import command
 from src.data import phantom
+from src.run import archive
+from src.run.directory import checkpoint_file
 
 gc.freeze()  # what has been imported is not looked through for garbage again and again
 
@@ -76,6 +78,11 @@ def called(name: str) -> int:
         traceback.print_exc()
         return 1
     return 0
+
+
+def weights_digest(directory: Path, name: str = "last") -> str:
+    """What is equal for two checkpoints if and only if their weights are, bit for bit."""
+    return archive.digest(archive.read(checkpoint_file(directory, name))["state_dict"])
 
 
 @pytest.fixture

@@ -10,9 +10,8 @@ import imageio.v3 as iio
 import pytest
 
 from src.data.phantom import phantom
-from src.run import archive
 from src.run.directory import checkpoint_file
-from tests.conftest import TINY
+from tests.conftest import TINY, weights_digest
 from tests.torture import stops
 
 SPLIT = ["data.train=0", "data.validation=1", "data.held_out=2"]
@@ -101,9 +100,7 @@ def stopped(run_command, arguments, scontrol, tmp_path):
 def result(directory: Path) -> dict:
     """All that a run came to, but for the time that it took."""
     scores = json.loads((directory / "scores.json").read_text()) | {"seconds": 0}
-    weights = {
-        name: archive.digest(archive.read(checkpoint_file(directory, name))["state_dict"]) for name in ("best", "last")
-    }
+    weights = {name: weights_digest(directory, name) for name in ("best", "last")}
     labels = {file.name: file.read_bytes() for file in (directory / "predictions").glob("*_probabilities.tif")}
     return {"scores": scores, "weights": weights, "labels": labels, "page": (directory / "report.html").exists()}
 

@@ -12,9 +12,8 @@ import pytest
 import tifffile
 
 from src.data.phantom import phantom
-from src.run import archive
 from src.run.directory import checkpoint_file
-from tests.conftest import SLIM
+from tests.conftest import SLIM, weights_digest
 
 RUN = [*SLIM[:-1], "trainer.max_steps=3", "~callbacks.samples", "~callbacks.overlay", "logger=csv"]
 ROOMY = 50_000  # KiB
@@ -33,9 +32,7 @@ def refused(found: tuple[int, str, str], place: Path) -> None:
 
 
 def result(directory: Path) -> dict:
-    weights = [
-        archive.digest(archive.read(checkpoint_file(directory, name))["state_dict"]) for name in ("best", "last")
-    ]
+    weights = [weights_digest(directory, name) for name in ("best", "last")]
     return {"weights": weights, **json.loads((directory / "scores.json").read_text()), "seconds": 0}
 
 

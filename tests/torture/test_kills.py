@@ -15,9 +15,8 @@ import pytest
 import tifffile
 
 from src.data.phantom import phantom
-from src.run import archive
 from src.run.directory import checkpoint_file
-from tests.conftest import SLIM, called
+from tests.conftest import SLIM, called, weights_digest
 
 RUN = [
     *(each for each in SLIM if not each.startswith(("trainer.max_steps", "trainer.val_check", "page"))),
@@ -72,9 +71,7 @@ def duration(name: str, arguments: list[str], log: Path) -> float:
 
 def result(directory: Path) -> dict:
     """All that a run came to, but for the time that it took."""
-    weights = {
-        name: archive.digest(archive.read(checkpoint_file(directory, name))["state_dict"]) for name in ("best", "last")
-    }
+    weights = {name: weights_digest(directory, name) for name in ("best", "last")}
     scores = json.loads((directory / "scores.json").read_text()) | {"seconds": 0}
     steps = [line.split(",")[0] for line in (directory / "metrics.csv").read_text().splitlines()]
     hidden = [file.name for file in directory.rglob(".*")]

@@ -22,9 +22,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from src.data.phantom import phantom
-from src.run import archive
 from src.run.directory import checkpoint_file, is_whole, read_config
-from tests.conftest import TINY, called
+from tests.conftest import TINY, called, weights_digest
 from tests.torture import stops
 from tests.torture.runs import BYTES
 
@@ -218,8 +217,8 @@ def undisturbed(version: int, rate: int, extend: int, later: bool) -> dict:
 def result(directory: Path) -> dict:
     """Scores, and the weights of those checkpoints that are whole."""
     scores = json.loads((directory / "scores.json").read_text())
-    files = {name: checkpoint_file(directory, name) for name in ("best", "last")}
-    weights = {name: archive.digest(archive.read(file)["state_dict"]) for name, file in files.items() if is_whole(file)}
+    whole = [name for name in ("best", "last") if is_whole(checkpoint_file(directory, name))]
+    weights = {name: weights_digest(directory, name) for name in whole}
     return {"scores": {key: scores[key] for key in ("scores", "per_image", "threshold", "steps")}, "weights": weights}
 
 
