@@ -5,7 +5,6 @@ against the callee's signature, so that a wrong key or type is named before anyt
 """
 
 import difflib
-import functools
 import inspect
 import re
 import typing
@@ -23,15 +22,16 @@ from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 from torchmetrics import Metric
 
 from src.data.datamodule import SliceData
-from src.data.guard import check_plain, reason
+from src.files.guard import check_plain, reason
+from src.model import archive
+from src.model.layout import calls
 from src.model.segmenter import Segmenter
 from src.model.unet import UNet
-from src.run import archive
+from src.run.checkpoint import Checkpoints
 from src.run.device import choose_precision
 from src.run.lightning_seam import leave_signals
 from src.tiles.geometry import output_side
 
-CONF = Path(__file__).parent.parent / "conf"
 SEGMENTER = ("model", "loss", "metrics", "optimizer", "scheduler", "instances", "monitor")
 # Of a checkpoint, so that nothing large can be asked for.
 MOST_METRICS, MOST_VALUES, LARGEST_INTEGER = 16, 64, 2**53
@@ -107,7 +107,7 @@ def trainer(config: DictConfig) -> lightning.Trainer:
         precision=choose_precision(config.trainer.precision, config.trainer.accelerator),
         logger=list(_make(config, "logger").values()),
         callbacks=list(_make(config, "callbacks").values()),
-        plugins=[archive.Checkpoints()],
+        plugins=[Checkpoints()],
         # LastCheckpoint sees to it: Lightning would validate once more, and count earlier parts of the run.
         max_time=None,
     )
@@ -195,18 +195,6 @@ def _check_argument_value(key: str, value: object) -> None:
         raise ValueError(f"expected {key} to be a short word, but got {value[:80]!r}")
     elif type(value) in (dict, list) or (type(value) is int and abs(value) > LARGEST_INTEGER):
         raise ValueError(f"expected {key} to be a number, a word or a list of them, but got {str(value)[:80]}")
-
-
-@functools.cache
-def calls(slot: str) -> dict[str, dict]:
-    """What the files of a folder of ``conf/`` call, by their names, of metrics by the names in them."""
-    found = {}
-    for file in sorted((CONF / slot).glob("*.yaml")):
-        content = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
-        for name, node in content.items() if slot == "metrics" else [(file.stem, content)]:
-            if "_target_" in node:
-                found[name] = {key: node[key] for key in ("_target_", "_partial_") if key in node}
-    return found
 
 
 def check_weights(content: dict, expected: dict[str, torch.Tensor]) -> None:

@@ -12,12 +12,12 @@ from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
 
 from src import build, command, version
-from src.data.cache import kept
 from src.data.finding import ERROR, SHOWN_FILES, WARNING, Finding, by_code
 from src.data.folder import matched
-from src.data.inspection import EXPERIMENTS, Choices, Inspection, class_shares, inspect_folder, inspect_stack
-from src.data.stack import file_hash
-from src.run.directory import write_json
+from src.files.arrays import file_hash
+from src.files.kept import kept
+from src.files.whole import write_json
+from src.findings.inspection import EXPERIMENTS, Choices, Inspection, class_shares, inspect_folder, inspect_stack
 from src.run.reading import Findings, read_json
 
 LAYOUT = 1  # of what is kept in ``cache_dir``; another one where a check finds something else than before

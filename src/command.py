@@ -31,10 +31,10 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from src import build
-from src.data import guard
+from src import CONF, build
+from src.files import guard
 from src.metrics.semantic import OF_CLASS, PER_IMAGE
-from src.run.signals import Stopped, are_heeded, hand_over, heeded
+from src.signals import Stopped, are_heeded, hand_over, heeded
 
 PATH_KEYS = (
     *("input", "output", "checkpoint", "run", "truth", "prediction"),
@@ -175,13 +175,13 @@ def verb(
 
     def decorate(main: Callable[[DictConfig], object]) -> Callable[[], object]:
         reporting = one_message(main, goes_on)
-        by_hydra = hydra.main(config_path=str(build.CONF), config_name=name, version_base="1.3")(reporting)
+        by_hydra = hydra.main(config_path=str(CONF), config_name=name, version_base="1.3")(reporting)
 
         @functools.wraps(main)
         def start() -> object:
             if any(re.match(r"-|[+~]*hydra(?!\.run\.dir=)", argument) for argument in sys.argv[1:]):
                 return by_hydra()
-            with initialize_config_dir(str(build.CONF), job_name=name, version_base="1.3"):
+            with initialize_config_dir(str(CONF), job_name=name, version_base="1.3"):
                 config = compose(name, sys.argv[1:], return_hydra_config=True)
                 if config.hydra.mode is RunMode.MULTIRUN:
                     GlobalHydra.instance().clear()

@@ -18,14 +18,14 @@ import numpy as np
 from omegaconf import DictConfig, ListConfig
 
 from src import build, command
-from src.data.image import SUFFIXES, Image, open_image
-from src.data.incomplete import sweep_beside
+from src.files.image import SUFFIXES, Image, open_image
+from src.files.incomplete import sweep_beside
 from src.model.segmenter import Segmenter
+from src.prediction.labelling import label
+from src.prediction.names import OUTPUTS, prediction_file
+from src.prediction.predictor import Predictor, fill, verify
+from src.prediction.store import Store, drop, has_blocks, made_from, unfinished
 from src.run.device import inference
-from src.run.labelling import label
-from src.run.prediction import OUTPUTS, prediction_file
-from src.run.predictor import Predictor, fill, verify
-from src.run.store import Store, drop, has_blocks, made_from, unfinished
 from src.tiles.symmetry import AVERAGES
 
 ENDINGS = (".tif", ".zarr")

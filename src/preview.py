@@ -6,8 +6,8 @@ from omegaconf import DictConfig
 
 from src import build, check, command
 from src.data.patches import Patches
-from src.run.page import write_preview_page
-from src.run.samples import distinct, slices_figure, tiles_figure
+from src.pages.page import write_preview_page
+from src.pages.samples import distinct, slices_figure, tiles_figure
 
 
 @command.verb("preview")

@@ -5,8 +5,8 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from src import command
+from src.pages.page import write_page
 from src.run.directory import finished_scores
-from src.run.page import write_page
 from src.run.ranking import ranking, write_ranking
 
 

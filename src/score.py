@@ -10,13 +10,12 @@ from omegaconf import DictConfig
 
 from src import build, command
 from src.data.comparison import Comparison, comparisons, doubts, match
-from src.data.stack import complete_file, spreadsheet_safe
+from src.files.whole import complete_file, spreadsheet_safe, write_json
 from src.metrics.evaluator import THRESHOLDS, Evaluator, Labels, Prediction, Probabilities
 from src.metrics.instance import numbered
 from src.metrics.mistakes import OF_CELLS, OF_CLASSES, cell_mistakes, class_mistakes
-from src.run.directory import write_json
-from src.run.page import worst_first, write_score_page
-from src.run.pictures import panels
+from src.pages.page import worst_first, write_score_page
+from src.pages.pictures import panels
 
 MOST_PICTURES = 12  # of images, the worst ones
 
@@ -77,7 +76,7 @@ def main(config: DictConfig) -> None:
 
 
 def pictures(image: Comparison, prediction: Prediction, threshold: float, of_classes: bool) -> dict[str, bytes]:
-    """Truth, prediction and what is wrong with it, as of `run.pictures.panels`."""
+    """Truth, prediction and what is wrong with it, as of `pages.pictures.panels`."""
     known = np.ones(image.truth.shape, bool) if image.known is None else image.known
     within = prediction.within(known)
     labels = within.classes(threshold) if of_classes else within.labels(threshold)

@@ -19,15 +19,16 @@ from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
 from src import build, check, command
-from src.data import guard
 from src.data.datamodule import SliceData
+from src.files import guard
+from src.files.whole import write_json
 from src.model.segmenter import Segmenter
+from src.pages.page import PAGE, write_page
 from src.report import show_sweep
 from src.run import directory as runs
 from src.run import ranks
-from src.run.checkpoint import OutOfTime, keep_for_prediction
+from src.run.checkpoint import OutOfTime, keep_for_prediction, last_checkpoint
 from src.run.device import pays_to_compile
-from src.run.page import PAGE, write_page
 from src.run.provenance import hold_against
 from src.tiles.symmetry import AVERAGES
 
@@ -58,7 +59,7 @@ def main(config: DictConfig) -> float | None:
         checked = None if finished else check.before_training(config)
     runs.open_run(directory, asked)
     if checked:
-        runs.write_json(directory / "check.json", checked)
+        write_json(directory / "check.json", checked)
     if finished:
         command.say(f"{directory} is finished")
         runs.remove_previous_checkpoint(directory)  # left by a process that was killed when all else was done
@@ -169,7 +170,7 @@ def fit(trainer: lightning.Trainer, module: Segmenter, data: SliceData, director
         Stopped: a signal did.
     """
     try:
-        trainer.fit(module, data, ckpt_path=runs.last_checkpoint(directory, build.checked_parts))
+        trainer.fit(module, data, ckpt_path=last_checkpoint(directory, build.checked_parts))
     except OutOfTime as stopped:
         raise ValueError(
             f"stopped after step {stopped.step} of {trainer.max_steps}, when trainer.max_time was up; "

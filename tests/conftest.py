@@ -20,7 +20,7 @@ import pytest
 
 from src import command
 from src.data import phantom
-from src.run import archive
+from src.model import archive
 from src.run.directory import checkpoint_file
 
 gc.freeze()  # what has been imported is not looked through for garbage again and again

@@ -8,15 +8,15 @@ import torch
 from hydra.utils import get_object
 from omegaconf import OmegaConf
 
-from src import build
-from src.run import archive
+from src import CONF, build
+from src.model import archive
 
-FILES = sorted(file.relative_to(build.CONF).with_suffix("").as_posix() for file in build.CONF.rglob("*.yaml"))
+FILES = sorted(file.relative_to(CONF).with_suffix("").as_posix() for file in CONF.rglob("*.yaml"))
 NOUNS = "data augment model loss weight_map metrics instances optimizer scheduler trainer callbacks logger".split()
 
 
 def compose(*overrides: str):
-    with hydra.initialize_config_dir(str(build.CONF), version_base="1.3"):
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         return hydra.compose("train", overrides=["run_dir=somewhere", *overrides])
 
 
@@ -34,7 +34,7 @@ def calls(node):
 
 @pytest.mark.parametrize("file", FILES)
 def test_every_argument_in_conf_exists(file):
-    for call in calls(OmegaConf.to_container(OmegaConf.load(build.CONF / f"{file}.yaml"), resolve=False)):
+    for call in calls(OmegaConf.to_container(OmegaConf.load(CONF / f"{file}.yaml"), resolve=False)):
         parameters = inspect.signature(get_object(call["_target_"])).parameters
         unknown = {name for name in call if not name.startswith("_")} - set(parameters)
         assert not unknown, f"{call['_target_']} takes no {unknown}"
@@ -51,7 +51,7 @@ def test_every_noun_has_choices_and_each_composes(noun):
 
 def test_a_config_is_two_to_fifteen_lines_and_says_what_it_is():
     for file in FILES:
-        lines = [line for line in (build.CONF / f"{file}.yaml").read_text().splitlines() if line.strip()]
+        lines = [line for line in (CONF / f"{file}.yaml").read_text().splitlines() if line.strip()]
         said = [line for line in lines if line.startswith("#") and "@package" not in line]
         assert said, f"{file} does not say what it is"
         if "/" in file:
@@ -98,7 +98,7 @@ def test_a_segmenter_restores_from_its_checkpoint_alone(tmp_path):
         assert torch.equal(restored(image), module.eval()(image))
 
 
-@pytest.mark.parametrize("target", ["os.system", "torch.hub.load", "torch.save", "src.data.stack.write_tiff"])
+@pytest.mark.parametrize("target", ["os.system", "torch.hub.load", "torch.save", "src.files.arrays.write_tiff"])
 def test_a_checkpoint_may_call_only_what_conf_calls(target, tmp_path):
     config = compose("model.base_channels=2", "model.depth=2")
     module, file = saved(config, tmp_path)

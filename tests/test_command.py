@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from src import command
-from src.data.stack import spreadsheet_safe
+from src.files.whole import spreadsheet_safe
 
 
 @pytest.mark.parametrize(

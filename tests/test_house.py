@@ -2,6 +2,7 @@
 
 import ast
 import csv
+import re
 import tomllib
 from pathlib import Path
 
@@ -13,72 +14,64 @@ import src
 
 ROOT = Path(__file__).parent.parent
 MODULES = sorted(file for file in (ROOT / "src").rglob("*.py") if file.name != "__init__.py")
-# From bottom to top; a module may import from its own floor and from those below.
-FLOORS = (
-    ("tiles.geometry",),
-    (
-        "data.guard",
-        "data.incomplete",
-        "data.stack",
-        "data.cache",
-        "data.image",
-        "data.augment",
-        "data.weight_map",
-        "metrics",
-        "tiles",
-        "model.unet",
-        "model.loss",
-        "run.device",
-        "run.signals",
-        "run.layout",
-        "run.archive",
-    ),
-    ("data", "run.reading", "run.directory", "run.pictures", "run.prediction", "run.store"),
-    ("model.segmenter", "run"),
-    ("build", "command"),
-    ("predict", "score", "report", "check"),
-    ("train", "preview"),
-)
+NAMES = {".".join(file.relative_to(ROOT / "src").with_suffix("").parts): file for file in MODULES}
 
 
-def name(file: Path) -> str:
-    return ".".join(file.relative_to(ROOT / "src").with_suffix("").parts)
+def floors() -> list[list[str]]:
+    """The modules of each floor of the map in ``src/__init__.py``, from the ground up."""
+    found: list[list[str]] = []
+    for line in src.__doc__.partition("lives in:")[0].splitlines():
+        if re.fullmatch(r"\S.*:", line):
+            found.append([])
+        elif line.startswith("    "):
+            package, _, names = line[4:].partition("  ")[0].rpartition("/")
+            found[-1] += [f"{package}.{name}".lstrip(".") for name in names.split()]
+    return found[::-1]
 
 
-def floor(module: str) -> int:
-    for number, members in enumerate(FLOORS):
-        if any(module == member or module.startswith(f"{member}.") for member in members):
-            return number
-    raise AssertionError(f"{module} stands on no floor")
+def home(of: str) -> set[str]:
+    """Modules that the map lets import Hydra or Lightning; a folder stands for all modules in it."""
+    named = re.search(rf"^{of} lives in: (.*)$", src.__doc__, re.MULTILINE)[1].replace("and the verbs", " ".join(VERBS))
+    places = [place.replace("/", ".") for place in named.split()]
+    return {name for name in NAMES if any(name == place or name.startswith(f"{place}.") for place in places)}
+
+
+FLOORS = floors()
+VERBS = FLOORS[-1]
+FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 
 
 def imported(file: Path) -> set[str]:
+    """Modules of ours and packages of others that a file imports, anywhere in it."""
     found = set()
     for node in ast.walk(ast.parse(file.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "src":
-            path = node.module.removeprefix("src").lstrip(".")
-            inner = [f"{path}.{alias.name}".lstrip(".") for alias in node.names]
-            known = {name(module) for module in MODULES}
-            found.update(known & {path, *inner})
+        if isinstance(node, ast.ImportFrom) and node.module:
+            path = node.module.removeprefix("src").lstrip(".") if node.module.split(".")[0] == "src" else node.module
+            found |= {path} | {f"{path}.{alias.name}".lstrip(".") for alias in node.names}
         elif isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
+            found |= {alias.name for alias in node.names}
     return found
 
 
-@pytest.mark.parametrize("file", MODULES, ids=name)
-def test_imports_point_down(file):
-    own = floor(name(file))
-    for other in imported(file) & {name(module) for module in MODULES}:
-        assert floor(other) <= own, f"{name(file)} imports {other}, which stands above it"
+def test_every_module_stands_on_one_floor_of_the_map():
+    listed = [name for names in FLOORS for name in names]
+    assert sorted(listed) == sorted(NAMES)
 
 
-@pytest.mark.parametrize("file", MODULES, ids=name)
-def test_hydra_lives_in_build_and_the_commands(file):
-    text = file.read_text()
-    if floor(name(file)) < floor("build"):
-        assert "import hydra" not in text and "from hydra" not in text
-    if name(file) != "build":
-        assert "instantiate(" not in text
+@pytest.mark.parametrize("name", NAMES)
+def test_imports_point_down(name):
+    for other in imported(NAMES[name]) & NAMES.keys():
+        assert FLOOR[other] <= FLOOR[name], f"{name} imports {other}, which stands above it"
+
+
+@pytest.mark.parametrize(("of", "packages"), [("Hydra", {"hydra"}), ("Lightning", {"lightning"})])
+def test_hydra_and_lightning_live_where_the_map_says(of, packages):
+    users = {name for name, file in NAMES.items() if {other.split(".")[0] for other in imported(file)} & packages}
+    assert users <= home(of)
+
+
+def test_there_is_one_instantiate():
+    assert [name for name, file in NAMES.items() if "instantiate(" in file.read_text()] == ["build"]
 
 
 ADVISORIES = list(csv.DictReader((ROOT / "tests" / "advisories.csv").read_text().splitlines()))
@@ -94,8 +87,3 @@ def test_no_version_of_an_advisory_is_pinned_or_admitted(row):
     fixed = row["affected"].removeprefix("<")
     older = f"{fixed.rpartition('.')[0]}.{int(fixed.rpartition('.')[2]) - 1}"
     assert older in affected and older not in admitted
-
-
-def test_every_module_is_on_the_map():
-    for module in MODULES:
-        assert module.stem in src.__doc__, f"{name(module)} is not in src/__init__.py"

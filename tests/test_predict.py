@@ -17,13 +17,13 @@ import torch
 import zarr
 from imageio.v3 import imread, imwrite
 
-from src import build, command, predict
-from src.data.incomplete import unique
+from src import CONF, build, command, predict
 from src.data.phantom import phantom
 from src.data.stack import normalise
-from src.run import archive
-from src.run.predictor import Predictor
-from src.run.store import made_from
+from src.files.incomplete import unique
+from src.model import archive
+from src.prediction.predictor import Predictor
+from src.prediction.store import made_from
 from src.tiles import overlap
 
 # Processes of their own, forked in a blink from one that has imported torch.
@@ -47,7 +47,7 @@ def network(tmp_path_factory):
     @functools.cache
     def call(*overrides, threshold=0.5, seed=0):
         torch.manual_seed(seed)
-        with hydra.initialize_config_dir(str(build.CONF), version_base="1.3"):
+        with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
             small = ["run_dir=x", "model.base_channels=2", "model.depth=2", *overrides]
             module = build.segmenter(hydra.compose("train", overrides=small))
         file = folder / f"{next(number)}.ckpt"

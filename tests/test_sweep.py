@@ -15,7 +15,7 @@ import pytest
 import torch
 import yaml
 
-from src.build import CONF
+from src import CONF
 from tests.conftest import weights_digest
 
 # A point of a sweep in a blink: no key of it is swept by a test.

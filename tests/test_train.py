@@ -12,9 +12,9 @@ import torch
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from src.build import CONF
+from src import CONF
 from src.data.phantom import phantom
-from src.run.page import PANELS
+from src.pages.page import PANELS
 from tests.conftest import SLIM, weights_digest
 from tests.data.own import cell_tracking_film, change_image, change_labels, folder
 

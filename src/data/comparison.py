@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from src.data.stack import SUFFIXES, read, strips_of
+from src.files.arrays import SUFFIXES, read, strips_of
 
 ENDINGS = ("_probabilities", "_labels")
 WHITE = tuple(2**bits - 1 for bits in (8, 16, 32))  # of masks

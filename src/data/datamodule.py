@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
+from src import signals
 from src.data.patches import Draws, Patches, image_tensor
 from src.data.split import split
 from src.data.stack import IGNORED, Stack, normalise, stacked
 from src.data.weight_map import WeightMap, separate_touching
-from src.run import signals
 
 
 class SliceData(lightning.LightningDataModule):

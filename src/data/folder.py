@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from src.data import image as images
 from src.data.finding import ERROR, WARNING, Finding, Refused
-from src.data.image import open_image
 from src.data.labels import KINDS, MOST_CLASSES, Description, describe, detect, read_labels, to_learn, unreadable
 from src.data.stack import Stack, stacked
+from src.files import image as images
+from src.files.image import open_image
 
 IMAGE_FOLDERS = ("images", "imgs", "image", "img")
 LABEL_FOLDERS = ("labels", "masks", "label", "mask", "annotations")

@@ -21,9 +21,10 @@ from scipy import ndimage
 from skimage import measure
 from skimage.segmentation import relabel_sequential
 
-from src.data import guard, stack
 from src.data.finding import ERROR, Finding, Refused
-from src.data.stack import IGNORED, strips_of, value_counts
+from src.data.stack import IGNORED
+from src.files import arrays, guard
+from src.files.arrays import strips_of, value_counts
 
 Image.MAX_IMAGE_PIXELS = None  # `guard` sees to it, with a limit that can be raised
 KINDS = ("binary", "boundary", "instances", "classes")
@@ -55,7 +56,7 @@ def read_labels(file: Path) -> np.ndarray:
             )
         )
     try:
-        labels = _read_png(file) if file.suffix.lower() == ".png" else stack.read(file)
+        labels = _read_png(file) if file.suffix.lower() == ".png" else arrays.read(file)
     except (ValueError, OSError) as error:
         raise Refused(unreadable(file, error)) from error
     if labels.ndim == 3 and labels.shape[-1] in (2, 3, 4):

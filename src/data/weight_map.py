@@ -14,8 +14,9 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from src.data.cache import kept
-from src.data.stack import IGNORED, Slices, content_hash, stacked
+from src.data.stack import IGNORED, Slices, stacked
+from src.files.arrays import content_hash
+from src.files.kept import kept
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from scipy.sparse.csgraph import maximum_bipartite_matching
 from torch import Tensor
 from torchmetrics import Metric
 
-from src.data.stack import strips_of, value_counts
+from src.files.arrays import strips_of, value_counts
 from src.metrics.thinning import components
 
 IOU_THRESHOLDS = tuple(percent / 100 for percent in range(50, 100, 5))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from src.data.stack import STRIP
+from src.files.arrays import STRIP
 
 MOST_CLASSES = 32
 OF_CLASS, PER_IMAGE = r"_class_([0-9]+)$", "_per_image"  # endings of the names of scores

@@ -13,20 +13,20 @@ from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from rich.progress import ProgressColumn, Task
 from rich.text import Text
 
-from src.data.stack import complete_file
+from src.files.whole import complete_file, write_json
+from src.instances import classes
 from src.metrics.mistakes import KINDS, cell_mistakes, class_mistakes, largest_places
 from src.model.segmenter import Segmenter
+from src.pages.pictures import overlay, panels, write_comparison, write_picture
+from src.pages.samples import encoded, slices_figure, tiles_figure
+from src.prediction.names import write_prediction
 from src.run.checkpoint import LastCheckpoint
 from src.run.device import describe
 from src.run.diagnosis import Diagnosis
-from src.run.directory import changed_facts, environment, picture_file, write_json
-from src.run.pictures import overlay, panels, write_comparison, write_picture
-from src.run.prediction import write_prediction
+from src.run.directory import changed_facts, environment, picture_file
 from src.run.provenance import HASHES, different, facts
 from src.run.ranks import gathered
 from src.run.reading import Facts, read_json, set_aside, unless_damaged
-from src.run.samples import encoded, slices_figure, tiles_figure
-from src.tiles.instances import classes
 
 
 class ProgressBar(RichProgressBar):

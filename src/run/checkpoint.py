@@ -8,6 +8,7 @@ import math
 import signal
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -17,13 +18,14 @@ import lightning
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, Checkpoint
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from src.data.stack import complete_file
-from src.run import archive
+from src.files.whole import complete_file
+from src.model import archive
 from src.run.curves import Curves
-from src.run.directory import checkpoint_file, is_whole
+from src.run.directory import checkpoint_file, resumable_files
 from src.run.ranks import gathered
-from src.run.signals import Stopped, heeded
+from src.signals import Stopped, heeded
 
 
 class OutOfTime(Exception):
@@ -49,6 +51,16 @@ TRAINING_ONLY = (
 )
 
 
+class Checkpoints(TorchCheckpointIO):
+    """How Lightning writes and reads checkpoints: as `archive.write` and `archive.read` do."""
+
+    def save_checkpoint(self, checkpoint: dict, path: str | Path, storage_options: object = None) -> None:
+        archive.write(Path(path), checkpoint)
+
+    def load_checkpoint(self, path: str | Path, map_location: object = None, weights_only: object = None) -> dict:
+        return archive.read(Path(path))
+
+
 class BestCheckpoint(Checkpoint):
     """Keep ``best.ckpt``: of all validations, the weights with the best score, and what prediction needs beside them.
 
@@ -65,7 +77,7 @@ class BestCheckpoint(Checkpoint):
         self.saving = False
 
     def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        if self.rank > -math.inf and not is_whole(self.file):
+        if self.rank > -math.inf and not archive.is_whole(self.file):
             self.rank = -math.inf
             if trainer.is_global_zero:
                 lost = f"warning: {self.file} is lost or damaged; the best of the validations to come takes its place"
@@ -212,6 +224,20 @@ def save_checkpoint(trainer: lightning.Trainer, file: Path, previous: Path | Non
         if previous and file.exists():
             file.replace(previous)
         partial.replace(file)
+
+
+def last_checkpoint(directory: Path, check: Callable[[dict], object] = lambda content: None) -> Path | None:
+    """The latest checkpoint that is whole, None if there is none; says which one is damaged.
+
+    Args:
+        directory: the run directory.
+        check: refuses content that is not of a run of ours, by ValueError.
+    """
+    for file in resumable_files(directory):
+        if archive.is_whole(file, check):
+            return file
+        print(f"warning: {file} is damaged", file=sys.stderr, flush=True)
+    return None
 
 
 def keep_for_prediction(checkpoint: Path, file: Path) -> None:

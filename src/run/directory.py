@@ -7,20 +7,19 @@ pictures/  predictions/  scores.json  report.html; while it trains also checkpoi
 import contextlib
 import functools
 import importlib.metadata
-import json
-import math
 import platform
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 
 import yaml
 from filelock import FileLock, Timeout
 
-from src.data.incomplete import sweep_folder
-from src.data.stack import complete_file
+from src.files.incomplete import sweep_folder
+from src.files.whole import write_text
+from src.model.layout import moved
 from src.run.reading import Layout, Planned, Scores, read_json, read_yaml, set_aside
 
 # Keys that cannot change the result, so a run may continue with other values of them.
@@ -111,7 +110,7 @@ def read_config(directory: Path, layout: type[Layout] = Planned) -> dict:
         ValueError: the file is not there, damaged, or holds something else.
     """
     try:
-        return read_yaml(directory / "config.yaml", layout)
+        return moved(read_yaml(directory / "config.yaml", layout))
     except (OSError, ValueError) as error:
         raise ValueError(f"{error}; nearest valid: a copy of it, or another directory") from error
 
@@ -206,34 +205,9 @@ def resumable_files(directory: Path) -> list[Path]:
     return [file for name in ("last", "previous") if (file := checkpoint_file(directory, name)).exists()]
 
 
-def last_checkpoint(directory: Path, check: Callable[[dict], object] = lambda content: None) -> Path | None:
-    """The latest checkpoint that is whole, None if there is none; says which one is damaged.
-
-    Args:
-        directory: the run directory.
-        check: refuses content that is not of a run of ours, by ValueError.
-    """
-    for file in resumable_files(directory):
-        if is_whole(file, check):
-            return file
-        print(f"warning: {file} is damaged", file=sys.stderr, flush=True)
-    return None
-
-
 def remove_previous_checkpoint(directory: Path) -> None:
     """Give back the space of the second last checkpoint, when a run is finished."""
     checkpoint_file(directory, "previous").unlink(missing_ok=True)
-
-
-def is_whole(checkpoint: Path, check: Callable[[dict], object] = lambda content: None) -> bool:
-    """Whether a checkpoint holds what was written."""
-    from src.run import archive  # here, because nothing else that reads a run directory needs torch
-
-    try:
-        check(archive.read(checkpoint))
-    except (OSError, ValueError):
-        return False
-    return True
 
 
 @contextlib.contextmanager
@@ -293,25 +267,6 @@ def changed_facts(before: dict, now: dict) -> list[str]:
     """Names of facts of `environment` that have changed since a run was started."""
     flat_before, flat_now = flatten(before), flatten(now)
     return [name for name in flat_now if flat_before.get(name) != flat_now[name]]
-
-
-def write_json(file: Path, content: object) -> None:
-    """Write JSON that appears under its name only when it is complete; nan, which JSON lacks, as null."""
-    write_text(file, json.dumps(_without_nan(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def _without_nan(content: object) -> object:
-    if isinstance(content, dict):
-        return {key: _without_nan(value) for key, value in content.items()}
-    if isinstance(content, list):
-        return [_without_nan(value) for value in content]
-    return None if isinstance(content, float) and math.isnan(content) else content
-
-
-def write_text(file: Path, text: str) -> None:
-    r"""Write text that appears under its name only when it is complete; a name that is not UTF-8 as ``\udce9``."""
-    with complete_file(file) as partial:
-        partial.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 @functools.cache

@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 from src.data.datamodule import SliceData
-from src.data.stack import content_hash
+from src.files.arrays import content_hash
 from src.run.reading import Facts, read_json
 
 HASHES = ("data_hash", "cells_hash")

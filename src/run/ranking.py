@@ -3,7 +3,7 @@
 import csv
 from pathlib import Path
 
-from src.data.stack import complete_file, spreadsheet_safe
+from src.files.whole import complete_file, spreadsheet_safe
 from src.run.directory import finished_scores, read_config
 from src.run.reading import Judged, unless_damaged
 

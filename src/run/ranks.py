@@ -19,7 +19,7 @@ from torch import multiprocessing
 from torch.distributed import DistNetworkError, DistStoreError, TCPStore
 from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
 
-from src.run.signals import Stopped, heeded
+from src.signals import Stopped, heeded
 
 GRACE = 10  # seconds that the other processes of a run have to end in, when one has failed
 

@@ -16,7 +16,7 @@ from typing import Annotated, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from src.data import guard
+from src.files import guard
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Read = TypeVar("Read")

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from src.tiles.instances import four_connected
+from src.instances import four_connected
 from src.tiles.overlap import Window
 
 

@@ -15,10 +15,10 @@ import tifffile
 import torch
 from hydra import compose, initialize_config_dir
 
-from src import build
+from src import CONF, build
 from src.data.phantom import phantom
-from src.run import archive
-from src.run.directory import write_json
+from src.files.whole import write_json
+from src.model import archive
 from tests.benchmarks.timing import RESULTS
 
 SIDES = (2000, 20_000)
@@ -28,7 +28,7 @@ def main() -> None:
     micrograph = phantom(slices=1, size=1000).images[0]
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = Path(folder) / "small.ckpt"
-        with initialize_config_dir(str(build.CONF), version_base="1.3"):
+        with initialize_config_dir(str(CONF), version_base="1.3"):
             small = ["run_dir=none", "model.base_channels=2", "model.depth=2"]
             torch.manual_seed(0)
             module = build.segmenter(compose("train", small))

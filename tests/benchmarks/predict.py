@@ -15,14 +15,14 @@ from monai.inferers import sliding_window_inference
 from monai.networks.nets import BasicUNet
 from torch.nn import functional
 
-from src.data.image import open_image
 from src.data.phantom import phantom
+from src.files.image import open_image
+from src.instances import components
 from src.model.loss import cross_entropy
 from src.model.segmenter import Segmenter
 from src.model.unet import UNet
-from src.run.predictor import Predictor, fill
-from src.run.store import Store, drop
-from src.tiles.instances import components
+from src.prediction.predictor import Predictor, fill
+from src.prediction.store import Store, drop
 from tests.benchmarks.timing import interleaved, report
 
 MARGIN = 94  # 92 is what a pixel needs; 512 + 2·94 is the next side that the network takes

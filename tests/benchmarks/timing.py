@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from src.run.directory import write_json
+from src.files.whole import write_json
 
 RESULTS = Path("runs/bench")
 

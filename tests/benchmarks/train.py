@@ -20,7 +20,7 @@ from hydra import compose, initialize_config_dir
 from lightning.pytorch.callbacks import Callback
 from torch.nn import functional
 
-from src import build
+from src import CONF, build
 from src.model.unet import UNet
 from src.run.device import choose_precision
 from tests.benchmarks.timing import interleaved, report
@@ -65,7 +65,7 @@ class Clock(Callback):
 
 def loops(channels: int, steps: int) -> tuple[float, float]:
     """Seconds a step of the whole loop, and of the bare one on the same tiles."""
-    with tempfile.TemporaryDirectory() as folder, initialize_config_dir(str(build.CONF), version_base="1.3"):
+    with tempfile.TemporaryDirectory() as folder, initialize_config_dir(str(CONF), version_base="1.3"):
         overrides = [f"run_dir={folder}", f"cache_dir={folder}", f"model.base_channels={channels}", "data.tile=572"]
         overrides += ["data.source.size=512", f"trainer.max_steps={steps}", f"trainer.val_check_interval={steps}"]
         # Without averaged weights, which are part of the recipe and not of the loop.

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from src.build import CONF
+from src import CONF
 from tests.conftest import weights_digest
 
 pytestmark = pytest.mark.cluster

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from scipy.interpolate import make_interp_spline
 
-from src.build import CONF
+from src import CONF
 from src.data.augment import LARGEST_SOURCE, Warp, coordinates, sample
 
 EXACT = pytest.mark.parametrize("interpolation", [cv2.INTER_NEAREST, cv2.INTER_LINEAR, cv2.INTER_CUBIC])

@@ -7,7 +7,8 @@ import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.data.stack import Stack, content_hash, normalise, read, scaled, write_tiff
+from src.data.stack import Stack, normalise
+from src.files.arrays import content_hash, read, scaled, write_tiff
 
 
 def test_normalise_sends_the_percentiles_to_0_and_1_and_clips():

@@ -9,6 +9,7 @@ from torch.optim import SGD
 from torch.optim.lr_scheduler import ConstantLR, LambdaLR
 from torch.utils.data import DataLoader
 
+from src.instances import components
 from src.metrics.evaluator import Evaluator, Probabilities
 from src.metrics.instance import Instances
 from src.metrics.pixel import PixelError
@@ -17,7 +18,6 @@ from src.metrics.semantic import Semantic
 from src.model.loss import weighted_cross_entropy
 from src.model.segmenter import Segmenter
 from src.model.unet import UNet
-from src.tiles.instances import components
 
 SCORES = {"v_rand", "v_info", "pixel_error"}
 CONSTANT = partial(ConstantLR, factor=1)

@@ -23,16 +23,17 @@ import torch
 from torch.nn.functional import dropout
 from torch.utils.data import DataLoader
 
-from src import build
+from src import CONF, build
 from src.data.phantom import phantom
 from src.data.weight_map import border_weight
+from src.model.archive import is_whole
 from src.run.checkpoint import TRAINING_ONLY, BestCheckpoint, Reseed, seconds
-from src.run.directory import checkpoint_file, is_whole
-from src.run.signals import hand_over
+from src.run.directory import checkpoint_file
+from src.signals import hand_over
 from src.train import start
 from tests.conftest import TINY
 
-ROOT = build.CONF.parent
+ROOT = CONF.parent
 STEPS, EVERY = 16, 3
 # Enough cells and steps wide enough that the score rises and falls: the best is neither the first nor the last.
 RUN = (

@@ -1,12 +1,10 @@
 """The run directory: what may differ when a run continues, and that nothing is half-written."""
 
-import io
 import json
 import re
 import select
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -14,8 +12,10 @@ import torch
 import yaml
 from filelock import FileLock
 
-from src.build import CONF
+from src import CONF
+from src.files.whole import write_json, write_text
 from src.run import directory as runs
+from src.run.checkpoint import last_checkpoint
 
 CONFIG = {"seed": 0, "data": {"tile": 572, "workers": 2}, "optimizer": {"lr": 0.1, "momentum": 0.99}}
 
@@ -59,15 +59,15 @@ def test_a_directory_takes_another_configuration_until_something_was_trained(tmp
 
 def test_a_run_is_finished_when_it_has_scores(tmp_path):
     assert runs.finished_scores(tmp_path) is None
-    assert runs.last_checkpoint(tmp_path) is None
-    runs.write_json(tmp_path / "scores.json", scored())
+    assert last_checkpoint(tmp_path) is None
+    write_json(tmp_path / "scores.json", scored())
     assert runs.finished_scores(tmp_path)["scores"] == {"v_rand": 0.9}
 
 
 def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path):
-    runs.write_json(tmp_path / "scores.json", {"v_rand": 0.9})
+    write_json(tmp_path / "scores.json", {"v_rand": 0.9})
     with pytest.raises(TypeError):
-        runs.write_json(tmp_path / "scores.json", {"v_rand": object()})
+        write_json(tmp_path / "scores.json", {"v_rand": object()})
     assert json.loads((tmp_path / "scores.json").read_text()) == {"v_rand": 0.9}
     assert [file.name for file in tmp_path.iterdir()] == ["scores.json"]
 
@@ -75,9 +75,9 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path):
 def trained(directory: Path, config: dict, steps: int | None = None) -> None:
     """As a run leaves it: begun with a configuration, with scores if it is finished."""
     runs.open_run(directory, config)
-    runs.write_text(runs.checkpoint_file(directory, "last"), "a checkpoint")
+    write_text(runs.checkpoint_file(directory, "last"), "a checkpoint")
     if steps is not None:
-        runs.write_json(directory / "scores.json", scored(steps=steps))
+        write_json(directory / "scores.json", scored(steps=steps))
 
 
 def planned(steps: int, extend: object = None, **keys) -> dict:
@@ -99,7 +99,7 @@ def test_the_configuration_is_kept_as_it_was_given(tmp_path):
 @pytest.mark.parametrize("name", ["last", "previous"])
 def test_a_checkpoint_of_either_name_holds_its_directory(name, tmp_path):
     runs.open_run(tmp_path, planned(5))
-    runs.write_text(runs.checkpoint_file(tmp_path, name), "a checkpoint")
+    write_text(runs.checkpoint_file(tmp_path, name), "a checkpoint")
     with pytest.raises(ValueError, match=r"trainer\.max_steps.*hydra\.run\.dir"):
         runs.open_run(tmp_path, planned(6))
     assert stored(tmp_path) == planned(5)
@@ -122,7 +122,7 @@ def test_a_finished_run_is_extended_and_its_scores_kept(tmp_path):
     assert (tmp_path / "scores.5.json").read_text() == before
     assert not runs.is_finished(tmp_path, 8)
 
-    runs.write_json(tmp_path / "scores.json", scored(steps=8))
+    write_json(tmp_path / "scores.json", scored(steps=8))
     runs.open_run(tmp_path, planned(5, 3))
     assert runs.is_finished(tmp_path, 8)
     runs.open_run(tmp_path, planned(5, 4))
@@ -217,10 +217,10 @@ def test_a_configuration_that_holds_more_than_plain_values_is_refused(text, tmp_
 
 def test_a_run_is_finished_when_as_many_steps_are_scored(tmp_path):
     assert not runs.is_finished(tmp_path, 5)
-    runs.write_json(tmp_path / "scores.json", scored(steps=5))
+    write_json(tmp_path / "scores.json", scored(steps=5))
     assert runs.is_finished(tmp_path, 5)
     assert not runs.is_finished(tmp_path, 8)
-    runs.write_json(tmp_path / "scores.json", scored())  # of an earlier version
+    write_json(tmp_path / "scores.json", scored())  # of an earlier version
     assert runs.is_finished(tmp_path, 5)
 
 
@@ -255,85 +255,6 @@ def test_devices_are_free_and_what_they_compute_is_not():
         "trainer": {"devices": 4, "precision": "16", "max_steps": 6, "strategy": {"arrival": 5}, "accelerator": "gpu"}
     }
     assert runs.differing_keys(before, now) == ["trainer.precision", "trainer.max_steps"]
-
-
-@pytest.fixture
-def archive(tmp_path) -> Path:
-    """A small checkpoint."""
-    file = runs.checkpoint_file(tmp_path, "last")
-    file.parent.mkdir()
-    torch.save({"weights": torch.arange(20.0), "step": 3, "names": ["a", "b"]}, file)
-    return file
-
-
-def loads_as_it_was_written(file: Path) -> bool:
-    try:
-        content = torch.load(file, weights_only=True)
-        weights = content.pop("weights")
-        return torch.equal(weights, torch.arange(20.0)) and content == {"step": 3, "names": ["a", "b"]}
-    except Exception:
-        return False
-
-
-def test_a_checkpoint_that_was_written_to_its_end_is_whole(archive):
-    assert runs.is_whole(archive)
-    assert runs.last_checkpoint(archive.parent.parent) == archive
-
-
-def test_a_truncated_checkpoint_is_not_whole(archive):
-    content = archive.read_bytes()
-    for length in (0, 1, len(content) // 2, len(content) - 23, len(content) - 1):
-        archive.write_bytes(content[:length])
-        assert not runs.is_whole(archive), length
-
-
-def test_a_flipped_bit_of_what_a_checkpoint_holds_is_found(archive):
-    content = archive.read_bytes()
-    with zipfile.ZipFile(io.BytesIO(content)) as opened:
-        parts = [opened.read(name) for name in opened.namelist()]
-    for part in parts:
-        start = content.index(part)
-        for place in range(start, start + len(part)):
-            damaged = bytearray(content)
-            damaged[place] ^= 1 << place % 8
-            archive.write_bytes(damaged)
-            assert not runs.is_whole(archive), place
-
-
-def test_a_checkpoint_damaged_anywhere_is_told_from_a_whole_one(archive):
-    # The directory at its end has no check sum, but what goes wrong there is no reason to stop.
-    with zipfile.ZipFile(archive) as opened:
-        directory = opened.start_dir
-    content, wrong = archive.read_bytes(), []
-    for place in range(len(content)):
-        damaged = bytearray(content)
-        damaged[place] ^= 1 << place * 5 % 8
-        archive.write_bytes(damaged)
-        try:
-            if runs.is_whole(archive) and place < directory and not loads_as_it_was_written(archive):
-                wrong.append((place, "taken for whole"))
-        except Exception as error:
-            wrong.append((place, repr(error)))
-    assert wrong == []
-
-
-def test_damaged_checkpoints_are_named_and_passed_over(archive, tmp_path, capsys):
-    previous = runs.checkpoint_file(tmp_path, "previous")
-    previous.write_bytes(archive.read_bytes())
-    archive.write_bytes(archive.read_bytes()[:-1])
-    assert runs.last_checkpoint(tmp_path) == previous
-    assert capsys.readouterr() == ("", f"warning: {archive} is damaged\n")
-    previous.write_bytes(b"")
-    assert runs.last_checkpoint(tmp_path) is None
-    assert capsys.readouterr().err == f"warning: {archive} is damaged\nwarning: {previous} is damaged\n"
-
-
-def test_the_previous_checkpoint_is_used_where_the_last_is_missing_and_removed_at_the_end(archive, tmp_path):
-    previous = archive.rename(runs.checkpoint_file(tmp_path, "previous"))
-    assert runs.last_checkpoint(tmp_path) == previous
-    for _ in range(2):
-        runs.remove_previous_checkpoint(tmp_path)
-        assert runs.last_checkpoint(tmp_path) is None
 
 
 HOLDER = """

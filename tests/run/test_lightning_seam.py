@@ -6,7 +6,7 @@ import lightning
 from lightning.pytorch.demos.boring_classes import BoringModel
 
 from src.run.lightning_seam import leave_signals
-from src.run.signals import stop
+from src.signals import stop
 
 
 class Watch(lightning.Callback):

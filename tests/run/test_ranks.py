@@ -27,12 +27,12 @@ from lightning.fabric.plugins.environments.lightning import find_free_network_po
 from lightning.pytorch.callbacks import Callback
 from omegaconf import OmegaConf
 
-from src import build
-from src.build import CONF
+from src import CONF, build
+from src.files.whole import write_text
 from src.metrics.instance import Instances
 from src.run import ranks
 from src.run.checkpoint import LastCheckpoint
-from src.run.directory import open_run, write_text
+from src.run.directory import open_run
 from src.run.ranks import host_of, roll_call, start
 from src.train import train as train_run
 from tests.conftest import TINY

@@ -12,9 +12,9 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
-from src.data import cache
 from src.data.phantom import phantom
 from src.data.weight_map import WeightMap
+from src.files import kept as cache
 from tests.torture import runs
 
 BYTES = {name: damage for name, damage in runs.BYTES.items() if name != "missing"}

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from src import build
-from src.run import archive
+from src.model import archive
 from src.run.directory import checkpoint_file
 from tests.torture import checkpoints
 

@@ -22,7 +22,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from src.data.phantom import phantom
-from src.run.directory import checkpoint_file, is_whole, read_config
+from src.model.archive import is_whole
+from src.run.directory import checkpoint_file, read_config
 from tests.conftest import TINY, called, weights_digest
 from tests.torture import stops
 from tests.torture.runs import BYTES

@@ -1,0 +1,42 @@
+"""What is computed once and kept in a file. The file can be done without: it is never worth a run."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from src.files import guard
+from src.files.whole import complete_file
+
+Kept = TypeVar("Kept")
+
+
+def kept(
+    file: Path, read: Callable[[Path], Kept], make: Callable[[], Kept], write: Callable[[Path, Kept], object]
+) -> Kept:
+    """What a file holds; or else it is made, and kept there for the next time if that is possible.
+
+    Args:
+        file: of a cache. What is damaged or of something else in its place is named in one line, and replaced.
+        read: gives what the file holds; whatever it raises, the file is taken for damaged.
+        make: computes it.
+        write: writes it to a file.
+    """
+    if os.path.lexists(file):
+        try:
+            guard.check_regular(file)
+            return read(file)
+        except Exception as error:  # decoders raise whatever the first wrong byte leads to
+            _warn(f"{file} is no cache that can be used ({guard.reason(error)}); it is computed again")
+    content = make()
+    try:
+        with complete_file(file) as partial:
+            write(partial, content)
+    except OSError as error:
+        _warn(f"{file} cannot be written ({error.strerror or error}); it is computed again the next time")
+    return content
+
+
+def _warn(line: str) -> None:
+    print("".join(each if each.isprintable() else "?" for each in f"warning: {line}"), file=sys.stderr, flush=True)

@@ -1,0 +1,54 @@
+"""Files that appear under their names complete or not at all: bytes, text, JSON, CSV."""
+
+import json
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from src.files.incomplete import beside
+
+
+@contextmanager
+def complete_file(file: str | Path) -> Iterator[Path]:
+    """Write to a temporary name that becomes ``file`` when all went well, and vanishes otherwise.
+
+    Raises:
+        OSError: it cannot be written; names ``file``.
+    """
+    file = Path(file)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = beside(file)
+    try:
+        yield partial
+        partial.replace(file)
+    except OSError as error:
+        if error.errno is not None and error.filename in (None, str(partial)):  # to write names none, to open this one
+            error.filename = str(file)
+        raise
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def spreadsheet_safe(name: object) -> object:
+    """A name as it may stand in a CSV file: a spreadsheet takes one that begins as a formula for one."""
+    return f"'{name}" if isinstance(name, str) and name.startswith(tuple("=+-@\t\r")) else name
+
+
+def write_json(file: Path, content: object) -> None:
+    """Write JSON that appears under its name only when it is complete; nan, which JSON lacks, as null."""
+    write_text(file, json.dumps(_without_nan(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _without_nan(content: object) -> object:
+    if isinstance(content, dict):
+        return {key: _without_nan(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_without_nan(value) for value in content]
+    return None if isinstance(content, float) and math.isnan(content) else content
+
+
+def write_text(file: Path, text: str) -> None:
+    r"""Write text that appears under its name only when it is complete; a name that is not UTF-8 as ``\udce9``."""
+    with complete_file(file) as partial:
+        partial.write_text(text, encoding="utf-8", errors="backslashreplace")

@@ -1,0 +1,165 @@
+"""What annotated images hold, as far as it tells whether one can learn from them: each slice is looked at once."""
+
+import hashlib
+from contextlib import closing
+from dataclasses import dataclass
+from math import isfinite
+
+import cv2
+import numpy as np
+from scipy import fft
+
+from src.data.finding import WARNING, Finding, Refused
+from src.data.folder import Annotated, Pair, read_pair, without
+from src.data.labels import Description, describe
+from src.files.image import open_image
+
+FULL_WELLS = (255, 4095, 16383, 65535)  # largest values of cameras with 8, 12, 14 and 16 bits
+THUMBNAIL = 32  # pixels of a side
+ALIGNED = 256  # pixels of the longer side at which image and labels are laid upon each other
+FARTHEST = 24  # pixels of that size by which they may be found shifted
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What one slice holds.
+
+    Attributes:
+        name: of the slice.
+        file: of the image.
+        labels_file: of the labels.
+        source: what it is one slice of.
+        size: rows and columns.
+        channels: of the image.
+        dtype: of the image.
+        finite: whether no grey value is NaN or infinite, nor their range.
+        levels: different grey values, counted up to 5.
+        saturated: share of pixels at the camera's largest value.
+        digest: SHA-256 of the image.
+        thumbnail: the image at `THUMBNAIL` pixels a side, mean 0 and norm 1; zeros if it is constant.
+        shift: rows and columns in pixels by which the labels lie beside their image; None if they do not, or nobody
+            can tell.
+        is_its_labels: whether image and labels are the same pixels.
+        ignored: share of pixels that nobody has annotated.
+        pixel_size: in µm, None if the file does not say.
+        lossy: whether the image is a JPEG.
+        labels: what they hold.
+    """
+
+    name: str
+    file: str
+    labels_file: str
+    source: str
+    size: tuple[int, int]
+    channels: int
+    dtype: str
+    finite: bool
+    levels: int
+    saturated: float
+    digest: str
+    thumbnail: np.ndarray
+    shift: tuple[int, int] | None
+    is_its_labels: bool
+    ignored: float
+    pixel_size: float | None
+    lossy: bool
+    labels: Description
+
+
+def look_at_files(pair: Pair, ignore_label: int | None) -> tuple[list[Facts], list[Finding]]:
+    """The facts of a pair of files; if they cannot be used, why."""
+    try:
+        return [look(each, ignore_label) for each in read_pair(pair)], missing_chunks(pair)
+    except Refused as refused:
+        return [], [refused.finding]
+
+
+def missing_chunks(pair: Pair) -> list[Finding]:
+    """That an OME-Zarr lacks a part of itself, which readers fill in silence."""
+    if pair.image.suffix != ".zarr":
+        return []
+    with closing(open_image(pair.image)) as image:
+        missing = image.missing_chunks
+    found = f"{missing} chunks that are not there and are read as one grey value"
+    fix = "copy the Zarr again, if they should be there"
+    return [Finding("missing-chunks", WARNING, str(pair.image), found, "all chunks", fix)] if missing else []
+
+
+def look(annotated: Annotated, ignore_label: int | None = None) -> Facts:
+    """The facts of one slice."""
+    image, pair = annotated.image, annotated.pair
+    labels = without(annotated.labels, ignore_label)
+    description = describe(labels)  # first, because it needs most memory
+    finite = image.dtype.kind != "f" or bool(
+        np.isfinite(image).all() and isfinite(float(image.max()) - float(image.min()))
+    )
+    seen = image if finite else np.nan_to_num(image, posinf=0, neginf=0).clip(-1e9, 1e9)
+    grey = seen.astype(np.float32) if image.ndim == 2 else seen.mean(axis=2, dtype=np.float32)
+    highest = image.max()
+    return Facts(
+        name=annotated.name,
+        file=str(pair.image),
+        labels_file=str(pair.labels),
+        source=pair.source,
+        size=image.shape[:2],
+        channels=1 if image.ndim == 2 else image.shape[2],
+        dtype=str(image.dtype),
+        finite=finite,
+        levels=_levels(grey),
+        saturated=float(np.mean(image == highest)) if image.dtype.kind in "iu" and highest in FULL_WELLS else 0.0,
+        digest=hashlib.sha256(np.ascontiguousarray(image)).hexdigest(),
+        thumbnail=_thumbnail(grey),
+        shift=_shift(grey, labels),
+        is_its_labels=np.array_equal(image, annotated.labels),
+        ignored=float(np.mean(annotated.labels == ignore_label)) if ignore_label is not None else 0.0,
+        pixel_size=annotated.pixel_size,
+        lossy=pair.image.suffix.lower() in (".jpg", ".jpeg"),
+        labels=description,
+    )
+
+
+def _levels(grey: np.ndarray) -> int:
+    """Different values, counted up to 5."""
+    values = grey.ravel()
+    few = len(np.unique(values[:: max(1, len(values) // 1024)])) < 5  # a thousand pixels tell of nearly all images
+    return min(5, len(np.unique(values))) if few else 5
+
+
+def _thumbnail(grey: np.ndarray) -> np.ndarray:
+    small = cv2.resize(grey, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA).ravel()
+    small = small - small.mean()
+    norm = np.linalg.norm(small)
+    return small / norm if norm > 1e-6 else np.zeros_like(small)
+
+
+def _shift(grey: np.ndarray, labels: np.ndarray) -> tuple[int, int] | None:
+    """Where the edges of labels lie beside those of their image, by the peak of their correlation.
+
+    Of 141 real pairs (ISBI-2012, DSB 2018, T98G) none is taken for shifted; moved by 8 px, all slices of ISBI-2012
+    and three in four images of nuclei are.
+    """
+    scale = max(1.0, max(grey.shape) / ALIGNED)
+    size = tuple(max(1, round(side / scale)) for side in grey.shape)
+    if min(size) <= 2 * FARTHEST:
+        return None
+    edges = np.zeros(labels.shape, np.float32)
+    edges[1:] += labels[1:] != labels[:-1]
+    edges[:, 1:] += labels[:, 1:] != labels[:, :-1]
+    edges = cv2.GaussianBlur(cv2.resize(edges, size[::-1], interpolation=cv2.INTER_AREA), (0, 0), 1)
+    small = cv2.GaussianBlur(cv2.resize(grey, size[::-1], interpolation=cv2.INTER_AREA), (0, 0), 1)
+    slope = cv2.magnitude(cv2.Sobel(small, cv2.CV_32F, 1, 0), cv2.Sobel(small, cv2.CV_32F, 0, 1))
+    slope = np.minimum(slope, np.percentile(slope[::2, ::2], 99))
+    window = cv2.createHanningWindow(size[::-1], cv2.CV_32F)
+    both = [(part - part.mean()) * window for part in (slope, edges)]
+    norm = float(np.prod([np.linalg.norm(part) for part in both]))
+    if norm == 0:
+        return None
+    spectra = [fft.rfft2(part) for part in both]
+    surface = fft.irfft2(np.conj(spectra[0]) * spectra[1], size) / norm
+    near = np.roll(surface, (FARTHEST, FARTHEST), (0, 1))[: 2 * FARTHEST + 1, : 2 * FARTHEST + 1]
+    peak = np.unravel_index(near.argmax(), near.shape)
+    rows, columns = (int(place) - FARTHEST for place in peak)
+    unshifted = near[FARTHEST - 1 : FARTHEST + 2, FARTHEST - 1 : FARTHEST + 2].max()
+    if max(abs(rows), abs(columns)) < 3 or near.max() < 0.25 or unshifted > 0.8 * near.max():
+        return None
+    return round(rows * scale), round(columns * scale)

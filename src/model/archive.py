@@ -1,0 +1,169 @@
+"""A checkpoint as a file: data and nothing else, whole or refused.
+
+It holds tensors, numbers, strings and containers of them. Opening one runs no code: what it would call is looked up
+before it is unpickled, what it promises is held against the size of the file, and what comes out is copied, so that
+no object of the file itself is ever used. Checksums of the archive and a digest of the content tell a damaged one.
+"""
+
+import hashlib
+import io
+import pickletools
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from src.files.guard import MOST_DEPTH, MOST_NODES, reason
+from src.model.layout import LAYOUT, present
+
+DTYPES = {
+    "FloatStorage": torch.float32,
+    "DoubleStorage": torch.float64,
+    "HalfStorage": torch.float16,
+    "BFloat16Storage": torch.bfloat16,
+    "LongStorage": torch.int64,
+    "IntStorage": torch.int32,
+    "ShortStorage": torch.int16,
+    "CharStorage": torch.int8,
+    "ByteStorage": torch.uint8,
+    "BoolStorage": torch.bool,
+}
+CALLED = {"torch._utils _rebuild_tensor_v2", "collections OrderedDict", *(f"torch {name}" for name in DTYPES)}
+LOOKUPS = {"GLOBAL", "STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4"}  # of pickle
+LARGEST_PICKLE = 2**24  # bytes; that of the paper's network and its optimiser has some 2**17
+MOST_RECORDS = 100_000
+
+
+def write(file: Path, content: dict) -> None:
+    """Write a checkpoint in the present layout, with the digest of its content; never through a temporary folder.
+
+    Raises:
+        OSError: there is no room for it; nothing of it is left.
+    """
+    buffer, content = io.BytesIO(), content | {"layout": LAYOUT}
+    torch.save({**content, "digest": digest(content)}, buffer)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        file.write_bytes(buffer.getbuffer())
+    except OSError as error:  # a full disk: what is half there would take the room of what is to come
+        file.unlink(missing_ok=True)
+        size = f"{buffer.getbuffer().nbytes / 1e6:,.1f} MB"
+        raise OSError(error.errno, f"{error.strerror} for a checkpoint of {size}", str(file)) from error
+
+
+def read(file: Path) -> dict:
+    """The content of a checkpoint, on the CPU, in the present layout.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        OSError: it cannot be read.
+        ValueError: it is no checkpoint, damaged, or holds something else than data.
+    """
+    if not file.is_file():
+        raise FileNotFoundError(f"expected a checkpoint, but there is none at {file}")
+    try:
+        _check_archive(file)
+        content = _copied(torch.load(file, map_location="cpu", weights_only=True), _Budget(file.stat().st_size))
+        if not isinstance(content, dict):
+            raise ValueError("it holds no dictionary")
+        if content.pop("digest", None) not in (None, digest(content)):
+            raise ValueError("its content is not what was written")
+        content = present(content)
+    except OSError:
+        raise
+    except Exception as error:  # unpicklers raise whatever the first wrong byte leads to
+        raise ValueError(f"expected a checkpoint written by src.train, but {file} is none: {reason(error)}") from error
+    return content
+
+
+def is_whole(checkpoint: Path, check: Callable[[dict], object] = lambda content: None) -> bool:
+    """Whether a checkpoint holds what was written."""
+    try:
+        check(read(checkpoint))
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def digest(content: dict) -> str:
+    """SHA-256 over all that a checkpoint holds, in its order."""
+    found = hashlib.sha256()
+
+    def add(node: object) -> None:
+        if isinstance(node, dict):
+            found.update(b"{")
+            for key, value in node.items():
+                add(key)
+                add(value)
+            found.update(b"}")
+        elif isinstance(node, list | tuple):
+            found.update(b"[")
+            for value in node:
+                add(value)
+            found.update(b"]")
+        elif isinstance(node, Tensor):
+            found.update(f"{node.dtype}{tuple(node.shape)}".encode())
+            found.update(node.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+        else:
+            found.update(f"{type(node).__name__} {node!r};".encode())
+
+    add(content)
+    return found.hexdigest()
+
+
+def _check_archive(file: Path) -> None:
+    with zipfile.ZipFile(file) as archive:
+        records = archive.infolist()
+        names = [record.filename for record in records]
+        promised = sum(record.file_size for record in records)
+        if len(records) > MOST_RECORDS or len(set(names)) < len(names) or promised > file.stat().st_size:
+            raise ValueError("its records promise more than the file holds")
+        if any(record.compress_type != zipfile.ZIP_STORED for record in records):
+            raise ValueError("its records are compressed")
+        if damaged := archive.testzip():
+            raise ValueError(f"its record {damaged} is damaged")
+        pickles = [record for record in records if record.filename.endswith("/data.pkl")]
+        if len(pickles) != 1 or pickles[0].file_size > LARGEST_PICKLE:
+            raise ValueError("it has no description of its content, or one that is too long")
+        for operation, argument, _ in pickletools.genops(archive.read(pickles[0])):
+            if operation.name in LOOKUPS and argument not in CALLED:
+                raise ValueError(f"it would call {argument or operation.name}")
+
+
+class _Budget:
+    """What the content of a file may come to."""
+
+    def __init__(self, size: int):
+        self.nodes, self.bytes, self.storages = MOST_NODES, size, set()
+
+
+def _copied(node: object, left: _Budget, depth: int = 0) -> object:
+    """A copy in plain dictionaries, lists and tuples; a container that stands in several places counts in each."""
+    left.nodes -= 1
+    if left.nodes < 0 or depth > MOST_DEPTH:
+        raise ValueError("it holds too many values, or one within itself")
+    if isinstance(node, dict):
+        if wrong := [key for key in node if type(key) not in (str, int)]:
+            raise ValueError(f"it holds a value under {str(wrong[0])[:80]}")
+        return {key: _copied(value, left, depth + 1) for key, value in dict.items(node)}
+    if type(node) in (list, tuple):
+        return type(node)(_copied(value, left, depth + 1) for value in node)
+    if isinstance(node, Tensor):
+        return _checked(node, left)
+    if node is None or type(node) in (bool, int, float, str):
+        return node
+    raise ValueError(f"it holds a {type(node).__name__}")
+
+
+def _checked(tensor: Tensor, left: _Budget) -> Tensor:
+    if type(tensor) is not Tensor or tensor.layout is not torch.strided or tensor.dtype not in DTYPES.values():
+        raise ValueError(f"it holds a tensor of {tensor.dtype}, {tensor.layout}, {type(tensor).__name__}")
+    storage = tensor.untyped_storage()
+    if storage.data_ptr() not in left.storages:
+        left.storages.add(storage.data_ptr())
+        left.bytes -= storage.nbytes()
+    if tensor.numel() * tensor.element_size() > storage.nbytes() or left.bytes < 0:
+        raise ValueError(f"its tensors promise more than the file holds, {tuple(tensor.shape)}")
+    return tensor

@@ -1,0 +1,74 @@
+"""The layout of a checkpoint, which has a number, and how one of an earlier version becomes the present one.
+
+1   each part by its name in ``conf/``, such as ``unet``, and its arguments
+0   each part by where its code was, such as ``src.model.unet.UNet``; no number
+"""
+
+import functools
+
+import yaml
+
+from src import CONF
+
+LAYOUT = 1
+# Where the code was that an earlier version has written into a checkpoint or a config.yaml, and where it is today.
+MOVED = {
+    "src.tiles.instances.classes": "src.instances.classes",
+    "src.tiles.instances.components": "src.instances.components",
+    "src.tiles.instances.watershed": "src.instances.watershed",
+    "src.data.known.isbi2012": "src.data.public.isbi2012",
+    "src.data.known.isbi2012_full": "src.data.public.isbi2012_full",
+    "src.data.known.cell_tracking": "src.data.public.cell_tracking",
+}
+
+
+def moved(node: object) -> object:
+    """Choices of an earlier version, which call code by where it was, as they would be written today."""
+    if isinstance(node, dict):
+        return {key: _today(value) if key == "_target_" else moved(value) for key, value in node.items()}
+    return [moved(value) for value in node] if isinstance(node, list) else node
+
+
+def _today(target: object) -> object:
+    return MOVED.get(target, target) if isinstance(target, str) else target
+
+
+@functools.cache
+def calls(slot: str) -> dict[str, dict]:
+    """What the files of a folder of ``conf/`` call, by their names, of metrics by the names in them."""
+    found = {}
+    for file in sorted((CONF / slot).glob("*.yaml")):
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        for name, node in content.items() if slot == "metrics" else [(file.stem, content)]:
+            if "_target_" in node:
+                found[name] = {key: node[key] for key in ("_target_", "_partial_") if key in node}
+    return found
+
+
+def present(content: dict) -> dict:
+    """The content of a checkpoint in the present layout; what it does not know is left for who checks it.
+
+    Raises:
+        ValueError: a later version has written it.
+    """
+    layout = content.get("layout", 0)
+    if type(layout) is not int or not 0 <= layout <= LAYOUT:
+        raise ValueError(f"expected a layout from 0 to {LAYOUT}, but it has {str(layout)[:80]}, of a later version")
+    parts = content.get("hyper_parameters")
+    if layout == 0 and type(parts) is dict:
+        named = {slot: _all_named(node) if slot == "metrics" else _named(slot, node) for slot, node in parts.items()}
+        content = content | {"hyper_parameters": named}
+    return content | {"layout": LAYOUT}
+
+
+def _all_named(nodes: object) -> object:
+    return {name: _named("metrics", node) for name, node in nodes.items()} if type(nodes) is dict else nodes
+
+
+def _named(slot: str, node: object) -> object:
+    target = _today(node.get("_target_")) if type(node) is dict else None
+    names = [name for name, call in calls(slot).items() if call["_target_"] == target]
+    if not names:
+        return node
+    dropped = {"_target_"} | {key for key in ("_partial_",) if node.get(key) is True}
+    return {"name": names[0]} | {key: value for key, value in node.items() if key not in dropped}

@@ -1,0 +1,324 @@
+"""``report.html``: a finished run, or scores of any predictions, on one page that opens anywhere."""
+
+import base64
+import functools
+import io
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TypeVar
+
+import imagecodecs
+import imageio.v3 as iio
+import matplotlib
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from matplotlib.figure import Figure
+
+from src.data.finding import SHOWN_FILES, by_code
+from src.files import guard
+from src.files.arrays import read
+from src.files.whole import write_text
+from src.metrics.mistakes import KINDS, OF_CELLS, OF_CLASSES
+from src.pages.methods import Described, callee, methods, sources
+from src.pages.pictures import COLOURS, reduced
+from src.pages.samples import encoded
+from src.run.curves import read_rows
+from src.run.directory import differing_keys, finished_scores, flatten, picture_file, planned_steps, read_config
+from src.run.reading import Facts, Findings, Layout, Places, read_json, unless_damaged
+
+Read = TypeVar("Read")
+
+PAGE = "report.html"
+LARGEST_PAGE = 8_000_000  # bytes of pictures of slices, so that the page can be sent by e-mail
+MOST_FRAMES = 8  # of a slice while training went on
+PANELS = ("image", "truth", "prediction", "mistakes")
+COUNTED = {"splits": "split", "merges": "merged", "missed": "missed", "extra": "extra"}  # scores that count cells
+ADVICE = {
+    "split": "Most are cells in pieces: more annotated cells like them, or a larger instances.min_size, may help",
+    "merged": "Most are cells run together: more annotated cells that touch, or weight_map=plugin, may help",
+    "missed": "Most were not found: annotate more like them, and see whether they are fainter than those learnt from",
+    "extra": "Most are where nothing was annotated: see whether they are cells that were forgotten",
+}
+
+
+def write_page(directory: Path, default: dict, shown: Callable[[float | None], str]) -> Path:
+    """Write ``report.html`` into a run directory, from its files alone; → the file.
+
+    Args:
+        directory: of a finished run.
+        default: the configuration of a run for which nothing is chosen; what follows from others as ``${…}``.
+        shown: how a score is written.
+
+    Of files that can be done without damaged ones are named in warnings, and what they hold is not on the page.
+
+    Raises:
+        ValueError: the run is not finished, or its scores or its configuration are damaged.
+    """
+    scores = finished_scores(directory)
+    if scores is None:
+        raise ValueError(
+            f"expected a finished run, but {directory} is not; the command that started it goes on with it"
+        )
+    config = read_config(directory, Described)
+    facts = _without(functools.partial(read_json, layout=Facts), directory / "environment.json", {})
+    monitor = config["monitor"]
+    rows = worst_first(scores["per_image"], monitor, config["monitor_mode"])
+    places = _json(picture_file(directory, "mistakes.json"), Places)
+    values, usual = flatten(config), flatten(default)
+    chosen = [key for key in differing_keys(default, config) if "${" not in str(usual.get(key))]
+    file = directory / PAGE
+    render(
+        file,
+        shown,
+        title=directory.resolve().name,
+        scores=scores["scores"],
+        rows=rows,
+        monitor=monitor,
+        verdict=[
+            verdict(scores["scores"], rows, monitor, "held-out slices, which the network had never seen", places),
+            *(f"While it trained: {line}." for line in scores.get("diagnosis", [])),
+        ],
+        slices=((row["name"], _panels(directory, row["name"])) for row in rows),
+        kinds=OF_CLASSES if callee(config["instances"]) == "classes" else OF_CELLS,
+        training={
+            "curves": drawn_curves(_without(read_curves, directory / "metrics.csv", {}), monitor),
+            "frames": _frames(directory),
+            "tiles": _embedded(picture_file(directory, "tiles.webp")),
+            "slices": _embedded(picture_file(directory, "slices.webp")),
+        },
+        findings=_json(directory / "check.json", Findings).get("findings"),
+        run={
+            "choices": config["overrides"],
+            "differences": [(key, usual.get(key), values.get(key)) for key in chosen],
+            "config": {key: value for key, value in values.items() if key != "overrides"},
+            "facts": {**flatten(facts), "minutes of training": round(scores["seconds"] / 60, 1)},
+            "methods": methods(config, {"steps": planned_steps(config), **scores}, facts),
+        },
+    )
+    return file
+
+
+def write_score_page(
+    file: Path,
+    scores: dict,
+    monitor: str,
+    mode: str,
+    slices: dict[str, dict[str, bytes]],
+    kinds: tuple[int, ...],
+    shown: Callable[[float | None], str],
+) -> None:
+    """Write a page with the scores of predictions of any tool.
+
+    Args:
+        file: where to.
+        scores: in the layout of ``scores.json``.
+        monitor: the score by which images are worse or better.
+        mode: whether ``max`` or ``min`` of it is better.
+        slices: pictures of images as `pages.pictures.panels` makes them, by the names of the images.
+        kinds: of mistakes that there may be, as of `metrics.mistakes`.
+        shown: how a score is written.
+    """
+    rows = worst_first(scores["per_image"], monitor, mode)
+    render(
+        file,
+        shown,
+        title=file.stem,
+        scores=scores["scores"],
+        rows=rows,
+        monitor=monitor,
+        verdict=[verdict(scores["scores"], rows, monitor, "images", {})],
+        slices=[
+            (row["name"], {panel: data_url(content, "webp") for panel, content in slices[row["name"]].items()})
+            for row in rows
+            if row["name"] in slices
+        ],
+        kinds=kinds,
+    )
+
+
+def write_preview_page(file: Path, title: str, lines: list[str], tiles: Figure, slices: Figure) -> None:
+    """Write a page with what is learnt from, before it is.
+
+    Args:
+        file: where to.
+        title: of the page.
+        lines: what there is to say.
+        tiles, slices: figures as of `pages.samples`.
+    """
+    pictures = {"tiles": data_url(encoded(tiles), "webp"), "slices": data_url(encoded(slices), "webp")}
+    render(file, str, title=title, verdict=lines, training={"curves": "", "frames": [], **pictures})
+
+
+def render(
+    file: Path,
+    shown: Callable[[float | None], str],
+    *,
+    title: str,
+    verdict: list[str],
+    scores: dict | None = None,
+    rows: Iterable[dict] = (),
+    monitor: str = "",
+    slices: Iterable[tuple[str, dict[str, str]]] = (),
+    kinds: tuple[int, ...] = (),
+    training: dict | None = None,
+    findings: list[dict] | None = None,
+    run: dict | None = None,
+) -> None:
+    """Fill ``page.html.j2``; what is not given has no place on the page."""
+    scores = scores or {}
+    page = _template().render(
+        title=title,
+        verdict=verdict,
+        scores=scores,
+        rows=rows,
+        columns=list(dict.fromkeys(name for row in rows for name in row if name != "name")),
+        monitor=monitor,
+        slices=fitting(slices, LARGEST_PAGE),
+        key={KINDS[kind]: "rgb({}, {}, {})".format(*COLOURS[kind]) for kind in kinds},
+        training=training,
+        findings=None if findings is None else by_code(findings),
+        shown_files=SHOWN_FILES,
+        run=run,
+        sources=sources(scores),
+        shown=shown,
+    )
+    write_text(file, page)
+
+
+@functools.cache
+def _template() -> Template:
+    loader = FileSystemLoader(Path(__file__).parent)
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined).get_template("page.html.j2")
+
+
+def worst_first(rows: list[dict], monitor: str, mode: str) -> list[dict]:
+    """The rows of a score table, those of the worst images first; those without the score stand last."""
+    sign = {"max": 1, "min": -1}[mode]
+    known = [row for row in rows if _known(row.get(monitor))]
+    return sorted(known, key=lambda row: sign * row[monitor]) + [row for row in rows if not _known(row.get(monitor))]
+
+
+def verdict(scores: dict, rows: list[dict], monitor: str, what: str, places: dict[str, list]) -> str:
+    """What the scores say, in a sentence or two.
+
+    Args:
+        scores: of all images together.
+        rows: of each image, the worst first.
+        monitor: the score that is spoken of.
+        what: was scored, such as ``held-out slices``.
+        places: of each image, kind, row and column of mistakes, the largest first.
+    """
+    what = what if len(rows) != 1 else what.replace("slices", "slice").replace("images", "image")
+    if not _known(scores.get(monitor)):
+        return f"{len(rows)} {what}; there was nothing to judge {monitor} by."
+    each = [row[monitor] for row in rows if _known(row.get(monitor))]
+    text = f"On {len(rows)} {what}, {monitor} is {scores[monitor]:.3f}"
+    if len(each) > 1:
+        text += f" (from {min(each):.3f} to {max(each):.3f}); the worst is {rows[0]['name']}"
+        if found := places.get(rows[0]["name"]):
+            kind, row, column = found[0]
+            text += f", where the largest mistake ({kind}) is near row {row}, column {column}"
+    counts = {kind: scores.get(name) for name, kind in COUNTED.items()}
+    if all(map(_known, counts.values())) and any(counts.values()):
+        most = max(counts, key=counts.get)
+        listed = ", ".join(f"{int(count)} {kind}" for kind, count in counts.items())
+        text += f". Mistakes among cells: {listed}. {ADVICE[most]}"
+    return f"{text}."
+
+
+def read_curves(file: Path) -> dict[str, list[tuple[int, float]]]:
+    """Of each column of ``metrics.csv`` its steps and values."""
+    curves: dict[str, list[tuple[int, float]]] = {}
+    for row in read_rows(file):
+        for name, value in row.items():
+            if name not in ("step", "epoch") and value:
+                curves.setdefault(name, []).append((int(row["step"]) + 1, float(value)))
+    return curves
+
+
+def drawn_curves(curves: dict[str, list[tuple[int, float]]], monitor: str) -> str:
+    """Loss, the score that chose the checkpoint and the learning rate, as SVG in the colour of the text around it."""
+    names = [name for name in ("train/loss", f"validation/{monitor}", "train/learning_rate") if name in curves]
+    if not names:
+        return ""
+    height = 2 * len(names)
+    figure = Figure(figsize=(7, height))
+    figure.subplots_adjust(left=0.12, right=0.98, bottom=0.5 / height, top=1 - 0.3 / height, hspace=0.35)
+    for name, axes in zip(names, figure.subplots(len(names), 1, squeeze=False, sharex=True)[:, 0], strict=True):
+        steps, values = zip(*curves[name], strict=True)
+        axes.plot(steps, values, color="#2b8cc4", linewidth=1, marker="." if len(steps) < 40 else None)
+        axes.set_title(name, loc="left")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(alpha=0.3)
+    axes.set_xlabel("step")
+    drawing = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": "curves"}):  # the same drawing of the same curves
+        figure.savefig(drawing, format="svg", transparent=True, metadata={"Date": None})
+    svg = drawing.getvalue()
+    # So that it can be read on light and on dark.
+    return svg[svg.index("<svg") :].replace("#000000", "currentColor").replace("stroke: #b0b0b0", "stroke: #888")
+
+
+def fitting(slices: Iterable[tuple[str, dict[str, str]]], size: int) -> list[tuple[str, dict[str, str]]]:
+    """The first slices with pictures that have no more than ``size`` bytes together."""
+    shown = []
+    for name, pictures in slices:
+        size -= sum(map(len, pictures.values()))
+        if size < 0:
+            break
+        if pictures:
+            shown.append((name, pictures))
+    return shown
+
+
+def data_url(content: bytes, kind: str) -> str:
+    """A picture as an address that holds it."""
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def _panels(directory: Path, name: str) -> dict[str, str]:
+    files = {panel: picture_file(directory, f"held_out/{name}_{panel}.webp") for panel in PANELS}
+    return {panel: picture for panel, file in files.items() if (picture := _embedded(file))}
+
+
+def _frames(directory: Path) -> list[tuple[int, str]]:
+    """The slice of some validations, evenly chosen, the last one among them: step and picture."""
+    steps = {file: file.stem.removeprefix("step_") for file in picture_file(directory, "validation").glob("step_*.png")}
+    files = sorted(file for file, step in steps.items() if step.isdecimal())
+    chosen = [files[place] for place in np.linspace(0, len(files) - 1, min(MOST_FRAMES, len(files))).astype(int)]
+    pictures = {file: _without(_frame, file, "") for file in chosen}
+    return [(int(steps[file]), picture) for file, picture in pictures.items() if picture]
+
+
+def _frame(file: Path) -> str:
+    picture = read(file)
+    if picture.dtype != np.uint8 or picture.shape[2:] != (3,):
+        raise ValueError(f"expected a picture in colours of 8 bits, but {file} is none")
+    return data_url(iio.imwrite("<bytes>", reduced(picture, 512), extension=".webp"), "webp")
+
+
+def _embedded(file: Path) -> str:
+    return _without(_whole_webp, file, "")
+
+
+def _whole_webp(file: Path) -> str:
+    """The address of a picture, "" if there is none, once it has been seen to be whole."""
+    if not file.exists():
+        return ""
+    guard.check_regular(file)
+    content = file.read_bytes()
+    with guard.decoding(file):
+        imagecodecs.webp_decode(content)
+    return data_url(content, "webp")
+
+
+def _json(file: Path, layout: type[Layout]) -> dict:
+    return _without(functools.partial(read_json, layout=layout), file, {}) if file.exists() else {}
+
+
+def _without(reader: Callable[[Path], Read], file: Path, otherwise: Read) -> Read:
+    return unless_damaged(reader, file, otherwise, "the page is written without it")
+
+
+def _known(score: float | None) -> bool:
+    return score is not None and score == score

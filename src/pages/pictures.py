@@ -1,0 +1,126 @@
+"""Pictures of results for a person to look at."""
+
+from pathlib import Path
+
+import cv2
+import imageio.v3 as iio
+import numpy as np
+from skimage.color import label2rgb
+from skimage.segmentation import find_boundaries
+
+from src.files.whole import complete_file
+from src.metrics.mistakes import CONFUSED, EXTRA, MERGED, MISSED, SPLIT
+
+# Colours that a colour-blind reader can tell apart (Okabe and Ito 2008).
+ORANGE, SKY_BLUE, GREEN, YELLOW, BLUE, VERMILION, PURPLE = CLASS_COLOURS = np.array(
+    [(230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0), (204, 121, 167)]
+)
+COLOURS = {SPLIT: ORANGE, MERGED: BLUE, MISSED: PURPLE, EXTRA: GREEN, CONFUSED: ORANGE}  # of mistakes
+LARGEST_PANEL = 1024  # pixels of its longer side
+
+
+def write_comparison(file: Path, image: np.ndarray, truth: np.ndarray, labels: np.ndarray) -> None:
+    """Write a PNG with image, truth and prediction side by side, each cell or class in a colour of its own.
+
+    Args:
+        file: where to.
+        image: grey values in [0, 1], ``(C, H, W)``; the first channel is shown.
+        truth: true cells or classes, ``(H, W)`` integers; 0 is background.
+        labels: predicted ones, likewise.
+    """
+    grey = image[0]
+    panels = [
+        np.repeat(grey[..., None], 3, axis=2),
+        label2rgb(truth, grey, alpha=0.4, bg_label=0),
+        label2rgb(labels, grey, alpha=0.4, bg_label=0),
+    ]
+    gap = np.ones((len(grey), 8, 3))
+    picture = np.concatenate([panels[0], gap, panels[1], gap, panels[2]], axis=1)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    iio.imwrite(file, (np.clip(picture, 0, 1) * 255).astype(np.uint8))
+
+
+def panels(image: np.ndarray | None, truth: np.ndarray, labels: np.ndarray, kinds: np.ndarray) -> dict[str, bytes]:
+    """Pictures of a slice for a report, as WebP: the image, the true cells, the predicted ones, what is wrong.
+
+    Args:
+        image: as of `colours`; None if there is none, so that the others are drawn upon black.
+        truth: true cells or classes, ``(H, W)`` integers; 0 is background.
+        labels: predicted ones, likewise.
+        kinds: where the prediction is wrong, ``(H, W)``, as of `metrics.mistakes`.
+    """
+    truth, labels, kinds = (sampled(each, LARGEST_PANEL) for each in (truth, labels, kinds))
+    base = np.zeros((*truth.shape, 3), np.uint8) if image is None else reduced(colours(image), LARGEST_PANEL)
+    shown = {} if image is None else {"image": base}
+    shown |= {"truth": _tinted(base, truth), "prediction": _tinted(base, labels), "mistakes": _mistakes(base, kinds)}
+    return {name: iio.imwrite("<bytes>", picture, extension=".webp", quality=80) for name, picture in shown.items()}
+
+
+def overlay(image: np.ndarray, truth: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The image with the outlines of the true cells in sky blue and of the predicted ones in orange, ``(h, w, 3)``.
+
+    It is reduced to `LARGEST_PANEL` pixels.
+
+    Args:
+        image: as of `colours`.
+        truth: true cells or classes, ``(H, W)`` integers; 0 is background.
+        labels: predicted ones, likewise.
+    """
+    picture = reduced(colours(image), LARGEST_PANEL).copy()
+    for cells, colour in ((truth, SKY_BLUE), (labels, ORANGE)):
+        picture[outlines(sampled(cells, LARGEST_PANEL))] = colour
+    return picture
+
+
+def colours(image: np.ndarray) -> np.ndarray:
+    """An image ``(C, H, W)`` with values in [0, 1] as ``(H, W, 3)`` uint8: three channels as red, green and blue,
+    of any other number the first one as grey.
+    """
+    shown = image.transpose(1, 2, 0) if len(image) == 3 else np.repeat(image[0][..., None], 3, axis=2)
+    return (np.clip(shown, 0, 1) * 255).astype(np.uint8)
+
+
+def outlines(cells: np.ndarray) -> np.ndarray:
+    """Where the innermost pixels of cells or classes ``(H, W)`` lie, bool."""
+    return find_boundaries(cells, mode="inner") & (cells > 0)
+
+
+def reduced(picture: np.ndarray, side: int) -> np.ndarray:
+    """A picture ``(H, W)`` or ``(H, W, 3)`` with at most ``side`` pixels on its longer side, by averages."""
+    height, width = _fitting(picture.shape, side)
+    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def sampled(labels: np.ndarray, side: int) -> np.ndarray:
+    """Integers ``(H, W)`` at the pixels of the same picture that `reduced` makes."""
+    height, width = _fitting(labels.shape, side)
+    rows, columns = np.arange(height) * labels.shape[0] // height, np.arange(width) * labels.shape[1] // width
+    return labels[np.ix_(rows, columns)]
+
+
+def _fitting(shape: tuple[int, ...], side: int) -> tuple[int, int]:
+    scale = min(1.0, side / max(shape[:2]))
+    return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
+
+
+def write_picture(file: Path, picture: np.ndarray) -> None:
+    """Write a picture ``(H, W, 3)`` uint8, which appears under its name only when it is complete."""
+    with complete_file(file) as partial:
+        iio.imwrite(partial, picture, extension=file.suffix)
+
+
+def _tinted(base: np.ndarray, cells: np.ndarray) -> np.ndarray:
+    """A picture with each cell or class in a colour of its own, and its outline in white."""
+    tinted = (label2rgb(cells, base, alpha=0.35, bg_label=0, kind="overlay", saturation=1) * 255).astype(np.uint8)
+    tinted[outlines(cells)] = 255
+    return tinted
+
+
+def _mistakes(base: np.ndarray, kinds: np.ndarray) -> np.ndarray:
+    """A pale picture in which only what is wrong has a colour."""
+    shown = base // 2 + 64
+    for kind, colour in COLOURS.items():
+        here = kinds == kind
+        shown[here] = (0.4 * base[here] + 0.6 * colour).astype(np.uint8)
+        shown[outlines(here)] = colour
+    return shown

@@ -1,0 +1,87 @@
+"""What a network learns from, to look at: whole slices with their weights, and tiles as they are drawn."""
+
+import hashlib
+import io
+from collections import Counter
+
+import numpy as np
+from matplotlib.colors import LogNorm, to_hex
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from src.data.patches import Patches, image_tensor
+from src.data.stack import IGNORED
+from src.pages.pictures import CLASS_COLOURS, colours, outlines, reduced
+
+LARGEST = 384  # pixels of the longer side of a picture in a figure
+
+
+def slices_figure(patches: Patches, most: int = 3) -> Figure:
+    """The first slices: image, classes upon it, and the weight map (eq. 2)."""
+    count = min(most, len(patches.images))
+    figure = Figure(figsize=(9, 3.1 * count), layout="constrained")
+    for row, axes in enumerate(figure.subplots(count, 3, squeeze=False)):
+        image, target, weight = patches.images[row], patches.targets[row], patches.weights[row]
+        _show(axes, colours(image_tensor(image).numpy()), np.where(target == IGNORED, 0, target), weight, figure)
+        axes[0].set_title(patches.names[row], loc="left", fontsize="medium")
+        axes[1].set_title("classes", loc="left", fontsize="medium")
+        axes[2].set_title("weight", loc="left", fontsize="medium")
+    return figure
+
+
+def tiles_figure(patches: Patches, draws: int = 6) -> Figure:
+    """The first tiles of the stream as the network sees them, a column each.
+
+    Below one another: the whole tile, with the part that the network is asked about in a frame; the classes of that
+    part upon it; its weights.
+    """
+    figure = Figure(figsize=(9, 9 * 3 / draws * 1.12), layout="constrained")
+    for draw, axes in enumerate(figure.subplots(3, draws).T):
+        tile = patches[draw]
+        whole, target, weight = colours(tile["image"].numpy()), tile["target"].numpy(), tile["weight"].numpy()
+        context, side = patches.context, len(target)
+        part = whole[context : context + side, context : context + side]
+        axes[0].imshow(reduced(whole, LARGEST), extent=(0, len(whole), len(whole), 0))
+        frame = Rectangle((context, context), side, side, fill=False, edgecolor=to_hex(CLASS_COLOURS[0] / 255), lw=1.5)
+        axes[0].add_patch(frame)
+        axes[0].set_title(f"{draw}: {tile['name']}", loc="left", fontsize="x-small")
+        _show([None, *axes[1:]], part, target, weight, figure if draw == draws - 1 else None)
+        for each in axes:
+            each.set_axis_off()
+    return figure
+
+
+def encoded(figure: Figure) -> bytes:
+    """A figure as WebP."""
+    drawing = io.BytesIO()
+    figure.savefig(drawing, format="webp", dpi=150)
+    return drawing.getvalue()
+
+
+def distinct(patches: Patches, draws: int) -> tuple[int, Counter]:
+    """How many different tiles there are among the first draws, and how often each slice was drawn."""
+    contents, names = set(), Counter(dict.fromkeys(patches.names, 0))
+    for draw in range(draws):
+        tile = patches[draw]
+        contents.add(hashlib.sha256(tile["image"].numpy().tobytes()).digest())
+        names[tile["name"]] += 1
+    return len(contents), names
+
+
+def _show(axes: list, picture: np.ndarray, target: np.ndarray, weight: np.ndarray, figure: Figure | None) -> None:
+    """Picture, classes and weights side by side; the colour bar of the weights goes into ``figure``."""
+    height, width = target.shape
+    extent = (0, width, height, 0)
+    classes, tint = picture.copy(), CLASS_COLOURS[(target - 1) % len(CLASS_COLOURS)]
+    classes[target > 0] = (0.75 * classes + 0.25 * tint)[target > 0].astype(np.uint8)
+    classes[outlines(target)] = tint[outlines(target)]
+    if axes[0] is not None:
+        axes[0].imshow(reduced(picture, LARGEST), extent=extent)
+    axes[1].imshow(reduced(classes, LARGEST), extent=extent)
+    shown = reduced(weight.astype(np.float32), LARGEST)
+    drawn = axes[2].imshow(shown, extent=extent, cmap="viridis", norm=LogNorm(0.1, max(20, float(weight.max()))))
+    if figure is not None:
+        figure.colorbar(drawn, ax=axes[2], shrink=0.8, ticks=[0.1, 1, 10], format="%g")
+    for each in axes:
+        if each is not None:
+            each.set_axis_off()

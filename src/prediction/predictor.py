@@ -1,0 +1,238 @@
+"""Windows of images on disk through one network or several, on this machine."""
+
+import itertools
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
+
+import numpy as np
+import torch
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
+from torch import Tensor
+
+from src.files.arrays import content_hash, scaled
+from src.files.image import Image
+from src.model.segmenter import Segmenter
+from src.prediction.store import Store
+from src.tiles.geometry import covering_side, kept_side, margin
+from src.tiles.overlap import Window, mirrored_places, mirrored_range
+
+KEPT_SIDES = (256, 512, 1024, 2048)  # of the tiles to choose from, in pixels
+SMALLEST_BLOCK = 128  # pixels
+
+
+class PlaneReader:
+    """Reads windows of one plane, scaled to [0, 1] as in training and mirrored beyond its border.
+
+    A band of rows over the whole width may be held in memory, because blocks are predicted row by row,
+    and the next band be read while this one is predicted.
+
+    Args:
+        image: on disk.
+        plane: its number in the stack.
+        device: where windows are wanted.
+        threads: what reads ahead.
+    """
+
+    def __init__(self, image: Image, plane: int, device: torch.device, threads: ThreadPoolExecutor):
+        self.image, self.plane, self.device, self.threads = image, plane, device, threads
+        self.low, self.high = image.grey_range(plane)
+        self.first, self.band = 0, np.zeros((0, 0, 0))
+        self.ahead: tuple[int, int, Future] | None = None
+
+    def __call__(self, window: Window) -> Tensor:
+        """The window as ``(1, C, height, width)`` float32."""
+        rows, columns = mirrored_places(self.image.height, self.image.width, window)
+        first, last = rows.min(), rows.max() + 1
+        held = self.first <= first and last <= self.first + self.band.shape[1]
+        first, band = (self.first, self.band) if held else (first, self._band(first, last))
+        grey = band[:, rows - first][..., columns]
+        return torch.from_numpy(scaled(grey, self.low, self.high)).to(self.device)[None]
+
+    def read_ahead(self, first: int, last: int) -> None:
+        """Start to read the rows from ``first`` to ``last`` (excluded), which `hold` will ask for."""
+        self.ahead = first, last, self.threads.submit(self._band, first, last)
+
+    def hold(self, first: int, last: int) -> None:
+        """Keep the rows from ``first`` to ``last`` (excluded) in memory."""
+        ready = self.ahead is not None and self.ahead[:2] == (first, last)
+        self.first, self.band = first, self.ahead[2].result() if ready else self._band(first, last)
+
+    def _band(self, first: int, last: int) -> np.ndarray:
+        band = self.image.band(self.plane, first, last)
+        if band.dtype.kind == "f" and not np.isfinite(band).all():
+            raise ValueError(f"expected finite grey values, but {self.image.file} holds NaN or infinity")
+        return band
+
+
+class Predictor:
+    """Predicts windows by the mean of several networks, in tiles that fit into memory.
+
+    Args:
+        modules: the networks, of the same channels and classes.
+        device: where to compute.
+        dtype: number format to compute in.
+        tta: a key of `tiles.symmetry.AVERAGES`.
+        tile: side of the networks' input in pixels; None chooses.
+
+    Raises:
+        ValueError: the networks differ in shape, or the tile does not fit them.
+    """
+
+    def __init__(
+        self, modules: Sequence[Segmenter], device: torch.device, dtype: torch.dtype, tta: str, tile: int | None
+    ):
+        shapes = {(m.model.depth, m.model.padded, m.model.in_channels, m.model.classes) for m in modules}
+        if len(shapes) > 1:
+            raise ValueError(f"expected networks of one depth, padding, channels and classes, but got {sorted(shapes)}")
+        ((self.depth, self.padded, self.in_channels, self.classes),) = shapes
+        if tile is not None:
+            kept_side(tile, self.depth, self.padded)
+        self.modules = [module.to(device).eval() for module in modules]
+        self.device, self.dtype, self.tta, self.tile = device, dtype, tta, tile
+
+    @cached_property
+    def weights(self) -> list[str]:
+        """A hash of the weights of each network."""
+        return [content_hash(*(v.cpu().numpy() for v in m.state_dict().values())) for m in self.modules]
+
+    def rows(self, window: Window, height: int) -> tuple[int, int]:
+        """The first row of a plane that tiles read for a window, and the one after the last."""
+        reach = margin(self.depth, self.padded) + 2**self.depth  # which fills tiles up to a valid side
+        kept = 1 if self.tile is None else self.kept_side()
+        extent = -(-window.height // kept) * kept + 2 * reach
+        read = mirrored_range(height, window.top - reach, extent)
+        return int(read.min()), int(read.max()) + 1
+
+    def block_side(self) -> int:
+        """Side of the blocks of a store, in pixels: whole tiles, but not too small for a file each."""
+        return -(-SMALLEST_BLOCK // self.kept_side()) * self.kept_side()
+
+    def __call__(self, read: PlaneReader, window: Window) -> np.ndarray:
+        """Class probabilities ``(K, height, width)`` float32; a tile that does not fit into memory is halved."""
+        while True:
+            try:
+                return self._predict(read, window)
+            except RuntimeError as error:
+                if not _is_out_of_memory(error) or not self._halve_tile():
+                    raise
+            torch.cuda.empty_cache()
+
+    @torch.inference_mode()
+    def _predict(self, read: PlaneReader, window: Window) -> np.ndarray:
+        with self._number_format():
+            each = [module.predict_window(read, window, self.tta, self.tile)[0] for module in self.modules]
+        return torch.stack(each).mean(dim=0).float().cpu().numpy()
+
+    def _number_format(self) -> torch.autocast:
+        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
+
+    def _halve_tile(self) -> bool:
+        """Choose tiles that keep half as much; False if they are the smallest already."""
+        kept = self.kept_side() // 2
+        if kept < 2**self.depth:
+            return False
+        self.tile = covering_side(kept, self.depth, self.padded, kept)
+        print(f"out of memory: goes on with tiles of {self.tile} px", flush=True)
+        return True
+
+    def kept_side(self) -> int:
+        """Pixels of a tile that are kept, along one axis."""
+        return 512 if self.tile is None else kept_side(self.tile, self.depth, self.padded)
+
+    @torch.inference_mode()
+    def measure_tile(self, largest: int) -> None:
+        """Choose the tile side that predicts most pixels a second here, of those that keep up to ``largest`` px."""
+        rates: dict[int, float] = {}
+        for kept in KEPT_SIDES:
+            if kept > max(largest, KEPT_SIDES[0]):
+                break
+            side = covering_side(kept, self.depth, self.padded, kept)
+            seen = torch.rand((1, self.in_channels, side, side), device=self.device)
+            try:
+                with self._number_format():
+                    for _ in range(2):  # the first call also chooses convolution kernels
+                        started = time.perf_counter()
+                        self.modules[0](seen).sum().item()
+            except RuntimeError as error:
+                if not _is_out_of_memory(error):
+                    raise
+                break
+            rates[side] = kept**2 / (time.perf_counter() - started) / 1e6
+            if rates[side] < max(rates.values()):
+                break
+        if not rates:  # the first block will find out what fits
+            self.tile = covering_side(KEPT_SIDES[0], self.depth, self.padded, KEPT_SIDES[0])
+            return
+        self.tile = max(rates, key=rates.get)
+        print(f"tile {self.tile} px: {rates[self.tile]:.2f} Mpx/s measured", flush=True)
+
+    def difference(self, read: PlaneReader, window: Window) -> float:
+        """Largest difference of a probability in this window between tiles and one pass: the proof of no seams."""
+        side = max(window.height, window.width)
+        tile, predicted = self.tile, []
+        try:
+            for kept in (min(self.kept_side(), -(-side // 2)), side + 2**self.depth):
+                self.tile = covering_side(kept, self.depth, self.padded, kept)
+                predicted.append(self._predict(read, window))
+        finally:
+            self.tile = tile
+        return float(np.abs(predicted[0] - predicted[1]).max())
+
+
+def verify(image: Image, predictor: Predictor, seed: int) -> None:
+    """Compare tiles with one pass on a random window, and say by how much they differ.
+
+    Raises:
+        ValueError: they differ by more than rounding can.
+    """
+    random, side = np.random.default_rng(seed), 2 * predictor.kept_side()
+    height, width = min(image.height, side), min(image.width, side)
+    top, left = random.integers(image.height - height + 1), random.integers(image.width - width + 1)
+    window = Window(int(top), int(left), height, width)
+    with ThreadPoolExecutor(1) as threads:
+        difference = predictor.difference(PlaneReader(image, 0, predictor.device, threads), window)
+    print(f"tiles against one pass, {height}×{width} px at ({top}, {left}): largest difference {difference:.1e}")
+    allowed = 1e-4 if predictor.dtype == torch.float32 else 0.1
+    if difference > allowed:
+        raise ValueError(f"expected tiles to equal one pass to {allowed:g}, but got a difference of {difference:g}")
+
+
+def fill(store: Store, predictor: Predictor, shard: int, shards: int) -> None:
+    """Predict the blocks that are missing; of several shards, every n-th row of blocks is this one's."""
+    tops = {(plane, window.top) for plane in range(store.image.planes) for window in store.blocks}
+    own = {row for number, row in enumerate(sorted(tops)) if number % shards == shard}
+    todo = [(plane, window) for plane, window in store.missing() if (plane, window.top) in own]
+    height = store.image.height
+    rows = {(plane, window.top): predictor.rows(window, height) for plane, window in todo}
+    next_row = dict(itertools.pairwise(rows))
+    columns = (TextColumn("{task.description}"), BarColumn(), Speed(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns) as bar, ThreadPoolExecutor(1) as threads:
+        task = bar.add_task(store.image.file.name, total=sum(window.height * window.width for _, window in todo))
+        read = None
+        for plane, window in todo:
+            if read is None or read.plane != plane:
+                read = PlaneReader(store.image, plane, predictor.device, threads)
+            if (plane, window.top) in rows:
+                read.hold(*rows.pop((plane, window.top)))
+                below = next_row.get((plane, window.top))
+                if below and below[0] == plane:
+                    read.read_ahead(*rows[below])
+            predicted = predictor(read, window)
+            store.write(plane, window, predicted if len(predicted) > 2 else predicted[1])
+            bar.advance(task, window.height * window.width)
+
+
+class Speed(ProgressColumn):
+    """Speed as ``2.20 Mpx/s``."""
+
+    def render(self, task: Task) -> Text:
+        elapsed = task.finished_time or task.elapsed or 0
+        return Text(f"{task.completed / elapsed / 1e6 if elapsed else 0:.2f} Mpx/s")
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """CUDA has a class for it, the CPU's allocator only words."""
+    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)

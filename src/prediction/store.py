@@ -1,0 +1,207 @@
+"""A prediction while it grows: a Zarr array on disk, block by block, that becomes a TIFF or OME-Zarr when it is whole.
+
+A block is a chunk, and a chunk is a file that appears only when it is complete. So what is missing can
+be seen, an interrupted prediction goes on, and several processes may fill one store.
+"""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import tifffile
+import zarr
+
+from src.files.image import Image
+from src.files.incomplete import beside
+from src.files.whole import complete_file
+from src.tiles.blocks import blocks
+from src.tiles.overlap import Window
+
+LARGEST_PAGE = 4096  # pixels a side; larger TIFF pages are tiled …
+TIFF_TILE = 512  # … in squares of this side
+SPACE = "ZYX"
+
+
+class Store:
+    """Planes ``(..., [K,] H, W)`` of one prediction, written in blocks.
+
+    Args:
+        final: the file or folder that the prediction becomes, ending in ``.tif`` or ``.zarr``.
+        image: what is predicted; its stack axes, size and pixel size are kept.
+        classes: K, the leading axis of a plane; 1 for none.
+        dtype: of the values.
+        side: of a block in pixels, unless the store lies there already.
+        made_from: names what the prediction depends on.
+
+    Raises:
+        FileExistsError: an unfinished store lies there that was made from something else.
+    """
+
+    def __init__(self, final: Path, image: Image, classes: int, dtype: str, side: int, made_from: str):
+        self.final, self.image, self.made_from = final, image, made_from
+        self.folder = unfinished(final)
+        self.axes = image.stack_axes + ("C" if classes > 1 else "") + "YX"
+        if not self.folder.exists():
+            leading = (classes,) if classes > 1 else ()
+            self._create((*leading, image.height, image.width), (*leading, side, side), dtype)
+        group = zarr.open_group(self.folder, mode="r")
+        if group.attrs["made_from"] != made_from:
+            raise FileExistsError(
+                f"expected no unfinished prediction of another kind, but got {self.folder}; overwrite=true replaces it"
+            )
+        # Chunks of zeros are written too, because a chunk that is not there is one that is missing.
+        self.array = zarr.open_array(self.folder / "0", mode="r+").with_config({"write_empty_chunks": True})
+        self.blocks = blocks(image.height, image.width, self.array.chunks[-1])
+
+    def _create(self, plane: tuple[int, ...], chunk: tuple[int, ...], dtype: str) -> None:
+        """Make an empty store that appears whole, also where another process makes it at the same time."""
+        growing = beside(self.folder)
+        growing.parent.mkdir(parents=True, exist_ok=True)
+        stack = self.image.stack_shape
+        try:
+            group = zarr.open_group(growing, mode="w", zarr_format=3)
+            group.attrs.update({"made_from": self.made_from, "ome": self._described()})
+            group.create_array(
+                "0",
+                shape=(*stack, *plane),
+                chunks=(*(1 for _ in stack), *chunk),
+                dtype=dtype,
+                dimension_names=tuple(self.axes.lower()),
+            )
+            growing.rename(self.folder)
+        except OSError:
+            if not self.folder.exists():  # it does where another process was first
+                raise
+        finally:
+            shutil.rmtree(growing, ignore_errors=True)
+
+    def _described(self) -> dict:
+        """Metadata of OME-Zarr 0.5: axes and size of a pixel."""
+        size = self.image.pixel_size
+        axes = [
+            {"name": axis.lower(), "type": "space" if axis in SPACE else {"T": "time", "C": "channel"}[axis]}
+            | ({"unit": "micrometer"} if axis in size else {})
+            for axis in self.axes
+        ]
+        scale = [{"type": "scale", "scale": [size.get(axis, 1.0) for axis in self.axes]}]
+        dataset = {"path": "0", "coordinateTransformations": scale}
+        return {"version": "0.5", "multiscales": [{"axes": axes, "datasets": [dataset], "name": self.final.stem}]}
+
+    def _place(self, plane: int, window: Window) -> tuple:
+        """Where a window of a plane stands in the array."""
+        top, left, height, width = window
+        return (*self.image.stack_place(plane), ..., slice(top, top + height), slice(left, left + width))
+
+    def missing(self) -> list[tuple[int, Window]]:
+        """Planes and blocks that are still to be written, in the order in which they are written."""
+        side = self.array.chunks[-1]
+        classes = (0,) if "C" in self.axes else ()
+        found = []
+        for plane in range(self.image.planes):
+            for window in self.blocks:
+                chunk = (*self.image.stack_place(plane), *classes, window.top // side, window.left // side)
+                if not self.folder.joinpath("0", "c", *map(str, chunk)).exists():
+                    found.append((plane, window))
+        return found
+
+    def write(self, plane: int, window: Window, values: np.ndarray) -> None:
+        """Write a block ``([K,] height, width)``.
+
+        Raises:
+            OSError: there is no room for it; names the store.
+        """
+        try:
+            self.array[self._place(plane, window)] = values
+        except OSError as error:
+            error.filename = error.filename or str(self.folder)
+            raise
+
+    def read(self, plane: int, window: Window) -> np.ndarray:
+        """Read a window ``([K,] height, width)``."""
+        return np.asarray(self.array[self._place(plane, window)])
+
+    def claim(self) -> bool:
+        """Whether this process, and none of those that fill the store with it, is to finish it."""
+        try:
+            (self.folder / "finishing").mkdir()
+        except (FileExistsError, FileNotFoundError):  # claimed, or finished, by another
+            return False
+        return True
+
+    def release(self) -> None:
+        """Give the claim back, so that another may finish the store."""
+        shutil.rmtree(self.folder / "finishing", ignore_errors=True)
+
+    def finish(self) -> None:
+        """Turn the store into the final file or folder, which appears whole."""
+        if self.final.suffix == ".zarr":
+            drop(self.final)
+            self.folder.rename(self.final)
+            shutil.rmtree(self.final / "finishing", ignore_errors=True)  # not before: none else may claim it
+            return
+        size = self.image.pixel_size
+        height, width = self.array.shape[-2:]
+        tiled = max(height, width) > LARGEST_PAGE
+        metadata = {"axes": self.axes}
+        for axis in SPACE:
+            if axis in size and axis in self.axes:
+                metadata |= {f"PhysicalSize{axis}": size[axis], f"PhysicalSize{axis}Unit": "µm"}
+        with complete_file(self.final) as partial:
+            tifffile.imwrite(
+                partial,
+                self._tiles() if tiled else self._pages(),
+                shape=self.array.shape,
+                dtype=self.array.dtype,
+                tile=(TIFF_TILE, TIFF_TILE) if tiled else None,
+                compression="zlib",
+                photometric="minisblack",
+                bigtiff=self.array.nbytes > 2**31,
+                ome=True,
+                metadata=metadata,
+                resolution=tuple(1e4 / size[axis] for axis in "XY") if "X" in size and "Y" in size else None,
+                resolutionunit="CENTIMETER" if "X" in size and "Y" in size else None,
+                software=self.made_from,
+            )
+        drop(self.folder)
+
+    def _pages(self) -> Iterator[np.ndarray]:
+        for place in np.ndindex(self.array.shape[:-2]):
+            yield np.asarray(self.array[place])
+
+    def _tiles(self) -> Iterator[np.ndarray]:
+        for place in np.ndindex(self.array.shape[:-2]):
+            for top, left, height, width in blocks(self.image.height, self.image.width, TIFF_TILE):
+                tile = np.asarray(self.array[(*place, slice(top, top + height), slice(left, left + width))])
+                yield np.pad(tile, ((0, TIFF_TILE - height), (0, TIFF_TILE - width)))
+
+
+def unfinished(final: Path) -> Path:
+    """Where the store of a prediction lies until it is whole."""
+    return final.with_name(f".{final.name}.partial")
+
+
+def has_blocks(final: Path) -> bool:
+    """Whether any block of a prediction is written already."""
+    return (unfinished(final) / "0" / "c").exists()
+
+
+def made_from(final: Path) -> str | None:
+    """What a finished prediction was made from; None if there is none, or we did not write it."""
+    try:
+        if final.is_dir():
+            return zarr.open_group(final, mode="r").attrs.get("made_from")
+        with tifffile.TiffFile(final) as tiff:
+            return tiff.pages.first.software
+    except Exception:  # not there, or not ours; decoders raise whatever the first wrong byte leads to
+        return None
+
+
+def drop(path: Path) -> None:
+    """Remove a file or folder; what is under its name is whole or gone, never a part."""
+    if path.is_dir():
+        doomed = beside(path, ".dropped")
+        path.rename(doomed)
+        shutil.rmtree(doomed)
+    else:
+        path.unlink(missing_ok=True)

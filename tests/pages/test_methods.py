@@ -1,0 +1,70 @@
+"""What a paper would say about a run is what its configuration says."""
+
+import pytest
+
+from src.pages.methods import augmentation, methods, sources
+
+CONFIG = {
+    "model": {"depth": 4, "base_channels": 64, "padded": False, "norm": "none"},
+    "data": {"batch_size": 1, "tile": 572, "validation": "21-22"},
+    "weight_map": {"_target_": "src.data.weight_map.WeightMap", "w0": 50},
+    "loss": {"_target_": "src.model.loss.weighted_cross_entropy"},
+    "optimizer": {"_target_": "torch.optim.SGD", "lr": 0.0001},
+    "augment": {"transforms": [{"_target_": "src.data.augment.Warp", "tile": 572}]},
+    "score": "best",
+    "monitor": "v_rand",
+    "tta": "rot7",
+}
+SCORES = {"steps": 10000, "threshold": 0.4, "per_image": [{}] * 6}
+FACTS = {"packages": {"torch": "2.13.0", "lightning": "2.6", "albumentations": "2.0.8"}}
+
+
+def test_the_paper_s_own_recipe():
+    text = methods(CONFIG, SCORES, FACTS)
+    for part in (
+        "4 poolings, 64 channels at full resolution, valid (unpadded) convolutions and no normalisation",
+        "10000 steps of 1 tile of 572×572 pixels with SGD (learning rate 0.0001) and weighted cross entropy",
+        "w0 = 50 and σ = 5 pixels, with class balance",  # σ and balance are the paper's, which WeightMap knows
+        "the threshold (0.4) were chosen by v_rand",
+        "the 6 held-out slices were predicted by overlapping tiles, averaged over seven rotations, and scored once",
+        "torch 2.13.0, lightning 2.6, albumentations 2.0.8",
+    ):
+        assert part in text, part
+
+
+@pytest.mark.parametrize(
+    ("changed", "absent"),
+    [
+        ({"loss": {"_target_": "src.model.loss.dice"}}, "w0"),
+        ({"optimizer": {"_target_": "torch.optim.Adafactor"}}, "learning rate"),
+        ({"tta": "none"}, "averaged"),
+        ({"data": {**CONFIG["data"], "validation": ""}}, "neither learnt from nor scored"),
+    ],
+)
+def test_what_was_not_done_is_not_said(changed, absent):
+    assert absent in methods(CONFIG, SCORES, FACTS)
+    assert absent not in methods(CONFIG | changed, SCORES, FACTS)
+
+
+def test_what_was_done_to_tiles_is_what_the_configuration_says():
+    warp = {"_target_": "src.data.augment.Warp", "tile": 60}
+    still = warp | {"rotation": 0, "mirror": False, "elastic": 0}
+    assert augmentation({"transforms": [still]}) == "Tiles were shifted."
+    done = augmentation({"transforms": [warp | {"scale": 2}, {"_target_": "albumentations.GaussNoise"}]})
+    assert done == (
+        "Tiles were shifted, rotated by up to 180° either way, mirrored, scaled up and down by up to 2, deformed "
+        "elastically (σ = 10 pixels on a 3×3 grid), changed by GaussNoise."
+    )
+
+
+@pytest.mark.parametrize(
+    ("scores", "expected"),
+    [
+        (["v_rand"], ["Arganda-Carreras"]),
+        (["ap50", "seg"], ["Schmidt", "Maška"]),
+        (["pq_mean"], ["Kirillov"]),
+        (["iou"], []),
+    ],
+)
+def test_scores_are_cited_by_where_they_come_from(scores, expected):
+    assert [text.split()[0] for text in sources(scores)] == expected

@@ -1,0 +1,299 @@
+"""The report is right about its run, holds all that it shows, and works in a real browser."""
+
+import csv
+import io
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+import yaml
+
+from src.metrics.mistakes import OF_CELLS
+from src.pages import page
+from src.pages.pictures import panels
+from tests.conftest import TINY, called
+from tests.data.own import change_image, folder
+
+WIDTHS = {"desktop": 1280, "phone": 390}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    """The directory of a run on a folder in which one image is saturated, with a report."""
+    home = tmp_path_factory.mktemp("home")
+    change_image(folder(home / "own"), lambda image: np.where(image > 60, 255, image), [0])
+    small = [argument for argument in TINY if "max_steps" not in argument]
+    chosen = ["experiment=cells", f"data.root={home / 'own'}", "trainer.max_steps=3"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["", *small, *chosen, f"cache_dir={home}", f"hydra.run.dir={home / 'run'}"])
+        assert called("train") == 0
+    return home / "run"
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """A browser without a window."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("no Chromium on this machine: apt-get install chromium")
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(chromium, run):
+    """Open the report: → (page, what went wrong)."""
+    contexts = []
+
+    def open_(width: int = 1280, scheme: str = "light", file: Path = run / "report.html"):
+        context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        contexts.append(context)
+        tab, wrong = context.new_page(), []
+        tab.on("console", lambda message: wrong.append(message.text))
+        tab.on("pageerror", lambda error: wrong.append(str(error)))
+        tab.on("request", lambda request: wrong.append(request.url) if leaves(request.url, file) else None)
+        tab.goto(file.as_uri())
+        tab.wait_for_function("[...document.images].every(image => image.complete)")
+        return tab, wrong
+
+    yield open_
+    for context in contexts:
+        context.close()
+
+
+def leaves(url: str, file: Path) -> bool:
+    return not url.startswith("data:") and url != file.as_uri()
+
+
+def picture(locator) -> np.ndarray:
+    return iio.imread(io.BytesIO(locator.screenshot()), extension=".png")[..., :3].astype(int)
+
+
+def set_range(locator, value: int) -> None:
+    locator.evaluate(
+        "(input, value) => { input.value = value; input.dispatchEvent(new Event('input', {bubbles: true})) }", value
+    )
+
+
+# In the browser.
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
+def test_it_opens_whole_and_asks_nobody_for_anything(width, scheme, opened):
+    tab, wrong = opened(width, scheme)
+    assert wrong == []
+    sizes = tab.evaluate("[...document.images].map(image => image.naturalWidth)")
+    assert len(sizes) >= 2 * (2 + 4) + 3 and min(sizes) > 0  # two slices, in viewer and for print; three of training
+    assert tab.evaluate("document.documentElement.scrollWidth") == width  # nothing to scroll sideways
+
+
+def test_the_slider_shows_one_picture_left_of_it_and_the_other_right(opened):
+    tab, _ = opened()
+    figure = tab.locator(".slice").first
+    viewer, slider = figure.locator(".viewer"), figure.locator("input[type=range]")
+    shown = {}
+    for name in ("truth", "mistakes"):
+        figure.locator(".left").select_option(name)
+        set_range(slider, 100)
+        shown[name] = picture(viewer)
+    assert (shown["truth"] != shown["mistakes"]).any()
+    figure.locator(".left").select_option("truth")
+    figure.locator(".right").select_option("mistakes")
+    half = shown["truth"].shape[1] // 2
+    for value, left, right in ((0, "mistakes", "mistakes"), (50, "truth", "mistakes"), (100, "truth", "truth")):
+        set_range(slider, value)
+        seen = picture(viewer)
+        np.testing.assert_array_equal(seen[:, : half - 3], shown[left][:, : half - 3])
+        np.testing.assert_array_equal(seen[:, half + 3 :], shown[right][:, half + 3 :])
+
+
+def test_what_is_enlarged_follows_the_pointer_up_to_its_edge(opened):
+    tab, _ = opened()
+    figure = tab.locator(".slice").first
+    viewer = figure.locator(".viewer")
+    figure.locator(".left").select_option("image")
+    set_range(figure.locator("input[type=range]"), 100)
+    whole = picture(viewer)
+    figure.locator(".zoom").select_option("2")
+    corner = picture(viewer)
+    half = len(whole) // 2
+    coarse = [
+        image[: 2 * half : 2, : 2 * half : 2]
+        for image in (corner, np.repeat(np.repeat(whole[:half, :half], 2, 0), 2, 1))
+    ]
+    assert np.abs(coarse[0][:half, :half] - coarse[1][:half, :half]).mean() < 10  # the upper left quarter
+    box = viewer.bounding_box()
+    tab.mouse.move(box["x"] + box["width"] * 0.9, box["y"] + 100)
+    tab.mouse.down()
+    tab.mouse.move(box["x"] + box["width"] * 0.1, box["y"] + 100, steps=4)
+    tab.mouse.move(box["x"] - box["width"], box["y"] + 100, steps=4)
+    moved = picture(viewer)
+    tab.mouse.up()
+    assert np.abs(moved - corner).mean() > 3
+    assert figure.locator(".layers").evaluate("each => each.getBoundingClientRect().right") == pytest.approx(
+        box["x"] + box["width"], abs=2
+    )
+
+
+def test_the_film_shows_the_step_that_is_chosen(opened, run, run_command, tmp_path):
+    other = tmp_path / "run"
+    shutil.copytree(run, other)
+    first = other / "pictures" / "validation" / "step_000001.png"
+    iio.imwrite(first, 255 - iio.imread(first))
+    assert run_command("report", f"run={other}")[0] == 0
+    tab, _ = opened(file=other / "report.html")
+    film = tab.locator(".film")
+    assert film.locator("output").inner_text() == "3"
+    last = picture(film.locator("img"))
+    set_range(film.locator("input"), 0)
+    assert film.locator("output").inner_text() == "1"
+    np.testing.assert_allclose(picture(film.locator("img")).mean(), 255 - last.mean(), atol=5)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_and_curves_stand_out_from_the_ground(scheme, opened):
+    tab, _ = opened(scheme=scheme)
+
+    def brightness(script: str) -> float:
+        return sum(map(int, re.findall(r"\d+", tab.evaluate(script))[:3])) / 3
+
+    ground = brightness("getComputedStyle(document.body).backgroundColor")
+    assert abs(brightness("getComputedStyle(document.body).color") - ground) > 150
+    assert abs(brightness("getComputedStyle(document.querySelector('svg use')).fill") - ground) > 150
+
+
+def test_print_has_all_pictures_beside_each_other_and_no_controls(opened):
+    tab, _ = opened()
+    tab.emulate_media(media="print")
+    first = tab.locator(".slice").first
+    assert first.locator(".sheet img").count() == 4 and first.locator(".sheet").is_visible()
+    tops = {round(first.locator(".sheet img").nth(place).bounding_box()["y"]) for place in range(4)}
+    assert len(tops) == 1
+    assert not first.locator(".viewer").is_visible() and not first.locator(".controls").is_visible()
+
+
+def test_a_page_of_scores_alone_works_too(opened, tmp_path, run_command, run):
+    command = f"truth={run.parent / 'own' / 'labels'} prediction={run / 'predictions'} metrics=instances"
+    status, printed, error = run_command("score", *command.split(), f"output={tmp_path / 'scores.json'}")
+    assert status == 0, error
+    assert f"report: {tmp_path / 'scores.html'}" in printed
+    tab, wrong = opened(390, "dark", tmp_path / "scores.html")
+    assert wrong == []
+    assert tab.locator(".slice").count() == 2
+    assert tab.locator(".left option").all_inner_texts()[:3] == ["truth", "prediction", "mistakes"]
+
+
+# What it says.
+
+
+def test_it_says_what_the_files_of_the_run_say(run):
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", (run / "report.html").read_text()))
+    for needed in (
+        "On 2 held-out slices, which the network had never seen, f1_50 is",
+        "saturated",  # the finding of python -m src.check
+        "with 2 poolings, 2 channels",
+        "for 3 steps of 1 tile of 60×60 pixels with AdamW",
+        "without class balance",
+        "python -m src.train",
+        "trainer.max_steps 600 3",  # the default and this run
+        "data_hash",
+    ):
+        assert needed in text, needed
+    assert "scheduler.T_max 600" not in text  # follows from another choice
+
+
+def test_it_can_be_written_again_from_the_files_alone(run, run_command):
+    before = (run / "report.html").read_text()
+    (run / "report.html").unlink()
+    status, printed, error = run_command("report", f"run={run}")
+    assert status == 0, error
+    assert printed.splitlines()[-1] == f"report: {run / 'report.html'}"
+    drawn = r"<svg.*?</svg>"  # matplotlib names clipping paths by chance
+    assert re.sub(drawn, "", (run / "report.html").read_text(), flags=re.S) == re.sub(drawn, "", before, flags=re.S)
+
+
+def test_a_run_without_pictures_of_its_own_still_has_a_report(run, run_command, tmp_path):
+    other = tmp_path / "run"
+    shutil.copytree(run, other, ignore=shutil.ignore_patterns("pictures", "check.json"))
+    status, _, error = run_command("report", f"run={other}")
+    assert status == 0, error
+    assert "<figure" not in (other / "report.html").read_text()
+
+
+def test_of_findings_alike_the_first_are_shown_and_the_others_counted(run, run_command, tmp_path):
+    other = tmp_path / "run"
+    shutil.copytree(run, other)
+    found = json.loads((other / "check.json").read_text())
+    saturated = next(each for each in found["findings"] if each["code"] == "saturated")
+    found["findings"] = [saturated | {"file": f"image_{number}.png"} for number in range(5000)]
+    (other / "check.json").write_text(json.dumps(found))
+    assert run_command("report", f"run={other}")[0] == 0
+    text = (other / "report.html").read_text()
+    assert text.count("warning saturated") == 4 and "image_2.png" in text and "image_3.png" not in text
+    assert "and 4997 more, which check.json lists" in text
+
+
+def test_names_cannot_put_markup_into_the_page(run, run_command, tmp_path):
+    other = tmp_path / "run"
+    shutil.copytree(run, other)
+    evil = "</script><b id=evil>"
+    config = yaml.safe_load((other / "config.yaml").read_text())
+    config["overrides"].append(f"data.root={evil}")
+    (other / "config.yaml").write_text(yaml.safe_dump(config))
+    scores = (other / "scores.json").read_text()
+    (other / "scores.json").write_text(scores.replace('"name": "cell_0', f'"name": "{evil}'))
+    assert run_command("report", f"run={other}")[0] == 0
+    assert "<b id" not in (other / "report.html").read_text()
+
+
+ROWS = [{"name": "a", "f1": 0.9}, {"name": "b", "f1": 0.2}, {"name": "c", "f1": None}, {"name": "d", "f1": 0.5}]
+
+
+@pytest.mark.parametrize(("mode", "expected"), [("max", "bdac"), ("min", "adbc")])
+def test_the_worst_come_first_and_those_without_a_score_last(mode, expected):
+    assert "".join(row["name"] for row in page.worst_first(ROWS, "f1", mode)) == expected
+
+
+def test_the_verdict_names_the_worst_image_the_place_and_the_commonest_mistake():
+    rows = page.worst_first(ROWS, "f1", "max")
+    scores = {"f1": 0.51, "splits": 2, "merges": 5, "missed": 0, "extra": 1}
+    assert page.verdict(scores, rows, "f1", "held-out slices", {"b": [("merged", 30, 40)]}) == (
+        "On 4 held-out slices, f1 is 0.510 (from 0.200 to 0.900); the worst is b, where the largest mistake (merged) "
+        "is near row 30, column 40. Mistakes among cells: 2 split, 5 merged, 0 missed, 1 extra. Most are cells run "
+        "together: more annotated cells that touch, or weight_map=plugin, may help."
+    )
+
+
+def test_the_verdict_says_when_there_was_nothing_to_judge():
+    assert page.verdict({"f1": None}, [{"name": "a", "f1": None}], "f1", "images", {}) == (
+        "1 image; there was nothing to judge f1 by."
+    )
+
+
+def test_curves_are_the_columns_of_the_file(tmp_path):
+    with (tmp_path / "metrics.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["step", "train/loss", "epoch", "validation/f1"], [0, 2.5, 0, ""], [9, "", 0, 0.5]])
+    assert page.read_curves(tmp_path / "metrics.csv") == {"train/loss": [(1, 2.5)], "validation/f1": [(10, 0.5)]}
+
+
+def test_a_page_of_many_noisy_pictures_can_still_be_sent(tmp_path):
+    noise = np.random.default_rng(0).random((3, 700, 700), np.float32)
+    labels = (noise[0] > 0.5).astype(int)
+    drawn = panels(noise, labels, labels, labels)
+    assert 20 * sum(map(len, drawn.values())) > 10_000_000  # otherwise this says nothing
+    names = [f"image_{number}" for number in range(20)]
+    scores = {"scores": {"f1": 0.5}, "per_image": [{"name": name, "f1": 0.5} for name in names]}
+    file = tmp_path / "scores.html"
+    page.write_score_page(file, scores, "f1", "max", dict.fromkeys(names, drawn), OF_CELLS, str)
+    assert 1_000_000 < file.stat().st_size < 10_000_000
+    shown = len(re.findall('<figure class="slice">', file.read_text()))
+    assert 1 <= shown < 20 and f"The {20 - shown} better ones are not shown" in file.read_text()

@@ -1,0 +1,248 @@
+"""Label images from probabilities: drawings checked by eye, and properties of any image."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+from scipy import ndimage
+
+from src.instances import classes, components, watershed
+
+
+def drawn(text):
+    """Each digit as it is, a dot as 0, ``(H, W)``."""
+    return np.array([[int(c) for c in row.replace(".", "0")] for row in text.split()])
+
+
+def two_classes(cell):
+    cell = np.asarray(cell, np.float32)
+    return np.stack([1 - cell, cell])
+
+
+def tenths(text):
+    """Probabilities of two classes; each digit is the probability of cell in tenths."""
+    return two_classes(drawn(text) / 10)
+
+
+def same_up_to_numbering(a, b):
+    pairs = set(zip(a.ravel().tolist(), b.ravel().tolist(), strict=True))
+    return len(pairs) == len({first for first, _ in pairs}) == len({second for _, second in pairs})
+
+
+def test_components_are_numbered_from_1_on_a_background_of_0():
+    labels = components(tenths("99.8 9..8 .... 7777"), 0.5)
+    assert labels.tolist() == drawn("11.2 1..2 .... 3333").tolist()
+
+
+def test_cells_that_touch_at_a_corner_only_are_two():
+    assert components(tenths("9. .9"), 0.5).tolist() == drawn("1. .2").tolist()
+    assert watershed(tenths("9. .9"), 0.5, marker=0.5).tolist() == drawn("1. .2").tolist()
+
+
+@pytest.mark.parametrize(("threshold", "expected"), [(0.2, [1, 1, 1]), (0.5, [0, 0, 1]), (0.9, [0, 0, 0])])
+def test_a_cell_is_what_is_above_the_threshold_and_not_at_it(threshold, expected):
+    probabilities = two_classes([[0.25, 0.5, 0.75]])
+    assert classes(probabilities, threshold).tolist() == [expected]
+    assert components(probabilities, threshold).tolist() == [expected]
+    assert watershed(probabilities, threshold, marker=0.5).tolist() == [expected]
+
+
+def test_of_three_classes_the_most_probable_is_named_at_any_threshold():
+    probabilities = np.array([[[0.6, 0.2, 0.1]], [[0.3, 0.5, 0.1]], [[0.1, 0.3, 0.8]]], np.float32)
+    for threshold in (0.1, 0.9):
+        assert classes(probabilities, threshold).tolist() == [[0, 1, 2]]
+
+
+def test_of_three_classes_a_cell_is_what_is_not_background():
+    probabilities = np.array([[[0.4, 0.6, 0.1]], [[0.3, 0.2, 0.1]], [[0.3, 0.2, 0.8]]], np.float32)
+    assert components(probabilities, 0.5).tolist() == [[1, 0, 2]]
+
+
+@pytest.mark.parametrize("number", [classes, components, lambda p, t: watershed(p, t, marker=0.5, boundary=None)])
+@pytest.mark.parametrize("count", [2, 3])
+def test_labels_are_int32(number, count):
+    labels = number(np.full((count, 4, 5), 1 / count, np.float32), 0.4)
+    assert labels.dtype == np.int32
+    assert labels.shape == (4, 5)
+
+
+def test_a_smaller_cell_than_min_size_becomes_background_and_the_rest_is_numbered_on():
+    image = tenths("9.99.999 ........ 9999....")
+    assert components(image, 0.5, min_size=1).tolist() == drawn("1.22.333 ........ 4444....").tolist()
+    assert components(image, 0.5, min_size=3).tolist() == drawn(".....111 ........ 2222....").tolist()
+    assert watershed(image, 0.5, marker=0.5, min_size=3).tolist() == drawn(".....111 ........ 2222....").tolist()
+    assert not components(image, 0.5, min_size=9).any()
+
+
+RING = "99999 9...9 9...9 99999"
+
+
+def test_a_hole_of_a_cell_is_filled_only_on_request():
+    assert components(tenths(RING), 0.5).tolist() == drawn("11111 1...1 1...1 11111").tolist()
+    assert components(tenths(RING), 0.5, fill_holes=True).tolist() == np.ones((4, 5)).tolist()
+    assert watershed(tenths(RING), 0.5, marker=0.5, fill_holes=True).tolist() == np.ones((4, 5)).tolist()
+
+
+def test_a_bay_is_no_hole():
+    bay = "999 9.. 999"
+    assert components(tenths(bay), 0.5, fill_holes=True).tolist() == drawn("111 1.. 111").tolist()
+
+
+def test_a_filled_hole_counts_towards_the_size():
+    assert components(tenths(RING), 0.5, min_size=20, fill_holes=True).all()
+    assert not components(tenths(RING), 0.5, min_size=20).any()
+
+
+def test_background_between_several_cells_is_not_filled():
+    corners = components(tenths(".99. 9..9 9..9 .99."), 0.5, fill_holes=True)
+    assert corners.tolist() == drawn(".11. 2..3 2..3 .44.").tolist()
+    parted = watershed(tenths("99699 99699 99.99 99699 99699"), 0.5, marker=0.5, fill_holes=True)
+    assert parted[2, 2] == 0
+    assert set(np.unique(parted)) == {0, 1, 2}
+
+
+def test_a_cell_in_the_hole_of_another_survives():
+    labels = components(tenths("99999 9...9 9.9.9 9...9 99999"), 0.5, fill_holes=True)
+    assert labels.tolist() == drawn("11111 11111 11211 11111 11111").tolist()
+
+
+JOINED = """
+    .........
+    .999.999.
+    .9996999.
+    .999.999.
+    .........
+"""
+
+
+def test_watershed_parts_what_a_weak_bridge_joins_and_components_does_not():
+    assert components(tenths(JOINED), 0.5).max() == 1
+    labels = watershed(tenths(JOINED), 0.5, marker=0.5)
+    assert labels[2, 4] in (1, 2)
+    labels[2, 4] = 0
+    assert labels.tolist() == drawn("......... .111.222. .111.222. .111.222. .........").tolist()
+
+
+@pytest.mark.parametrize(("image", "expected"), [("9888869", "11111.2"), ("9688889", "1.22222")])
+def test_cells_grow_downhill_and_meet_in_the_valley_wherever_it_is(image, expected):
+    labels = watershed(tenths(image), 0.5, marker=0.7)
+    labels[tenths(image)[1] == np.float32(0.6)] = 0
+    assert labels.tolist() == drawn(expected).tolist()
+
+
+@pytest.mark.parametrize(("marker", "cells"), [(0, 1), (0.1, 1), (0.3, 2), (0.7, 2), (0.9, 1), (1, 1)])
+def test_marker_says_how_much_surer_than_the_threshold_the_inside_of_a_cell_is(marker, cells):
+    # Of a threshold of 0.5: 0.3 means 0.65, above the bridge; 0.9 means 0.95, where no cell is left.
+    assert watershed(tenths(JOINED), 0.5, marker=marker).max() == cells
+
+
+def test_marker_counts_from_the_threshold_to_1():
+    bridge = tenths("9997999")
+    assert watershed(bridge, 0.5, marker=0.3).max() == 1  # surer than 0.65
+    assert watershed(bridge, 0.6, marker=0.3).max() == 2  # surer than 0.72
+
+
+def test_a_component_without_a_marker_stays_one_cell():
+    labels = watershed(tenths("9996999 ....... 6676... ....... ..66..6"), 0.5, marker=0.5)
+    labels[0, 3] = 0
+    assert same_up_to_numbering(labels, drawn("111.222 ....... 3333... ....... ..44..5"))
+
+
+# Two cells, and the line of pixels where they touch: as probabilities of background, inside and boundary.
+TOUCHING = drawn("....... 1112111 1112111 1112111 .......")
+INSIDE_AND_BOUNDARY = np.array([0.9, 0.05, 0.05, 0.05, 0.9, 0.1, 0.05, 0.05, 0.85], np.float32).reshape(3, 3)
+
+
+def test_a_boundary_class_parts_cells_that_touch_and_belongs_to_them():
+    probabilities = INSIDE_AND_BOUNDARY[:, TOUCHING]
+    assert components(probabilities, 0.5).max() == 1
+    assert watershed(probabilities, 0.5, marker=0.5).max() == 1
+    labels = watershed(probabilities, 0.5, marker=0.5, boundary=2)
+    assert (labels[1:4, :3] == 1).all()
+    assert (labels[1:4, 4:] == 2).all()
+    assert np.isin(labels[1:4, 3], (1, 2)).all()
+    assert not labels[[0, 4]].any()
+
+
+def test_cells_meet_where_the_boundary_is_most_probable():
+    boundary = drawn("0444480") / 10  # cells are surest at both ends
+    probabilities = np.stack([np.full(boundary.shape, 0.1), 0.9 - boundary, boundary]).astype(np.float32)
+    assert watershed(probabilities, 0.5, marker=0.5, boundary=2)[0, [0, 1, 2, 3, 4, 6]].tolist() == [1, 1, 1, 1, 1, 2]
+
+
+def test_a_boundary_may_be_any_class_but_the_background():
+    probabilities = INSIDE_AND_BOUNDARY[[0, 2, 1]][:, TOUCHING]
+    assert watershed(probabilities, 0.5, marker=0.5, boundary=1).max() == 2
+    assert watershed(probabilities, 0.5, marker=0.5, boundary=2).max() == 1  # markers in the line alone
+
+
+@pytest.mark.parametrize(("count", "boundary"), [(2, 0), (2, 1), (2, 2), (3, 0), (3, 3), (3, -1)])
+def test_what_is_no_boundary_class_is_refused(count, boundary):
+    probabilities = np.full((count, 3, 3), 1 / count, np.float32)
+    with pytest.raises(ValueError, match=rf"instances.boundary .* from 1 to {count - 1}, but got {boundary};"):
+        watershed(probabilities, 0.5, marker=0.5, boundary=boundary)
+
+
+IMAGES = array_shapes(min_dims=2, max_dims=2, max_side=10)
+TENTHS = st.integers(0, 10).map(lambda tenth: np.float32(tenth / 10))
+
+
+@given(mask=arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=12)), threshold=st.floats(0, 0.99))
+def test_components_are_those_of_scipy(mask, threshold):
+    labels = components(two_classes(mask), threshold)
+    expected, cells = ndimage.label(mask)
+    assert same_up_to_numbering(labels, expected)
+    assert set(np.unique(labels)) | {0} == set(range(cells + 1))
+    assert not labels[~mask].any()
+
+
+@given(cell=arrays(np.float32, IMAGES, elements=TENTHS), marker=st.sampled_from([0, 0.2, 0.5, 0.8, 1]), data=st.data())
+def test_watershed_labels_all_of_the_foreground_and_nothing_else(cell, marker, data):
+    threshold = data.draw(st.sampled_from([0.05, 0.35, 0.5, 0.75]))
+    boundary = data.draw(st.none() | arrays(np.float32, cell.shape, elements=TENTHS))
+    if boundary is None:
+        probabilities, foreground = two_classes(cell), cell > threshold
+    else:
+        probabilities = np.stack([1 - cell, cell * (1 - boundary), cell * boundary])
+        foreground = 1 - probabilities[0] > threshold
+    labels = watershed(probabilities, threshold, marker, boundary=None if boundary is None else 2)
+    assert np.array_equal(labels > 0, foreground)
+    assert set(np.unique(labels)) | {0} == set(range(labels.max() + 1))
+    for number in range(1, labels.max() + 1):
+        assert ndimage.label(labels == number)[1] == 1
+
+
+@given(cell=arrays(np.float32, IMAGES, elements=TENTHS), threshold=st.sampled_from([0.05, 0.35, 0.5, 0.75]))
+def test_with_a_marker_of_0_or_1_watershed_gives_components(cell, threshold):
+    for marker in (0, 1):
+        labels = watershed(two_classes(cell), threshold, marker)
+        assert same_up_to_numbering(labels, components(two_classes(cell), threshold))
+
+
+def test_the_hole_of_a_cell_in_the_hole_of_another_is_its_own():
+    drawing = "1111111 1.....1 1.111.1 1.1.1.1 1.111.1 1.....1 1111111".replace("1", "9")
+    labels = components(tenths(drawing.replace(".", "0")), 0.5, fill_holes=True)
+    assert labels[3, 3] == labels[2, 2] != labels[0, 0] == labels[1, 1]
+
+
+def test_a_hole_with_a_speck_in_it_is_filled_when_the_speck_is_dropped():
+    labels = components(tenths("99999 90009 90909 90009 99999"), 0.5, min_size=5, fill_holes=True)
+    assert (labels == 1).all()
+
+
+@pytest.mark.parametrize("marker", [-0.1, 1.1])
+def test_a_marker_outside_0_to_1_is_refused(marker):
+    with pytest.raises(ValueError, match=r"instances\.marker"):
+        watershed(tenths("99"), 0.5, marker)
+
+
+def test_a_marker_from_which_little_grows_leaves_its_pixels_to_the_cell_around_it():
+    image = tenths("9967 9979 9967")
+    assert watershed(image, 0.5, marker=0.7).tolist() == drawn("1112 1122 1112").tolist()
+    assert watershed(image, 0.5, marker=0.7, min_size=5).tolist() == drawn("1111 1111 1111").tolist()
+
+
+def test_a_cell_of_which_all_markers_are_small_stays():
+    assert watershed(tenths("9679"), 0.5, marker=0.7, min_size=4).tolist() == drawn("1111").tolist()
+    assert watershed(tenths("9679"), 0.5, marker=0.7, min_size=5).max() == 0
