@@ -6,12 +6,19 @@ The verbs a person runs:
     train preview           before and while a network learns
     check predict score report   and what is done without
 What they share:
-    build                   configuration → objects, the only `instantiate`; `restore(checkpoint)`
-    command                 paths, errors, a table of scores
+    training                one training run: what it is made of, and how it goes
+    checking                data held against what is to be learnt from them
+    scoring                 predictions of any tool, added up
+    results                 a finished run or sweep, shown
+    restore                 from a checkpoint to a trained network
+    command                 composed once, ended with one message, stopped by a signal
+    arguments               what stands on the command line
+    terminal                what a person sees there
+    build                   configuration → objects, the only `instantiate`
 One training run:
-    run/reading             its files as they were written, or refused by name
-    run/directory           the run directory
-    run/provenance          the data of a run, held against those that are there now
+    run/directory           what lies where, whether it is finished, whether it is the same run
+    run/layouts             what is read from its files
+    run/provenance          its data, held against those that are there now
     run/checkpoint          from which an interrupted run goes on as if nothing had happened
     run/curves              metrics.csv
     run/ranks               one run on many devices
@@ -20,17 +27,22 @@ One training run:
     run/ranking             the points of a sweep
     run/callbacks           what happens around training
     run/diagnosis           what goes wrong while a network trains
-    pages/page              report.html
-    pages/methods           what to write about a run in a paper
+    run/report              report.html of its files
 What is made of the pieces:
     model/segmenter         the LightningModule
-    findings/facts inspection   what is wrong with data
-    prediction/store        a prediction of any size while it grows, and what it becomes
+    findings/facts          what annotated images hold
+    findings/inspection     what is wrong with them
+    findings/summary        as plain values and lines
+    prediction/job          one image, from its file to what was asked for
     prediction/predictor    windows of images through one network or several
+    prediction/store        a prediction of any size while it grows
     prediction/labelling    label images of predictions, in memory or block by block
-    prediction/names        the files of a prediction
+    prediction/tiff         the one writer of predictions
+    prediction/names        their files, and the images that they are of
+    pages/page              what any page is filled with
+    pages/methods           what to write about a run in a paper
     pages/pictures          results to look at
-    pages/samples           pictures of what is learnt from
+    pages/samples           what is learnt from, to look at
 The pieces:
     data/stack              annotated slices, the form in which every data set reaches training
     data/folder             one's own images and labels
@@ -46,28 +58,32 @@ The pieces:
     data/datamodule         the LightningDataModule
     model/unet              figure 1
     model/loss              eq. 1 and others
+    model/trained           a network with what belongs to its predictions
     model/archive           a checkpoint as a file: data and nothing else, whole or refused
     model/layout            how checkpoints and choices of earlier versions are read
     metrics/rand pixel warping thinning   the scores of the ISBI-2012 challenge
     metrics/instance semantic             scores of cells and of classes
+    metrics/goodness        whether more of a score is better
     metrics/mistakes        where a prediction is wrong
     metrics/evaluator       scores of many images, over thresholds
+    metrics/pooled          and over processes
     tiles/overlap           figure 2
     tiles/blocks            planes too large for memory; components across blocks
     tiles/symmetry          averages over rotated and mirrored versions
 The ground:
-    instances               probabilities → label image
+    instances               probabilities → label image; connected components
     signals                 that ask a command to stop
     tiles/geometry          valid sizes, margins, mirrored borders
-    files/guard             what a file may claim, before it is read
+    files/limits guard      what a file may claim, before it is read
     files/incomplete        names of what is being written, by which leftovers are known
     files/whole             files that appear complete or not at all
+    files/reading           JSON and YAML as they were written, or refused by name
     files/arrays            whole images between disk and memory
     files/image             images of any size, read window by window
     files/kept              what is computed once and kept in a file
 
-Hydra lives in: build command and the verbs
-Lightning lives in: model/segmenter data/datamodule run build command train check
+Hydra lives in: build command arguments checking and the verbs
+Lightning lives in: model/segmenter data/datamodule run training
 """
 
 import functools

@@ -1,50 +1,57 @@
-"""From probabilities to a label image: the choices of ``conf/instances``.
+"""From probabilities to a label image: the choices of ``conf/instances``, and the words that they are made of.
 
-Each takes class probabilities ``(K, H, W)`` and a threshold and gives ``(H, W)`` int32.
+A choice is a value: it knows its parameters and how to number, and nothing of the network. Each takes class
+probabilities ``(K, H, W)`` and a threshold and gives ``(H, W)`` int32.
 """
+
+from dataclasses import dataclass
+from typing import ClassVar
 
 import cv2
 import numpy as np
-from skimage.measure import regionprops
-from skimage.segmentation import watershed as flood
+from scipy import ndimage
+from skimage.measure import label, regionprops
+from skimage.segmentation import watershed
 
 
-def classes(probabilities: np.ndarray, threshold: float) -> np.ndarray:
-    """Name the class of each pixel: of two, class 1 above the threshold; of more, the most probable."""
-    if len(probabilities) == 2:
-        return (probabilities[1] > threshold).astype(np.int32)
-    return probabilities.argmax(axis=0).astype(np.int32)
+@dataclass(frozen=True)
+class Classes:
+    """Name the class of each pixel instead of numbering cells."""
+
+    of_classes: ClassVar[bool] = True
+
+    def __call__(self, probabilities: np.ndarray, threshold: float) -> np.ndarray:
+        """The class of each pixel, as `classes` finds it."""
+        return classes(probabilities, threshold).astype(np.int32)
 
 
-def components(probabilities: np.ndarray, threshold: float, min_size: int = 0, fill_holes: bool = False) -> np.ndarray:
+@dataclass(frozen=True)
+class Components:
     """Number the 4-connected components of what is not background.
 
-    Args:
-        probabilities: of each class, ``(K, H, W)``; class 0 is background.
-        threshold: probability above which a pixel belongs to a cell.
+    Attributes:
         min_size: pixels; a smaller cell becomes background.
         fill_holes: whether background that one cell encloses becomes part of it.
     """
-    return _tidy(four_connected(cell_probability(probabilities) > threshold), min_size, fill_holes)
+
+    min_size: int = 0
+    fill_holes: bool = False
+    of_classes: ClassVar[bool] = False
+
+    def __call__(self, probabilities: np.ndarray, threshold: float) -> np.ndarray:
+        """The cell of each pixel."""
+        return _tidy(components(cell_probability(probabilities) > threshold), self.min_size, self.fill_holes)
 
 
-def watershed(
-    probabilities: np.ndarray,
-    threshold: float,
-    marker: float,
-    boundary: int | None = None,
-    min_size: int = 0,
-    fill_holes: bool = False,
-) -> np.ndarray:
+@dataclass(frozen=True)
+class Watershed:
     """Number the cells, and part those that touch where the probability of cell is low between them.
 
     A marker is a component of the pixels that are surest to be a cell; from the markers, cells grow
     downhill to the threshold. Where no pixel is that sure, the component stays one cell. A marker from
     which less than ``min_size`` would grow is none, so that its pixels go to the cells around it.
 
-    Args:
-        probabilities: of each class, ``(K, H, W)``; class 0 is background.
-        threshold: probability above which a pixel belongs to a cell, its boundary included.
+    Attributes:
         marker: how much surer a marker must be: 0 as sure as the threshold, 1 certain.
         boundary: the class, if there is one, of the boundary between cells. It belongs to cells but
             not to markers.
@@ -52,35 +59,74 @@ def watershed(
         fill_holes: whether background that one cell encloses becomes part of it.
 
     Raises:
-        ValueError: ``marker`` is not from 0 to 1; ``boundary`` is no class, the background, or the only one beside it.
+        ValueError: ``marker`` is not from 0 to 1.
     """
-    if not 0 <= marker <= 1:
-        raise ValueError(
-            f"expected instances.marker from 0 to 1, but got {marker}; nearest valid: {min(max(marker, 0), 1)}"
-        )
-    if boundary is not None and not (len(probabilities) > 2 and 0 < boundary < len(probabilities)):
-        raise ValueError(
-            f"expected instances.boundary to be one of several classes from 1 to {len(probabilities) - 1}, "
-            f"but got {boundary}; nearest valid: null"
-        )
-    cell = cell_probability(probabilities)
-    inside = cell if boundary is None else cell - probabilities[boundary]
-    foreground = cell > threshold
-    markers = four_connected(foreground & (inside > threshold + marker * (1 - threshold)))
-    cells = _grown(inside, markers, foreground)
-    small = np.bincount(cells.ravel()) < min_size
-    if small[1:].any():
-        markers[small[cells]] = 0
+
+    marker: float
+    boundary: int | None = None
+    min_size: int = 0
+    fill_holes: bool = False
+    of_classes: ClassVar[bool] = False
+
+    def __post_init__(self):
+        if not 0 <= self.marker <= 1:
+            near = min(max(self.marker, 0), 1)
+            raise ValueError(f"expected instances.marker from 0 to 1, but got {self.marker}; nearest valid: {near}")
+
+    def __call__(self, probabilities: np.ndarray, threshold: float) -> np.ndarray:
+        """The cell of each pixel.
+
+        Raises:
+            ValueError: ``boundary`` is no class, the background, or the only one beside it.
+        """
+        count = len(probabilities)
+        if self.boundary is not None and not (count > 2 and 0 < self.boundary < count):
+            raise ValueError(
+                f"expected instances.boundary to be one of several classes from 1 to {count - 1}, "
+                f"but got {self.boundary}; nearest valid: null"
+            )
+        cell = cell_probability(probabilities)
+        inside = cell if self.boundary is None else cell - probabilities[self.boundary]
+        foreground = cell > threshold
+        markers = components(foreground & (inside > threshold + self.marker * (1 - threshold)))
         cells = _grown(inside, markers, foreground)
-    return _tidy(cells, min_size, fill_holes)
+        small = np.bincount(cells.ravel()) < self.min_size
+        if small[1:].any():
+            markers[small[cells]] = 0
+            cells = _grown(inside, markers, foreground)
+        return _tidy(cells, self.min_size, self.fill_holes)
 
 
-def _grown(inside: np.ndarray, markers: np.ndarray, foreground: np.ndarray) -> np.ndarray:
-    """Cells grown from markers over the foreground; a component without a marker is one cell."""
-    whole = four_connected(foreground)
-    unmarked = ~np.isin(whole, whole[markers > 0]) & foreground
-    markers = np.where(unmarked, whole + markers.max(), markers)
-    return flood(-inside, markers, mask=foreground).astype(np.int32)
+Numbering = Classes | Components | Watershed
+
+
+def names_classes(numbering: str) -> bool:
+    """Whether the choice of this name makes label images of classes, not of cells."""
+    return numbering == Classes.__name__
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """What makes label images of probabilities: a way of numbering, and the threshold that it takes.
+
+    Attributes:
+        numbering: one of the choices above.
+        threshold: probability above which a pixel is foreground.
+    """
+
+    numbering: Numbering
+    threshold: float
+
+    def __call__(self, probabilities: np.ndarray) -> np.ndarray:
+        """The label image ``(H, W)`` of class probabilities ``(K, H, W)``."""
+        return self.numbering(probabilities, self.threshold)
+
+
+def classes(probabilities: np.ndarray, threshold: float) -> np.ndarray:
+    """Class of each pixel ``(H, W)``: of two, class 1 above the threshold; of more, the most probable."""
+    if len(probabilities) == 2:
+        return (probabilities[1] > threshold).astype(np.uint8)
+    return probabilities.argmax(axis=0)
 
 
 def cell_probability(probabilities: np.ndarray) -> np.ndarray:
@@ -88,9 +134,40 @@ def cell_probability(probabilities: np.ndarray) -> np.ndarray:
     return probabilities[1] if len(probabilities) == 2 else 1 - probabilities[0]
 
 
-def four_connected(foreground: np.ndarray) -> np.ndarray:
-    """Number the 4-connected components of a mask ``(H, W)`` from 1, as int32."""
+def components(foreground: np.ndarray, corners: bool = False) -> np.ndarray:
+    """Number the connected components of a mask ``(H, W)`` from 1, row by row as one meets them, as int32.
+
+    Args:
+        foreground: the mask.
+        corners: whether pixels that touch by a corner are connected. Membranes are drawn as thin as one pixel, and
+            a diagonal step would leap across them.
+    """
+    if corners:  # OpenCV looks at squares of four pixels and would number in another order
+        return ndimage.label(foreground, np.ones((3, 3)), output=np.int32)[0]
     return cv2.connectedComponents(foreground.astype(np.uint8), connectivity=4)[1]
+
+
+def component_boxes(foreground: np.ndarray) -> np.ndarray:
+    """Left, top, width, height and area of each 4-connected component of a mask ``(H, W)``, ``(components, 5)``."""
+    return cv2.connectedComponentsWithStats(foreground.astype(np.uint8), connectivity=4, ltype=cv2.CV_32S)[2][1:]
+
+
+def pieces(labels: np.ndarray) -> np.ndarray:
+    """Number the 4-connected pieces of equal value of an image ``(H, W)`` of integers; 0 stays background."""
+    return label(labels, background=0, connectivity=1)
+
+
+def numbered(cells: np.ndarray) -> np.ndarray:
+    """Cells ``(H, W)`` as they are if they are numbered, or of a mask of 0 and 1 its components."""
+    return cells if cells.max() > 1 else components(cells > 0)
+
+
+def _grown(inside: np.ndarray, markers: np.ndarray, foreground: np.ndarray) -> np.ndarray:
+    """Cells grown from markers over the foreground; a component without a marker is one cell."""
+    whole = components(foreground)
+    unmarked = ~np.isin(whole, whole[markers > 0]) & foreground
+    markers = np.where(unmarked, whole + markers.max(), markers)
+    return watershed(-inside, markers, mask=foreground).astype(np.int32)
 
 
 def _tidy(labels: np.ndarray, min_size: int, fill_holes: bool) -> np.ndarray:

@@ -5,33 +5,15 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from src import command
-from src.pages.page import write_page
-from src.run.directory import finished_scores
-from src.run.ranking import ranking, write_ranking
 
 
 @command.verb("report")
 def main(config: DictConfig) -> None:
+    from src import results  # here, as in each command, so that --help need not wait for it
+
     directory = Path(config.run)
-    if any((directory / name).exists() for name in ("config.yaml", "scores.json")):
-        page = write_page(directory, command.default_config(), command.shown)
-        command.print_scores(finished_scores(directory))
-        command.say(f"report: {page}")
-    else:
-        show_sweep(directory)
-
-
-def show_sweep(directory: Path) -> list[dict]:
-    """Print and write the ranking of a sweep; → its rows.
-
-    Raises:
-        ValueError: there are no runs in the directory.
-    """
-    rows = ranking(directory)
-    write_ranking(directory, rows)
-    command.print_ranking(rows)
-    command.say(f"ranking.csv and the runs: {directory}")
-    return rows
+    is_run = any((directory / name).exists() for name in ("config.yaml", "scores.json"))
+    results.show_run(directory) if is_run else results.show_sweep(directory)
 
 
 if __name__ == "__main__":

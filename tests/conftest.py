@@ -16,9 +16,11 @@ from pathlib import Path
 # as small as here gain nothing from several threads, and the bits of a convolution depend on their number.
 os.environ["OMP_NUM_THREADS"] = "1"
 
+import hydra
 import pytest
+from omegaconf import OmegaConf
 
-from src import command
+from src import CONF, command
 from src.data import phantom
 from src.model import archive
 from src.run.directory import checkpoint_file
@@ -78,6 +80,13 @@ def called(name: str) -> int:
         traceback.print_exc()
         return 1
     return 0
+
+
+def composed(*overrides: str) -> dict:
+    """What `src.train` makes of arguments, as plain values."""
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        config = hydra.compose("train", overrides=["run_dir=somewhere", *overrides])
+    return OmegaConf.to_container(config, resolve=True)
 
 
 def weights_digest(directory: Path, name: str = "last") -> str:

@@ -1,15 +1,13 @@
-"""Configuration → objects: every config fits what it calls; a checkpoint restores, and only what conf/ knows."""
+"""Configuration → objects: every config fits what it calls."""
 
 import inspect
 
 import hydra
 import pytest
-import torch
 from hydra.utils import get_object
 from omegaconf import OmegaConf
 
 from src import CONF, build
-from src.model import archive
 
 FILES = sorted(file.relative_to(CONF).with_suffix("").as_posix() for file in CONF.rglob("*.yaml"))
 NOUNS = "data augment model loss weight_map metrics instances optimizer scheduler trainer callbacks logger".split()
@@ -78,54 +76,3 @@ def test_an_unknown_argument_is_named_with_the_nearest():
     config = compose("+optimizer.momentun=0.9", "optimizer=sgd")
     with pytest.raises(ValueError, match=r"optimizer\.momentun; nearest valid: momentum"):
         build.check(config.optimizer, "optimizer")
-
-
-def saved(config, folder, **changes):
-    module = build.segmenter(config)
-    file = folder / "some.ckpt"
-    content = {"hyper_parameters": dict(module.hparams), "state_dict": module.state_dict(), "threshold": 0.7}
-    archive.write(file, content | changes)
-    return module, file
-
-
-def test_a_segmenter_restores_from_its_checkpoint_alone(tmp_path):
-    module, file = saved(compose("model.base_channels=2", "model.depth=2"), tmp_path)
-    restored = build.restore(file)
-    assert restored.threshold == 0.7
-    assert not restored.training
-    image = torch.rand(1, 1, 60, 60)
-    with torch.inference_mode():
-        assert torch.equal(restored(image), module.eval()(image))
-
-
-@pytest.mark.parametrize("target", ["os.system", "torch.hub.load", "torch.save", "src.files.arrays.write_tiff"])
-def test_a_checkpoint_may_call_only_what_conf_calls(target, tmp_path):
-    config = compose("model.base_channels=2", "model.depth=2")
-    module, file = saved(config, tmp_path)
-    parts = dict(module.hparams) | {"loss": {"nested": [{"_target_": target}]}}
-    archive.write(file, {"hyper_parameters": parts, "state_dict": {}, "threshold": 0.5})
-    with pytest.raises(ValueError, match=target):
-        build.restore(file)
-
-
-def test_a_part_that_no_file_of_conf_calls_is_refused_before_training():
-    config = compose("optimizer._target_=torch.optim.RMSprop", "~optimizer.weight_decay")
-    with pytest.raises(ValueError, match=r"conf/optimizer/mine\.yaml with _target_: torch\.optim\.RMSprop"):
-        build.segmenter(config)
-
-
-def test_a_checkpoint_may_not_hide_a_call_in_an_interpolation(tmp_path):
-    module, file = saved(compose("model.base_channels=2", "model.depth=2"), tmp_path)
-    hidden = "${oc.create:'{_target_: os.system, command: ls}'}"
-    parts = dict(module.hparams) | {"loss": hidden}
-    archive.write(file, {"hyper_parameters": parts, "state_dict": {}, "threshold": 0.5})
-    with pytest.raises(ValueError, match="would call"):
-        build.restore(file)
-
-
-def test_what_is_no_checkpoint_is_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match="none at"):
-        build.restore(tmp_path / "missing.ckpt")
-    (tmp_path / "text.ckpt").write_text("not a checkpoint")
-    with pytest.raises(ValueError, match=r"text\.ckpt"):
-        build.restore(tmp_path / "text.ckpt")

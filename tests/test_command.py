@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from src import command
+from src import arguments, build, command, terminal
 from src.files.whole import spreadsheet_safe
 
 
@@ -34,13 +34,13 @@ from src.files.whole import spreadsheet_safe
 )
 @pytest.mark.parametrize("key", ["input", "data.root", "hydra.run.dir", "truth", "prediction", "output"])
 def test_a_path_reaches_the_configuration_unchanged(key, path):
-    (override,) = OverridesParser.create().parse_overrides([command.quote(f"{key}={path}")])
+    (override,) = OverridesParser.create().parse_overrides([arguments.quote(f"{key}={path}")])
     assert override.key_or_group == key
     as_it_is = (
         OmegaConf.create({"path": override.value()}) if not key.startswith("hydra.") else {"path": override.value()}
     )
     assert as_it_is["path"] == path
-    assert command.unquote(command.quote(f"{key}={path}")) == f"{key}={path}"
+    assert arguments.unquote(arguments.quote(f"{key}={path}")) == f"{key}={path}"
 
 
 PATHS = st.text(st.sampled_from("ab \\'\"${}[]()=,:~#%*?!현\t"), min_size=1, max_size=12).filter(
@@ -51,31 +51,31 @@ PATHS = st.text(st.sampled_from("ab \\'\"${}[]()=,:~#%*?!현\t"), min_size=1, ma
 @settings(max_examples=300, deadline=None)
 @given(PATHS)
 def test_any_path_reaches_the_configuration_unchanged(path):
-    quoted = command.quote(f"input={path}")
+    quoted = arguments.quote(f"input={path}")
     (override,) = OverridesParser.create().parse_overrides([quoted])
     config = OmegaConf.create({"input": override.value(), "other": "${input}"})
     assert config.input == path == OmegaConf.to_container(config, resolve=True)["other"]
-    assert OmegaConf.to_container(command.configuration({"input": [path]}), resolve=True) == {"input": [path]}
-    assert command.unquote(quoted) == f"input={path}"
-    assert command.quote(quoted) == quoted
+    assert build.make({"any": {"_target_": "argparse.Namespace", "input": [path]}}, "any").input == [path]
+    assert arguments.unquote(quoted) == f"input={path}"
+    assert arguments.quote(quoted) == quoted
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(PATHS.filter(lambda path: "," not in path and path == path.strip()), min_size=1, max_size=3))
 def test_any_list_of_checkpoints_reaches_the_configuration_unchanged(paths):
-    (override,) = OverridesParser.create().parse_overrides([command.quote(f"checkpoint=[{','.join(paths)}]")])
+    (override,) = OverridesParser.create().parse_overrides([arguments.quote(f"checkpoint=[{','.join(paths)}]")])
     assert (
         OmegaConf.to_container(OmegaConf.create({"checkpoint": override.value()}), resolve=True)["checkpoint"] == paths
     )
 
 
 def test_what_hydra_makes_of_its_own_directories_is_left_to_it():
-    assert command.quote("hydra.run.dir=runs/${now:%Y}") == "hydra.run.dir='runs/${now:%Y}'"
+    assert arguments.quote("hydra.run.dir=runs/${now:%Y}") == "hydra.run.dir='runs/${now:%Y}'"
 
 
 def test_what_is_quoted_or_no_path_stays_as_it_is():
     for argument in ("input='a b.tif'", "seed=1,2", "-m", "trainer.max_steps=5", "input="):
-        assert command.quote(argument) == argument
+        assert arguments.quote(argument) == argument
 
 
 def test_slices_with_commas_are_one_value_unless_they_are_swept(run_command, tmp_path):
@@ -104,36 +104,36 @@ def test_what_a_person_can_mend_is_one_message_and_a_fault_of_ours_a_traceback(c
 
 
 def test_a_warning_goes_to_standard_error(capsys):
-    command.warn("a.tif is left out")
+    terminal.warn("a.tif is left out")
     assert capsys.readouterr() == ("", "warning: a.tif is left out\n")
 
 
 def test_only_a_choice_that_exists_is_taken():
-    command.check_choice("tta", "d4", ("none", "d4"))
+    arguments.check_choice("tta", "d4", ("none", "d4"))
     with pytest.raises(ValueError, match="expected tta to be one of none, d4, but got d5"):
-        command.check_choice("tta", "d5", ("none", "d4"))
+        arguments.check_choice("tta", "d5", ("none", "d4"))
 
 
 @pytest.mark.parametrize("value", [0, 0.5, 1, 1.0])
 def test_a_probability_is_a_number_from_0_to_1(value):
-    command.check_probability("threshold", value)
+    arguments.check_probability("threshold", value)
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.001, 2, "0.5", None, float("nan"), [0.5]])
 def test_what_is_no_probability_is_refused_by_its_key(value):
     with pytest.raises(ValueError, match="expected threshold to be a number from 0 to 1, but got"):
-        command.check_probability("threshold", value)
+        arguments.check_probability("threshold", value)
 
 
 @pytest.mark.parametrize("value", [None, 0, 1, 10_000])
 def test_steps_are_a_whole_number_or_null(value):
-    command.check_steps("extend", value)
+    arguments.check_steps("extend", value)
 
 
 @pytest.mark.parametrize("value", [-1, 0.5, 2.0, "10", True, False, [1], float("nan")])
 def test_what_is_no_number_of_steps_is_refused_by_its_key(value):
     with pytest.raises(ValueError, match="expected extend to be a number of steps, but got"):
-        command.check_steps("extend", value)
+        arguments.check_steps("extend", value)
 
 
 @pytest.mark.parametrize(
@@ -157,12 +157,12 @@ def test_what_is_no_number_of_steps_is_refused_by_its_key(value):
     ],
 )
 def test_a_choice_becomes_a_readable_name(overrides, readable):
-    assert command.slug(overrides) == f"{readable}_{command.slug(overrides)[-8:]}"
-    assert re.fullmatch(r"[0-9a-f]{8}", command.slug(overrides)[-8:])
+    assert arguments.slug(overrides) == f"{readable}_{arguments.slug(overrides)[-8:]}"
+    assert re.fullmatch(r"[0-9a-f]{8}", arguments.slug(overrides)[-8:])
 
 
 def test_no_choice_at_all_is_a_run():
-    assert command.slug("") == "run"
+    assert arguments.slug("") == "run"
 
 
 # Each of these had its own run, so each needs a name of its own, also where what can be read is the same.
@@ -183,32 +183,32 @@ ALIKE = (
 
 
 def test_names_of_unlike_choices_are_unlike_and_those_of_the_same_one_the_same():
-    names = [command.slug(overrides) for overrides in ALIKE]
+    names = [arguments.slug(overrides) for overrides in ALIKE]
     assert len(set(names)) == len(ALIKE)
-    assert names == [command.slug(overrides) for overrides in ALIKE]
+    assert names == [arguments.slug(overrides) for overrides in ALIKE]
     assert max(len(name.encode()) for name in names) <= 255
     assert all(re.fullmatch(r"[\w.-]+", name) and name[0] not in ".-" for name in names)
 
 
 def test_the_name_does_not_change_with_the_version_of_python():
-    assert command.slug("experiment=demo,optimizer.lr=0.0012345678901234") == "demo_lr-0.001235_fccb8d7c"
+    assert arguments.slug("experiment=demo,optimizer.lr=0.0012345678901234") == "demo_lr-0.001235_fccb8d7c"
 
 
 def test_only_a_sweep_has_a_directory_for_it():
-    assert command.sweep_directory(["seed=1,2"]) is None
-    assert command.sweep_directory(["seed=1", "hydra.sweep.dir=a"]) is None
-    assert command.sweep_directory(["-m", "seed=1,2"]) == command.sweep_directory(["seed=1,2", "--multirun"])
+    assert arguments.sweep_directory(["seed=1,2"]) is None
+    assert arguments.sweep_directory(["seed=1", "hydra.sweep.dir=a"]) is None
+    assert arguments.sweep_directory(["-m", "seed=1,2"]) == arguments.sweep_directory(["seed=1,2", "--multirun"])
 
 
 def test_the_directory_of_a_sweep_follows_from_its_choices_alone():
-    first = command.sweep_directory(["-m", "seed=1,2", "model.depth=2"])
+    first = arguments.sweep_directory(["-m", "seed=1,2", "model.depth=2"])
     assert first.parent == Path("runs/sweeps") and "seed-1" in first.name and "depth-2" in first.name
     same = (
         ["model.depth=2", "-m", "seed=1,2"],
         ["-m", "seed=1,2", "model.depth=2", "hydra/launcher=slurm", "hydra.launcher.timeout_min=5"],
         ["-m", "seed=1,2", "model.depth=2", "hydra.sweeper.n_trials=5", "hydra.verbose=true"],
     )
-    assert {command.sweep_directory(arguments) for arguments in same} == {first}
+    assert {arguments.sweep_directory(each) for each in same} == {first}
     others = (
         ["-m", "seed=1,2"],
         ["-m", "seed=1,2,3", "model.depth=2"],
@@ -216,20 +216,20 @@ def test_the_directory_of_a_sweep_follows_from_its_choices_alone():
         ["-m", "seed=1,2", "model.depth=2", "loss=dice"],
         ["-m", "seed=1,2", "model.depth=2", "+model.norm=batch"],
     )
-    assert len({first, *(command.sweep_directory(arguments) for arguments in others)}) == 1 + len(others)
+    assert len({first, *(arguments.sweep_directory(each) for each in others)}) == 1 + len(others)
 
 
 @pytest.mark.parametrize("path", ["sweep", "a = b, (1) 현미경", "it's"])
 def test_a_given_directory_of_a_sweep_is_taken_as_it_is(path):
-    assert command.sweep_directory(["-m", "seed=1,2", f"hydra.sweep.dir={path}"]) == Path(path)
-    assert command.sweep_directory(["-m", "hydra.sweep.dir=first", f"hydra.sweep.dir={path}"]) == Path(path)
+    assert arguments.sweep_directory(["-m", "seed=1,2", f"hydra.sweep.dir={path}"]) == Path(path)
+    assert arguments.sweep_directory(["-m", "hydra.sweep.dir=first", f"hydra.sweep.dir={path}"]) == Path(path)
 
 
 def test_what_all_points_share_is_not_in_their_names():
     swept = ["seed=1,2", "optimizer.lr=choice(0.1,0.2)", "model.dropout=interval(0,1)", "model.depth=range(2,4)"]
     shared = ["loss=dice", "data.root=a, b (1)", "+model.norm=batch", "data.held_out=[24,25]", "hydra/launcher=slurm"]
     names = ["loss", "data.root", "model.norm", "data.held_out", "hydra/launcher"]
-    assert command.constant_keys(["-m", *swept, *shared, "--multirun"]) == names
+    assert arguments.constant_keys(["-m", *swept, *shared, "--multirun"]) == names
 
 
 def cells(printed: str) -> list[list[str]]:
@@ -242,7 +242,7 @@ def test_a_ranking_is_printed_with_a_row_a_point(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
     first = {"v_rand": 0.75, "pixel_error": 0.000353, "iou_class_1": 0.1, "iou_per_image": 0.2}
     shared = {"directory": "a", "monitor": "v_rand"}
-    command.print_ranking(
+    terminal.print_ranking(
         [
             shared | {"overrides": ["seed=1", "data.root=[x]"], "validation": 0.5, "scores": first, "seconds": 90.0},
             shared | {"overrides": ["seed=2"], "validation": None, "scores": {"v_rand": None}, "seconds": 0.0},
@@ -263,7 +263,7 @@ def printed(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
 
     def call(scores: dict, per_image: list[dict]) -> list[list[str]]:
-        command.print_scores({"scores": scores, "per_image": per_image})
+        terminal.print_scores({"scores": scores, "per_image": per_image})
         return cells(capsys.readouterr().out)
 
     return call

@@ -7,7 +7,20 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from scipy import ndimage
 
-from src.instances import classes, components, watershed
+from src.instances import Classes, Components, Watershed, numbered, pieces
+from src.instances import components as connected
+
+
+def classes(probabilities, threshold):
+    return Classes()(probabilities, threshold)
+
+
+def components(probabilities, threshold, **options):
+    return Components(**options)(probabilities, threshold)
+
+
+def watershed(probabilities, threshold, *given, **options):
+    return Watershed(*given, **options)(probabilities, threshold)
 
 
 def drawn(text):
@@ -246,3 +259,32 @@ def test_a_marker_from_which_little_grows_leaves_its_pixels_to_the_cell_around_i
 def test_a_cell_of_which_all_markers_are_small_stays():
     assert watershed(tenths("9679"), 0.5, marker=0.7, min_size=4).tolist() == drawn("1111").tolist()
     assert watershed(tenths("9679"), 0.5, marker=0.7, min_size=5).max() == 0
+
+
+def test_a_mask_is_numbered_by_its_4_connected_components():
+    mask = np.array([[1, 1, 0], [0, 0, 1], [1, 0, 1]])
+    pieces = numbered(mask)
+    assert (pieces > 0).tolist() == mask.astype(bool).tolist()
+    assert len({pieces[0, 0], pieces[1, 2], pieces[2, 0]}) == 3 and pieces[1, 2] == pieces[2, 2]
+
+
+def test_numbered_cells_keep_their_numbers_even_in_two_pieces():
+    image = np.array([[7, 0, 7], [0, 2, 0]])
+    assert numbered(image).tolist() == image.tolist()
+
+
+@pytest.mark.parametrize("corners", [False, True])
+@given(mask=arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=12)))
+def test_components_are_numbered_in_the_order_in_which_one_meets_them(mask, corners):
+    expected = ndimage.label(mask, np.ones((3, 3)) if corners else None)[0]
+    found = connected(mask, corners)
+    assert found.tolist() == expected.tolist() and found.dtype == np.int32
+
+
+def test_pieces_of_equal_value_that_touch_are_one():
+    assert same_up_to_numbering(pieces(drawn("1122 1.22 3311")), drawn("1122 1.22 3344"))
+
+
+def test_a_choice_is_a_value_that_knows_its_parameters():
+    assert Watershed(0.5, min_size=3) == Watershed(marker=0.5, min_size=3) != Watershed(0.5)
+    assert len({Components(), Components(), Components(5), Classes()}) == 3

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 
-import hydra
 import numpy as np
 import pytest
 import tifffile
@@ -17,14 +16,19 @@ import torch
 import zarr
 from imageio.v3 import imread, imwrite
 
-from src import CONF, build, command, predict
+from src import command, predict, training
 from src.data.phantom import phantom
 from src.data.stack import normalise
 from src.files.incomplete import unique
 from src.model import archive
+from src.model.trained import predict_window
+from src.prediction import job
 from src.prediction.predictor import Predictor
 from src.prediction.store import made_from
+from src.restore import restore
 from src.tiles import overlap
+from src.tiles.overlap import Window, reader
+from tests.conftest import composed
 
 # Processes of their own, forked in a blink from one that has imported torch.
 PROCESSES = multiprocessing.get_context("forkserver")
@@ -47,9 +51,7 @@ def network(tmp_path_factory):
     @functools.cache
     def call(*overrides, threshold=0.5, seed=0):
         torch.manual_seed(seed)
-        with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-            small = ["run_dir=x", "model.base_channels=2", "model.depth=2", *overrides]
-            module = build.segmenter(hydra.compose("train", overrides=small))
+        module = training.make_segmenter(composed("model.base_channels=2", "model.depth=2", *overrides))
         file = folder / f"{next(number)}.ckpt"
         content = {"hyper_parameters": dict(module.hparams), "state_dict": module.state_dict(), "threshold": threshold}
         archive.write(file, content)
@@ -131,10 +133,11 @@ def read(file):
 
 def probabilities_of(checkpoint, *planes):
     """Class probabilities of planes ``(H, W[, C])``, by the network at once, without tiles or files."""
-    module = build.restore(checkpoint)
+    model = restore(checkpoint).model
     seen = [torch.from_numpy(normalise(plane)).reshape(*plane.shape[:2], -1).permute(2, 0, 1) for plane in planes]
     with torch.inference_mode():
-        return np.stack([module.probabilities(image[None])[0].numpy() for image in seen])
+        whole = [predict_window(model, reader(image[None]), Window(0, 0, *image.shape[1:])) for image in seen]
+        return np.stack([each[0].numpy() for each in whole])
 
 
 def call_predict(folder, arguments):
@@ -174,7 +177,7 @@ def test_an_image_becomes_probabilities_and_labels_of_its_size(checkpoint, cell,
     labels = tifffile.imread(tmp_path / "out" / "cell_labels.tif")
     assert probabilities.shape == labels.shape == (70, 70)
     assert probabilities.dtype == np.float32 and labels.dtype == np.int32
-    np.testing.assert_array_equal(labels > 0, probabilities > build.restore(checkpoint).threshold)
+    np.testing.assert_array_equal(labels > 0, probabilities > restore(checkpoint).decoder.threshold)
     assert sorted(os.listdir(tmp_path / "out")) == ["cell_labels.tif", "cell_probabilities.tif"]
 
 
@@ -310,7 +313,7 @@ def test_the_format_can_be_chosen(images, predicted, tmp_path):
 
 
 def test_in_auto_a_very_large_image_becomes_a_zarr(cell, predicted, monkeypatch, tmp_path):
-    monkeypatch.setattr(predict, "LARGEST_TIFF", 70 * 70 - 1)
+    monkeypatch.setattr(job, "LARGEST_TIFF", 70 * 70 - 1)
     predicted(cell)
     assert sorted(os.listdir(tmp_path / "out")) == ["cell_labels.zarr", "cell_probabilities.zarr"]
 
@@ -509,9 +512,9 @@ def test_an_unfinished_prediction_of_another_kind_is_replaced_only_if_asked(
 ):
     first, other, out = network(seed=1), network(seed=2), tmp_path / "out"
     with monkeypatch.context() as patch:
-        patch.setattr(predict, "label", unplugged)
+        patch.setattr(job, "write_labels", unplugged)
         assert "pulled the plug" in refused(cell, checkpoint=first)
-    assert sorted(os.listdir(out)) == [".cell_labels.tif.partial", ".cell_probabilities.tif.partial"]
+    assert sorted(os.listdir(out)) == [".cell_probabilities.tif.partial"]
     message = refused(cell, checkpoint=other)
     assert ".cell_probabilities.tif.partial" in message and "overwrite=true" in message
     predicted(cell, "overwrite=true", checkpoint=other)
@@ -522,7 +525,7 @@ def test_an_unfinished_prediction_of_another_kind_is_replaced_only_if_asked(
 
 def test_what_was_computed_before_an_interruption_is_not_computed_again(cell, predicted, refused, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(predict, "label", unplugged)
+        patch.setattr(job, "write_labels", unplugged)
         refused(cell)
     monkeypatch.setattr(Predictor, "__call__", lambda *_: pytest.fail("computed again"))
     predicted(cell)
@@ -530,7 +533,7 @@ def test_what_was_computed_before_an_interruption_is_not_computed_again(cell, pr
 
 def test_an_unfinished_prediction_goes_on_with_another_threshold(cell, predicted, refused, monkeypatch, tmp_path):
     with monkeypatch.context() as patch:
-        patch.setattr(predict, "label", unplugged)
+        patch.setattr(job, "write_labels", unplugged)
         refused(cell)
     predicted(cell, "threshold=0.45")
     assert sorted(os.listdir(tmp_path / "out")) == ["cell_labels.tif", "cell_probabilities.tif"]
@@ -596,7 +599,7 @@ def test_a_shard_that_stopped_while_it_wrote_the_result_can_be_run_again(
     cell, predicted, refused, monkeypatch, tmp_path
 ):
     with monkeypatch.context() as patch:
-        patch.setattr(predict, "label", unplugged)
+        patch.setattr(job, "write_labels", unplugged)
         refused(cell, "shard=0", "shards=2")
     predicted(cell, "shard=0", "shards=2")
     assert sorted(os.listdir(tmp_path / "out")) == ["cell_labels.tif", "cell_probabilities.tif"]

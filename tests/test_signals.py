@@ -129,8 +129,8 @@ def check_goes_on(name: str, given: list[str], run_command, tmp_path: Path, undi
     [
         ("train", "WeightMap.cached", signal.SIGTERM),
         ("train", "HeldOut.on_test_end", signal.SIGUSR1),
-        ("train", "report", signal.SIGINT),
-        ("predict", "label", signal.SIGTERM),
+        ("train", "show_run", signal.SIGINT),
+        ("predict", "write_labels", signal.SIGTERM),
         ("score", "Evaluator.update", signal.SIGTERM),
         ("report", "render", signal.SIGINT),
         ("check", "inspect_folder", signal.SIGUSR2),

@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from src import CONF
 from src.data.phantom import phantom
-from src.pages.page import PANELS
+from src.run.report import PANELS
 from tests.conftest import SLIM, weights_digest
 from tests.data.own import cell_tracking_film, change_image, change_labels, folder
 

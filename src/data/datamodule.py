@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 
 import lightning
@@ -124,9 +125,8 @@ class SliceData(lightning.LightningDataModule):
             trainer.global_rank,
             ranks,
         )
-        self.stream = self.patches()
         return DataLoader(
-            self.stream,
+            self.patches,
             batch_size=self.tiles_of_process(ranks),
             sampler=draws,
             num_workers=self.workers,
@@ -139,9 +139,10 @@ class SliceData(lightning.LightningDataModule):
         """How many tiles the workers of a process can make, from a few made here."""
         started = time.perf_counter()
         for draw in range(samples):
-            self.stream[draw]
+            self.patches[draw]
         return samples * max(1, self.workers) / (time.perf_counter() - started)
 
+    @cached_property
     def patches(self) -> Patches:
         """The endless stream of training tiles."""
         stack = with_ridge(self.split["train"], self.ridge)

@@ -3,6 +3,8 @@
 from collections import defaultdict
 from dataclasses import dataclass
 
+from src.files.reading import Layout
+
 ERROR, WARNING, NOTE = "error", "warning", "note"
 SHOWN_FILES = 3  # of those that have the same finding
 
@@ -49,3 +51,20 @@ class Refused(ValueError):
     def __init__(self, finding: Finding):
         super().__init__(str(finding))
         self.finding = finding
+
+
+class Found(Layout):
+    """One finding of ``check.json``."""
+
+    severity: str
+    code: str
+    file: str
+    found: str
+    expected: str
+    fix: str
+
+
+class Findings(Layout):
+    """``check.json``."""
+
+    findings: list[Found]

@@ -23,7 +23,7 @@ from skimage.segmentation import relabel_sequential
 
 from src.data.finding import ERROR, Finding, Refused
 from src.data.stack import IGNORED
-from src.files import arrays, guard
+from src.files import arrays, guard, limits
 from src.files.arrays import strips_of, value_counts
 
 Image.MAX_IMAGE_PIXELS = None  # `guard` sees to it, with a limit that can be raised
@@ -92,7 +92,7 @@ def read_labels(file: Path) -> np.ndarray:
 
 def unreadable(file: Path, error: BaseException) -> Finding:
     """That a file cannot be decoded."""
-    found = guard.reason(error.__cause__ or error)  # without the file, which stands beside it
+    found = limits.reason(error.__cause__ or error)  # without the file, which stands beside it
     larger = re.search(r"max_pixels=\d+", found)
     fix = f"the same command with {larger[0]}" if larger else "copy the file again"
     return Finding("unreadable", ERROR, str(file), found, "a complete image", fix)
@@ -126,8 +126,8 @@ def _grey(labels: np.ndarray, file: Path) -> np.ndarray:
 
 
 def _read_png(file: Path) -> np.ndarray:
-    guard.check_regular(file)
-    with guard.decoding(file):
+    limits.check_regular(file)
+    with limits.decoding(file):
         data = file.read_bytes()
         guard.check_png(data)
         with Image.open(io.BytesIO(data)) as image:

@@ -9,7 +9,7 @@ import imagecodecs
 import numpy as np
 import tifffile
 
-from src.files import guard
+from src.files import guard, limits
 from src.files.whole import complete_file
 
 SUFFIXES = (".tif", ".tiff", ".png")
@@ -71,10 +71,10 @@ def read(file: str | Path) -> np.ndarray:
         ValueError: it is not TIFF or PNG, or cannot be decoded.
     """
     file = Path(file)
-    guard.check_regular(file)
+    limits.check_regular(file)
     if file.suffix.lower() not in SUFFIXES:
         raise ValueError(f"expected a file ending in {', '.join(SUFFIXES)}, but got {file}")
-    with guard.decoding(file):
+    with limits.decoding(file):
         return read_png(file) if file.suffix.lower() == ".png" else _read_tiff(file)
 
 

@@ -1,7 +1,7 @@
 """Images of any size on disk, read window by window: TIFF, OME-TIFF, PNG, OME-Zarr."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import numpy as np
 import tifffile
 import zarr
 
-from src.files import guard
+from src.files import guard, limits
 from src.files.arrays import read_png
 
 SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".zarr")
@@ -84,6 +84,20 @@ class Image:
         stored_so = isinstance(self.array, zarr.Array) and self.file.suffix == ".zarr"
         return guard.missing_chunks(self.array) if stored_so else 0
 
+    @cached_property
+    def chunk_rows(self) -> int:
+        """Rows that are decoded together."""
+        return self.array.chunks[self.axes.index("Y")] if isinstance(self.array, zarr.Array) else 1
+
+    def in_memory(self) -> "Image":
+        """The same with all values in memory, so that each is read from disk once.
+
+        Raises:
+            ValueError: they cannot be decoded.
+        """
+        with limits.decoding(self.file):
+            return replace(self, array=np.array(self.array[...]))
+
     def close(self) -> None:
         """Close the file, where it stays open for reading."""
         if isinstance(self.array, zarr.Array):
@@ -97,7 +111,7 @@ class Image:
         """
         stacked = dict(zip(self.stack_axes, self.stack_place(plane), strict=True))
         where = [stacked.get(axis, slice(top, bottom, step) if axis == "Y" else slice(None)) for axis in self.axes]
-        with guard.decoding(self.file):
+        with limits.decoding(self.file):
             found = np.asarray(self.array[tuple(where)])
         left = [axis for axis in self.axes if axis not in stacked]
         order = [left.index(axis) for axis in (*(a for a in left if a in CHANNEL_AXES), "Y", "X")]
@@ -149,11 +163,11 @@ def open_image(file: str | Path) -> Image:
         ValueError: it is no image of a kind that we read, is truncated, or has no rows and columns.
     """
     file = Path(file)
-    guard.check_regular(file)
+    limits.check_regular(file)
     if file.suffix.lower() not in SUFFIXES:
         raise ValueError(f"expected an image ending in {', '.join(SUFFIXES)}, but got {file}")
     kinds = {".png": _open_png, ".jpg": _open_jpeg, ".jpeg": _open_jpeg, ".zarr": _open_zarr}
-    with guard.decoding(file):
+    with limits.decoding(file):
         image = kinds.get(file.suffix.lower(), _open_tiff)(file)
     letters, shape = image.axes, image.array.shape
     unclear = len(letters) != len(shape) or len(set(letters)) < len(letters) or {"C", "S"} <= set(letters)

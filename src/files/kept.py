@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from src.files import guard
+from src.files import limits
 from src.files.whole import complete_file
 
 Kept = TypeVar("Kept")
@@ -25,10 +25,10 @@ def kept(
     """
     if os.path.lexists(file):
         try:
-            guard.check_regular(file)
+            limits.check_regular(file)
             return read(file)
         except Exception as error:  # decoders raise whatever the first wrong byte leads to
-            _warn(f"{file} is no cache that can be used ({guard.reason(error)}); it is computed again")
+            _warn(f"{file} is no cache that can be used ({limits.reason(error)}); it is computed again")
     content = make()
     try:
         with complete_file(file) as partial:

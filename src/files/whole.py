@@ -1,5 +1,6 @@
 """Files that appear under their names complete or not at all: bytes, text, JSON, CSV."""
 
+import csv
 import json
 import math
 from collections.abc import Iterator
@@ -52,3 +53,14 @@ def write_text(file: Path, text: str) -> None:
     r"""Write text that appears under its name only when it is complete; a name that is not UTF-8 as ``\udce9``."""
     with complete_file(file) as partial:
         partial.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def write_rows(file: Path, rows: list[dict]) -> None:
+    """Write a CSV file with a line a row, under the names of all their cells; None and nan are left empty."""
+    columns = dict.fromkeys(name for row in rows for name in row)
+    how = {"newline": "", "encoding": "utf-8", "errors": "backslashreplace"}  # a name may be no UTF-8
+    with complete_file(file) as partial, partial.open("w", **how) as lines:
+        table = csv.DictWriter(lines, columns)
+        table.writerow({name: spreadsheet_safe(name) for name in columns})
+        known = ({name: value for name, value in row.items() if value == value} for row in rows)  # no nan
+        table.writerows({name: spreadsheet_safe(value) for name, value in row.items()} for row in known)

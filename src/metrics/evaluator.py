@@ -1,19 +1,17 @@
 """Scores of a set of images, over the thresholds that each metric asks for."""
 
 import difflib
-import inspect
 import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
-import torch
-from torch import Tensor
-from torchmetrics import Metric
 
-from src.metrics.instance import numbered
-from src.metrics.semantic import MOST_CLASSES, OF_CLASS, PER_IMAGE, Semantic
+from src.instances import cell_probability, classes, numbered
+from src.metrics.goodness import OF_CLASS, PER_IMAGE, goodness
+from src.metrics.semantic import MOST_CLASSES, Semantic
 
 THRESHOLDS = tuple(step / 10 for step in range(10))  # those of the ISBI-2012 challenge's scorer
 
@@ -40,13 +38,11 @@ class Probabilities:
 
     def cell(self, threshold: float) -> np.ndarray:
         """Probability of not being class 0, ``(H, W)``."""
-        return self.values[1] if len(self.values) == 2 else 1 - self.values[0]
+        return cell_probability(self.values)
 
     def classes(self, threshold: float) -> np.ndarray:
-        """Class of each pixel ``(H, W)``: of two, class 1 above the threshold; of more, the most probable."""
-        if len(self.values) == 2:
-            return (self.values[1] > threshold).astype(np.uint8)
-        return self.values.argmax(axis=0)
+        """Class of each pixel ``(H, W)``, as `instances.classes` finds it."""
+        return classes(self.values, threshold)
 
     def labels(self, threshold: float) -> np.ndarray:
         """Cell of each pixel, ``(H, W)``."""
@@ -81,17 +77,34 @@ class Labels:
 
 
 Prediction = Probabilities | Labels
-PREDICTED = {"cell", "classes", "labels"}
+PREDICTED = ("cell", "classes", "labels")
+Sums = dict[str, np.ndarray]  # what was counted, by the place of the metric, that of the threshold, and a name
 
 
-class Evaluator(torch.nn.Module):
+class Metric(Protocol):
+    """What counts in an image, and what follows from the sums of all images.
+
+    Attributes:
+        takes: some of ``cell``, ``classes``, ``labels`` (of the prediction), ``target``, ``instances``, ``known`` (of
+            the truth) and ``threshold``, by which `count` is called.
+        modes: of each score whether ``max`` or ``min`` is better.
+        best_over_thresholds: whether each score is the best over all thresholds, as the ISBI-2012 challenge reports
+            it; otherwise it is that at the one threshold that was chosen on validation slices.
+        nothing: what was counted before the first image.
+    """
+
+    takes: tuple[str, ...]
+    modes: dict[str, str]
+    best_over_thresholds: bool
+    nothing: dict[str, np.ndarray]
+
+    def count(self, **images: np.ndarray | float) -> dict[str, np.ndarray]: ...
+
+    def scores(self, **sums: np.ndarray) -> dict[str, float]: ...
+
+
+class Evaluator:
     """Adds up metrics image by image, each at the thresholds that it asks for.
-
-    A metric is a `torchmetrics.Metric` whose `update` takes some of ``cell``, ``classes``, ``labels``
-    (of the prediction), ``target``, ``instances``, ``known`` (of the truth) and ``threshold``, and whose `compute`
-    returns scores by name. Its ``modes`` say of each score whether ``max`` or ``min`` is better. With
-    ``best_over_thresholds`` each score is the best over all thresholds, as the ISBI-2012 challenge
-    reports it; otherwise it is that at the one threshold that was chosen on validation slices.
 
     Args:
         metrics: by any name.
@@ -99,6 +112,9 @@ class Evaluator(torch.nn.Module):
         monitor: the score that chooses.
         thresholds: those to choose from.
         classes: number of classes (K), so that ``monitor`` is of one of them.
+
+    Attributes:
+        sums: what was counted in the images so far.
 
     Raises:
         ValueError: no metric gives a score named ``monitor``, or nothing says which threshold to report.
@@ -112,21 +128,18 @@ class Evaluator(torch.nn.Module):
         thresholds: Sequence[float] = THRESHOLDS,
         classes: int = MOST_CLASSES,
     ):
-        super().__init__()
+        self.metrics = list(metrics.values())
         self.threshold, self.monitor, self.classes = threshold, monitor, classes
-        self.modes = {score: mode for metric in metrics.values() for score, mode in metric.modes.items()}
+        self.modes = {score: mode for metric in self.metrics for score, mode in metric.modes.items()}
         if monitor is not None:
             self.mode(monitor)
-        elif threshold is None and not all(metric.best_over_thresholds for metric in metrics.values()):
+        elif threshold is None and not all(metric.best_over_thresholds for metric in self.metrics):
             raise ValueError("expected a threshold, or a score to choose it by (monitor), but got neither")
         self.sweeps = [
             (threshold,) if threshold is not None and not metric.best_over_thresholds else tuple(thresholds)
-            for metric in metrics.values()
+            for metric in self.metrics
         ]
-        self.metrics = torch.nn.ModuleList(
-            torch.nn.ModuleList(metric.clone() for _ in sweep)
-            for metric, sweep in zip(metrics.values(), self.sweeps, strict=True)
-        )
+        self.reset()
 
     def mode(self, score: str) -> str:
         """Whether ``max`` or ``min`` of a score is better.
@@ -146,91 +159,109 @@ class Evaluator(torch.nn.Module):
             )
         return self.modes[name]
 
-    def update(
+    def nothing(self) -> Sums:
+        """The sums of no image."""
+        return {
+            f"{place}_{step}_{name}": zeros.copy()
+            for place, (metric, sweep) in enumerate(zip(self.metrics, self.sweeps, strict=True))
+            for step in range(len(sweep))
+            for name, zeros in metric.nothing.items()
+        }
+
+    def counts(
         self, prediction: Prediction, target: np.ndarray, instances: np.ndarray, known: np.ndarray | None = None
-    ) -> dict[str, float]:
-        """Add an image.
+    ) -> Sums:
+        """What there is to add of an image.
 
         Args:
             prediction: `Probabilities` or `Labels`.
             target: true class of each pixel, ``(H, W)`` integers.
             instances: true cell of each pixel, ``(H, W)`` integers, 0 = background.
             known: where the truth is known, ``(H, W)`` booleans; elsewhere nothing is scored. None: everywhere.
-
-        Returns:
-            The scores of this image alone.
         """
         if known is None:
             known = np.ones(target.shape, bool)
         elif not known.all():
             prediction, target, instances = prediction.within(known), target * known, instances * known
         truth = {"target": target, "instances": instances, "known": known}
-        rows = []
-        for clones, sweep in zip(self.metrics, self.sweeps, strict=True):
-            asked = inspect.signature(type(clones[0]).update).parameters
-            row = []
-            for metric, threshold in zip(clones, sweep, strict=True):
-                images = {name: _tensor(image) for name, image in truth.items() if name in asked}
-                for name in PREDICTED & asked.keys():
-                    images[name] = _tensor(getattr(prediction, name)(threshold))
-                given = {name: image.to(metric.device)[None] for name, image in images.items()}
-                row.append(metric(**given, **({"threshold": threshold} if "threshold" in asked else {})))
-            rows.append(row)
-        return {name: score for name, score in self._best(rows).items() if not name.endswith(PER_IMAGE)}
+        found = {}
+        for place, (metric, sweep) in enumerate(zip(self.metrics, self.sweeps, strict=True)):
+            for step, threshold in enumerate(sweep):
+                images = truth | {"threshold": threshold}
+                images |= {name: getattr(prediction, name)(threshold) for name in PREDICTED if name in metric.takes}
+                counted = metric.count(**{name: images[name] for name in metric.takes})
+                found |= {
+                    f"{place}_{step}_{name}": counted[name].astype(zeros.dtype)
+                    for name, zeros in metric.nothing.items()
+                }
+        return found
 
-    def compute(self) -> dict[str, float]:
-        """The scores of all images together; ``monitor`` is nan where there was nothing to score, as of a class."""
-        scores = self._best(self._rows())
+    def update(
+        self, prediction: Prediction, target: np.ndarray, instances: np.ndarray, known: np.ndarray | None = None
+    ) -> dict[str, float]:
+        """Add an image, as of `counts`; → its scores alone."""
+        counted = self.counts(prediction, target, instances, known)
+        for name, count in counted.items():
+            self.sums[name] += count
+        return self.of_image(counted)
+
+    def of_image(self, counted: Sums) -> dict[str, float]:
+        """The scores of one image."""
+        return {name: score for name, score in self._best(counted).items() if not name.endswith(PER_IMAGE)}
+
+    def compute(self, sums: Sums | None = None) -> dict[str, float]:
+        """The scores of all images together, or of other ``sums``; ``monitor`` is nan where there was nothing to score,
+        as of a class.
+        """
+        scores = self._best(self.sums if sums is None else sums)
         return scores if self.monitor is None else scores | {self.monitor: scores.get(self.monitor, math.nan)}
 
-    def chosen_threshold(self) -> float:
+    def chosen_threshold(self, sums: Sums | None = None) -> float | None:
         """The given threshold, or else that at which ``monitor`` is best; the middle one of several."""
-        return self._chosen(self._rows())
+        return self._chosen(self._rows(self.sums if sums is None else sums))
 
     def reset(self) -> None:
         """Forget all images."""
-        for clones in self.metrics:
-            for metric in clones:
-                metric.reset()
+        self.sums = self.nothing()
 
-    def _rows(self) -> list[list[dict[str, Tensor]]]:
-        return [[metric.compute() for metric in clones] for clones in self.metrics]
+    def _rows(self, sums: Sums) -> list[list[dict[str, float]]]:
+        """Of each metric, at each of its thresholds, its scores."""
+        return [
+            [
+                metric.scores(**{name: sums[f"{place}_{step}_{name}"] for name in metric.nothing})
+                for step in range(len(sweep))
+            ]
+            for place, (metric, sweep) in enumerate(zip(self.metrics, self.sweeps, strict=True))
+        ]
 
-    def _best(self, rows: list[list[dict[str, Tensor]]]) -> dict[str, float]:
+    def _best(self, sums: Sums) -> dict[str, float]:
         """Of scores of each metric at each of its thresholds, those to report."""
+        rows = self._rows(sums)
         chosen, reported = self._chosen(rows), {}
-        for clones, sweep, row in zip(self.metrics, self.sweeps, rows, strict=True):
-            if clones[0].best_over_thresholds:
-                reported |= {name: max((scores[name] for scores in row), key=self._rank(name)) for name in row[0]}
+        for metric, sweep, row in zip(self.metrics, self.sweeps, rows, strict=True):
+            if metric.best_over_thresholds:
+                reported |= {
+                    name: max(
+                        (scores[name] for scores in row), key=lambda score, name=name: self._goodness(name, score)
+                    )
+                    for name in row[0]
+                }
             else:
                 reported |= row[sweep.index(chosen)]
-        return {name: score.item() for name, score in reported.items()}
+        return {name: score.item() if isinstance(score, np.generic) else score for name, score in reported.items()}
 
-    def _chosen(self, rows: list[list[dict[str, Tensor]]]) -> float | None:
+    def _chosen(self, rows: list[list[dict[str, float]]]) -> float | None:
         if self.threshold is not None or self.monitor is None:
             return self.threshold
-        sweep, row = next(
-            (sweep, row)
-            for clones, sweep, row in zip(self.metrics, self.sweeps, rows, strict=True)
-            if _without_ending(self.monitor) in clones[0].modes
-        )
-        ranks = [self._rank(self.monitor)(scores.get(self.monitor, math.nan)) for scores in row]
-        best = [threshold for threshold, rank in zip(sweep, ranks, strict=True) if rank == max(ranks)]
+        place = next(place for place, each in enumerate(self.metrics) if _without_ending(self.monitor) in each.modes)
+        ranks = [self._goodness(self.monitor, scores.get(self.monitor)) for scores in rows[place]]
+        best = [threshold for threshold, rank in zip(self.sweeps[place], ranks, strict=True) if rank == max(ranks)]
         return best[len(best) // 2]
 
-    def _rank(self, name: str) -> Callable[[float], float]:
-        """Turns a score into a number of which the largest is best; nan, which says nothing, is worst."""
-        sign = 1 if self.mode(name) == "max" else -1
-        return lambda score: -math.inf if math.isnan(score) else sign * float(score)
+    def _goodness(self, name: str, score: float | None) -> float:
+        return goodness(score, self.mode(name))
 
 
 def _without_ending(score: str) -> str:
     """The score of which ``score`` is the part for one class, or the mean over images."""
     return re.sub(f"{OF_CLASS}|{PER_IMAGE}$", "", score)
-
-
-def _tensor(image: np.ndarray) -> Tensor:
-    """Unsigned integers as signed ones, because torch computes with few of the others; in as few bytes as hold them."""
-    if image.dtype.kind == "u" and image.dtype.itemsize > 1:
-        image = image.astype(np.int32 if image.max() < 2**31 else np.int64)
-    return torch.as_tensor(image)

@@ -9,18 +9,15 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import torch
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_bipartite_matching
-from torch import Tensor
-from torchmetrics import Metric
 
 from src.files.arrays import strips_of, value_counts
-from src.metrics.thinning import components
 
 IOU_THRESHOLDS = tuple(percent / 100 for percent in range(50, 100, 5))
 # Of the Cell Tracking Challenge: what it costs to split a cell, add a missed one, remove an extra one.
 SPLIT_COST, ADD_COST, REMOVE_COST = 5, 10, 1
+MISTAKES = ("splits", "merges", "missed", "extra")
 
 
 @dataclass(frozen=True)
@@ -45,11 +42,6 @@ class Overlap:
     def iou(self) -> np.ndarray:
         """Intersection over union of each pair, ``(P,)``."""
         return self.shared / (self.true_area[self.true] + self.predicted_area[self.predicted] - self.shared)
-
-
-def numbered(cells: np.ndarray) -> np.ndarray:
-    """Cells ``(H, W)`` as they are if they are numbered, or of a mask of 0 and 1 its 4-connected components."""
-    return cells if cells.max() > 1 else components(cells > 0)
 
 
 def overlap(labels: np.ndarray, instances: np.ndarray) -> Overlap:
@@ -118,57 +110,54 @@ def pieces(pairs: Overlap) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
-class Instances(Metric):
+class Instances:
     """AP, F1 and PQ at IoU 0.5 and averaged 0.5:0.95, SEG, DET and mistakes, cells pooled over images.
 
     `ap50`, `f1_50` and `pq` are at 0.5; `ap`, `f1` and `pq_mean` average ten IoU thresholds. The Data
     Science Bowl's own score is the mean of `ap` over images.
     """
 
-    higher_is_better = True
-    full_state_update = False
+    takes = ("labels", "instances")
     modes: ClassVar = dict.fromkeys(
         ("ap50", "ap", "f1_50", "f1", "pq", "pq_mean", "seg", "det"), "max"
-    ) | dict.fromkeys(("splits", "merges", "missed", "extra"), "min")
+    ) | dict.fromkeys(MISTAKES, "min")
     best_over_thresholds = False
+    nothing: ClassVar = {
+        "found": np.zeros(len(IOU_THRESHOLDS), np.int64),
+        "found_iou": np.zeros(len(IOU_THRESHOLDS), np.float32),
+        "cells": np.zeros(2, np.int64),
+        "covered_iou": np.zeros(1, np.float32),
+        "cost": np.zeros(1, np.int64),
+        "mistakes": np.zeros(len(MISTAKES), np.int64),
+    }
 
-    def __init__(self):
-        super().__init__()
-        self.add_state("found", torch.zeros(len(IOU_THRESHOLDS), dtype=torch.int64), dist_reduce_fx="sum")
-        self.add_state("found_iou", torch.zeros(len(IOU_THRESHOLDS)), dist_reduce_fx="sum")
-        self.add_state("cells", torch.zeros(2, dtype=torch.int64), dist_reduce_fx="sum")
-        self.add_state("covered_iou", torch.tensor(0.0), dist_reduce_fx="sum")
-        self.add_state("cost", torch.tensor(0), dist_reduce_fx="sum")
-        self.add_state("mistakes", torch.zeros(4, dtype=torch.int64), dist_reduce_fx="sum")
+    def count(self, labels: np.ndarray, instances: np.ndarray) -> dict[str, np.ndarray]:
+        """Of an image, predicted and true cell of each pixel, integers ``(H, W)``, 0 = background."""
+        pairs = overlap(labels, instances)
+        found, found_iou = zip(*(matches(pairs, threshold) for threshold in IOU_THRESHOLDS), strict=True)
+        covered_iou, cost = tracking_costs(pairs)
+        counts = {
+            "found": found,
+            "found_iou": found_iou,
+            "cells": (len(pairs.true_area), len(pairs.predicted_area)),
+            "covered_iou": [covered_iou],
+            "cost": [cost],
+            "mistakes": mistakes(pairs),
+        }
+        return {name: np.array(count) for name, count in counts.items()}
 
-    def update(self, labels: Tensor, instances: Tensor) -> None:
-        """Add images: predicted and true cell of each pixel, integers ``(N, H, W)``, 0 = background."""
-        for predicted, true in zip(labels.cpu().numpy(), instances.cpu().numpy(), strict=True):
-            pairs = overlap(predicted, true)
-            found, found_iou = zip(*(matches(pairs, threshold) for threshold in IOU_THRESHOLDS), strict=True)
-            covered_iou, cost = tracking_costs(pairs)
-            counts = {
-                "found": found,
-                "found_iou": found_iou,
-                "cells": (len(pairs.true_area), len(pairs.predicted_area)),
-                "covered_iou": covered_iou,
-                "cost": cost,
-                "mistakes": mistakes(pairs),
-            }
-            for name, count in counts.items():
-                state = getattr(self, name)
-                setattr(self, name, state + torch.tensor(count, dtype=state.dtype, device=state.device))
-
-    def compute(self) -> dict[str, Tensor]:
-        """Scalars by name; nan where there is no cell to find or score."""
-        true, predicted = self.cells
-        ap = self.found / (true + predicted - self.found)
-        f1 = 2 * self.found / (true + predicted)
-        pq = 2 * self.found_iou / (true + predicted)
+    def scores(self, found, found_iou, cells, covered_iou, cost, mistakes) -> dict[str, float]:
+        """Of what was counted; nan where there is no cell to find or score."""
+        true, predicted = cells
         nothing_found = ADD_COST * true
+        with np.errstate(invalid="ignore", divide="ignore"):
+            ap = found / (true + predicted - found)
+            f1 = 2 * found / (true + predicted)
+            pq = 2 * found_iou / (true + predicted)
+            seg = covered_iou[0] / true
+            det = 1 - np.minimum(cost[0], nothing_found) / nothing_found
         scores = {
             **{"ap50": ap[0], "ap": ap.mean(), "f1_50": f1[0], "f1": f1.mean(), "pq": pq[0], "pq_mean": pq.mean()},
-            "seg": self.covered_iou / true,
-            "det": 1 - self.cost.clamp(max=nothing_found) / nothing_found,
+            **{"seg": seg, "det": det},
         }
-        return scores | dict(zip(("splits", "merges", "missed", "extra"), self.mistakes, strict=True))
+        return scores | dict(zip(MISTAKES, mistakes, strict=True))

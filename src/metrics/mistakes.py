@@ -1,8 +1,9 @@
 """Where a prediction is wrong, and in which way: of cells, and of classes."""
 
 import numpy as np
-from skimage.measure import label, regionprops
+from skimage.measure import regionprops
 
+from src.instances import pieces as numbered_pieces
 from src.metrics.instance import overlap, pieces
 
 SPLIT, MERGED, MISSED, EXTRA, CONFUSED = 1, 2, 3, 4, 5
@@ -39,6 +40,16 @@ def cell_mistakes(labels: np.ndarray, instances: np.ndarray) -> np.ndarray:
     return np.where(found > 0, found, missed)
 
 
+def kinds_of_mistakes(of_classes: bool) -> tuple[int, ...]:
+    """The kinds that there may be where label images hold classes, or else cells."""
+    return OF_CLASSES if of_classes else OF_CELLS
+
+
+def mistakes_of(of_classes: bool, labels: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Where predicted classes, or else cells, ``(H, W)`` are wrong, as `class_mistakes` or `cell_mistakes` says."""
+    return (class_mistakes if of_classes else cell_mistakes)(labels, truth)
+
+
 def class_mistakes(labels: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Where the predicted class ``(H, W)`` is not the true one: `MISSED`, `EXTRA` or `CONFUSED`, uint8, else 0."""
     kinds = np.where(labels == 0, MISSED, np.where(target == 0, EXTRA, CONFUSED))
@@ -47,6 +58,6 @@ def class_mistakes(labels: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 def largest_places(kinds: np.ndarray, most: int = 3) -> list[tuple[int, int, int]]:
     """Where to look first: kind, row and column of the largest connected places of mistakes ``(H, W)``."""
-    places = sorted(regionprops(label(kinds, connectivity=1)), key=lambda place: -place.area)[:most]
+    places = sorted(regionprops(numbered_pieces(kinds)), key=lambda place: -place.area)[:most]
     points = (place.coords[len(place.coords) // 2] for place in places)  # in the place, which its centroid need not be
     return [(int(kinds[row, column]), int(row), int(column)) for row, column in points]

@@ -2,9 +2,7 @@
 
 from typing import ClassVar
 
-import torch
-from torch import Tensor
-from torchmetrics import Metric
+import numpy as np
 
 
 def pixel_error(true_positive: int, false_positive: int, false_negative: int) -> float:
@@ -13,24 +11,20 @@ def pixel_error(true_positive: int, false_positive: int, false_negative: int) ->
     return wrong / (2 * true_positive + wrong) if true_positive + wrong else 0.0
 
 
-class PixelError(Metric):
-    """`pixel_error`, pixels pooled over slices."""
+class PixelError:
+    """`pixel_error`, pixels pooled over images."""
 
-    higher_is_better = False
-    full_state_update = False
+    takes = ("cell", "target", "threshold")
     modes: ClassVar = {"pixel_error": "min"}
     best_over_thresholds = True
+    nothing: ClassVar = {"pixels": np.zeros(3, np.int64)}
 
-    def __init__(self):
-        super().__init__()
-        self.add_state("pixels", torch.zeros(3, dtype=torch.int64), dist_reduce_fx="sum")
-
-    def update(self, cell: Tensor, target: Tensor, threshold: float) -> None:
-        """Add slices: probability of cell and target ``(N, H, W)``; a true cell is not class 0."""
+    def count(self, cell: np.ndarray, target: np.ndarray, threshold: float) -> dict[str, np.ndarray]:
+        """Of an image, probability of cell and target ``(H, W)``; a true cell is not class 0."""
         proposal, truth = cell > threshold, target > 0
         outcomes = (proposal & truth, proposal & ~truth, ~proposal & truth)
-        self.pixels += torch.stack([outcome.sum() for outcome in outcomes])
+        return {"pixels": np.array([np.count_nonzero(outcome) for outcome in outcomes])}
 
-    def compute(self) -> dict[str, Tensor]:
-        """A scalar by name."""
-        return {"pixel_error": torch.tensor(pixel_error(*self.pixels.tolist()), device=self.device)}
+    def scores(self, pixels: np.ndarray) -> dict[str, float]:
+        """Of what was counted."""
+        return {"pixel_error": pixel_error(*pixels.tolist())}

@@ -8,12 +8,10 @@ one membrane merges two cells and costs a lot.
 from typing import ClassVar
 
 import numpy as np
-import torch
 from skimage.metrics import contingency_table
-from torch import Tensor
-from torchmetrics import Metric
 
-from src.metrics.thinning import components, thinned_components
+from src.instances import components
+from src.metrics.thinning import thinned_components
 
 
 def v_rand(proposal: np.ndarray, truth: np.ndarray) -> float:
@@ -93,48 +91,37 @@ def rand_error(both: int, only_proposal: int, only_truth: int) -> float:
     return wrong / (2 * both + wrong) if both + wrong else 0.0
 
 
-class AfterThinning(Metric):
-    """V_rand and V_info, averaged over slices."""
+class AfterThinning:
+    """V_rand and V_info, averaged over images."""
 
-    higher_is_better = True
-    full_state_update = False
+    takes = ("cell", "target", "threshold")
     modes: ClassVar = {"v_rand": "max", "v_info": "max"}
     best_over_thresholds = True
+    nothing: ClassVar = {"total": np.zeros(2, np.float32), "images": np.zeros(1, np.int64)}
 
-    def __init__(self):
-        super().__init__()
-        self.add_state("total", torch.zeros(2), dist_reduce_fx="sum")
-        self.add_state("slices", torch.tensor(0), dist_reduce_fx="sum")
+    def count(self, cell: np.ndarray, target: np.ndarray, threshold: float) -> dict[str, np.ndarray]:
+        """Of an image, probability of cell and target ``(H, W)``; a true cell is not class 0."""
+        segments, cells = thinned_components(cell > threshold), components(target > 0)
+        return {"total": np.array([v_rand(segments, cells), v_info(segments, cells)]), "images": np.ones(1)}
 
-    def update(self, cell: Tensor, target: Tensor, threshold: float) -> None:
-        """Add slices: probability of cell and target ``(N, H, W)``; a true cell is not class 0."""
-        for proposal, truth in zip(cell.cpu().numpy() > threshold, target.cpu().numpy() > 0, strict=True):
-            segments, cells = thinned_components(proposal), components(truth)
-            self.total += torch.tensor([v_rand(segments, cells), v_info(segments, cells)], device=self.device)
-            self.slices += 1
-
-    def compute(self) -> dict[str, Tensor]:
-        """Scalars by name."""
-        return dict(zip(self.modes, self.total / self.slices, strict=True))
+    def scores(self, total: np.ndarray, images: np.ndarray) -> dict[str, float]:
+        """Of what was counted."""
+        with np.errstate(invalid="ignore"):  # of no image
+            return dict(zip(self.modes, total / images, strict=True))
 
 
-class RandError(Metric):
-    """The Rand error of 4-connected components, background being one more; pairs pooled over slices."""
+class RandError:
+    """The Rand error of 4-connected components, background being one more; pairs pooled over images."""
 
-    higher_is_better = False
-    full_state_update = False
+    takes = ("cell", "target", "threshold")
     modes: ClassVar = {"rand_error": "min"}
     best_over_thresholds = True
+    nothing: ClassVar = {"pairs": np.zeros(3, np.int64)}
 
-    def __init__(self):
-        super().__init__()
-        self.add_state("pairs", torch.zeros(3, dtype=torch.int64), dist_reduce_fx="sum")
+    def count(self, cell: np.ndarray, target: np.ndarray, threshold: float) -> dict[str, np.ndarray]:
+        """Of an image, probability of cell and target ``(H, W)``; a true cell is not class 0."""
+        return {"pairs": np.array(pair_counts(components(cell > threshold), components(target > 0)))}
 
-    def update(self, cell: Tensor, target: Tensor, threshold: float) -> None:
-        """Add slices: probability of cell and target ``(N, H, W)``; a true cell is not class 0."""
-        for proposal, truth in zip(cell.cpu().numpy() > threshold, target.cpu().numpy() > 0, strict=True):
-            self.pairs += torch.tensor(pair_counts(components(proposal), components(truth)), device=self.device)
-
-    def compute(self) -> dict[str, Tensor]:
-        """A scalar by name."""
-        return {"rand_error": torch.tensor(rand_error(*self.pairs.tolist()), device=self.device)}
+    def scores(self, pairs: np.ndarray) -> dict[str, float]:
+        """Of what was counted."""
+        return {"rand_error": rand_error(*pairs.tolist())}

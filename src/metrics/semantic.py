@@ -4,19 +4,18 @@ One policy for a class that is absent: in truth and prediction alike it has no s
 mean; in only one of them all its scores are 0.
 """
 
+import math
 from typing import ClassVar
 
-import torch
-from torch import Tensor
-from torchmetrics import Metric
+import numpy as np
 
-from src.files.arrays import STRIP
+from src.files.arrays import strips_of
+from src.metrics.goodness import PER_IMAGE
 
 MOST_CLASSES = 32
-OF_CLASS, PER_IMAGE = r"_class_([0-9]+)$", "_per_image"  # endings of the names of scores
 
 
-def class_scores(confusion: Tensor) -> dict[str, Tensor]:
+def class_scores(confusion: np.ndarray) -> dict[str, np.ndarray]:
     """IoU, Dice, precision and recall of each class; nan for a class that occurs in neither.
 
     Args:
@@ -25,43 +24,42 @@ def class_scores(confusion: Tensor) -> dict[str, Tensor]:
     Returns:
         By name, ``(..., K)``.
     """
-    found = confusion.diagonal(dim1=-2, dim2=-1).double()
-    true, predicted = confusion.sum(dim=-1), confusion.sum(dim=-2)
-    occurs = true + predicted > 0
-    of = {
-        "iou": found / (true + predicted - found),
-        "dice": 2 * found / (true + predicted),
-        "precision": found / predicted,
-        "recall": found / true,
-    }
-    return {name: torch.where(occurs, score.nan_to_num(0), torch.nan) for name, score in of.items()}
+    found = confusion.diagonal(axis1=-2, axis2=-1)
+    true, predicted = confusion.sum(axis=-1), confusion.sum(axis=-2)
+    with np.errstate(invalid="ignore"):
+        of = {
+            "iou": found / (true + predicted - found),
+            "dice": 2 * found / (true + predicted),
+            "precision": found / predicted,
+            "recall": found / true,
+        }
+    return {name: np.where(true + predicted > 0, np.nan_to_num(score), np.nan) for name, score in of.items()}
 
 
-def _pair_counts(predicted: Tensor, true: Tensor, judged: Tensor) -> Tensor:
-    pairs = true[judged].long() * MOST_CLASSES + predicted[judged].long()
-    return torch.bincount(pairs, minlength=MOST_CLASSES**2)
+def foreground_mean(scores: np.ndarray) -> float:
+    """Mean over the classes but class 0 that have a score, ``(K,)``; nan if there is none."""
+    known = scores[1:][~np.isnan(scores[1:])]
+    return float(known.mean()) if len(known) else math.nan
 
 
-class Semantic(Metric):
+class Semantic:
     """IoU, Dice, precision and recall: pixels pooled over images, per class and as mean of the foreground.
 
     `NAME` is the mean of the classes but class 0, `NAME_class_c` that of one class, and
     `NAME_per_image` the mean over images of each image's own mean.
     """
 
-    higher_is_better = True
-    full_state_update = False
+    takes = ("classes", "target", "known")
     modes: ClassVar = dict.fromkeys(("iou", "dice", "precision", "recall"), "max")
     best_over_thresholds = False
+    nothing: ClassVar = {
+        "confusion": np.zeros((MOST_CLASSES, MOST_CLASSES), np.int64),
+        "of_images": np.zeros(len(modes), np.float32),
+        "images": np.zeros(len(modes), np.float32),
+    }
 
-    def __init__(self):
-        super().__init__()
-        self.add_state("confusion", torch.zeros(MOST_CLASSES, MOST_CLASSES, dtype=torch.int64), dist_reduce_fx="sum")
-        self.add_state("of_images", torch.zeros(len(self.modes)), dist_reduce_fx="sum")
-        self.add_state("images", torch.zeros(len(self.modes)), dist_reduce_fx="sum")
-
-    def update(self, classes: Tensor, target: Tensor, known: Tensor | None = None) -> None:
-        """Add images: predicted and true class of each pixel, integers ``(N, H, W)``; of those that are known.
+    def count(self, classes: np.ndarray, target: np.ndarray, known: np.ndarray) -> dict[str, np.ndarray]:
+        """Of an image, predicted and true class of each pixel, integers ``(H, W)``, where they are known.
 
         Raises:
             ValueError: there are more classes than `MOST_CLASSES`, as in an image of numbered cells.
@@ -72,24 +70,19 @@ class Semantic(Metric):
                 f"expected at most {MOST_CLASSES} classes, but got class {highest}; nearest valid for numbered "
                 f"cells: metrics=instances"
             )
-        known = torch.ones_like(target, dtype=torch.bool) if known is None else known
-        for predicted, true, judged in zip(classes, target, known, strict=True):
-            counts = torch.zeros(MOST_CLASSES**2, dtype=torch.int64, device=true.device)
-            rows = max(1, STRIP // true.shape[1])
-            for strip in zip(*(image.split(rows) for image in (predicted, true, judged)), strict=True):
-                counts += _pair_counts(*strip)
-            counts = counts.reshape(MOST_CLASSES, MOST_CLASSES)
-            means = torch.stack([values[1:].nanmean() for values in class_scores(counts.cpu()).values()])
-            self.confusion += counts
-            self.of_images += means.nan_to_num(0).to(self.of_images)
-            self.images += means.isfinite().to(self.images)
+        confusion = np.zeros(MOST_CLASSES**2, np.int64)
+        for predicted, true, judged in zip(*map(strips_of, (classes, target, known)), strict=True):
+            pairs = true[judged].astype(np.int64) * MOST_CLASSES + predicted[judged].astype(np.int64)
+            confusion += np.bincount(pairs, minlength=MOST_CLASSES**2)
+        confusion = confusion.reshape(MOST_CLASSES, MOST_CLASSES)
+        means = np.array([foreground_mean(scores) for scores in class_scores(confusion).values()])
+        return {"confusion": confusion, "of_images": np.nan_to_num(means), "images": np.isfinite(means)}
 
-    def compute(self) -> dict[str, Tensor]:
-        """Scalars by name; nan where there is nothing to score."""
-        pooled = class_scores(self.confusion.cpu())
-        scores = {name: values[1:].nanmean() for name, values in pooled.items()}
+    def scores(self, confusion: np.ndarray, of_images: np.ndarray, images: np.ndarray) -> dict[str, float]:
+        """Of what was counted; nan where there is nothing to score."""
+        pooled = class_scores(confusion)
+        scores = {name: foreground_mean(values) for name, values in pooled.items()}
         for name, values in pooled.items():
-            occurring = values.isnan().logical_not().nonzero().flatten().tolist()
-            scores |= {f"{name}_class_{number}": values[number] for number in occurring}
-        per_image = self.of_images / self.images  # 0 / 0, of images with nothing to score, is nan
-        return scores | {f"{name}{PER_IMAGE}": mean for name, mean in zip(pooled, per_image, strict=True)}
+            scores |= {f"{name}_class_{number}": values[number] for number in np.flatnonzero(~np.isnan(values))}
+        with np.errstate(invalid="ignore"):  # of images with nothing to score
+            return scores | {f"{name}{PER_IMAGE}": mean for name, mean in zip(pooled, of_images / images, strict=True)}

@@ -1,16 +1,12 @@
-"""Cells from a mask, and cells that have grown until the membranes between them are one pixel wide."""
+"""Cells that have grown until the membranes between them are one pixel wide."""
 
-import cv2
 import numba
 import numpy as np
 
+from src.instances import components
+
 _TO_FLOOD, _QUEUED, _LINE = -2, -1, 0
 _STEPS = np.array([[-1, 0], [0, -1], [0, 1], [1, 0]])
-
-
-def components(foreground: np.ndarray) -> np.ndarray:
-    """4-connected components of a mask ``(H, W)``, numbered from 1, as int32."""
-    return cv2.connectedComponents(foreground.astype(np.uint8), connectivity=4)[1]
 
 
 def thinned_components(foreground: np.ndarray) -> np.ndarray:

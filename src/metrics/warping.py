@@ -4,16 +4,13 @@ Jain et al. 2010, *Boundary learning by optimization with topological constraint
 ISBI-2012 challenge counts it.
 """
 
+import math
 from typing import ClassVar
 
-import cv2
 import numba
 import numpy as np
-import torch
-from torch import Tensor
-from torchmetrics import Metric
 
-from src.metrics.thinning import components
+from src.instances import components
 
 _RING = np.array([[-1, 0], [-1, 1], [0, 1], [1, 1], [1, 0], [1, -1], [0, -1], [-1, -1]])  # clockwise from above
 
@@ -100,29 +97,23 @@ def _holds_together(labels: np.ndarray, row: int, column: int, radius: int) -> b
     window = (labels[top : row + radius + 1, left : column + radius + 1] > 0).astype(np.uint8)
     y, x = row - top, column - left
     window[y, x] = 0
-    pieces = cv2.connectedComponents(window, connectivity=4)[1]
+    pieces = components(window)
     return len(np.unique(pieces[y + _RING[:, 0], x + _RING[:, 1]])) > 2
 
 
-class WarpingError(Metric):
-    """Pixels that split or merge after warping, as a share of all pixels, pooled over slices."""
+class WarpingError:
+    """Pixels that split or merge after warping, as a share of all pixels, pooled over images."""
 
-    higher_is_better = False
-    full_state_update = False
+    takes = ("cell", "target", "threshold")
     modes: ClassVar = {"warping_error": "min"}
     best_over_thresholds = True
+    nothing: ClassVar = {"errors": np.zeros(2, np.int64)}  # and of how many pixels
 
-    def __init__(self):
-        super().__init__()
-        self.add_state("errors", torch.tensor(0), dist_reduce_fx="sum")
-        self.add_state("pixels", torch.tensor(0), dist_reduce_fx="sum")
+    def count(self, cell: np.ndarray, target: np.ndarray, threshold: float) -> dict[str, np.ndarray]:
+        """Of an image, probability of cell and target ``(H, W)``; a true cell is not class 0."""
+        errors = topological_errors(warp(target > 0, cell, threshold), cell > threshold)
+        return {"errors": np.array([sum(errors), target.size])}
 
-    def update(self, cell: Tensor, target: Tensor, threshold: float) -> None:
-        """Add slices: probability of cell and target ``(N, H, W)``; a true cell is not class 0."""
-        for proposal, truth in zip(cell.cpu().numpy(), target.cpu().numpy() > 0, strict=True):
-            self.errors += sum(topological_errors(warp(truth, proposal, threshold), proposal > threshold))
-            self.pixels += truth.size
-
-    def compute(self) -> dict[str, Tensor]:
-        """A scalar by name."""
-        return {"warping_error": self.errors / self.pixels}
+    def scores(self, errors: np.ndarray) -> dict[str, float]:
+        """Of what was counted."""
+        return {"warping_error": errors[0] / errors[1] if errors[1] else math.nan}

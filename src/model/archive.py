@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from src.files.guard import MOST_DEPTH, MOST_NODES, reason
+from src.files.limits import MOST_DEPTH, MOST_NODES, reason
 from src.model.layout import LAYOUT, present
 
 DTYPES = {

@@ -13,9 +13,9 @@ from src import CONF
 LAYOUT = 1
 # Where the code was that an earlier version has written into a checkpoint or a config.yaml, and where it is today.
 MOVED = {
-    "src.tiles.instances.classes": "src.instances.classes",
-    "src.tiles.instances.components": "src.instances.components",
-    "src.tiles.instances.watershed": "src.instances.watershed",
+    "src.tiles.instances.classes": "src.instances.Classes",
+    "src.tiles.instances.components": "src.instances.Components",
+    "src.tiles.instances.watershed": "src.instances.Watershed",
     "src.data.known.isbi2012": "src.data.public.isbi2012",
     "src.data.known.isbi2012_full": "src.data.public.isbi2012_full",
     "src.data.known.cell_tracking": "src.data.public.cell_tracking",
@@ -24,9 +24,17 @@ MOVED = {
 
 def moved(node: object) -> object:
     """Choices of an earlier version, which call code by where it was, as they would be written today."""
-    if isinstance(node, dict):
-        return {key: _today(value) if key == "_target_" else moved(value) for key, value in node.items()}
-    return [moved(value) for value in node] if isinstance(node, list) else node
+    if isinstance(node, list):
+        return [moved(value) for value in node]
+    if not isinstance(node, dict):
+        return node
+    target = _today(node.get("_target_"))
+    was_function = target != node.get("_target_") and str(target).startswith("src.instances.")
+    return {
+        key: target if key == "_target_" else moved(value)
+        for key, value in node.items()
+        if not (was_function and key == "_partial_")
+    }
 
 
 def _today(target: object) -> object:

@@ -1,6 +1,5 @@
 """The LightningModule: the network, what it learns by and how it is judged."""
 
-import math
 from collections.abc import Callable
 
 import lightning
@@ -9,12 +8,14 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
-from torchmetrics import Metric
+from torchmetrics import MeanMetric
 
-from src.metrics.evaluator import Evaluator, Probabilities
+from src.instances import Decoder, Numbering
+from src.metrics.evaluator import Evaluator, Metric, Probabilities
+from src.metrics.pooled import Pooled
+from src.model.trained import Trained, logits, predict_window, stored_scores
 from src.model.unet import UNet
-from src.tiles.overlap import Read, Window, overlap_tile, reader
-from src.tiles.symmetry import AVERAGES
+from src.tiles.overlap import Window, reader
 
 
 class Segmenter(lightning.LightningModule):
@@ -23,7 +24,7 @@ class Segmenter(lightning.LightningModule):
     Args:
         model: the network.
         loss: a function of logits ``(N, K, h, w)``, target ``(N, h, w)`` and weight ``(N, h, w)``.
-        metrics: by name; `Evaluator` says what they are.
+        metrics: by name; `metrics.evaluator.Metric` says what they are.
         optimizer: makes an optimiser of the parameters.
         scheduler: makes a learning-rate schedule of the optimiser, stepped once a training step.
         instances: numbers the cells: a function of class probabilities ``(K, H, W)`` and a threshold.
@@ -46,15 +47,15 @@ class Segmenter(lightning.LightningModule):
         metrics: dict[str, Metric],
         optimizer: Callable[..., Optimizer],
         scheduler: Callable[[Optimizer], LRScheduler],
-        instances: Callable[[np.ndarray, float], np.ndarray],
+        instances: Numbering,
         monitor: str,
     ):
         super().__init__()
-        # oneDNN and cuDNN convolve fastest with the channels innermost.
         self.model = model.to(memory_format=torch.channels_last)
         self.loss = loss
         self.metrics = metrics
-        self.validation = Evaluator(metrics, monitor=monitor, classes=model.classes)
+        self.validation = Pooled(Evaluator(metrics, monitor=monitor, classes=model.classes))
+        self.predicted = MeanMetric()  # share of what is more probably something else than class 0
         self.optimizer, self.scheduler, self.instances = optimizer, scheduler, instances
         self.threshold = 0.5
         self.validation_scores: dict[str, float] = {}
@@ -63,37 +64,24 @@ class Segmenter(lightning.LightningModule):
         self.compiled = False
         self._compiled_forward = None
 
+    def take(self, trained: Trained) -> None:
+        """Become what a checkpoint holds, so that what is judged is what predicts."""
+        self.model.load_state_dict(trained.model.state_dict())
+        self.instances, self.threshold = trained.decoder.numbering, trained.decoder.threshold
+        self.validation_scores = trained.validation_scores
+
+    @property
+    def decoder(self) -> Decoder:
+        """Makes label images ``(H, W)`` of class probabilities ``(K, H, W)``, at the chosen threshold."""
+        return Decoder(self.instances, self.threshold)
+
     def forward(self, image: Tensor) -> Tensor:
         """Logits ``(N, K, h, w)`` of a tile ``(N, C, H, W)`` with values in [0, 1]."""
-        # Rectified units learn faster from values centred on 0.
-        return self.model((2 * image - 1).contiguous(memory_format=torch.channels_last))
-
-    def predict_window(self, read: Read, window: Window, tta: str = "none", tile: int | None = None) -> Tensor:
-        """Class probabilities ``(N, K, height, width)`` of a window of an image.
-
-        Args:
-            read: reads the image, values in [0, 1].
-            window: what to predict.
-            tta: the average over versions of the image (§4), a key of `tiles.symmetry.AVERAGES`.
-            tile: side of the network's input in pixels; None chooses.
-        """
-
-        def predict(read: Read, window: Window) -> Tensor:
-            return overlap_tile(self._tile_probabilities, read, window, self.model.depth, self.model.padded, tile)
-
-        return AVERAGES[tta](predict, read, window)
-
-    def _tile_probabilities(self, tiles: Tensor) -> Tensor:
-        logits = self(tiles)
-        return logits.to(torch.promote_types(logits.dtype, torch.float32)).softmax(dim=1)
+        return logits(self.model, image)
 
     def probabilities(self, image: Tensor, tta: str = "none", tile: int | None = None) -> Tensor:
         """Class probabilities ``(N, K, H, W)`` of whole images ``(N, C, H, W)`` with values in [0, 1]."""
-        return self.predict_window(reader(image), Window(0, 0, *image.shape[-2:]), tta, tile)
-
-    def segment(self, probabilities: np.ndarray) -> np.ndarray:
-        """The label image ``(H, W)`` of class probabilities ``(K, H, W)``, at the chosen threshold."""
-        return self.instances(probabilities, self.threshold)
+        return predict_window(self.model, reader(image), Window(0, 0, *image.shape[-2:]), tta, tile)
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         loss = self.loss(self._training_forward(batch["image"]), batch["target"], batch["weight"])
@@ -116,7 +104,6 @@ class Segmenter(lightning.LightningModule):
             return self(image)
 
     def on_validation_epoch_start(self) -> None:
-        self.predicted = torch.zeros(2)
         # Without synchronised normalisation each process has its own statistics; a checkpoint has those of the first.
         if self.trainer.world_size > 1:
             for buffer in self.buffers():
@@ -128,31 +115,30 @@ class Segmenter(lightning.LightningModule):
             return None  # another process has one slice more
         probabilities = self.probabilities(batch["image"])[0].float().cpu().numpy()
         self.validation.update(Probabilities(probabilities, self.instances), *truth(batch))
-        self.predicted += torch.tensor([np.count_nonzero(probabilities[0] < 0.5), probabilities[0].size])
+        self.predicted.update(np.count_nonzero(probabilities[0] < 0.5) / probabilities[0].size, probabilities[0].size)
         return {"probabilities": probabilities}
 
     def on_validation_epoch_end(self) -> None:
-        self.validation_scores = self.validation.compute()
-        self.log_dict({f"validation/{name}": float(score) for name, score in self.validation_scores.items()})
-        self.threshold = self.validation.chosen_threshold()
-        something, pixels = self.trainer.strategy.reduce(self.predicted.to(self.device), reduce_op="sum").tolist()
-        self.predicted_share = something / pixels
+        self.validation_scores, self.threshold = self.validation.compute()
+        self.log_dict({f"validation/{name}": score for name, score in self.validation_scores.items()})
+        self.predicted_share = self.predicted.compute().item()
         self.validation.reset()
+        self.predicted.reset()
 
     def on_test_start(self) -> None:
-        self.held_out = Evaluator(self.metrics, self.threshold).to(self.device)
+        self.held_out = Pooled(Evaluator(self.metrics, self.threshold)).to(self.device)
 
     def test_step(self, batch: dict, index: int) -> dict | None:
         """Judge one slice: its probabilities ``(K, H, W)`` and scores."""
         if not batch:
             return None  # another process has one slice more
         probabilities = self.probabilities(batch["image"], self.tta)[0].float().cpu().numpy()
-        scores = self.held_out.update(Probabilities(probabilities, self.instances), *truth(batch))
-        return {"probabilities": probabilities, "scores": scores}
+        self.held_out.update(Probabilities(probabilities, self.instances), *truth(batch))
+        return {"probabilities": probabilities, "scores": self.held_out.row}
 
     def on_test_epoch_end(self) -> None:
-        self.held_out_scores = self.held_out.compute()
-        scores = {f"held_out/{name}": float(score) for name, score in self.held_out_scores.items()}
+        self.held_out_scores, _ = self.held_out.compute()
+        scores = {f"held_out/{name}": score for name, score in self.held_out_scores.items()}
         # Lightning's own count of steps is another one where the run was interrupted after its last step.
         self.log_dict({**scores, "step": float(self.trainer.max_steps)})
 
@@ -163,9 +149,7 @@ class Segmenter(lightning.LightningModule):
         }
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:
-        self.threshold = checkpoint["threshold"]
-        stored = checkpoint.get("validation_scores", {})
-        self.validation_scores = {name: math.nan if score is None else score for name, score in stored.items()}
+        self.threshold, self.validation_scores = checkpoint["threshold"], stored_scores(checkpoint)
 
     def configure_optimizers(self) -> dict:
         optimizer = self.optimizer(self.parameters())

@@ -64,6 +64,18 @@ class UNet(nn.Module):
         self.classify = nn.Conv2d(base_channels, classes, 1)
         initialise(self)
 
+    def output_side(self, side: int) -> int:
+        """Side that comes out for an input of ``side`` pixels.
+
+        Raises:
+            ValueError: no such input fits; names the nearest sides that do.
+        """
+        return output_side(side, self.depth, self.padded)
+
+    def context(self, side: int) -> int:
+        """Pixels at each border of an input of ``side`` pixels for which the network says nothing."""
+        return (side - self.output_side(side)) // 2
+
     def forward(self, image: Tensor) -> Tensor:
         """Class scores before the soft-max.
 
@@ -74,7 +86,7 @@ class UNet(nn.Module):
             Logits ``(N, K, H', W')``; without padding H' = H − 184 at depth 4.
         """
         for side in image.shape[-2:]:
-            output_side(side, self.depth, self.padded)
+            self.output_side(side)
         skips = []
         for level in self.down[:-1]:
             skips.append(level(image))

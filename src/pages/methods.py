@@ -1,15 +1,16 @@
 """What to write about a run in a paper: how it was done, and whom to cite for its scores."""
 
-import inspect
 from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import ConfigDict, Field, field_validator
 
-from src.data.augment import Warp
-from src.data.weight_map import WeightMap
-from src.run.reading import Judged, Layout, Number, Steps
+from src.files.reading import Layout, Number
 
+# What `data.augment.Warp` and `data.weight_map.WeightMap` take where a configuration says nothing. They are not asked
+# themselves, because a page would wait for what they import; a test asks them.
+WARP = {"rotation": 180, "mirror": True, "scale": 1.0, "elastic": 10}
+WEIGHTS = {"w0": 10.0, "sigma": 5.0, "balance": True}
 # What the names of scores begin with, and where they come from.
 SOURCES = {
     ("v_rand", "v_info", "rand_error", "warping_error", "pixel_error"): (
@@ -88,7 +89,7 @@ class Augment(Layout):
         return transforms
 
 
-class Described(Judged):
+class Described(Layout):
     """What a page says of ``config.yaml``."""
 
     model: Network
@@ -99,7 +100,6 @@ class Described(Judged):
     instances: Call
     augment: Augment
     score: str
-    trainer: Steps
     tta: Literal["none", "rot7", "d4"]
 
 
@@ -112,11 +112,11 @@ def methods(config: dict, scores: dict, facts: dict) -> str:
         facts: on which its result depends; nothing is said on software where they are not known.
     """
     model, data, optimizer = config["model"], config["data"], config["optimizer"]
-    weight = WeightMap(**{name: value for name, value in config["weight_map"].items() if name != "_target_"})
+    weight = WEIGHTS | config["weight_map"]
     norm = {"none": "no", "batch": "batch", "batch_after": "batch (after each ReLU)"}[model["norm"]]
     convolutions = "padded" if model["padded"] else "valid (unpadded)"
-    loss, balance = callee(config["loss"]).replace("_", " "), "with" if weight.balance else "without"
-    weights = f" (eq. 2 with w0 = {weight.w0:g} and σ = {weight.sigma:g} pixels, {balance} class balance)"
+    loss, balance = callee(config["loss"]).replace("_", " "), "with" if weight["balance"] else "without"
+    weights = f" (eq. 2 with w0 = {weight['w0']:g} and σ = {weight['sigma']:g} pixels, {balance} class balance)"
     tiles = f"{data['batch_size']} tile{'s' * (data['batch_size'] != 1)} of {data['tile']}×{data['tile']} pixels"
     averaged = {"none": "", "rot7": ", averaged over seven rotations", "d4": ", averaged over eight symmetries"}
     rate = f" (learning rate {optimizer['lr']:g})" if "lr" in optimizer else ""
@@ -142,8 +142,7 @@ def methods(config: dict, scores: dict, facts: dict) -> str:
 def augmentation(config: dict) -> str:
     """What was done to the tiles, as a sentence."""
     transforms = config["transforms"]
-    usual = {name: each.default for name, each in inspect.signature(Warp).parameters.items()}
-    warp = usual | transforms[0]
+    warp = WARP | transforms[0]
     done = ["shifted"]
     if warp["rotation"]:
         done.append(f"rotated by up to {warp['rotation']:g}° either way")

@@ -5,33 +5,19 @@ import functools
 import io
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TypeVar
 
-import imagecodecs
-import imageio.v3 as iio
 import matplotlib
-import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from matplotlib.figure import Figure
 
 from src.data.finding import SHOWN_FILES, by_code
-from src.files import guard
-from src.files.arrays import read
 from src.files.whole import write_text
-from src.metrics.mistakes import KINDS, OF_CELLS, OF_CLASSES
-from src.pages.methods import Described, callee, methods, sources
-from src.pages.pictures import COLOURS, reduced
-from src.pages.samples import encoded
-from src.run.curves import read_rows
-from src.run.directory import differing_keys, finished_scores, flatten, picture_file, planned_steps, read_config
-from src.run.reading import Facts, Findings, Layout, Places, read_json, unless_damaged
+from src.metrics.goodness import goodness
+from src.metrics.mistakes import KINDS
+from src.pages.methods import sources
+from src.pages.pictures import COLOURS, encoded
 
-Read = TypeVar("Read")
-
-PAGE = "report.html"
 LARGEST_PAGE = 8_000_000  # bytes of pictures of slices, so that the page can be sent by e-mail
-MOST_FRAMES = 8  # of a slice while training went on
-PANELS = ("image", "truth", "prediction", "mistakes")
 COUNTED = {"splits": "split", "merges": "merged", "missed": "missed", "extra": "extra"}  # scores that count cells
 ADVICE = {
     "split": "Most are cells in pieces: more annotated cells like them, or a larger instances.min_size, may help",
@@ -39,63 +25,6 @@ ADVICE = {
     "missed": "Most were not found: annotate more like them, and see whether they are fainter than those learnt from",
     "extra": "Most are where nothing was annotated: see whether they are cells that were forgotten",
 }
-
-
-def write_page(directory: Path, default: dict, shown: Callable[[float | None], str]) -> Path:
-    """Write ``report.html`` into a run directory, from its files alone; → the file.
-
-    Args:
-        directory: of a finished run.
-        default: the configuration of a run for which nothing is chosen; what follows from others as ``${…}``.
-        shown: how a score is written.
-
-    Of files that can be done without damaged ones are named in warnings, and what they hold is not on the page.
-
-    Raises:
-        ValueError: the run is not finished, or its scores or its configuration are damaged.
-    """
-    scores = finished_scores(directory)
-    if scores is None:
-        raise ValueError(
-            f"expected a finished run, but {directory} is not; the command that started it goes on with it"
-        )
-    config = read_config(directory, Described)
-    facts = _without(functools.partial(read_json, layout=Facts), directory / "environment.json", {})
-    monitor = config["monitor"]
-    rows = worst_first(scores["per_image"], monitor, config["monitor_mode"])
-    places = _json(picture_file(directory, "mistakes.json"), Places)
-    values, usual = flatten(config), flatten(default)
-    chosen = [key for key in differing_keys(default, config) if "${" not in str(usual.get(key))]
-    file = directory / PAGE
-    render(
-        file,
-        shown,
-        title=directory.resolve().name,
-        scores=scores["scores"],
-        rows=rows,
-        monitor=monitor,
-        verdict=[
-            verdict(scores["scores"], rows, monitor, "held-out slices, which the network had never seen", places),
-            *(f"While it trained: {line}." for line in scores.get("diagnosis", [])),
-        ],
-        slices=((row["name"], _panels(directory, row["name"])) for row in rows),
-        kinds=OF_CLASSES if callee(config["instances"]) == "classes" else OF_CELLS,
-        training={
-            "curves": drawn_curves(_without(read_curves, directory / "metrics.csv", {}), monitor),
-            "frames": _frames(directory),
-            "tiles": _embedded(picture_file(directory, "tiles.webp")),
-            "slices": _embedded(picture_file(directory, "slices.webp")),
-        },
-        findings=_json(directory / "check.json", Findings).get("findings"),
-        run={
-            "choices": config["overrides"],
-            "differences": [(key, usual.get(key), values.get(key)) for key in chosen],
-            "config": {key: value for key, value in values.items() if key != "overrides"},
-            "facts": {**flatten(facts), "minutes of training": round(scores["seconds"] / 60, 1)},
-            "methods": methods(config, {"steps": planned_steps(config), **scores}, facts),
-        },
-    )
-    return file
 
 
 def write_score_page(
@@ -193,9 +122,9 @@ def _template() -> Template:
 
 def worst_first(rows: list[dict], monitor: str, mode: str) -> list[dict]:
     """The rows of a score table, those of the worst images first; those without the score stand last."""
-    sign = {"max": 1, "min": -1}[mode]
     known = [row for row in rows if _known(row.get(monitor))]
-    return sorted(known, key=lambda row: sign * row[monitor]) + [row for row in rows if not _known(row.get(monitor))]
+    worst = sorted(known, key=lambda row: goodness(row[monitor], mode))
+    return worst + [row for row in rows if not _known(row.get(monitor))]
 
 
 def verdict(scores: dict, rows: list[dict], monitor: str, what: str, places: dict[str, list]) -> str:
@@ -224,16 +153,6 @@ def verdict(scores: dict, rows: list[dict], monitor: str, what: str, places: dic
         listed = ", ".join(f"{int(count)} {kind}" for kind, count in counts.items())
         text += f". Mistakes among cells: {listed}. {ADVICE[most]}"
     return f"{text}."
-
-
-def read_curves(file: Path) -> dict[str, list[tuple[int, float]]]:
-    """Of each column of ``metrics.csv`` its steps and values."""
-    curves: dict[str, list[tuple[int, float]]] = {}
-    for row in read_rows(file):
-        for name, value in row.items():
-            if name not in ("step", "epoch") and value:
-                curves.setdefault(name, []).append((int(row["step"]) + 1, float(value)))
-    return curves
 
 
 def drawn_curves(curves: dict[str, list[tuple[int, float]]], monitor: str) -> str:
@@ -274,50 +193,6 @@ def fitting(slices: Iterable[tuple[str, dict[str, str]]], size: int) -> list[tup
 def data_url(content: bytes, kind: str) -> str:
     """A picture as an address that holds it."""
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
-
-
-def _panels(directory: Path, name: str) -> dict[str, str]:
-    files = {panel: picture_file(directory, f"held_out/{name}_{panel}.webp") for panel in PANELS}
-    return {panel: picture for panel, file in files.items() if (picture := _embedded(file))}
-
-
-def _frames(directory: Path) -> list[tuple[int, str]]:
-    """The slice of some validations, evenly chosen, the last one among them: step and picture."""
-    steps = {file: file.stem.removeprefix("step_") for file in picture_file(directory, "validation").glob("step_*.png")}
-    files = sorted(file for file, step in steps.items() if step.isdecimal())
-    chosen = [files[place] for place in np.linspace(0, len(files) - 1, min(MOST_FRAMES, len(files))).astype(int)]
-    pictures = {file: _without(_frame, file, "") for file in chosen}
-    return [(int(steps[file]), picture) for file, picture in pictures.items() if picture]
-
-
-def _frame(file: Path) -> str:
-    picture = read(file)
-    if picture.dtype != np.uint8 or picture.shape[2:] != (3,):
-        raise ValueError(f"expected a picture in colours of 8 bits, but {file} is none")
-    return data_url(iio.imwrite("<bytes>", reduced(picture, 512), extension=".webp"), "webp")
-
-
-def _embedded(file: Path) -> str:
-    return _without(_whole_webp, file, "")
-
-
-def _whole_webp(file: Path) -> str:
-    """The address of a picture, "" if there is none, once it has been seen to be whole."""
-    if not file.exists():
-        return ""
-    guard.check_regular(file)
-    content = file.read_bytes()
-    with guard.decoding(file):
-        imagecodecs.webp_decode(content)
-    return data_url(content, "webp")
-
-
-def _json(file: Path, layout: type[Layout]) -> dict:
-    return _without(functools.partial(read_json, layout=layout), file, {}) if file.exists() else {}
-
-
-def _without(reader: Callable[[Path], Read], file: Path, otherwise: Read) -> Read:
-    return unless_damaged(reader, file, otherwise, "the page is written without it")
 
 
 def _known(score: float | None) -> bool:

@@ -1,10 +1,12 @@
 """Pictures of results for a person to look at."""
 
+import io
 from pathlib import Path
 
 import cv2
 import imageio.v3 as iio
 import numpy as np
+from matplotlib.figure import Figure
 from skimage.color import label2rgb
 from skimage.segmentation import find_boundaries
 
@@ -78,6 +80,13 @@ def colours(image: np.ndarray) -> np.ndarray:
     """
     shown = image.transpose(1, 2, 0) if len(image) == 3 else np.repeat(image[0][..., None], 3, axis=2)
     return (np.clip(shown, 0, 1) * 255).astype(np.uint8)
+
+
+def encoded(figure: Figure) -> bytes:
+    """A figure as WebP."""
+    drawing = io.BytesIO()
+    figure.savefig(drawing, format="webp", dpi=150)
+    return drawing.getvalue()
 
 
 def outlines(cells: np.ndarray) -> np.ndarray:

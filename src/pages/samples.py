@@ -1,7 +1,6 @@
 """What a network learns from, to look at: whole slices with their weights, and tiles as they are drawn."""
 
 import hashlib
-import io
 from collections import Counter
 
 import numpy as np
@@ -51,11 +50,23 @@ def tiles_figure(patches: Patches, draws: int = 6) -> Figure:
     return figure
 
 
-def encoded(figure: Figure) -> bytes:
-    """A figure as WebP."""
-    drawing = io.BytesIO()
-    figure.savefig(drawing, format="webp", dpi=150)
-    return drawing.getvalue()
+def described(patches: Patches, draws: int) -> str:
+    """How many different tiles the stream gives, from which slices, in words."""
+    different, names = distinct(patches, draws)
+    least, most = min(names.values()), max(names.values())
+    tile = patches[0]
+    return (
+        f"Of {draws} tiles drawn, {different} are distinct. They come from {len(names)} slices, of which each was "
+        f"drawn {least} to {most} times. A tile is {tile['image'].shape[-1]} pixels wide; the network is asked about "
+        f"{tile['target'].shape[-1]} of them."
+    )
+
+
+def weighed(patches: Patches, classes: int) -> str:
+    """What each class has of the weight, in words."""
+    shares = ", ".join(f"class {number} {share:.0%}" for number, share in enumerate(patches.class_shares(classes)))
+    least, most = min(each.min() for each in patches.weights), max(each.max() for each in patches.weights)
+    return f"Weights of pixels are {least:.2g} to {most:.3g}. Of all weight, {shares}."
 
 
 def distinct(patches: Patches, draws: int) -> tuple[int, Counter]:

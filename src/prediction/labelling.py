@@ -1,20 +1,44 @@
 """Label images of predictions, in memory or block by block."""
 
-import functools
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 
-from src.instances import cell_probability, classes, components
-from src.model.segmenter import Segmenter
-from src.prediction.store import Store
+from src.instances import Classes, Components, Decoder, cell_probability
+from src.prediction.store import Store, drop, unfinished
+from src.prediction.tiff import write_tiff
 from src.tiles.blocks import joined_components
 from src.tiles.overlap import Window
 
 AT_ONCE = 2**26  # pixels; a larger plane is labelled block by block
 
 
-def label(labels: Store, probabilities: Store, module: Segmenter) -> None:
-    """Number the cells of each plane, as ``module`` does.
+def write_labels(final: Path, probabilities: Store, decoder: Decoder, made_from: str) -> None:
+    """Write the label image of a prediction.
+
+    Args:
+        final: the file or folder.
+        probabilities: what to read.
+        decoder: makes labels of probabilities.
+        made_from: names what the labels depend on.
+    """
+    image, side = probabilities.image, probabilities.array.chunks[-1]
+    if final.suffix == ".tif" and image.height * image.width <= AT_ONCE:
+        whole = Window(0, 0, image.height, image.width)
+        planes = (decoder(_read(probabilities, plane, whole)) for plane in range(image.planes))
+        shape = (*image.stack_shape, image.height, image.width)
+        write_tiff(final, planes, shape, "int32", f"{image.stack_axes}YX", image.pixel_size, made_from)
+        drop(unfinished(final))  # of a plane that was not to be labelled at once
+        return
+    labels = Store(final, image, 1, "int32", side, made_from)
+    label(labels, probabilities, decoder)
+    labels.finish()
+
+
+def label(labels: Store, probabilities: Store, decoder: Decoder) -> None:
+    """Fill a store with the labels of each plane.
 
     Components and classes of a plane that is too large for memory are found block by block, with
     the same result; watershed and filled holes need the whole plane.
@@ -22,20 +46,18 @@ def label(labels: Store, probabilities: Store, module: Segmenter) -> None:
     Args:
         labels: where to write.
         probabilities: what to read.
-        module: the trained network, with its threshold and way of numbering.
+        decoder: makes labels of probabilities.
     """
-    image, function, options = labels.image, module.instances.func, module.instances.keywords
-    by_block = function is classes or (function is components and not options.get("fill_holes"))
+    image = labels.image
     for plane in range(image.planes):
-        read = functools.partial(_read, probabilities, plane)
-        if image.height * image.width <= AT_ONCE or not by_block:
-            whole = module.segment(read(Window(0, 0, image.height, image.width)))
-            segment = functools.partial(_cut, whole)
-        elif function is classes:
-            segment = functools.partial(_segmented, module, read)
-        else:
-            foreground = functools.partial(_foreground, module.threshold, read)
-            segment = joined_components(foreground, labels.blocks, options.get("min_size", 0))
+        read = partial(_read, probabilities, plane)
+        segment = _whole(read, image.height, image.width, decoder)
+        if image.height * image.width > AT_ONCE:
+            match decoder.numbering:
+                case Classes():
+                    segment = partial(_segmented, decoder, read)
+                case Components(fill_holes=False, min_size=min_size):
+                    segment = joined_components(partial(_foreground, decoder.threshold, read), labels.blocks, min_size)
         for window in labels.blocks:
             labels.write(plane, window, segment(window))
 
@@ -46,13 +68,21 @@ def _read(probabilities: Store, plane: int, window: Window) -> np.ndarray:
     return values if values.ndim == 3 else np.stack([1 - values, values])
 
 
-def _cut(whole: np.ndarray, window: Window) -> np.ndarray:
-    return whole[window.top : window.top + window.height, window.left : window.left + window.width]
+def _whole(read: Callable, height: int, width: int, decoder: Decoder) -> Callable[[Window], np.ndarray]:
+    """Labels of a plane that is decoded at once, when its first window is asked for."""
+    labels: list[np.ndarray] = []
+
+    def cut(window: Window) -> np.ndarray:
+        if not labels:
+            labels.append(decoder(read(Window(0, 0, height, width))))
+        return labels[0][window.top : window.top + window.height, window.left : window.left + window.width]
+
+    return cut
 
 
-def _segmented(module: Segmenter, read, window: Window) -> np.ndarray:
-    return module.segment(read(window))
+def _segmented(decoder: Decoder, read: Callable, window: Window) -> np.ndarray:
+    return decoder(read(window))
 
 
-def _foreground(threshold: float, read, window: Window) -> np.ndarray:
+def _foreground(threshold: float, read: Callable, window: Window) -> np.ndarray:
     return cell_probability(read(window)) > threshold

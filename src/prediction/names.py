@@ -1,13 +1,13 @@
-"""The files of a prediction: ``NAME_probabilities.tif`` and ``NAME_labels.tif``."""
+"""The files of a prediction, and the images that one is made of."""
 
-from collections.abc import Callable
+import glob
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
-from src.files.arrays import write_tiff
+from src.files.image import SUFFIXES
 
 OUTPUTS = ("probabilities", "labels")
+ENDINGS = (".tif", ".zarr")
 
 
 def prediction_file(directory: Path, name: str, kind: str, ending: str = ".tif") -> Path:
@@ -15,22 +15,42 @@ def prediction_file(directory: Path, name: str, kind: str, ending: str = ".tif")
     return directory / f"{name}_{kind}{ending}"
 
 
-def write_prediction(
-    directory: Path, name: str, probabilities: np.ndarray, segment: Callable[[np.ndarray], np.ndarray]
-) -> np.ndarray:
-    """Write the probabilities (float32) and the label image (int32) of an image in memory.
+def stem(file: Path) -> str:
+    """The name of an image without its endings."""
+    return file.stem.removesuffix(".ome")
 
-    Args:
-        directory: where to.
-        name: of the image.
-        probabilities: of each class, ``(K, H, W)``. Of two classes only that of class 1 is written.
-        segment: makes the label image ``(H, W)`` of class probabilities ``(K, H, W)``.
 
-    Returns:
-        The label image.
+def input_files(path: str) -> list[Path]:
+    """The images that ``input`` names: a file, those in a folder, or those that a pattern such as ``*.tif`` fits.
+
+    Our own predictions are left out.
+
+    Raises:
+        FileNotFoundError: there is no image.
+        FileExistsError: two have one name, so that one result would replace the other.
     """
-    labels = segment(probabilities)
-    shown = probabilities[1] if len(probabilities) == 2 else probabilities
-    write_tiff(prediction_file(directory, name, "probabilities"), shown.astype(np.float32))
-    write_tiff(prediction_file(directory, name, "labels"), labels)
-    return labels
+    given = Path(path)
+    if given.is_dir() and given.suffix != ".zarr":
+        found = sorted(given.iterdir())
+    elif given.exists() or not glob.has_magic(path):
+        return [given]
+    else:
+        found = sorted(map(Path, glob.glob(path)))
+    files = [
+        file
+        for file in found
+        if file.suffix.lower() in SUFFIXES
+        and not file.name.startswith(".")
+        and not file.stem.endswith(tuple(f"_{kind}" for kind in OUTPUTS))
+    ]
+    if not files:
+        raise FileNotFoundError(f"expected images ({', '.join(SUFFIXES)}) in {path}, but got none")
+    _refuse_equal_names(files)
+    return files
+
+
+def _refuse_equal_names(files: Sequence[Path]) -> None:
+    names = [stem(file) for file in files]
+    twice = [str(file) for file in files if names.count(stem(file)) > 1]
+    if twice:
+        raise FileExistsError(f"expected inputs of different names, but got {', '.join(twice)}")

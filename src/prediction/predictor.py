@@ -14,7 +14,8 @@ from torch import Tensor
 
 from src.files.arrays import content_hash, scaled
 from src.files.image import Image
-from src.model.segmenter import Segmenter
+from src.model.trained import logits, predict_window
+from src.model.unet import UNet
 from src.prediction.store import Store
 from src.tiles.geometry import covering_side, kept_side, margin
 from src.tiles.overlap import Window, mirrored_places, mirrored_range
@@ -27,7 +28,7 @@ class PlaneReader:
     """Reads windows of one plane, scaled to [0, 1] as in training and mirrored beyond its border.
 
     A band of rows over the whole width may be held in memory, because blocks are predicted row by row,
-    and the next band be read while this one is predicted.
+    and the next band be read while this one is predicted. What two bands have in common is read once.
 
     Args:
         image: on disk.
@@ -53,12 +54,26 @@ class PlaneReader:
 
     def read_ahead(self, first: int, last: int) -> None:
         """Start to read the rows from ``first`` to ``last`` (excluded), which `hold` will ask for."""
-        self.ahead = first, last, self.threads.submit(self._band, first, last)
+        self.ahead = first, last, self.threads.submit(self._going_on, self.first, self.band, first, last)
 
     def hold(self, first: int, last: int) -> None:
         """Keep the rows from ``first`` to ``last`` (excluded) in memory."""
         ready = self.ahead is not None and self.ahead[:2] == (first, last)
-        self.first, self.band = first, self.ahead[2].result() if ready else self._band(first, last)
+        going_on = self.ahead[2].result() if ready else self._going_on(self.first, self.band, first, last)
+        self.first, self.band = first, going_on
+
+    def _going_on(self, before: int, band: np.ndarray, first: int, last: int) -> np.ndarray:
+        """The rows from ``first`` on, at least up to ``last``, of which a band from row ``before`` on holds the first.
+
+        It ends where rows that are decoded together end.
+        """
+        step = self.image.chunk_rows
+        last = min(self.image.height, -(-last // step) * step)
+        held = before + band.shape[1]
+        if not before <= first < held:
+            return self._band(first, last)
+        known = band[:, first - before :]
+        return known if last <= held else np.concatenate([known, self._band(held, last)], axis=1)
 
     def _band(self, first: int, last: int) -> np.ndarray:
         band = self.image.band(self.plane, first, last)
@@ -71,7 +86,7 @@ class Predictor:
     """Predicts windows by the mean of several networks, in tiles that fit into memory.
 
     Args:
-        modules: the networks, of the same channels and classes.
+        networks: of the same channels and classes.
         device: where to compute.
         dtype: number format to compute in.
         tta: a key of `tiles.symmetry.AVERAGES`.
@@ -81,22 +96,20 @@ class Predictor:
         ValueError: the networks differ in shape, or the tile does not fit them.
     """
 
-    def __init__(
-        self, modules: Sequence[Segmenter], device: torch.device, dtype: torch.dtype, tta: str, tile: int | None
-    ):
-        shapes = {(m.model.depth, m.model.padded, m.model.in_channels, m.model.classes) for m in modules}
+    def __init__(self, networks: Sequence[UNet], device: torch.device, dtype: torch.dtype, tta: str, tile: int | None):
+        shapes = {(each.depth, each.padded, each.in_channels, each.classes) for each in networks}
         if len(shapes) > 1:
             raise ValueError(f"expected networks of one depth, padding, channels and classes, but got {sorted(shapes)}")
         ((self.depth, self.padded, self.in_channels, self.classes),) = shapes
         if tile is not None:
             kept_side(tile, self.depth, self.padded)
-        self.modules = [module.to(device).eval() for module in modules]
+        self.networks = [network.to(device).eval() for network in networks]
         self.device, self.dtype, self.tta, self.tile = device, dtype, tta, tile
 
     @cached_property
     def weights(self) -> list[str]:
         """A hash of the weights of each network."""
-        return [content_hash(*(v.cpu().numpy() for v in m.state_dict().values())) for m in self.modules]
+        return [content_hash(*(v.cpu().numpy() for v in m.state_dict().values())) for m in self.networks]
 
     def rows(self, window: Window, height: int) -> tuple[int, int]:
         """The first row of a plane that tiles read for a window, and the one after the last."""
@@ -123,7 +136,7 @@ class Predictor:
     @torch.inference_mode()
     def _predict(self, read: PlaneReader, window: Window) -> np.ndarray:
         with self._number_format():
-            each = [module.predict_window(read, window, self.tta, self.tile)[0] for module in self.modules]
+            each = [predict_window(network, read, window, self.tta, self.tile)[0] for network in self.networks]
         return torch.stack(each).mean(dim=0).float().cpu().numpy()
 
     def _number_format(self) -> torch.autocast:
@@ -155,7 +168,7 @@ class Predictor:
                 with self._number_format():
                     for _ in range(2):  # the first call also chooses convolution kernels
                         started = time.perf_counter()
-                        self.modules[0](seen).sum().item()
+                        logits(self.networks[0], seen).sum().item()
             except RuntimeError as error:
                 if not _is_out_of_memory(error):
                     raise
@@ -202,19 +215,19 @@ def verify(image: Image, predictor: Predictor, seed: int) -> None:
 
 def fill(store: Store, predictor: Predictor, shard: int, shards: int) -> None:
     """Predict the blocks that are missing; of several shards, every n-th row of blocks is this one's."""
-    tops = {(plane, window.top) for plane in range(store.image.planes) for window in store.blocks}
+    image = store.image
+    tops = {(plane, window.top) for plane in range(image.planes) for window in store.blocks}
     own = {row for number, row in enumerate(sorted(tops)) if number % shards == shard}
     todo = [(plane, window) for plane, window in store.missing() if (plane, window.top) in own]
-    height = store.image.height
-    rows = {(plane, window.top): predictor.rows(window, height) for plane, window in todo}
+    rows = {(plane, window.top): predictor.rows(window, image.height) for plane, window in todo}
     next_row = dict(itertools.pairwise(rows))
     columns = (TextColumn("{task.description}"), BarColumn(), Speed(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns) as bar, ThreadPoolExecutor(1) as threads:
-        task = bar.add_task(store.image.file.name, total=sum(window.height * window.width for _, window in todo))
+        task = bar.add_task(image.file.name, total=sum(window.height * window.width for _, window in todo))
         read = None
         for plane, window in todo:
             if read is None or read.plane != plane:
-                read = PlaneReader(store.image, plane, predictor.device, threads)
+                read = PlaneReader(image, plane, predictor.device, threads)
             if (plane, window.top) in rows:
                 read.hold(*rows.pop((plane, window.top)))
                 below = next_row.get((plane, window.top))

@@ -14,13 +14,12 @@ import zarr
 
 from src.files.image import Image
 from src.files.incomplete import beside
-from src.files.whole import complete_file
+from src.prediction.tiff import SPACE, write_tiff
 from src.tiles.blocks import blocks
 from src.tiles.overlap import Window
 
 LARGEST_PAGE = 4096  # pixels a side; larger TIFF pages are tiled …
 TIFF_TILE = 512  # … in squares of this side
-SPACE = "ZYX"
 
 
 class Store:
@@ -140,29 +139,17 @@ class Store:
             self.folder.rename(self.final)
             shutil.rmtree(self.final / "finishing", ignore_errors=True)  # not before: none else may claim it
             return
-        size = self.image.pixel_size
-        height, width = self.array.shape[-2:]
-        tiled = max(height, width) > LARGEST_PAGE
-        metadata = {"axes": self.axes}
-        for axis in SPACE:
-            if axis in size and axis in self.axes:
-                metadata |= {f"PhysicalSize{axis}": size[axis], f"PhysicalSize{axis}Unit": "µm"}
-        with complete_file(self.final) as partial:
-            tifffile.imwrite(
-                partial,
-                self._tiles() if tiled else self._pages(),
-                shape=self.array.shape,
-                dtype=self.array.dtype,
-                tile=(TIFF_TILE, TIFF_TILE) if tiled else None,
-                compression="zlib",
-                photometric="minisblack",
-                bigtiff=self.array.nbytes > 2**31,
-                ome=True,
-                metadata=metadata,
-                resolution=tuple(1e4 / size[axis] for axis in "XY") if "X" in size and "Y" in size else None,
-                resolutionunit="CENTIMETER" if "X" in size and "Y" in size else None,
-                software=self.made_from,
-            )
+        tiled = max(self.array.shape[-2:]) > LARGEST_PAGE
+        write_tiff(
+            self.final,
+            self._tiles() if tiled else self._pages(),
+            self.array.shape,
+            self.array.dtype,
+            self.axes,
+            self.image.pixel_size,
+            self.made_from,
+            TIFF_TILE if tiled else None,
+        )
         drop(self.folder)
 
     def _pages(self) -> Iterator[np.ndarray]:

@@ -10,31 +10,39 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
-from rich.progress import ProgressColumn, Task
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    ProgressColumn,
+    Task,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
+from src.files.reading import read_json, set_aside, unless_damaged
 from src.files.whole import complete_file, write_json
-from src.instances import classes
-from src.metrics.mistakes import KINDS, cell_mistakes, class_mistakes, largest_places
+from src.metrics.mistakes import KINDS, largest_places, mistakes_of
 from src.model.segmenter import Segmenter
-from src.pages.pictures import overlay, panels, write_comparison, write_picture
-from src.pages.samples import encoded, slices_figure, tiles_figure
-from src.prediction.names import write_prediction
+from src.pages.pictures import encoded, overlay, panels, write_comparison, write_picture
+from src.pages.samples import slices_figure, tiles_figure
+from src.prediction.tiff import write_prediction
 from src.run.checkpoint import LastCheckpoint
 from src.run.device import describe
 from src.run.diagnosis import Diagnosis
 from src.run.directory import changed_facts, environment, picture_file
+from src.run.layouts import Facts
+from src.run.lightning_seam import counts_steps
 from src.run.provenance import HASHES, different, facts
 from src.run.ranks import gathered
-from src.run.reading import Facts, read_json, set_aside, unless_damaged
 
 
 class ProgressBar(RichProgressBar):
     """Lightning's progress bar: step, time passed and left, tiles a second over all processes, loss."""
 
     def configure_columns(self, trainer: lightning.Trainer) -> list:
-        _, bar, done, clock, _ = super().configure_columns(trainer)
-        return [Stage(), bar, done, clock, Speed(trainer)]
+        columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+        return [Stage(), *columns, Speed(trainer)]
 
     def get_metrics(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> dict:
         metrics = super().get_metrics(trainer, module)
@@ -46,7 +54,7 @@ class Stage(ProgressColumn):
     """What a bar counts: steps of training (Lightning names that bar by its epoch), else slices."""
 
     def render(self, task: Task) -> Text:
-        return Text("step " if "Epoch" in task.description else "slice")
+        return Text("step " if counts_steps(task) else "slice")
 
 
 class Speed(ProgressColumn):
@@ -57,7 +65,7 @@ class Speed(ProgressColumn):
         self.trainer = trainer
 
     def render(self, task: Task) -> Text:
-        if "Epoch" in task.description:
+        if counts_steps(task):
             return Text(f"{(task.speed or 0) * self.trainer.datamodule.batch_size:.2f} tiles/s")
         return Text(f"{task.speed or 0:.2f} slices/s")
 
@@ -123,7 +131,7 @@ class Prior(Callback):
     def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         if trainer.global_step == 0:
             bias = module.model.classify.bias
-            shares = torch.from_numpy(trainer.datamodule.stream.class_shares(len(bias)))
+            shares = torch.from_numpy(trainer.datamodule.patches.class_shares(len(bias)))
             with torch.no_grad():
                 bias.copy_(shares.clamp(min=self.least).log())
 
@@ -179,7 +187,7 @@ class Samples(Callback):
         if trainer.is_global_zero and trainer.global_step == 0:
             for name, figure in (("slices", slices_figure), ("tiles", tiles_figure)):
                 with complete_file(picture_file(self.directory, f"{name}.webp")) as partial:
-                    partial.write_bytes(encoded(figure(trainer.datamodule.stream)))
+                    partial.write_bytes(encoded(figure(trainer.datamodule.patches)))
 
 
 class Overlay(Callback):
@@ -201,7 +209,7 @@ class Overlay(Callback):
             return  # no validation slices
         image, truth = seen(module, self.slice)
         step = trainer.global_step
-        picture = overlay(image, truth, module.segment(self.slice["probabilities"]))
+        picture = overlay(image, truth, module.decoder(self.slice["probabilities"]))
         write_picture(picture_file(self.directory, f"validation/step_{step:06}.png"), picture)
         title = f"validation/{self.slice['name'][0]}"
         for logger in trainer.loggers:
@@ -218,6 +226,9 @@ class HeldOut(Callback):
         directory: the run directory.
     """
 
+    last: LastCheckpoint | None = None  # knows for how long was trained
+    diagnosis: Diagnosis | None = None  # and what went wrong
+
     def __init__(self, directory: str):
         self.directory = Path(directory)
         self.rows: list[dict] = []
@@ -231,11 +242,12 @@ class HeldOut(Callback):
             return
         name = batch["name"][0]
         probabilities = outputs["probabilities"]
-        labels = write_prediction(self.directory / "predictions", name, probabilities, module.segment)
+        labels = module.decoder(probabilities)
+        write_prediction(self.directory / "predictions", name, probabilities, labels)
         image, truth = seen(module, batch)
         write_comparison(self.directory / "predictions" / f"{name}.png", image, truth, labels)
-        mistakes = class_mistakes if names_classes(module) else cell_mistakes
-        kinds = mistakes(np.where(batch["known"][0].cpu().numpy(), labels, 0), truth)
+        known = np.where(batch["known"][0].cpu().numpy(), labels, 0)
+        kinds = mistakes_of(module.instances.of_classes, known, truth)
         for panel, content in panels(image, truth, labels, kinds).items():
             with complete_file(picture_file(self.directory, f"held_out/{name}_{panel}.webp")) as partial:
                 partial.write_bytes(content)
@@ -247,33 +259,22 @@ class HeldOut(Callback):
         places = {name: found for share in gathered([self.places]) for each in share for name, found in each.items()}
         if not trainer.is_global_zero:
             return
-        last = next(callback for callback in trainer.callbacks if isinstance(callback, LastCheckpoint))
         content = {
             "scores": module.held_out_scores,
             "per_image": [rows[name] for name in trainer.datamodule.split["held_out"].names],
             "validation": module.validation_scores,
-            "diagnosis": [
-                line
-                for callback in trainer.callbacks
-                if isinstance(callback, Diagnosis)
-                for line in callback.told.values()
-            ],
+            "diagnosis": list(self.diagnosis.told.values()) if self.diagnosis else [],
             "threshold": module.threshold,
             "steps": trainer.max_steps,
-            "seconds": round(last.seconds_before, 1),
+            "seconds": round(self.last.seconds_before, 1),
         }
         write_json(picture_file(self.directory, "mistakes.json"), places)
         write_json(self.directory / "scores.json", content)
 
 
-def names_classes(module: Segmenter) -> bool:
-    """Whether label images hold classes, not cells."""
-    return module.instances.func is classes
-
-
 def seen(module: Segmenter, batch: dict) -> tuple[np.ndarray, np.ndarray]:
     """Of the one slice of a batch: image ``(C, H, W)``, and what its label image is compared with, ``(H, W)``."""
-    truth = "target" if names_classes(module) else "instances"
+    truth = "target" if module.instances.of_classes else "instances"
     image, truth = (batch[key][0].cpu().numpy() for key in ("image", truth))
     return image, truth
 

@@ -21,7 +21,9 @@ from lightning.pytorch.callbacks import Callback, Checkpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from src.files.whole import complete_file
+from src.metrics.goodness import goodness
 from src.model import archive
+from src.run import lightning_seam
 from src.run.curves import Curves
 from src.run.directory import checkpoint_file, resumable_files
 from src.run.ranks import gathered
@@ -71,8 +73,7 @@ class BestCheckpoint(Checkpoint):
     """
 
     def __init__(self, directory: str, monitor: str, mode: str):
-        self.file, self.monitor = checkpoint_file(Path(directory), "best"), monitor
-        self.sign = {"max": 1, "min": -1}[mode]
+        self.file, self.monitor, self.mode = checkpoint_file(Path(directory), "best"), monitor, mode
         self.rank = -math.inf
         self.saving = False
 
@@ -84,10 +85,10 @@ class BestCheckpoint(Checkpoint):
                 print(lost, file=sys.stderr, flush=True)
 
     def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        rank = self.sign * module.validation_scores[self.monitor]
+        rank = goodness(module.validation_scores[self.monitor], self.mode)
         # The first process decides for all, of which each may see the file system at another moment.
-        if trainer.strategy.broadcast(rank > self.rank or not self.file.exists()):
-            self.rank = -math.inf if math.isnan(rank) else rank
+        if lightning_seam.first_process(trainer, rank > self.rank or not self.file.exists()):
+            self.rank = rank
             self.saving = True
             save_checkpoint(trainer, self.file)
             self.saving = False
@@ -116,6 +117,8 @@ class LastCheckpoint(Checkpoint):
         max_time: stop after ``DD:HH:MM:SS``, counted from each start; None never.
     """
 
+    curves: Curves | None = None  # that are to reach as far as the weights
+
     def __init__(self, directory: str, every: int, max_time: str | None = None):
         self.file, self.previous = (checkpoint_file(Path(directory), name) for name in ("last", "previous"))
         self.every, self.limit = every, seconds(max_time)
@@ -130,16 +133,17 @@ class LastCheckpoint(Checkpoint):
         self.received.append(number)
 
     def on_fit_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        for logger in trainer.loggers:
-            if isinstance(logger, Curves):
-                logger.go_on_from(self.step_before)
+        if self.curves:
+            self.curves.go_on_from(self.step_before)
 
     def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         self.heeding.enter_context(heeded(self._receive))
         self.started = time.monotonic()
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
-        validated = len(trainer.datamodule.split["validation"]) and (batch_idx + 1) % trainer.val_check_batch == 0
+        validated = len(trainer.datamodule.split["validation"]) and lightning_seam.validates_after(
+            trainer, batch_idx + 1
+        )
         if (batch_idx + 1) % trainer.accumulate_grad_batches == 0 and not validated:
             if trainer.global_step % trainer.log_every_n_steps == 0:
                 self._log_step(trainer)
@@ -148,20 +152,18 @@ class LastCheckpoint(Checkpoint):
     def _log_step(self, trainer: lightning.Trainer) -> None:
         """Log a step before a checkpoint may hold it; Lightning does so after its last hook, if it gets that far."""
         found = {name: value.item() for name, value in trainer.callback_metrics.items() if name.startswith("train/")}
-        for logger in trainer.loggers:
-            if isinstance(logger, Curves):
-                logger.log_metrics({**found, "epoch": trainer.current_epoch}, trainer.global_step - 1)
+        if self.curves:
+            self.curves.log_metrics({**found, "epoch": trainer.current_epoch}, trainer.global_step - 1)
 
     def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        batches = trainer.fit_loop.epoch_loop.batch_idx + 1
-        if batches % trainer.accumulate_grad_batches == 0:
+        if lightning_seam.batches_done(trainer) % trainer.accumulate_grad_batches == 0:
             self._save_or_stop(trainer)
 
     def _save_or_stop(self, trainer: lightning.Trainer) -> None:
         step = trainer.global_step
         late = self.limit is not None and time.monotonic() - self.started > self.limit
         # A signal may reach one process of many, or each of them during another step.
-        stop = trainer.strategy.reduce_boolean_decision(bool(self.received) or late, all=False)
+        stop = lightning_seam.any_process(trainer, bool(self.received) or late)
         last = step == trainer.max_steps
         if stop or last or step % self.every == 0:
             self._save(trainer)

@@ -7,8 +7,8 @@ from pathlib import Path
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
+from src.files.reading import damaged, read_text, set_aside
 from src.files.whole import complete_file
-from src.run.reading import damaged, read_text, set_aside
 
 
 class Curves(Logger):

@@ -6,6 +6,8 @@ import lightning
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_only
 
+from src.metrics.goodness import goodness
+from src.run.lightning_seam import any_process
 from src.run.ranks import gathered
 
 
@@ -21,7 +23,7 @@ class Diagnosis(Callback):
     validations = 3  # in a row before anything is said of them
 
     def __init__(self, monitor: str, mode: str, patience: float = 1 / 3):
-        self.monitor, self.sign, self.patience = monitor, {"max": 1, "min": -1}[mode], patience
+        self.monitor, self.mode, self.patience = monitor, mode, patience
         self.best, self.best_step = -math.inf, 0
         self.blank: list[int] = []
         self.worse: list[int] = []
@@ -29,7 +31,7 @@ class Diagnosis(Callback):
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
         finite = bool(outputs["loss"].isfinite())
-        if not trainer.strategy.reduce_boolean_decision(finite, all=True):
+        if any_process(trainer, not finite):
             names = dict.fromkeys(name for share in gathered([] if finite else list(batch["name"])) for name in share)
             raise ValueError(
                 f"expected a finite loss, but got {outputs['loss'].item()} at step {trainer.global_step}, from tiles "
@@ -38,8 +40,9 @@ class Diagnosis(Callback):
 
     def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         step = trainer.global_step
-        rank = self.sign * module.validation_scores[self.monitor]
-        if math.isnan(rank):
+        score = module.validation_scores[self.monitor]
+        rank = goodness(score, self.mode)
+        if math.isnan(score):
             self._say("unjudged", f"in validation there was nothing to judge {self.monitor} by at step {step}")
         if rank > self.best:
             self.best, self.best_step, self.worse = rank, step, []

@@ -18,9 +18,10 @@ import yaml
 from filelock import FileLock, Timeout
 
 from src.files.incomplete import sweep_folder
+from src.files.reading import Layout, read_json, read_yaml, set_aside
 from src.files.whole import write_text
 from src.model.layout import moved
-from src.run.reading import Layout, Planned, Scores, read_json, read_yaml, set_aside
+from src.run.layouts import Planned, Scores
 
 # Keys that cannot change the result, so a run may continue with other values of them.
 FREE_KEYS = (

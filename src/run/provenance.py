@@ -5,7 +5,8 @@ from pathlib import Path
 
 from src.data.datamodule import SliceData
 from src.files.arrays import content_hash
-from src.run.reading import Facts, read_json
+from src.files.reading import read_json
+from src.run.layouts import Facts
 
 HASHES = ("data_hash", "cells_hash")
 _read: dict[tuple, dict[str, str]] = {}  # hashes of data that the points of a sweep have in common

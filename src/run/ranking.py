@@ -1,11 +1,12 @@
 """The points of a sweep beside each other, from their run directories alone."""
 
-import csv
 from pathlib import Path
 
-from src.files.whole import complete_file, spreadsheet_safe
+from src.files.reading import unless_damaged
+from src.files.whole import write_rows
+from src.metrics.goodness import goodness
 from src.run.directory import finished_scores, read_config
-from src.run.reading import Judged, unless_damaged
+from src.run.layouts import Judged
 
 
 def ranking(directory: Path) -> list[dict]:
@@ -42,19 +43,19 @@ def ranking(directory: Path) -> list[dict]:
             "scores": scores.get("scores"),
             "seconds": scores.get("seconds"),
         }
-        sign = -1 if config["monitor_mode"] == "max" else 1
-        known = row["validation"] is not None
-        rows.append(((row["scores"] is None, not known, sign * row["validation"] if known else 0, point.name), row))
+        rank = goodness(row["validation"], config["monitor_mode"])
+        rows.append(((row["scores"] is None, -rank, point.name), row))
     return [row for _, row in sorted(rows, key=lambda item: item[0])]
 
 
 def write_ranking(directory: Path, rows: list[dict]) -> None:
     """Write ``ranking.csv`` into the directory of a sweep."""
-    names = list(dict.fromkeys(name for row in rows for name in row["scores"] or {}))
-    with complete_file(directory / "ranking.csv") as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(map(spreadsheet_safe, ["directory", "overrides", "validation", *names, "seconds"]))
-        for row in rows:
-            scores = [(row["scores"] or {}).get(name) for name in names]
-            cells = [row["directory"], " ".join(row["overrides"]), row["validation"], *scores, row["seconds"]]
-            writer.writerow(map(spreadsheet_safe, cells))
+    names = dict.fromkeys(name for row in rows for name in row["scores"] or {})
+    table = [
+        {"directory": row["directory"], "overrides": " ".join(row["overrides"]), "validation": row["validation"]}
+        | names
+        | (row["scores"] or {})
+        | {"seconds": row["seconds"]}
+        for row in rows
+    ]
+    write_rows(directory / "ranking.csv", table)

@@ -13,12 +13,12 @@ from datetime import timedelta
 import lightning
 import torch
 from lightning.fabric.plugins.environments import ClusterEnvironment
-from lightning.fabric.plugins.environments.lightning import find_free_network_port
 from lightning.pytorch.strategies import DDPStrategy
 from torch import multiprocessing
 from torch.distributed import DistNetworkError, DistStoreError, TCPStore
 from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
 
+from src.run import lightning_seam
 from src.signals import Stopped, heeded
 
 GRACE = 10  # seconds that the other processes of a run have to end in, when one has failed
@@ -114,12 +114,19 @@ def to_start(trainer: lightning.Trainer) -> int:
     Raises:
         ValueError: processes were started for a trainer that uses one.
     """
-    if not isinstance(trainer.strategy, DDPStrategy):
+    count = lightning_seam.processes_to_start(trainer)
+    if count is None:
         started = int(os.environ.get("WORLD_SIZE") or os.environ.get("SLURM_STEP_NUM_TASKS") or 1)
         if started > 1:
             raise ValueError(f"expected 1 process, but {started} were started; nearest valid: trainer=ddp")
-        return 0
-    return 0 if trainer.strategy.cluster_environment.creates_processes_externally else trainer.num_devices
+    return count or 0
+
+
+def free_port() -> int:
+    """A port of this machine at which processes can meet."""
+    with socket.socket() as found:
+        found.bind(("", 0))
+        return found.getsockname()[1]
 
 
 def start(count: int, train: Callable[..., None], *arguments: object) -> None:
@@ -136,7 +143,7 @@ def start(count: int, train: Callable[..., None], *arguments: object) -> None:
     """
     address = {
         "MASTER_ADDR": os.environ.get("MASTER_ADDR", "127.0.0.1"),
-        "MASTER_PORT": os.environ.get("MASTER_PORT") or str(find_free_network_port()),
+        "MASTER_PORT": os.environ.get("MASTER_PORT") or str(free_port()),
         "NODE_RANK": os.environ.get("NODE_RANK", "0"),
     }
     forkserver = multiprocessing.get_context("forkserver")

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from src.instances import four_connected
+from src.instances import components
 from src.tiles.overlap import Window
 
 
@@ -39,7 +39,7 @@ def joined_components(
     sizes, meetings = [], []
     below, beside = {}, {}  # last row and column of a block, by where the next block begins
     for window in windows:
-        local = four_connected(foreground(window))
+        local = components(foreground(window))
         start[window] = count
         numbered = np.where(local > 0, local.astype(np.int64) + count, 0)
         if min_size > 1:
@@ -67,7 +67,7 @@ def joined_components(
         number[1:] += 1
 
     def labels(window: Window) -> np.ndarray:
-        local = four_connected(foreground(window))
+        local = components(foreground(window))
         return number[np.where(local > 0, local + start[window], 0)]
 
     return labels

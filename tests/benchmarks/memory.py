@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 import tifffile
 import torch
-from hydra import compose, initialize_config_dir
 
-from src import CONF, build
+from src import training
 from src.data.phantom import phantom
 from src.files.whole import write_json
 from src.model import archive
 from tests.benchmarks.timing import RESULTS
+from tests.conftest import composed
 
 SIDES = (2000, 20_000)
 
@@ -28,10 +28,8 @@ def main() -> None:
     micrograph = phantom(slices=1, size=1000).images[0]
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = Path(folder) / "small.ckpt"
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            small = ["run_dir=none", "model.base_channels=2", "model.depth=2"]
-            torch.manual_seed(0)
-            module = build.segmenter(compose("train", small))
+        torch.manual_seed(0)
+        module = training.make_segmenter(composed("model.base_channels=2", "model.depth=2"))
         parts = {"hyper_parameters": dict(module.hparams), "state_dict": module.state_dict(), "threshold": 0.5}
         archive.write(checkpoint, parts)
         peaks = []

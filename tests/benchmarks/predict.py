@@ -17,9 +17,6 @@ from torch.nn import functional
 
 from src.data.phantom import phantom
 from src.files.image import open_image
-from src.instances import components
-from src.model.loss import cross_entropy
-from src.model.segmenter import Segmenter
 from src.model.unet import UNet
 from src.prediction.predictor import Predictor, fill
 from src.prediction.store import Store, drop
@@ -28,11 +25,9 @@ from tests.benchmarks.timing import interleaved, report
 MARGIN = 94  # 92 is what a pixel needs; 512 + 2·94 is the next side that the network takes
 
 
-def segmenter(channels: int, padded: bool = False) -> Segmenter:
+def network(channels: int, padded: bool = False) -> UNet:
     torch.manual_seed(0)
-    model = UNet(base_channels=channels, padded=padded)
-    parts = {"loss": cross_entropy, "metrics": {}, "optimizer": None, "scheduler": None}
-    return Segmenter(model, **parts, instances=partial(components), monitor=None).eval()
+    return UNet(base_channels=channels, padded=padded).to(memory_format=torch.channels_last).eval()
 
 
 def ours(predictor: Predictor, file: Path, folder: Path) -> None:
@@ -57,7 +52,7 @@ def mirror_run_crop(network, window: torch.Tensor) -> torch.Tensor:
 
 def main(side: int = 2048, channels: int = 32, repeats: int = 3) -> None:
     image = np.tile(phantom(slices=1, size=512).images[0], (-(-side // 512),) * 2)[:side, :side]
-    valid, padded = segmenter(channels), segmenter(channels, padded=True)
+    valid, padded = network(channels), network(channels, padded=True)
     predictor = Predictor([valid], torch.device("cpu"), torch.float32, "none", None)
     features = (channels, channels, 2 * channels, 4 * channels, 8 * channels, channels)
     basic = BasicUNet(spatial_dims=2, in_channels=1, out_channels=2, features=features).eval()

@@ -16,14 +16,15 @@ from pathlib import Path
 
 import lightning
 import torch
-from hydra import compose, initialize_config_dir
+from hydra import initialize_config_dir
 from lightning.pytorch.callbacks import Callback
 from torch.nn import functional
 
-from src import CONF, build
+from src import CONF, training
 from src.model.unet import UNet
 from src.run.device import choose_precision
 from tests.benchmarks.timing import interleaved, report
+from tests.conftest import composed
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
@@ -77,15 +78,16 @@ def loops(channels: int, steps: int) -> tuple[float, float]:
             "~callbacks.last",
             "~callbacks.bar",
         ]
-        config = compose("train", overrides)
-        trainer, data, module = build.trainer(config), build.data(config), build.segmenter(config)
+        config = composed(*overrides)
+        trainer, module = training.make_trainer(config), training.make_segmenter(config)
+        data = training.make_data(config, module.model)
         clock = Clock()
         trainer.callbacks.append(clock)
         trainer.fit(module, data)
 
-        module, plugin = build.segmenter(config).to(DEVICE), trainer.precision_plugin
+        module, plugin = training.make_segmenter(config).to(DEVICE), trainer.precision_plugin
         optimizer = module.configure_optimizers()["optimizer"]
-        batches = [{name: part[None].to(DEVICE) for name, part in data.stream[i].items()} for i in range(4)]
+        batches = [{name: part[None].to(DEVICE) for name, part in data.patches[i].items()} for i in range(4)]
         module.log = lambda *_, **__: None
         ends = []
         for number in range(steps):

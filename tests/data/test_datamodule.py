@@ -143,7 +143,7 @@ def test_classes_are_learnt_as_they_were_drawn(drawn):
 def test_tiles_learn_from_ridge_and_weight_map(slice_data):
     stack = touching_stack()
     data = ready(slice_data(source=lambda: stack, train="0", validation="", held_out="1", classes=3, ridge=1))
-    patches = data.patches()
+    patches = data.patches
     ridged = with_ridge(stack.take([0]), 1)
     np.testing.assert_array_equal(patches.targets, ridged.targets)
     np.testing.assert_array_equal(patches.weights, WeightMap()(ridged.targets, ridged.instances, 3))
@@ -165,7 +165,7 @@ def test_training_sees_one_draw_for_each_place_in_each_batch(slice_data, accumul
     assert batches[0]["image"].shape == (2, 1, 32, 32)
     assert batches[0]["target"].shape == batches[0]["weight"].shape == (2, 20, 20)
     images = torch.cat([batch["image"] for batch in batches])
-    stream = data.patches()
+    stream = data.patches
     for draw, image in enumerate(images):
         assert torch.equal(image, stream[draw]["image"])
 

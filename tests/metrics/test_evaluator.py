@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
-import torch
 
+from src.instances import components
 from src.metrics.evaluator import THRESHOLDS, Evaluator, Labels, Probabilities
 from src.metrics.instance import Instances
 from src.metrics.pixel import PixelError
 from src.metrics.rand import AfterThinning, RandError
 from src.metrics.semantic import Semantic
-from src.metrics.thinning import components
+from tests.metrics.counted import Counted
 
 
 def segment(probabilities, threshold):
@@ -37,15 +37,15 @@ HALF = np.array([[1, 1, 0, 0]])
 
 def at(metric, threshold, *images):
     """Scores of one metric at one threshold, without an evaluator."""
-    metric = metric.clone()
+    metric = Counted(metric)
     for prediction, target, instances in images:
-        if isinstance(metric, Semantic):
+        if isinstance(metric.metric, Semantic):
             compared, further = (prediction.classes(threshold), target), ()
-        elif isinstance(metric, Instances):
+        elif isinstance(metric.metric, Instances):
             compared, further = (prediction.labels(threshold), instances), ()
         else:
             compared, further = (prediction.cell(threshold), target), (threshold,)
-        metric.update(*(torch.from_numpy(image)[None] for image in compared), *further)
+        metric.update(*(image[None] for image in compared), *further)
     return {name: score.item() for name, score in metric.compute().items()}
 
 

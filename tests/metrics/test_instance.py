@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torchmetrics.functional.detection import panoptic_quality
 
-from src.metrics.instance import IOU_THRESHOLDS, Instances, matches, numbered, overlap
+from src.metrics.instance import IOU_THRESHOLDS, Instances, matches, overlap
+from tests.metrics.counted import Counted
 
 quick = settings(max_examples=40, deadline=None)
 PERCENT = range(50, 100, 5)
@@ -30,7 +31,7 @@ def pairs(draw):
 
 def added(predicted, true):
     """The metric with images ``(N, H, W)``, or one ``(H, W)``, added to it."""
-    metric = Instances()
+    metric = Counted(Instances())
     metric.update(*(torch.as_tensor(image).reshape(-1, *image.shape[-2:]) for image in (predicted, true)))
     return metric
 
@@ -281,7 +282,7 @@ def test_cells_of_one_number_in_two_images_are_two_cells():
 @quick
 @given(pairs())
 def test_images_one_by_one_score_as_images_together(pair):
-    metric = Instances()
+    metric = Counted(Instances())
     for index in range(2):
         metric.update(*(torch.from_numpy(stack[index : index + 1]) for stack in pair))
     one_by_one = {name: score.item() for name, score in metric.compute().items()}
@@ -300,18 +301,6 @@ def test_two_processes_merged_score_as_one(one, other):
 def test_every_score_says_whether_more_of_it_is_better():
     assert scores(drawn(CELL), drawn(CELL)).keys() == Instances.modes.keys()
     assert {name for name, mode in Instances.modes.items() if mode == "min"} == set(MISTAKES)
-
-
-def test_a_mask_is_numbered_by_its_4_connected_components():
-    mask = np.array([[1, 1, 0], [0, 0, 1], [1, 0, 1]])
-    pieces = numbered(mask)
-    assert (pieces > 0).tolist() == mask.astype(bool).tolist()
-    assert len({pieces[0, 0], pieces[1, 2], pieces[2, 0]}) == 3 and pieces[1, 2] == pieces[2, 2]
-
-
-def test_numbered_cells_keep_their_numbers_even_in_two_pieces():
-    image = np.array([[7, 0, 7], [0, 2, 0]])
-    assert numbered(image).tolist() == image.tolist()
 
 
 @pytest.mark.parametrize("percent", PERCENT)

@@ -12,8 +12,10 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from skimage.measure import label
 from skimage.metrics import adapted_rand_error, variation_of_information
 
+from src.instances import components
 from src.metrics.rand import AfterThinning, RandError, pair_counts, rand_error, v_info, v_rand
-from src.metrics.thinning import components, thinned_components
+from src.metrics.thinning import thinned_components
+from tests.metrics.counted import Counted
 
 quick = settings(max_examples=60, deadline=None)
 SMALL = array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=6)
@@ -202,7 +204,7 @@ def test_after_thinning_the_score_is_the_mean_of_the_slices(threshold):
     for proposal, truth in segmentations(cell, target, threshold):
         each["v_rand"].append(v_rand(thinned_components(proposal), components(truth)))
         each["v_info"].append(v_info(thinned_components(proposal), components(truth)))
-    together, one_by_one = AfterThinning(), AfterThinning()
+    together, one_by_one = Counted(AfterThinning()), Counted(AfterThinning())
     for i in range(2):
         one_by_one.update(cell[i : i + 1], target[i : i + 1], threshold)
     expected = pytest.approx({name: np.mean(values) for name, values in each.items()}, abs=1e-6)
@@ -220,43 +222,37 @@ def test_the_rand_error_pools_the_pairs_of_the_slices(threshold):
     ]
     pooled, averaged = rand_error(*np.sum(counts, axis=0)), np.mean([rand_error(*count) for count in counts])
     assert abs(pooled - averaged) > 1e-5
-    one_by_one = RandError()
+    one_by_one = Counted(RandError())
     one_by_one.update(cell[:1], target[:1], threshold)
     assert scores(one_by_one, cell[1:], target[1:], threshold) == {"rand_error": pytest.approx(pooled, abs=1e-6)}
-    assert scores(RandError(), cell, target, threshold) == {"rand_error": pytest.approx(pooled, abs=1e-6)}
+    assert scores(Counted(RandError()), cell, target, threshold) == {"rand_error": pytest.approx(pooled, abs=1e-6)}
 
 
 @pytest.mark.parametrize("make", METRICS)
 def test_the_order_of_slices_does_not_matter(make):
     cell, target = slices(3)
-    assert scores(make(), cell.flip(0), target.flip(0)) == pytest.approx(scores(make(), cell, target), abs=1e-6)
+    assert scores(Counted(make()), cell.flip(0), target.flip(0)) == pytest.approx(
+        scores(Counted(make()), cell, target), abs=1e-6
+    )
 
 
 @pytest.mark.parametrize("make", METRICS)
 def test_two_processes_together_score_as_one(make):
     cell, target = slices(3)
-    here, there = make(), make()
+    here, there = Counted(make()), Counted(make())
     here.update(cell[:1], target[:1], 0.5)
     there.update(cell[1:], target[1:], 0.5)
     here.merge_state(there)
-    expected = scores(make(), cell, target)
+    expected = scores(Counted(make()), cell, target)
     assert {name: float(score) for name, score in here.compute().items()} == expected
-    assert expected != scores(make(), cell[:1], target[:1])
-
-
-@pytest.mark.parametrize("make", METRICS)
-def test_reset_forgets(make):
-    metric = make()
-    before = scores(metric, *slices(2, seed=1))
-    metric.reset()
-    assert scores(metric, *slices(1)) == scores(make(), *slices(1)) != before
+    assert expected != scores(Counted(make()), cell[:1], target[:1])
 
 
 @pytest.mark.parametrize("make", METRICS)
 def test_a_cell_is_whatever_is_not_class_0(make):
     cell, target = slices(3)
     stripes = target * (1 + torch.arange(24) // 3 % 2)  # of class 1 and 2
-    assert scores(make(), cell, stripes) == scores(make(), cell, target)
+    assert scores(Counted(make()), cell, stripes) == scores(Counted(make()), cell, target)
 
 
 @pytest.mark.parametrize("make", METRICS)
@@ -264,6 +260,6 @@ def test_a_pixel_at_the_threshold_is_no_cell(make):
     truth = torch.ones((1, 5, 9), dtype=torch.int64)
     truth[:, :, 4] = 0
     cell = torch.where(truth > 0, 1.0, 0.5)
-    parted, merged = (scores(make(), cell, truth, threshold) for threshold in (0.5, 0.25))
-    assert parted == scores(make(), truth.float(), truth)
-    assert merged == scores(make(), torch.ones_like(cell), truth) != parted
+    parted, merged = (scores(Counted(make()), cell, truth, threshold) for threshold in (0.5, 0.25))
+    assert parted == scores(Counted(make()), truth.float(), truth)
+    assert merged == scores(Counted(make()), torch.ones_like(cell), truth) != parted

@@ -11,6 +11,7 @@ from torchmetrics.functional.classification import (
 )
 
 from src.metrics.semantic import MOST_CLASSES, Semantic, class_scores
+from tests.metrics.counted import Counted
 
 NAMES = ("iou", "dice", "precision", "recall")
 
@@ -21,7 +22,7 @@ def drawn(*rows):
 
 
 def added(predicted, true):
-    metric = Semantic()
+    metric = Counted(Semantic())
     metric.update(predicted, true)
     return metric
 
@@ -44,7 +45,7 @@ def test_scores_of_a_drawing():
 
 def test_class_scores_of_a_confusion_counted_by_hand():
     # Rows are true: of three pixels of class 0 one was taken for class 1; class 2 does not occur.
-    found = class_scores(torch.tensor([[2, 1, 0], [0, 5, 0], [0, 0, 0]]))
+    found = class_scores(np.array([[2, 1, 0], [0, 5, 0], [0, 0, 0]]))
     expected = {"iou": [2 / 3, 5 / 6], "dice": [4 / 5, 10 / 11], "precision": [1, 5 / 6], "recall": [2 / 3, 1]}
     for name in NAMES:
         assert found[name].tolist() == pytest.approx([*expected[name], np.nan], nan_ok=True)
@@ -116,7 +117,7 @@ def test_scores_are_those_of_torchmetrics_where_all_classes_occur(classes):
 def test_numbered_cells_are_an_error_that_names_the_metrics_for_them(places):
     images = [torch.full((1, 2, 2), MOST_CLASSES if place == 0 else 1) for place in reversed(places)]
     with pytest.raises(ValueError, match=rf"{MOST_CLASSES} classes, but got class {MOST_CLASSES};.*metrics=instances"):
-        Semantic().update(*images)
+        Counted(Semantic()).update(*images)
 
 
 def test_as_many_classes_as_are_allowed_are_told_apart():
@@ -127,7 +128,7 @@ def test_as_many_classes_as_are_allowed_are_told_apart():
 
 def test_images_one_by_one_score_as_images_together_and_as_two_processes_merged():
     true, predicted = drawn("0011", "1122", "2200"), drawn("0111", "1222", "2020")
-    together, one_by_one = scores(predicted, true), Semantic()
+    together, one_by_one = scores(predicted, true), Counted(Semantic())
     for index in range(3):
         one_by_one.update(predicted[index : index + 1], true[index : index + 1])
     assert {name: score.item() for name, score in one_by_one.compute().items()} == pytest.approx(together)

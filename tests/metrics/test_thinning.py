@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes
 from skimage.measure import label
 
+from src.instances import components
 from src.metrics.rand import v_rand
-from src.metrics.thinning import components, thinned_components
+from src.metrics.thinning import thinned_components
 
 quick = settings(max_examples=100, deadline=None)
 shapes = array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=12)

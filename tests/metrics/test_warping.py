@@ -9,6 +9,7 @@ from skimage.draw import disk
 from skimage.measure import label
 
 from src.metrics.warping import SIMPLE, WarpingError, topological_errors, warp
+from tests.metrics.counted import Counted
 
 quick = settings(max_examples=150, deadline=None)
 CLOCKWISE = [(0, 1), (0, 2), (1, 2), (2, 2), (2, 1), (2, 0), (1, 0), (0, 0)]  # of 3 × 3 pixels, from above
@@ -190,24 +191,24 @@ def score(metric, cell, target, threshold=0.5):
 
 
 def test_the_warping_error_depends_on_the_threshold():
-    assert score(WarpingError(), *membrane(gap=0.6), threshold=0.5) == pytest.approx(2 / (9 * 13))
-    assert score(WarpingError(), *membrane(gap=0.6), threshold=0.7) == 0
+    assert score(Counted(WarpingError()), *membrane(gap=0.6), threshold=0.5) == pytest.approx(2 / (9 * 13))
+    assert score(Counted(WarpingError()), *membrane(gap=0.6), threshold=0.7) == 0
 
 
 def test_the_warping_error_adds_splits_and_merges():
     cell, truth = membrane(gap=1)
     cell[:, :, 2] = 0
-    assert score(WarpingError(), cell, truth) == pytest.approx(3 / (9 * 13))
+    assert score(Counted(WarpingError()), cell, truth) == pytest.approx(3 / (9 * 13))
 
 
 def test_a_cell_is_whatever_is_not_class_0():
     cell, truth = membrane(gap=1)
     truth[..., 7:] *= 2
-    assert score(WarpingError(), cell, truth) == pytest.approx(2 / (9 * 13))
+    assert score(Counted(WarpingError()), cell, truth) == pytest.approx(2 / (9 * 13))
 
 
 def test_the_warping_error_is_pooled_over_slices_and_not_averaged():
-    metric = WarpingError()
+    metric = Counted(WarpingError())
     metric.update(*membrane(13, gap=1), 0.5)
     assert score(metric, *membrane(27)) == pytest.approx(2 / (9 * 13 + 9 * 27))
 
@@ -215,20 +216,13 @@ def test_the_warping_error_is_pooled_over_slices_and_not_averaged():
 def test_the_order_of_slices_does_not_matter():
     (worse, truth), (better, _) = membrane(gap=1), membrane()
     for cell in (torch.cat([worse, better]), torch.cat([better, worse])):
-        assert score(WarpingError(), cell, torch.cat([truth, truth])) == pytest.approx(1 / (9 * 13))
+        assert score(Counted(WarpingError()), cell, torch.cat([truth, truth])) == pytest.approx(1 / (9 * 13))
 
 
 def test_two_processes_together_score_as_one():
-    one, here, there = WarpingError(), WarpingError(), WarpingError()
+    one, here, there = Counted(WarpingError()), Counted(WarpingError()), Counted(WarpingError())
     for metric in (one, here):
         metric.update(*membrane(13, gap=1), 0.5)
     there.update(*membrane(27, gap=1), 0.5)
     here.merge_state(there)
     assert float(here.compute()["warping_error"]) == score(one, *membrane(27, gap=1)) > 0
-
-
-def test_reset_forgets():
-    metric = WarpingError()
-    assert score(metric, *membrane(gap=1)) > 0
-    metric.reset()
-    assert score(metric, *membrane()) == 0

@@ -1,5 +1,6 @@
 """What earlier versions have written stays readable: checkpoints and run directories open, resume and predict."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -10,9 +11,9 @@ import torch
 import yaml
 from hydra.utils import get_object
 
-from src import build
 from src.model import archive
 from src.model.layout import LAYOUT, MOVED, calls, moved, present
+from src.restore import restore
 from src.run.directory import checkpoint_file, read_config
 
 KINDS = ("binary", "boundary", "instances", "classes")
@@ -48,17 +49,19 @@ def distance(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> to
 def test_an_old_checkpoint_opens_with_the_same_weights_and_parts(old, name):
     file = checkpoint_file(old / "finished", name)
     stored = torch.load(file, weights_only=True)
-    restored = build.restore(file)
+    restored = restore(file)
     assert "layout" not in stored and archive.read(file)["layout"] == LAYOUT
-    weights = restored.state_dict()
-    assert list(weights) == list(stored["state_dict"])
-    assert all(torch.equal(weights[key], value) for key, value in stored["state_dict"].items())
-    assert restored.threshold == stored["threshold"]
+    weights = restored.model.state_dict()
+    assert [f"model.{name}" for name in weights] == list(stored["state_dict"])
+    assert all(torch.equal(weights[key.removeprefix("model.")], value) for key, value in stored["state_dict"].items())
+    assert restored.decoder.threshold == stored["threshold"]
     parts = stored["hyper_parameters"]
     numbering = parts["instances"]
-    assert restored.instances.keywords == {key: value for key, value in numbering.items() if not key.startswith("_")}
-    assert restored.instances.func.__name__ == numbering["_target_"].rpartition(".")[2]
-    assert list(restored.metrics) == list(parts["metrics"])
+    found = restored.decoder.numbering
+    assert dataclasses.asdict(found) == {key: value for key, value in numbering.items() if not key.startswith("_")}
+    assert type(found).__name__.lower() == numbering["_target_"].rpartition(".")[2]
+    now = archive.read(file)["hyper_parameters"]
+    assert list(now["metrics"]) == list(parts["metrics"]) and now.keys() == parts.keys()
 
 
 def test_an_old_checkpoint_predicts_what_it_predicted(old, run_command, tmp_path):

@@ -9,7 +9,7 @@ from torch.optim import SGD
 from torch.optim.lr_scheduler import ConstantLR, LambdaLR
 from torch.utils.data import DataLoader
 
-from src.instances import components
+from src.instances import Components
 from src.metrics.evaluator import Evaluator, Probabilities
 from src.metrics.instance import Instances
 from src.metrics.pixel import PixelError
@@ -35,7 +35,7 @@ def small_segmenter(scheduler=CONSTANT, metrics=None, monitor="v_rand", **option
         metrics=metrics or isbi(),
         optimizer=partial(SGD, lr=0.01),
         scheduler=scheduler,
-        instances=partial(components, min_size=0),
+        instances=Components(),
         monitor=monitor,
     )
 
@@ -208,7 +208,7 @@ def test_validation_agrees_with_metrics_of_its_own_probabilities(tmp_path):
     with torch.inference_mode():
         for batch in slices:
             probabilities = segmenter.probabilities(batch["image"])[0].numpy()
-            expected.update(Probabilities(probabilities, components), *truth(batch))
+            expected.update(Probabilities(probabilities, Components()), *truth(batch))
     scores = {name.removeprefix("validation/"): value.item() for name, value in validating.callback_metrics.items()}
     assert scores == pytest.approx(expected.compute(), abs=1e-6)
     assert segmenter.threshold == expected.chosen_threshold()
@@ -266,7 +266,7 @@ def truth(batch):
 def judged(rows):
     evaluator = Evaluator(isbi())
     for outputs, batch in rows:
-        prediction = Probabilities(outputs["probabilities"], components)
+        prediction = Probabilities(outputs["probabilities"], Components())
         evaluator.update(prediction, *truth(batch))
     return evaluator.compute()
 

@@ -1,8 +1,12 @@
 """What a paper would say about a run is what its configuration says."""
 
+import inspect
+
 import pytest
 
-from src.pages.methods import augmentation, methods, sources
+from src.data.augment import Warp
+from src.data.weight_map import WeightMap
+from src.pages.methods import WARP, WEIGHTS, augmentation, methods, sources
 
 CONFIG = {
     "model": {"depth": 4, "base_channels": 64, "padded": False, "norm": "none"},
@@ -30,6 +34,13 @@ def test_the_paper_s_own_recipe():
         "torch 2.13.0, lightning 2.6, albumentations 2.0.8",
     ):
         assert part in text, part
+
+
+@pytest.mark.parametrize(("values", "callee"), [(WARP, Warp), (WEIGHTS, WeightMap)])
+def test_what_a_configuration_leaves_out_is_what_the_callee_does(values, callee):
+    parameters = inspect.signature(callee).parameters
+    assert values == {name: parameters[name].default for name in values}
+    assert set(parameters) - set(values) <= {"tile", "p"}
 
 
 @pytest.mark.parametrize(

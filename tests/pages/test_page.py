@@ -16,6 +16,7 @@ import yaml
 from src.metrics.mistakes import OF_CELLS
 from src.pages import page
 from src.pages.pictures import panels
+from src.run.report import read_curves
 from tests.conftest import TINY, called
 from tests.data.own import change_image, folder
 
@@ -282,7 +283,7 @@ def test_the_verdict_says_when_there_was_nothing_to_judge():
 def test_curves_are_the_columns_of_the_file(tmp_path):
     with (tmp_path / "metrics.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["step", "train/loss", "epoch", "validation/f1"], [0, 2.5, 0, ""], [9, "", 0, 0.5]])
-    assert page.read_curves(tmp_path / "metrics.csv") == {"train/loss": [(1, 2.5)], "validation/f1": [(10, 0.5)]}
+    assert read_curves(tmp_path / "metrics.csv") == {"train/loss": [(1, 2.5)], "validation/f1": [(10, 0.5)]}
 
 
 def test_a_page_of_many_noisy_pictures_can_still_be_sent(tmp_path):

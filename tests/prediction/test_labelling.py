@@ -1,14 +1,11 @@
 """A plane that is labelled block by block has the labels that it has in memory."""
 
-import functools
-import types
-
 import numpy as np
 import pytest
 from scipy import ndimage
 
 from src.files.image import Image
-from src.instances import classes, components, watershed
+from src.instances import Classes, Components, Decoder, Watershed
 from src.prediction import labelling
 from src.prediction.labelling import label
 from src.prediction.store import Store
@@ -19,16 +16,23 @@ SIDE = 16
 SHAPE = 45, 61
 
 
-class Numbering(types.SimpleNamespace):
-    """What `label` needs of a trained network; notes the planes that are segmented as a whole."""
+def classes(probabilities, threshold):
+    return Classes()(probabilities, threshold)
 
-    def segment(self, probabilities):
-        self.segmented.append(probabilities.shape)
-        return self.instances(probabilities, self.threshold)
+
+def components(probabilities, threshold, **options):
+    return Components(**options)(probabilities, threshold)
+
+
+def watershed(probabilities, threshold, **options):
+    return Watershed(**options)(probabilities, threshold)
+
+
+CHOICES = {classes: Classes, components: Components, watershed: Watershed}
 
 
 def numbering(function, threshold=0.5, **options):
-    return Numbering(instances=functools.partial(function, **options), threshold=threshold, segmented=[])
+    return Decoder(CHOICES[function](**options), threshold)
 
 
 def probabilities(count, *stack):
@@ -142,18 +146,24 @@ def test_only_what_needs_it_sees_a_large_plane_as_a_whole(function, options, who
     assert set(windows) == ({Window(0, 0, *SHAPE)} if whole else set(blocks(*SHAPE, SIDE)))
 
 
-def test_a_small_plane_is_segmented_once_and_by_the_network(stores):
-    module = numbering(components)
-    labelled(stores, probabilities(2), module)
-    assert module.segmented == [(2, *SHAPE)]
+@pytest.fixture
+def segmented(monkeypatch):
+    """The shapes of what is decoded as a whole."""
+    shapes, decode = [], Decoder.__call__
+    monkeypatch.setattr(Decoder, "__call__", lambda self, values: shapes.append(values.shape) or decode(self, values))
+    return shapes
+
+
+def test_a_small_plane_is_segmented_once_and_by_the_network(stores, segmented):
+    labelled(stores, probabilities(2), numbering(components))
+    assert segmented == [(2, *SHAPE)]
 
 
 @pytest.mark.parametrize(("spare", "whole"), [(0, True), (-1, False)])
-def test_a_plane_is_large_from_its_number_of_pixels(spare, whole, stores, monkeypatch):
+def test_a_plane_is_large_from_its_number_of_pixels(spare, whole, stores, segmented, monkeypatch):
     monkeypatch.setattr(labelling, "AT_ONCE", SHAPE[0] * SHAPE[1] + spare)
-    module = numbering(components)
-    labelled(stores, probabilities(2), module)
-    assert bool(module.segmented) == whole
+    labelled(stores, probabilities(2), numbering(components))
+    assert bool(segmented) == whole
 
 
 @pytest.mark.parametrize("at_once", [labelling.AT_ONCE, 0], ids=["in memory", "block by block"])

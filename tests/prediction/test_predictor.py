@@ -4,7 +4,6 @@ import contextlib
 import io
 import re
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,21 +11,17 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.optim import SGD
 
 from src.data.stack import normalise
 from src.files.image import Image
-from src.instances import components
-from src.metrics.pixel import PixelError
-from src.model.loss import weighted_cross_entropy
-from src.model.segmenter import Segmenter
+from src.model.trained import predict_window
 from src.model.unet import UNet
 from src.prediction import predictor as module
 from src.prediction.predictor import PlaneReader, Predictor, fill, verify
 from src.prediction.store import Store
 from src.tiles.blocks import blocks
 from src.tiles.geometry import covering_side, is_valid_side
-from src.tiles.overlap import Window
+from src.tiles.overlap import Window, reader
 
 CPU = torch.device("cpu")
 
@@ -39,19 +34,11 @@ def an_image(shape=(70, 90), axes="YX", dtype="uint8", seed=0):
 def a_network(model=UNet, seed=0, depth=2, classes=2, **options):
     """A small network of which no bias is at its neutral start, so that its borders would show."""
     torch.manual_seed(seed)
-    segmenter = Segmenter(
-        model=model(base_channels=2, depth=depth, classes=classes, **options),
-        loss=weighted_cross_entropy,
-        metrics={"pixel_error": PixelError()},
-        optimizer=partial(SGD, lr=0.1),
-        scheduler=None,
-        instances=partial(components, min_size=0),
-        monitor="pixel_error",
-    )
-    for name, value in segmenter.named_parameters():
+    network = model(base_channels=2, depth=depth, classes=classes, **options).to(memory_format=torch.channels_last)
+    for name, value in network.named_parameters():
         if name.endswith("bias"):
             torch.nn.init.uniform_(value, 0, 0.5)
-    return segmenter
+    return network
 
 
 def a_predictor(*modules, tile=None, dtype=torch.float32, tta="none"):
@@ -64,12 +51,17 @@ def threads():
         yield pool
 
 
-def expected(image, plane, modules, tta="none"):
+def whole(network, grey, tta="none"):
+    """Class probabilities ``(N, K, H, W)`` of whole images ``(N, C, H, W)``."""
+    return predict_window(network, reader(grey), Window(0, 0, *grey.shape[-2:]), tta)
+
+
+def expected(image, plane, networks, tta="none"):
     """The mean probabilities of a whole plane ``(K, H, W)``."""
     values = image.array[np.unravel_index(plane, image.stack_shape)] if image.stack_shape else image.array
     grey = torch.from_numpy(normalise(np.asarray(values)))[None, None]
     with torch.inference_mode():
-        return torch.stack([m.eval().probabilities(grey, tta)[0] for m in modules]).mean(dim=0).numpy()
+        return torch.stack([whole(network.eval(), grey, tta)[0] for network in networks]).mean(dim=0).numpy()
 
 
 def predicted(predictor, read, side):
@@ -470,11 +462,18 @@ def test_only_what_is_missing_is_predicted(tmp_path):
     assert places == []
 
 
+GREY = [(0, 512), (512, 520)]  # bands by which the range of grey values is found
+
+
 @pytest.mark.parametrize("kept", [48, 128, 256])
 def test_each_row_of_blocks_is_read_once(kept, tmp_path):
     image, bands = counting(an_image((2, 520, 270), "ZYX"))
     predictor = a_predictor(tile=kept + 40)
     store = a_store(tmp_path, image, side=predictor.block_side())
-    grey_ranges = 2 * 2  # rows of each plane, 512 at a time
     quietly(store, predictor, 0, 1)
-    assert len(bands) - grey_ranges == len({place.top for place in store.blocks}) * image.planes
+    for plane in range(2):
+        first, *others = [
+            (top, bottom) for number, top, bottom in bands if number == plane and (top, bottom) not in GREY
+        ]
+        assert first[0] == 0 and [top for top, _ in others] == [first[1], *(bottom for _, bottom in others[:-1])]
+        assert (others or [first])[-1][1] == 520

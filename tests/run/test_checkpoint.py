@@ -23,10 +23,11 @@ import torch
 from torch.nn.functional import dropout
 from torch.utils.data import DataLoader
 
-from src import CONF, build
+from src import CONF
 from src.data.phantom import phantom
 from src.data.weight_map import border_weight
 from src.model.archive import is_whole
+from src.restore import restore
 from src.run.checkpoint import TRAINING_ONLY, BestCheckpoint, Reseed, seconds
 from src.run.directory import checkpoint_file
 from src.signals import hand_over
@@ -696,10 +697,16 @@ def test_the_best_checkpoint_holds_what_prediction_needs_and_no_more(uninterrupt
         "current_model_state",
         "averaging_state",
     }
-    module = build.restore(checkpoint_file(directory, "best"))
+    module = restore(checkpoint_file(directory, "best"))
     assert module.validation_scores == json.loads((directory / "scores.json").read_text())["validation"]
-    assert module.threshold == best["threshold"] == json.loads((directory / "scores.json").read_text())["threshold"]
-    assert all(torch.equal(value, best["state_dict"][name]) for name, value in module.state_dict().items())
+    assert (
+        module.decoder.threshold
+        == best["threshold"]
+        == json.loads((directory / "scores.json").read_text())["threshold"]
+    )
+    assert all(
+        torch.equal(value, best["state_dict"][f"model.{name}"]) for name, value in module.model.state_dict().items()
+    )
     validated = [line.split(",") for line in (directory / "metrics.csv").read_text().splitlines()]
     column = validated[0].index("validation/v_rand")
     scores = [float(row[column]) for row in validated[1:] if row[column]]
@@ -718,8 +725,8 @@ def test_the_weights_of_the_last_step_take_the_place_of_the_best_ones_that_were_
     assert status == 0
     (line,) = error.splitlines()
     assert line.startswith("warning: ") and "best.ckpt" in line and line.endswith("last step take its place")
-    best, last = (build.restore(checkpoint_file(directory, name)) for name in ("best", "last"))
-    assert all(torch.equal(value, best.state_dict()[name]) for name, value in last.state_dict().items())
+    best, last = (restore(checkpoint_file(directory, name)).model.state_dict() for name in ("best", "last"))
+    assert all(torch.equal(value, best[name]) for name, value in last.items())
     assert not content(directory, "best").keys() & set(TRAINING_ONLY)
 
 

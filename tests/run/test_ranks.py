@@ -27,14 +27,15 @@ from lightning.fabric.plugins.environments.lightning import find_free_network_po
 from lightning.pytorch.callbacks import Callback
 from omegaconf import OmegaConf
 
-from src import CONF, build
+from src import CONF, training
 from src.files.whole import write_text
 from src.metrics.instance import Instances
+from src.restore import restore
 from src.run import ranks
 from src.run.checkpoint import LastCheckpoint
 from src.run.directory import open_run
 from src.run.ranks import host_of, roll_call, start
-from src.train import train as train_run
+from src.training import train as train_run
 from tests.conftest import TINY
 
 SMALL = [
@@ -180,7 +181,7 @@ def weights(directory: Path) -> torch.Tensor:
 def test_the_gradient_of_two_processes_is_that_of_one_with_their_tiles(trained):
     one, two = trained("gradient")
     lightning.seed_everything(0, verbose=False)
-    state = build.segmenter(OmegaConf.create(chosen(one, *RUNS["gradient"]))).state_dict()
+    state = training.make_segmenter(chosen(one, *RUNS["gradient"])).state_dict()
     before = torch.cat([value.flatten() for name, value in state.items() if name.endswith(("weight", "bias"))])
     gradients = [before - weights(directory) for directory in (one, two)]
     assert gradients[0].abs().max() > 0.1
@@ -244,8 +245,10 @@ def test_the_number_of_validation_slices_matters_to_the_scores(trained):
 @pytest.mark.parametrize("part", ["validation", "scores"])
 def test_scores_are_those_of_the_checkpoint_although_each_process_has_its_own_statistics(run, part, trained):
     _, two = trained(run)
-    config = OmegaConf.create(chosen(two, *RUNS[run]))
-    module, data = build.restore(two / "checkpoints" / "best.ckpt"), build.data(config)
+    config = chosen(two, *RUNS[run])
+    module = training.make_segmenter(config)
+    module.take(restore(two / "checkpoints" / "best.ckpt"))
+    data = training.make_data(config, module.model)
     judge = lightning.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
     (judge.validate if part == "validation" else judge.test)(module, data, verbose=False)
     expected = module.validation_scores if part == "validation" else module.held_out_scores

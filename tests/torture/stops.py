@@ -13,15 +13,15 @@ TRAIN = (
     *("LastCheckpoint.on_train_start", "Patches.__getitem__", "Segmenter.training_step", "Segmenter.validation_step"),
     *("BestCheckpoint.on_validation_end", "LastCheckpoint._save", "write", "digest", "LastCheckpoint.on_train_end"),
     *("LastCheckpoint.on_fit_end", "restore", "HeldOut.on_test_start", "Segmenter.test_step", "write_prediction"),
-    *("HeldOut.on_test_end", "remove_previous_checkpoint", "report", "print_scores", "write_page", "render"),
+    *("HeldOut.on_test_end", "remove_previous_checkpoint", "show_run", "write_page", "render", "print_scores"),
 )
 PREDICT = (
-    *("main", "restored", "input_files", "open_image", "recipes", "Store._create", "fill", "Predictor.__call__"),
-    *("Store.write", "label", "Store.finish", "Store._pages", "drop"),
+    *("main", "restore", "input_files", "open_image", "recipes", "Store._create", "fill", "Predictor.__call__"),
+    *("Store.write", "write_labels", "Store.finish", "Store._pages", "drop"),
 )
-SCORE = ("main", "match", "comparisons", "Evaluator.update", "pictures", "print_scores", "write_rows", "render")
+SCORE = ("main", "match", "comparisons", "Evaluator.update", "Scoring._panels", "print_scores", "write_rows", "render")
 REPORT = ("main", "write_page", "drawn_curves", "render", "print_scores")
-CHECK = ("main", "summary", "fingerprint", "inspect_folder", "show")
+CHECK = ("main", "summary", "fingerprint", "inspect_folder", "lines")
 PREVIEW = ("main", "SliceData.setup", "tiles_figure", "render")
 SWEEP = ("check_numbers", "open_run", "Segmenter.training_step", "Segmenter.test_step", "ranking", "write_ranking")
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import torch
 
-from src import build
 from src.model import archive
+from src.restore import restore
 from src.run.directory import checkpoint_file
 from tests.torture import checkpoints
 
@@ -87,7 +87,7 @@ def opened(tmp_path, monkeypatch):
         started = time.process_time()
         with nothing_happens():
             try:
-                build.restore(hostile)
+                restore(hostile)
                 error = None
             except (ValueError, OSError) as refused:
                 error = str(refused)
@@ -179,10 +179,10 @@ def test_weights_exchanged_for_others_of_the_same_kind_are_noticed_by_the_digest
     content["state_dict"]["model.classify.bias"] += 1
     torch.save(content, tmp_path / "other.ckpt")
     with pytest.raises(ValueError, match=r"other\.ckpt is none: its content is not what was written"):
-        build.restore(tmp_path / "other.ckpt")
+        restore(tmp_path / "other.ckpt")
     del content["digest"]  # as of a checkpoint that was written before there were digests
     torch.save(content, tmp_path / "older.ckpt")
-    build.restore(tmp_path / "older.ckpt")
+    restore(tmp_path / "older.ckpt")
 
 
 def test_a_run_does_not_go_on_from_a_checkpoint_that_is_not_its_own(finished_run, train, tmp_path):

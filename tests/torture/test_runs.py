@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 
-from src import command
+from src import terminal
 from tests.torture import runs
 
 # Of each file, in the short form: what a power cut, a full disk, an editor or another tool leaves.
@@ -67,7 +67,7 @@ def reported(found, whole, run_command, tmp_path) -> int:
             assert not lines or name in lines[0], (label, error)
             stored = json.loads((directory / "scores.json").read_text(encoding="utf-8-sig"))["scores"]
             total = next(line for line in printed.splitlines() if line.startswith("│ all"))
-            assert [cell.strip() for cell in total.split("│")[2:-1]] == [*map(command.shown, stored.values())], label
+            assert [cell.strip() for cell in total.split("│")[2:-1]] == [*map(terminal.shown, stored.values())], label
             assert (directory / "report.html").stat().st_size > 10_000
         shutil.rmtree(directory)
     return refused

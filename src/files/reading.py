@@ -1,4 +1,4 @@
-"""Files of a run directory as `src.train` has written them, or refused by name.
+"""Text, JSON and YAML as our commands have written them, or refused by name.
 
 A power cut, a full disk or an editor may leave anything under their names. So each is opened only if it is a file, and
 held against a layout, a model that lists what is read from it; what has the layout is given back as it stands there.
@@ -11,12 +11,12 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from src.files import guard
+from src.files import limits
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Read = TypeVar("Read")
@@ -26,83 +26,6 @@ class Layout(BaseModel):
     """What is read from a file. It may hold more."""
 
     model_config = ConfigDict(strict=True, extra="ignore")
-
-
-class Steps(Layout):
-    """What ``trainer`` of a configuration says on the length of a run."""
-
-    max_steps: int
-
-
-class Planned(Layout):
-    """What has to be known of ``config.yaml`` to go on with a run."""
-
-    overrides: list[str] = Field(default_factory=list)
-    trainer: Steps | None = None
-    extend: int | None = None
-
-
-class Judged(Planned):
-    """And what has to be known to show what became of it."""
-
-    overrides: list[str]
-    monitor: str
-    monitor_mode: Literal["max", "min"]
-
-
-class Row(Layout):
-    """The scores of one image; None is one that could not be judged."""
-
-    model_config = ConfigDict(strict=True, extra="allow")
-    __pydantic_extra__: dict[str, Number | None] = Field(init=False)
-    name: str
-
-
-class Scores(Layout):
-    """``scores.json``; what earlier versions did not write has a default."""
-
-    scores: dict[str, Number | None] = Field(min_length=1)
-    per_image: list[Row] = Field(min_length=1)
-    validation: dict[str, Number | None] = {}
-    diagnosis: list[str] = []
-    threshold: Number
-    steps: int = 0
-    seconds: Number
-
-
-class Facts(Layout):
-    """``environment.json``."""
-
-    model_config = ConfigDict(strict=True, extra="allow")
-    __pydantic_extra__: dict[str, str | Number | None] = Field(init=False)
-    packages: dict[str, str]
-    data_hash: str = Field(pattern="^[0-9a-f]{64}$")
-
-
-class Places(Layout):
-    """``pictures/mistakes.json``: of each image the kind, row and column of mistakes."""
-
-    model_config = ConfigDict(strict=True, extra="allow")
-    __pydantic_extra__: dict[str, list[Annotated[list[str | int], Field(min_length=3, max_length=3)]]] = Field(
-        init=False
-    )
-
-
-class Found(Layout):
-    """One finding of ``check.json``."""
-
-    severity: str
-    code: str
-    file: str
-    found: str
-    expected: str
-    fix: str
-
-
-class Findings(Layout):
-    """``check.json``."""
-
-    findings: list[Found]
 
 
 def read_json(file: Path, layout: type[Layout]) -> dict:
@@ -125,7 +48,7 @@ def read_yaml(file: Path, layout: type[Layout]) -> dict:
 
     def parsed(text: str) -> object:
         content = yaml.safe_load(text)
-        guard.check_plain(content, "choices")
+        limits.check_plain(content, "choices")
         return content
 
     return _read(file, layout, parsed)
@@ -141,7 +64,7 @@ def _read(file: Path, layout: type[Layout], parse: Callable[[str], object]) -> d
     except ValidationError as error:
         raise damaged(file, _first(error)) from error
     except (ValueError, RecursionError, yaml.YAMLError) as error:
-        raise damaged(file, guard.reason(error)) from error
+        raise damaged(file, limits.reason(error)) from error
     return content
 
 
@@ -153,7 +76,7 @@ def read_text(file: Path) -> str:
         OSError: it is not there, or cannot be read.
     """
     if file.exists():
-        guard.check_regular(file)
+        limits.check_regular(file)
     return file.read_text(encoding="utf-8-sig")
 
 

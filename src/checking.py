@@ -1,0 +1,116 @@
+"""Data held against what is to be learnt from them, for the commands that do so before anything else."""
+
+import hashlib
+import os
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+
+from src import build, command, version
+from src.arguments import unquote
+from src.data.finding import ERROR, WARNING, Finding, by_code
+from src.data.folder import matched
+from src.files.arrays import file_hash
+from src.files.kept import kept
+from src.files.reading import read_json
+from src.files.whole import write_json
+from src.findings.inspection import EXPERIMENTS, Choices, inspect_folder, inspect_stack
+from src.findings.summary import Summary, described, times
+from src.terminal import warn
+
+LAYOUT = 1  # of what is kept in ``cache_dir``; another one where a check finds something else than before
+
+
+def before_training(config: Mapping) -> dict | None:
+    """Look at a folder of one's own before it is learnt from; the result is kept as long as nothing changes.
+
+    Returns:
+        What `summary` gives; None for other data.
+
+    Raises:
+        ValueError: training would be wrong.
+    """
+    if "root" not in config["data"]:
+        return None
+    found = summary(config, chosen=True)
+    errors, warnings = (
+        [finding for finding in found["findings"] if finding["severity"] == severity] for severity in (ERROR, WARNING)
+    )
+    again = f"python -m src.check {' '.join(given())}"
+    if errors:
+        lines = [
+            f"  {code}{times(findings)}: {Finding(**findings[0])}" for (_, code), findings in by_code(errors).items()
+        ]
+        raise ValueError("\n".join(["expected data without errors, but got", *lines, f"all findings: {again}"]))
+    if warnings and command.is_first():
+        codes = ", ".join(dict.fromkeys(finding["code"] for finding in warnings))
+        warn(f"of the data: {codes}; {again}")
+    return found
+
+
+def summary(config: Mapping, chosen: bool) -> dict:
+    """What the data are and what is wrong with them, as plain values; of a folder kept in ``cache_dir``.
+
+    Args:
+        config: as of `src.train`.
+        chosen: whether network and scores have been chosen, so that the data are held against them.
+    """
+    data, model, source = config["data"], config["model"], config["data"]["source"]
+    metrics = build.make(config, "metrics") if chosen else {}
+    choices = Choices(
+        classes=model["classes"] if chosen else None,
+        channels=model["in_channels"] if chosen else None,
+        depth=model["depth"],
+        padded=model["padded"],
+        groups={group: str(data[group]) for group in ("train", "validation", "held_out")},
+        kind=source.get("kind", "auto"),
+        values=tuple(source["values"]) if source.get("values") else None,
+        ignore_label=source.get("ignore_label"),
+        min_size=config["instances"].get("min_size", 0) if chosen else 0,
+        metrics=tuple(name for metric in metrics.values() for name in metric.modes),
+    )
+    if "root" not in data:
+        return described("", inspect_stack(build.make(data, "source")(), choices), choices)
+    root, include = Path(data["root"]), source.get("include", "*")
+    file = Path(config["cache_dir"]) / "checks" / f"{fingerprint(root, include, choices)}.json"
+    return kept(
+        file,
+        lambda file: read_json(file, Summary),
+        lambda: described(str(root), inspect_folder(root, include, choices), choices),
+        write_json,
+    )
+
+
+def fingerprint(root: Path, include: str, choices: Choices) -> str:
+    """A hash of all that the findings depend on: files, choices, and the version of the program."""
+    content = hashlib.sha256(repr((LAYOUT, version(), str(root), include, choices)).encode())
+    pairs, alone = matched(root, include)
+    content.update(repr(alone).encode())
+    for pair in pairs:
+        inside = sorted(pair.image.rglob("*")) if pair.image.is_dir() else [pair.image]  # of an OME-Zarr
+        for file in (*(path for path in inside if path.is_file()), pair.labels):
+            content.update(os.fsencode(file) + file_hash(file))
+    return content.hexdigest()[:32]
+
+
+def given() -> list[str]:
+    """The arguments of this command as one types them, without those of the check alone."""
+    task = [each for each in HydraConfig.get().overrides.task if not each.startswith("output=")]
+    return [shlex.quote(unquote(each)) for each in task]
+
+
+def suggested(found: dict) -> list[str]:
+    """What to train with, where nothing has been chosen yet."""
+    overrides = [each for each in given() if not each.startswith("data=")]
+    arguments = [f"experiment={EXPERIMENTS[found['kind']]}", *overrides]
+    wanted = {
+        "model.in_channels": (found["channels"][0], 1),
+        "model.classes": (len(found["classes"]) if found["kind"] == "classes" else 2, 2),
+    }
+    if found["kind"] in ("instances", "binary"):
+        wanted["instances.min_size"] = (max(20, int(found["smallest_cell"] / 3)), 20)
+    return arguments + [
+        f"{key}={value}" for key, (value, usual) in wanted.items() if value != usual and f"{key}=" not in str(overrides)
+    ]

@@ -1,0 +1,69 @@
+"""What was found, as plain values and as lines to print."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+
+from src.data.finding import SHOWN_FILES, Findings, by_code
+from src.findings.inspection import Choices, Inspection, class_shares
+
+
+class Summary(Findings):
+    """What `described` gives, as it is kept."""
+
+    root: str
+    slices: int
+    sizes: list[list[int]]
+    channels: list[int]
+    dtypes: list[str]
+    kind: str
+    values: list[int] | None
+    cells: int
+    smallest_cell: float
+    classes: dict[str, float]
+    split: dict[str, list[str]]
+
+
+def described(root: str, found: Inspection, choices: Choices) -> dict:
+    """An inspection as plain values."""
+    sides = sorted({each.size for each in found.facts})
+    areas = [each.labels.area for each in found.facts if each.labels.area]
+    return {
+        "root": root,
+        "slices": len(found.facts),
+        "sizes": [list(side) for side in dict.fromkeys((sides[0], sides[-1]))] if sides else [],
+        "channels": sorted({each.channels for each in found.facts}),
+        "dtypes": sorted({each.dtype for each in found.facts}),
+        "kind": found.kind,
+        "values": found.values,
+        "cells": sum(each.labels.cells for each in found.facts),
+        "smallest_cell": min(areas, default=0),
+        "classes": {str(number): share for number, share in class_shares(found.facts, found.kind, choices).items()},
+        "split": found.groups,
+        "findings": [asdict(finding) for finding in found.findings],
+    }
+
+
+def times(findings: list[dict]) -> str:
+    """How often, if more than once."""
+    return f" ({len(findings)} times)" if len(findings) > 1 else ""
+
+
+def lines(found: dict) -> Iterator[str]:
+    """What the data are, then each kind of finding with the first files that have it, to be printed."""
+    if found["slices"]:
+        sizes = " to ".join("×".join(map(str, side)) for side in found["sizes"])
+        channels, dtypes = ("/".join(map(str, found[key])) for key in ("channels", "dtypes"))
+        yield f"{found['slices']} slices of {sizes} px, channels {channels}, {dtypes}"
+        shares = ", ".join(f"class {number} {share:.1%}" for number, share in found["classes"].items())
+        named = f" with the values {', '.join(map(str, found['values']))}" if found["values"] else ""
+        what = {"instances": "cells", "classes": "areas"}.get(found["kind"], "pieces")
+        yield f"labels: {found['kind']}{named}; {found['cells']} {what}; {shares}"
+    for group, names in found["split"].items():
+        shown = f"{names[0]} … {names[-1]}" if len(names) > 2 else ", ".join(names)
+        yield f"{group.replace('_', '-')}: {len(names)} slices{(names and f' ({shown})') or ''}"
+    for (severity, code), findings in by_code(found["findings"]).items():
+        yield f"\n{severity} {code}{times(findings)}"
+        for finding in findings[:SHOWN_FILES]:
+            yield f"  {finding['file']}\n    found     {finding['found']}"
+            yield f"    expected  {finding['expected']}\n    fix       {finding['fix']}"
+    yield ""

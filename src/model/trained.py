@@ -1,0 +1,61 @@
+"""A trained network with what belongs to its predictions, and nothing of its training."""
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from src.instances import Decoder
+from src.model.unet import UNet
+from src.tiles.overlap import Read, Window, overlap_tile
+from src.tiles.symmetry import AVERAGES
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a checkpoint is to a prediction.
+
+    Attributes:
+        model: the network, in evaluation mode.
+        decoder: numbers the cells, at the threshold that was chosen on the validation slices.
+        validation_scores: those of these weights.
+    """
+
+    model: UNet
+    decoder: Decoder
+    validation_scores: dict[str, float] = field(default_factory=dict)
+
+
+def stored_scores(checkpoint: dict) -> dict[str, float]:
+    """The validation scores of a checkpoint, which holds None for nan."""
+    stored = checkpoint.get("validation_scores", {})
+    return {name: math.nan if score is None else score for name, score in stored.items()}
+
+
+def logits(model: UNet, image: Tensor) -> Tensor:
+    """Logits ``(N, K, h, w)`` of a tile ``(N, C, H, W)`` with values in [0, 1]."""
+    # Rectified units learn faster from values centred on 0; oneDNN and cuDNN convolve fastest with channels innermost.
+    return model((2 * image - 1).contiguous(memory_format=torch.channels_last))
+
+
+def predict_window(model: UNet, read: Read, window: Window, tta: str = "none", tile: int | None = None) -> Tensor:
+    """Class probabilities ``(N, K, height, width)`` of a window of an image.
+
+    Args:
+        model: the network.
+        read: reads the image, values in [0, 1].
+        window: what to predict.
+        tta: the average over versions of the image (§4), a key of `tiles.symmetry.AVERAGES`.
+        tile: side of the network's input in pixels; None chooses.
+    """
+
+    def predict(read: Read, window: Window) -> Tensor:
+        return overlap_tile(lambda tiles: _probabilities(model, tiles), read, window, model.depth, model.padded, tile)
+
+    return AVERAGES[tta](predict, read, window)
+
+
+def _probabilities(model: UNet, tiles: Tensor) -> Tensor:
+    found = logits(model, tiles)
+    return found.to(torch.promote_types(found.dtype, torch.float32)).softmax(dim=1)

@@ -1,0 +1,164 @@
+"""One image: from its file to what was asked for of it."""
+
+import dataclasses
+import errno
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from src.files.image import Image
+from src.instances import Decoder
+from src.prediction.labelling import write_labels
+from src.prediction.names import OUTPUTS, prediction_file, stem
+from src.prediction.predictor import Predictor, fill, verify
+from src.prediction.store import Store, drop, has_blocks, made_from, unfinished
+
+MEASURED_FROM = 2**26  # pixels of an image from which it pays to find out the fastest tile
+LARGEST_TIFF = 2**28  # pixels; a larger image becomes a Zarr, which opens at once
+IN_MEMORY = 2**30  # bytes up to which an image is read once and kept
+
+
+@dataclasses.dataclass(frozen=True)
+class Wishes:
+    """What is asked for of each image.
+
+    Attributes:
+        output: a folder.
+        write: some of `names.OUTPUTS`.
+        format: tif, zarr or auto.
+        channels: which to read; None reads all.
+        shard: which of the processes that share an image this is, from 0.
+        shards: how many there are.
+        verify: whether tiles are compared with one pass first, on a window that ``seed`` chooses.
+        overwrite: whether a result of something else may be replaced.
+        seed: of that window.
+    """
+
+    output: Path
+    write: tuple[str, ...]
+    format: str = "auto"
+    channels: tuple[int, ...] | None = None
+    shard: int = 0
+    shards: int = 1
+    verify: bool = False
+    overwrite: bool = False
+    seed: int = 0
+
+
+def predict_image(image: Image, predictor: Predictor, decoder: Decoder, wishes: Wishes) -> str:
+    """Write what is asked for of one image, or go on with it; → what has become of it.
+
+    Raises:
+        ValueError: the image does not fit the network.
+        FileExistsError: a result lies there that was made from something else.
+    """
+    image = with_channels(image, wishes.channels, predictor.in_channels)
+    ending = suffix(image, wishes.format)
+    sources = recipes(image, decoder, predictor)
+    finals = {kind: prediction_file(wishes.output, stem(image.file), kind, ending) for kind in OUTPUTS}
+    wanted = {kind: finals[kind] for kind in wishes.write}
+    written = ", ".join(map(str, wanted.values()))
+    if not wishes.overwrite and all(made_from(file) == sources[kind] for kind, file in wanted.items()):
+        return f"{image.file} is predicted already: {written}"
+    make_room(finals, wanted, sources, wishes.overwrite)
+    maps = predictor.classes if predictor.classes > 2 else 1
+    if ending == ".tif" and not any(unfinished(file).exists() for file in finals.values()):
+        check_disk(wishes.output, 4 * image.pixels * (maps * ("probabilities" in wanted) + ("labels" in wanted)))
+    if predictor.tile is None and image.pixels > MEASURED_FROM and wishes.shards == 1:  # shards take the same tile
+        predictor.measure_tile(max(image.height, image.width))
+
+    side = predictor.block_side()
+    image = image.in_memory() if image.array.nbytes <= IN_MEMORY else image
+    probabilities = Store(finals["probabilities"], image, maps, "float32", side, sources["probabilities"])
+    if wishes.verify:
+        verify(image, predictor, wishes.seed)
+    fill(probabilities, predictor, wishes.shard, wishes.shards)
+    if probabilities.missing() or (wishes.shards > 1 and not probabilities.claim()):
+        return (
+            f"{image.file}: shard {wishes.shard} of {wishes.shards} is done; the last one to end writes the result "
+            f"(if that was interrupted, the same command without shards does)"
+        )
+    try:
+        if "labels" in wanted:
+            write_labels(finals["labels"], probabilities, decoder, sources["labels"])
+        if "probabilities" in wanted:
+            probabilities.finish()
+        else:
+            drop(probabilities.folder)
+    finally:
+        probabilities.release()
+    return f"{image.file} → {written}"
+
+
+def with_channels(image: Image, channels: Sequence[int] | None, expected: int) -> Image:
+    """The image with the channels that the network takes.
+
+    Raises:
+        ValueError: it has more or fewer; says how to choose.
+    """
+    stored = image.in_channels
+    if channels is not None:
+        outside = [channel for channel in channels if not 0 <= channel < stored]
+        if outside:
+            raise ValueError(f"expected channels from 0 to {stored - 1}, but got {outside} of {image.file}")
+        image = dataclasses.replace(image, channels=tuple(channels))
+    if image.in_channels != expected:
+        example = ",".join(map(str, range(expected)))
+        cure = f"; channels=[{example}] chooses" if channels is None and stored > expected else ""
+        raise ValueError(
+            f"expected {expected} channel{'s' * (expected > 1)}, but got {image.in_channels} in {image.file}, "
+            f"which has shape {image.array.shape} ({image.axes}){cure}"
+        )
+    return image
+
+
+def suffix(image: Image, chosen: str) -> str:
+    """The ending of the results: as chosen, or Zarr for a Zarr and for what is too large for a handy TIFF."""
+    if chosen != "auto":
+        return f".{chosen}"
+    return ".zarr" if image.pixels > LARGEST_TIFF or image.file.suffix == ".zarr" else ".tif"
+
+
+def recipes(image: Image, decoder: Decoder, predictor: Predictor) -> dict[str, str]:
+    """Of each kind of result, a name for all that it depends on: networks, image and choices."""
+    seen = [str(image.file.resolve()), image.file.stat().st_size, image.file.stat().st_mtime_ns, image.channels]
+    common = [predictor.weights, seen, predictor.tta, str(predictor.dtype)]
+    numbering = decoder.numbering
+    labelled = [decoder.threshold, type(numbering).__name__.lower(), dataclasses.asdict(numbering)]
+    hashed = {
+        kind: hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+        for kind, parts in {"probabilities": common, "labels": [common, labelled]}.items()
+    }
+    return {kind: f"src.predict {kind} {digest}" for kind, digest in hashed.items()}
+
+
+def check_disk(output: Path, needed: int) -> None:
+    """Refuse what the disk has no room for, before it is computed.
+
+    Raises:
+        OSError: names the folder, what is needed and what is free.
+    """
+    folder = next(each for each in (output.absolute(), *output.absolute().parents) if each.exists())
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        sizes = f"the result needs {needed / 1e6:,.0f} MB, but {free / 1e6:,.0f} MB are free"
+        raise OSError(errno.ENOSPC, f"No space left on device: {sizes}; nearest valid: another output", str(output))
+
+
+def make_room(finals: dict[str, Path], wanted: dict[str, Path], sources: dict[str, str], overwrite: bool) -> None:
+    """See to it that no result of something else is in the way.
+
+    Raises:
+        FileExistsError: one is, and may not be replaced.
+    """
+    taken = [str(file) for kind, file in wanted.items() if file.exists() and made_from(file) != sources[kind]]
+    if taken and not overwrite:
+        raise FileExistsError(f"expected no earlier result, but got {', '.join(taken)}; overwrite=true replaces it")
+    for kind, file in finals.items():
+        partial = unfinished(file)
+        # Labels are made in a moment; unfinished ones of another threshold are worth nothing.
+        worthless = overwrite or kind == "labels" or not has_blocks(file)
+        if partial.exists() and made_from(partial) != sources[kind] and worthless:
+            drop(partial)

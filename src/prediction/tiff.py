@@ -1,0 +1,79 @@
+"""The one writer of ``NAME_probabilities.tif`` and ``NAME_labels.tif``, of images in memory and of any size."""
+
+import uuid
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+import tifffile
+
+from src.files.whole import complete_file
+from src.prediction.names import prediction_file
+
+SPACE = "ZYX"
+
+
+def write_tiff(
+    file: Path,
+    pages: Iterable[np.ndarray],
+    shape: tuple[int, ...],
+    dtype: np.dtype | str,
+    axes: str,
+    pixel_size: Mapping[str, float] | None = None,
+    made_from: str | None = None,
+    tile: int | None = None,
+) -> None:
+    """Write an OME-TIFF that appears under its name only when it is complete.
+
+    Args:
+        file: where to.
+        pages: its planes ``(H, W)``, or with ``tile`` the squares of that side in each of them, row by row.
+        shape: of all planes together.
+        dtype: of the values.
+        axes: a letter for each axis of ``shape``.
+        pixel_size: of the axes Z, Y and X in µm, as far as it is known.
+        made_from: names what the content depends on.
+        tile: side of the squares in pixels.
+    """
+    size = pixel_size or {}
+    # The same file of the same content: tifffile would make its identifier of the clock.
+    metadata: dict = {"axes": axes, "UUID": f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, made_from or file.name)}"}
+    for axis in SPACE:
+        if axis in size and axis in axes:
+            metadata |= {f"PhysicalSize{axis}": size[axis], f"PhysicalSize{axis}Unit": "µm"}
+    flat = "X" in size and "Y" in size
+    with complete_file(file) as partial:
+        tifffile.imwrite(
+            partial,
+            iter(pages),
+            shape=shape,
+            dtype=dtype,
+            tile=(tile, tile) if tile else None,
+            compression="zlib",
+            photometric="minisblack",
+            bigtiff=np.dtype(dtype).itemsize * np.prod(shape, dtype=int) > 2**31,
+            ome=True,
+            metadata=metadata,
+            resolution=tuple(1e4 / size[axis] for axis in "XY") if flat else None,
+            resolutionunit="CENTIMETER" if flat else None,
+            software=made_from,
+        )
+
+
+def write_prediction(directory: Path, name: str, probabilities: np.ndarray, labels: np.ndarray) -> None:
+    """Write the probabilities (float32) and the label image (int32) of an image in memory.
+
+    Args:
+        directory: where to.
+        name: of the image.
+        probabilities: of each class, ``(K, H, W)``. Of two classes only that of class 1 is written.
+        labels: the label image ``(H, W)``.
+    """
+    several = len(probabilities) > 2
+    shown = probabilities.astype(np.float32) if several else probabilities[1:].astype(np.float32)
+    for kind, pages, shape in (
+        ("probabilities", shown, shown.shape if several else shown.shape[1:]),
+        ("labels", labels[None], labels.shape),
+    ):
+        file = prediction_file(directory, name, kind)
+        write_tiff(file, pages, shape, pages.dtype, "CYX"[-len(shape) :])

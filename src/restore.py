@@ -1,0 +1,150 @@
+"""From a checkpoint to a trained network, calling nothing but what ``conf/`` calls, whoever has written the file."""
+
+import re
+from pathlib import Path
+from types import NoneType
+
+import torch
+from omegaconf import OmegaConf
+
+from src import build
+from src.files.limits import check_plain, reason
+from src.instances import Decoder
+from src.model import archive
+from src.model.layout import calls
+from src.model.trained import Trained, stored_scores
+
+PARTS = ("model", "loss", "metrics", "optimizer", "scheduler", "instances", "monitor")
+# So that nothing large can be asked for.
+MOST_METRICS, MOST_VALUES, LARGEST_INTEGER = 16, 64, 2**53
+
+
+def restore(checkpoint: str | Path) -> Trained:
+    """A trained network, ready to predict, from its checkpoint alone.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        OSError: it cannot be read.
+        ValueError: it is not a checkpoint of ours, is damaged, or would call something that ``conf/`` does not.
+    """
+    checkpoint = Path(checkpoint)
+    content = archive.read(checkpoint)
+    try:
+        parts = checked_parts(content)
+        with torch.device("meta"):  # no memory, before it is known that the weights are those of this network
+            model = build.make(parts, "model")
+        check_weights(content, {f"model.{name}": weight for name, weight in model.state_dict().items()})
+        weights = {name.removeprefix("model."): weight for name, weight in content["state_dict"].items()}
+        model.load_state_dict(weights, assign=True)
+        decoder = Decoder(build.make(parts, "instances"), content["threshold"])
+    except OSError:
+        raise
+    except Exception as error:  # a part that refuses its arguments may do so in any way
+        said = reason(build.cause(error))
+        raise ValueError(f"expected a checkpoint written by src.train, but {checkpoint} is none: {said}") from error
+    return Trained(model.to(memory_format=torch.channels_last).eval(), decoder, stored_scores(content))
+
+
+def named(slot: str, node: dict | str) -> dict | str:
+    """A part as a checkpoint names it: by its file in ``conf/``, not by where its code is, and its arguments.
+
+    Raises:
+        ValueError: no file of ``conf/`` calls it.
+    """
+    if slot == "monitor":
+        return node
+    if slot == "metrics":
+        return {name: _named(slot, each) for name, each in node.items()}
+    return _named(slot, node)
+
+
+def _named(slot: str, node: dict) -> dict:
+    target = node["_target_"]
+    names = [name for name, call in calls(slot).items() if call["_target_"] == target]
+    if not names:
+        raise ValueError(
+            f"expected {slot} to call what a file of conf/{slot} calls, so that its checkpoint can be opened, but got "
+            f"{target}; nearest valid: a file conf/{slot}/mine.yaml with _target_: {target}, and {slot}=mine"
+        )
+    return {"name": names[0]} | {key: value for key, value in node.items() if key not in calls(slot)[names[0]]}
+
+
+def checked_parts(content: dict) -> dict:
+    """The calls of the parts that a checkpoint names, each of them one that ``conf/`` makes in the same place.
+
+    Args:
+        content: of the file.
+
+    Raises:
+        ValueError: it names another call, an argument that is no small plain value, or too few or too many parts.
+    """
+    parts, scores = content.get("hyper_parameters"), content.get("validation_scores", {})
+    check_plain(parts, "hyper_parameters")
+    if type(scores) is not dict or not all(type(score) in (int, float, NoneType) for score in scores.values()):
+        raise ValueError(f"expected numbers as validation_scores, but got {str(scores)[:80]}")
+    if type(parts) is not dict or set(parts) != set(PARTS):
+        found = ", ".join(parts) if type(parts) is dict else parts
+        raise ValueError(f"expected the parts {', '.join(PARTS)}, but got {found}")
+    if type(parts["monitor"]) is not str:
+        raise ValueError(f"expected monitor to name a score, but got {str(parts['monitor'])[:80]}")
+    _check_argument_value("monitor", parts["monitor"])
+    made = dict(parts)
+    for slot in PARTS[:-1]:
+        nodes = parts["metrics"] if slot == "metrics" else {slot: parts[slot]}
+        if type(nodes) is not dict or len(nodes) > MOST_METRICS:
+            raise ValueError(f"expected {slot} by name, but got {str(nodes)[:80]}")
+        called = {name: _call(slot, name, node) for name, node in nodes.items()}
+        made[slot] = called if slot == "metrics" else called[slot]
+    for slot in PARTS[:-1]:
+        build.check(OmegaConf.create(made[slot]), slot)
+    return made
+
+
+def _call(slot: str, name: str, node: object) -> dict:
+    """The call that a node of a checkpoint stands for."""
+    known = calls(slot)
+    if type(node) is not dict or type(node.get("name")) is not str or node["name"] not in known:
+        asked = (node.get("name") or node.get("_target_") or node) if type(node) is dict else node
+        raise ValueError(f"expected {name} to be one of {', '.join(known)}, but it would call {str(asked)[:80]}")
+    for key, value in node.items():
+        if key.startswith("_"):
+            raise ValueError(f"expected arguments in {name}, but got {key}")
+        _check_argument_value(f"{name}.{key}", value)
+    return known[node["name"]] | {key: value for key, value in node.items() if key != "name"}
+
+
+def _check_argument_value(key: str, value: object) -> None:
+    """Refuse what could be a path, a call, an interpolation, or larger than any argument is."""
+    if type(value) is list and len(value) <= MOST_VALUES:
+        for each in value:
+            _check_argument_value(key, each)
+    elif type(value) is str and not re.fullmatch(r"[\w .+-]{0,64}", value):
+        raise ValueError(f"expected {key} to be a short word, but got {value[:80]!r}")
+    elif type(value) in (dict, list) or (type(value) is int and abs(value) > LARGEST_INTEGER):
+        raise ValueError(f"expected {key} to be a number, a word or a list of them, but got {str(value)[:80]}")
+
+
+def check_weights(content: dict, expected: dict[str, torch.Tensor]) -> None:
+    """Hold stored weights and threshold against the network that they are for.
+
+    Raises:
+        ValueError: a weight is missing, not of this network, of another shape or type, NaN or infinite; or the
+            threshold is no probability.
+    """
+    stored = content.get("state_dict")
+    if type(stored) is not dict or not all(isinstance(weight, torch.Tensor) for weight in stored.values()):
+        raise ValueError("it holds no weights")
+    for what, names in (("lacks", expected.keys() - stored.keys()), ("has also", stored.keys() - expected.keys())):
+        if names:
+            raise ValueError(f"it {what} {len(names)} weights, such as {str(min(map(str, names)))[:80]}")
+    for name, weight in stored.items():
+        like = expected[name]
+        if weight.shape != like.shape or weight.dtype != like.dtype:
+            raise ValueError(
+                f"expected {name} of {tuple(like.shape)} {like.dtype}, but got {tuple(weight.shape)} {weight.dtype}"
+            )
+        if weight.is_floating_point() and not weight.isfinite().all():
+            raise ValueError(f"its weights {name} are NaN or infinite")
+    threshold = content.get("threshold")
+    if type(threshold) not in (int, float) or not 0 <= threshold <= 1:
+        raise ValueError(f"expected a threshold from 0 to 1, but got {threshold}")

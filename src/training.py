@@ -1,0 +1,202 @@
+"""One training run in one process: what it is made of, and how it goes."""
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import lightning
+import torch
+
+from src import build, command, restore
+from src.arguments import check_choice, check_least, check_steps
+from src.data.datamodule import SliceData
+from src.files import limits
+from src.model.segmenter import Segmenter
+from src.model.trained import Trained
+from src.model.unet import UNet
+from src.run import directory as runs
+from src.run import lightning_seam
+from src.run.checkpoint import Checkpoints, OutOfTime, keep_for_prediction, last_checkpoint
+from src.run.device import choose_precision, pays_to_compile
+from src.terminal import warn
+from src.tiles.symmetry import AVERAGES
+
+# The least value of whole numbers that Lightning or PyTorch would refuse too late, or in words of their own.
+LEAST = dict.fromkeys(
+    (
+        *("trainer.max_steps", "trainer.val_check_interval", "trainer.accumulate_grad_batches"),
+        *("trainer.num_nodes", "data.batch_size"),
+    ),
+    1,
+) | dict.fromkeys(("trainer.log_every_n_steps", "data.workers", "seed"), 0)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What trains."""
+
+    trainer: lightning.Trainer
+    data: SliceData
+    module: Segmenter
+
+
+def check_numbers(config: dict) -> None:
+    """Refuse numbers with which there is nothing to train, or nothing to choose a checkpoint by.
+
+    Raises:
+        ValueError: names the key and the nearest valid value.
+    """
+    check_steps("extend", config["extend"])
+    for key, least in LEAST.items():
+        noun, _, name = key.rpartition(".")
+        check_least(key, (config[noun] if noun else config)[name], least)
+    devices = config["trainer"]["devices"]
+    if isinstance(devices, int) and devices != -1:  # which means all
+        check_least("trainer.devices", devices, 1)
+    check_choice("score", config["score"], ("best", "last"))
+    check_choice("tta", config["tta"], AVERAGES)
+    check_choice("compile", config["compile"], ("auto", True, False))
+    if config["score"] == "best" and not str(config["data"]["validation"]).strip():
+        raise ValueError(
+            "expected slices in data.validation, by which score=best chooses the checkpoint, but got none; "
+            "nearest valid: score=last"
+        )
+
+
+def parts(config: dict) -> Parts:
+    """What trains, made before anything is written, so that what cannot be is refused.
+
+    Raises:
+        ValueError: a choice is impossible.
+    """
+    lightning.seed_everything(config["seed"], workers=True, verbose=False)
+    with lightning_seam.its_errors_are_ours():
+        trainer, module = make_trainer(config), make_segmenter(config)
+    data = make_data(config, module.model)
+    data.tiles_of_process(trainer.num_devices * trainer.num_nodes)
+    try:
+        module.configure_optimizers()
+    except ValueError as error:
+        raise ValueError(f"expected an optimizer and a scheduler that can be made, but got: {error}") from error
+    modes = [module.validation.evaluator.mode(config["monitor"])]
+    check_choice(f"monitor_mode of {config['monitor']}", config["monitor_mode"], modes)
+    module.compiled = pays_to_compile(config["compile"], config["trainer"]["max_steps"])
+    return Parts(trainer, data, module)
+
+
+def make_segmenter(config: dict) -> Segmenter:
+    """The LightningModule; its hyper-parameters hold what `restore` needs."""
+    made = {name: build.make(config, name) for name in restore.PARTS if name != "monitor"}
+    module = Segmenter(**made, monitor=config["monitor"])
+    named = {slot: restore.named(slot, config[slot]) for slot in restore.PARTS}
+    module.save_hyperparameters(named, logger=False)
+    return module
+
+
+def make_data(config: Mapping, model: UNet | None = None) -> SliceData:
+    """The LightningDataModule, told by the network how much context it needs at the border of a tile.
+
+    Args:
+        config: of the run.
+        model: the network; None makes one without weights, which knows it too.
+    """
+    if model is None:
+        with torch.device("meta"):
+            model = build.make(config, "model")
+    return build.make(config, "data", _partial_=True)(
+        classes=model.classes,
+        channels=model.in_channels,
+        augment=build.make(config, "augment"),
+        weight_map=build.make(config, "weight_map"),
+        context=model.context(config["data"]["tile"]),
+        seed=config["seed"],
+        cache_dir=config["cache_dir"],
+    )
+
+
+def make_trainer(config: dict) -> lightning.Trainer:
+    """The Trainer, with the precision that the hardware is fast in.
+
+    It validates every ``val_check_interval`` steps, or once, at the end, where a run has fewer. Lightning counts
+    batches, of which a step may accumulate several.
+    """
+    asked, loggers, callbacks = config["trainer"], build.make(config, "logger"), build.make(config, "callbacks")
+    callbacks["last"].curves = loggers.get("csv")
+    if "held_out" in callbacks:
+        callbacks["held_out"].last, callbacks["held_out"].diagnosis = callbacks["last"], callbacks.get("diagnosis")
+    made = build.make(config, "trainer", _partial_=True)(
+        val_check_interval=min(asked["val_check_interval"], asked["max_steps"]) * asked["accumulate_grad_batches"],
+        num_sanity_val_steps=0,  # a validation chooses a checkpoint, also one of weights that have learnt nothing
+        precision=choose_precision(asked["precision"], asked["accelerator"]),
+        logger=list(loggers.values()),
+        callbacks=list(callbacks.values()),
+        plugins=[Checkpoints()],
+        # LastCheckpoint sees to it: Lightning would validate once more, and count earlier parts of the run.
+        max_time=None,
+    )
+    return lightning_seam.leave_signals(made)
+
+
+def train(config: dict, directory: Path, made: Parts | None = None) -> None:
+    """Fit, then score the held-out slices once; in each process of the run, which makes its `parts` or is given them.
+
+    Raises:
+        ValueError: the data are not as expected, or ``max_time`` stopped the run before its last step.
+        Stopped: a signal stopped it.
+    """
+    command.quieten()
+    limits.allow(config["max_pixels"])
+    torch.compiler.reset()  # a sweep would else run into the limit of graphs for one function
+    made = made or parts(config)
+    trainer, module = made.trainer, made.module
+    writes = runs.only_writer(directory) if trainer.is_global_zero else contextlib.nullcontext()
+    with writes, lightning_seam.loggers_ended(trainer), lightning_seam.its_errors_are_ours():
+        if runs.is_finished(directory, trainer.max_steps):
+            return  # by another process, for which this one has waited
+        fit(made, directory)
+        module.take(to_score(trainer, directory, config["score"]))
+        module.tta = config["tta"]
+        trainer.test(module, made.data, verbose=False)
+        if trainer.is_global_zero:
+            runs.remove_previous_checkpoint(directory)
+
+
+def fit(made: Parts, directory: Path) -> None:
+    """Train up to the last step, from the last checkpoint on if there is one.
+
+    Raises:
+        ValueError: ``max_time`` stopped training.
+        Stopped: a signal did.
+    """
+    try:
+        last = last_checkpoint(directory, restore.checked_parts)
+        made.trainer.fit(made.module, made.data, ckpt_path=last)
+    except OutOfTime as stopped:
+        raise ValueError(
+            f"stopped after step {stopped.step} of {made.trainer.max_steps}, when trainer.max_time was up; "
+            f"{command.goes_on(directory)}"
+        ) from None
+    finally:
+        lightning_seam.end_workers(made.trainer)
+
+
+def to_score(trainer: lightning.Trainer, directory: Path, score: str) -> Trained:
+    """The network that is scored, from its file alone, as `src.predict` will use it.
+
+    The weights of the last step take the place of the best ones, if those are lost.
+
+    Raises:
+        ValueError: there is none.
+    """
+    file = runs.checkpoint_file(directory, score)
+    try:
+        return restore.restore(file)
+    except (OSError, ValueError) as error:
+        last = runs.checkpoint_file(directory, "last")
+        if file == last:
+            raise
+        if trainer.is_global_zero:
+            warn(f"{error}; the weights of the last step take its place")
+            keep_for_prediction(last, file)
+        return restore.restore(last)

@@ -1,0 +1,24 @@
+"""Which of two scores is better is answered in one place."""
+
+import math
+
+import pytest
+
+from src.metrics.goodness import goodness
+
+
+@pytest.mark.parametrize(("mode", "best"), [("max", 0.9), ("min", 0.1)])
+def test_the_best_of_scores_has_the_largest_goodness(mode, best):
+    scores = [0.5, 0.1, math.nan, 0.9, None]
+    assert max(scores, key=lambda score: goodness(score, mode)) == best
+
+
+@pytest.mark.parametrize("mode", ["max", "min"])
+@pytest.mark.parametrize("nothing", [None, math.nan])
+def test_what_says_nothing_is_worse_than_any_score(nothing, mode):
+    assert goodness(nothing, mode) < goodness(1e300, mode) and goodness(nothing, mode) < goodness(-1e300, mode)
+
+
+def test_another_mode_is_an_error():
+    with pytest.raises(KeyError):
+        goodness(0.5, "most")

@@ -1,0 +1,55 @@
+"""A checkpoint gives a trained network, and calls only what conf/ calls."""
+
+import pytest
+import torch
+
+from src import training
+from src.model import archive
+from src.model.trained import logits
+from src.restore import restore
+from tests.conftest import composed
+
+
+def saved(config, folder, **changes):
+    module = training.make_segmenter(config)
+    file = folder / "some.ckpt"
+    content = {"hyper_parameters": dict(module.hparams), "state_dict": module.state_dict(), "threshold": 0.7}
+    archive.write(file, content | changes)
+    return module, file
+
+
+def test_a_segmenter_restores_from_its_checkpoint_alone(tmp_path):
+    module, file = saved(composed("model.base_channels=2", "model.depth=2"), tmp_path)
+    restored = restore(file)
+    assert restored.decoder.threshold == 0.7
+    assert not restored.model.training
+    image = torch.rand(1, 1, 60, 60)
+    with torch.inference_mode():
+        assert torch.equal(logits(restored.model, image), module.eval()(image))
+
+
+@pytest.mark.parametrize("target", ["os.system", "torch.hub.load", "torch.save", "src.files.arrays.write_tiff"])
+def test_a_checkpoint_may_call_only_what_conf_calls(target, tmp_path):
+    config = composed("model.base_channels=2", "model.depth=2")
+    module, file = saved(config, tmp_path)
+    parts = dict(module.hparams) | {"loss": {"nested": [{"_target_": target}]}}
+    archive.write(file, {"hyper_parameters": parts, "state_dict": {}, "threshold": 0.5})
+    with pytest.raises(ValueError, match=target):
+        restore(file)
+
+
+def test_a_checkpoint_may_not_hide_a_call_in_an_interpolation(tmp_path):
+    module, file = saved(composed("model.base_channels=2", "model.depth=2"), tmp_path)
+    hidden = "${oc.create:'{_target_: os.system, command: ls}'}"
+    parts = dict(module.hparams) | {"loss": hidden}
+    archive.write(file, {"hyper_parameters": parts, "state_dict": {}, "threshold": 0.5})
+    with pytest.raises(ValueError, match="would call"):
+        restore(file)
+
+
+def test_what_is_no_checkpoint_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="none at"):
+        restore(tmp_path / "missing.ckpt")
+    (tmp_path / "text.ckpt").write_text("not a checkpoint")
+    with pytest.raises(ValueError, match=r"text\.ckpt"):
+        restore(tmp_path / "text.ckpt")
