@@ -16,7 +16,9 @@ from src.files.arrays import file_hash
 from src.files.kept import kept
 from src.files.reading import read_json
 from src.files.whole import write_json
-from src.findings.inspection import EXPERIMENTS, Choices, inspect_folder, inspect_stack
+from src.findings.facts import Choices
+from src.findings.inspection import inspect_folder, inspect_stack
+from src.findings.labels import EXPERIMENTS
 from src.findings.summary import Summary, described, times
 from src.terminal import warn
 

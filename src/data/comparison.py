@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy import ndimage
 
 from src.files.arrays import SUFFIXES, read, strips_of
+from src.instances import components
 
 ENDINGS = ("_probabilities", "_labels")
 WHITE = tuple(2**bits - 1 for bits in (8, 16, 32))  # of masks
@@ -159,7 +159,7 @@ def doubts(image: Comparison, membranes: bool) -> list[str]:
         found.append("the prediction looks inverted: expected high values in cells, and 0 in the background")
     if not membranes:
         return found
-    pieces, holes = (ndimage.label(mask)[1] for mask in (true_cell, ~true_cell))
+    pieces, holes = (components(mask).max() for mask in (true_cell, ~true_cell))
     if 0 < pieces < holes and true_cell.mean() < 0.5:
         found.append("the truth looks inverted: expected cells above 0, and membranes 0")
     if not image.is_probable and image.prediction.max() > 1:

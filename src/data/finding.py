@@ -44,12 +44,13 @@ def by_code(findings: list[dict]) -> dict[tuple[str, str], list[dict]]:
 class Refused(ValueError):
     """Data that cannot be used.
 
-    Attributes:
+    Args:
         finding: why.
+        message: the same for who has not asked for findings; None: all of it.
     """
 
-    def __init__(self, finding: Finding):
-        super().__init__(str(finding))
+    def __init__(self, finding: Finding, message: str | None = None):
+        super().__init__(message or str(finding))
         self.finding = finding
 
 

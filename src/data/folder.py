@@ -193,29 +193,13 @@ def _partners(
     pictured: dict[str, Path], labelled: dict[str, Path], findings: list[Finding]
 ) -> tuple[list[Pair], list[Finding]]:
     for stem in sorted(pictured.keys() - labelled.keys()):
-        file = pictured[stem]
-        findings.append(
-            Finding(
-                "missing-label",
-                ERROR,
-                str(file),
-                "an image without labels",
-                f"labels named {stem} (.tif or .png)",
-                "annotate it, or move it out of the folder",
-            )
-        )
+        file, expected = str(pictured[stem]), f"labels named {stem} (.tif or .png)"
+        fix = "annotate it, or move it out of the folder"
+        findings.append(Finding("missing-label", ERROR, file, "an image without labels", expected, fix))
     for stem in sorted(labelled.keys() - pictured.keys()):
-        file = labelled[stem]
-        findings.append(
-            Finding(
-                "missing-image",
-                WARNING,
-                str(file),
-                "labels without an image; they are left out",
-                f"an image named {stem}",
-                "add the image, or delete the labels",
-            )
-        )
+        file, found = str(labelled[stem]), "labels without an image; they are left out"
+        fix = "add the image, or delete the labels"
+        findings.append(Finding("missing-image", WARNING, file, found, f"an image named {stem}", fix))
     both = sorted(pictured.keys() & labelled.keys())
     return [Pair(stem, pictured[stem], labelled[stem], pictured[stem].name) for stem in both], findings
 
@@ -228,24 +212,13 @@ def _by_stem(directory: Path, suffixes: Sequence[str]) -> tuple[dict[str, Path],
             continue
         named = file.name.encode("utf-8", "backslashreplace").decode()
         if named != file.name:
-            found = Finding(
-                *("name-encoding", ERROR, str(directory / named), "a name that is not UTF-8"),
-                *("names in UTF-8", "give it another name"),
-            )
-            findings.append(found)
+            what, fix = "a name that is not UTF-8", "give it another name"
+            findings.append(Finding("name-encoding", ERROR, str(directory / named), what, "names in UTF-8", fix))
             continue
         other = files.setdefault(_stem(file), file)
         if other != file:
-            findings.append(
-                Finding(
-                    "same-name",
-                    ERROR,
-                    str(file),
-                    f"{other.name} beside it",
-                    "one file of each name",
-                    "move one of the two out of the folder",
-                )
-            )
+            found, fix = f"{other.name} beside it", "move one of the two out of the folder"
+            findings.append(Finding("same-name", ERROR, str(file), found, "one file of each name", fix))
     return files, findings
 
 
@@ -279,16 +252,10 @@ def read_pair(pair: Pair) -> list[Annotated]:
     ]
     if sizes[0] != sizes[1]:
         turned = stack.shape[1:] == planes[0].shape[1::-1] and len(stack) == len(planes)
-        raise Refused(
-            Finding(
-                "size-mismatch",
-                ERROR,
-                str(pair.labels),
-                f"{sizes[0]} px" + (", as if rows and columns were exchanged" if turned else ""),
-                f"labels of the size of their image, {sizes[1]} px",
-                "export the labels again from the image that was annotated, without resizing",
-            )
-        )
+        found = f"{sizes[0]} px" + (", as if rows and columns were exchanged" if turned else "")
+        expected = f"labels of the size of their image, {sizes[1]} px"
+        fix = "export the labels again from the image that was annotated, without resizing"
+        raise Refused(Finding("size-mismatch", ERROR, str(pair.labels), found, expected, fix))
     numbered = [pair.name] if len(planes) == 1 else [f"{pair.name}_{number:03d}" for number in range(len(planes))]
     return [
         Annotated(name, pair, plane, each, pixel_size)

@@ -18,13 +18,13 @@ import cv2
 import numpy as np
 from PIL import Image
 from scipy import ndimage
-from skimage import measure
 from skimage.segmentation import relabel_sequential
 
 from src.data.finding import ERROR, Finding, Refused
 from src.data.stack import IGNORED
 from src.files import arrays, guard, limits
 from src.files.arrays import strips_of, value_counts
+from src.instances import component_boxes, components, pieces
 
 Image.MAX_IMAGE_PIXELS = None  # `guard` sees to it, with a limit that can be raised
 KINDS = ("binary", "boundary", "instances", "classes")
@@ -45,16 +45,9 @@ def read_labels(file: Path) -> np.ndarray:
         Refused: it holds colours or real numbers, is a JPEG, or cannot be decoded.
     """
     if file.suffix.lower() in (".jpg", ".jpeg"):
-        raise Refused(
-            Finding(
-                "jpeg-label",
-                ERROR,
-                str(file),
-                "a JPEG, which alters the values",
-                "labels as they were drawn",
-                "save the labels as PNG or TIFF from the program that they were drawn in",
-            )
-        )
+        found = "a JPEG, which alters the values"
+        fix = "save the labels as PNG or TIFF from the program that they were drawn in"
+        raise Refused(Finding("jpeg-label", ERROR, str(file), found, "labels as they were drawn", fix))
     try:
         labels = _read_png(file) if file.suffix.lower() == ".png" else arrays.read(file)
     except (ValueError, OSError) as error:
@@ -63,30 +56,13 @@ def read_labels(file: Path) -> np.ndarray:
         labels = _grey(labels, file)
     if labels.dtype.kind not in "iub":
         whole = labels.dtype.kind == "f" and np.isfinite(labels).all() and not np.any(labels % 1)
-        raise Refused(
-            Finding(
-                "float-label",
-                ERROR,
-                str(file),
-                f"{labels.dtype} from {labels.min():g} to {labels.max():g}"
-                + (", all of them whole" if whole else ", not all of them whole"),
-                "labels of whole numbers",
-                f"tifffile.imwrite({file.with_suffix('.tif').name!r}, labels.astype('uint16'))"
-                if whole
-                else "choose a threshold: a probability is no label",
-            )
-        )
+        found = f"{labels.dtype} from {labels.min():g} to {labels.max():g}, {'' if whole else 'not '}all of them whole"
+        cast = f"tifffile.imwrite({file.with_suffix('.tif').name!r}, labels.astype('uint16'))"
+        fix = cast if whole else "choose a threshold: a probability is no label"
+        raise Refused(Finding("float-label", ERROR, str(file), found, "labels of whole numbers", fix))
     if labels.ndim not in (2, 3) or 0 in labels.shape:
-        raise Refused(
-            Finding(
-                "label-shape",
-                ERROR,
-                str(file),
-                f"shape {labels.shape}",
-                "one number a pixel, (H, W) or (D, H, W)",
-                "save one plane a file, or a stack of planes",
-            )
-        )
+        expected, fix = "one number a pixel, (H, W) or (D, H, W)", "save one plane a file, or a stack of planes"
+        raise Refused(Finding("label-shape", ERROR, str(file), f"shape {labels.shape}", expected, fix))
     return labels
 
 
@@ -113,16 +89,8 @@ def _grey(labels: np.ndarray, file: Path) -> np.ndarray:
     fix = f"write {number} as uint8 PNG, for all files by the same table of colours"
     if len(values) > MOST_COLOURS:
         fix = "save the labels without smoothing, compression or overlay, one number a pixel"
-    raise Refused(
-        Finding(
-            "rgb-label",
-            ERROR,
-            str(file),
-            f"{len(values)} colours, most often {', '.join(map(str, most))}",
-            "one number a pixel",
-            fix,
-        )
-    )
+    found = f"{len(values)} colours, most often {', '.join(map(str, most))}"
+    raise Refused(Finding("rgb-label", ERROR, str(file), found, "one number a pixel", fix))
 
 
 def _read_png(file: Path) -> np.ndarray:
@@ -163,15 +131,15 @@ def describe(labels: np.ndarray) -> Description:
     """What a label image ``(H, W)`` of integers holds."""
     values, counts = value_counts(labels)
     cells = values[values != 0]
-    pieces = _pieces(labels, cells)
+    found = _pieces(labels, cells)
     areas = (
-        counts[values != 0] if len(cells) > 1 else np.concatenate([[], *(each[:, cv2.CC_STAT_AREA] for each in pieces)])
+        counts[values != 0] if len(cells) > 1 else np.concatenate([[], *(each[:, cv2.CC_STAT_AREA] for each in found)])
     )
-    sides = [each[:, (cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT)].max() for each in pieces]
+    sides = [each[:, (cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT)].max() for each in found]
     return Description(
         counts=dict(zip(map(int, values), map(int, counts), strict=True)),
-        single=float(np.mean([len(each) == 1 for each in pieces])) if pieces else 1.0,
-        pieces=sum(map(len, pieces)),
+        single=float(np.mean([len(each) == 1 for each in found])) if found else 1.0,
+        pieces=sum(map(len, found)),
         cells=len(areas),
         side=int(max(sides, default=0)),
         area=float(np.percentile(areas, 5)) if len(areas) else 0.0,
@@ -181,7 +149,7 @@ def describe(labels: np.ndarray) -> Description:
 
 
 def _pieces(labels: np.ndarray, cells: np.ndarray) -> list[np.ndarray]:
-    """Statistics of the connected pieces of each of the values ``cells``, as OpenCV gives them, ``(pieces, 5)``.
+    """Boxes of the connected pieces of each of the values ``cells``, as `instances.component_boxes` gives them.
 
     Each value is looked at in its bounding box, which takes less memory than numbering all pieces at once.
     """
@@ -194,9 +162,7 @@ def _pieces(labels: np.ndarray, cells: np.ndarray) -> list[np.ndarray]:
     found = []
     for value in cells:
         box = boxes[value - 1]
-        inside = (labels[box] == value).astype(np.uint8)
-        _, _, statistics, _ = cv2.connectedComponentsWithStats(inside, connectivity=4, ltype=cv2.CV_32S)
-        found.append(statistics[1:])
+        found.append(component_boxes(labels[box] == value))
     return found
 
 
@@ -234,8 +200,7 @@ def _is_smoothed(labels: np.ndarray, values: np.ndarray, counts: np.ndarray) -> 
     if rest.mean() > 0.4 or between[rest].mean() < 0.9:
         return False
     # Neighbouring cells may lie so too, but each of them is one piece.
-    pieces = measure.label(np.where(rest, labels, 0), background=0).max()
-    return bool(pieces > 2 * (len(values) - 2))
+    return bool(pieces(np.where(rest, labels, 0)).max() > 2 * (len(values) - 2))
 
 
 def to_learn(
@@ -268,11 +233,11 @@ def to_learn(
         cells = np.zeros(labels.shape, np.int32)
         for number in np.unique(target[target > 0]):
             # Pieces that touch by a corner are one, because between two of them a ridge would be drawn.
-            pieces, _ = ndimage.label(target == number, np.ones((3, 3)))
-            cells += np.where(pieces, pieces + cells.max(), 0).astype(np.int32)
+            numbered = components(target == number, corners=True)
+            cells += np.where(numbered, numbered + cells.max(), 0).astype(np.int32)
     elif kind == "instances":
         target, cells = known > 0, relabel_sequential(known)[0]
     else:
         target = known > 0
-        cells, _ = ndimage.label(target)
+        cells = components(target)
     return np.where(unknown, IGNORED, target).astype(np.uint8), cells.astype(np.int32)

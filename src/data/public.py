@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import pooch
-from scipy import ndimage
 
 from src.data.folder import read_folder
 from src.data.stack import Stack
 from src.files import arrays
+from src.instances import components
 
 ISBI2012_URL = "https://downloads.imagej.net/ISBI-2012-challenge.zip"
 ISBI2012_SHAPE = (30, 512, 512)
@@ -194,8 +194,7 @@ def cells(targets: np.ndarray) -> np.ndarray:
         >>> cells(np.array([[[1, 0], [0, 1]]])).tolist()
         [[[1, 0], [0, 2]]]
     """
-    # ndimage.label joins along the axes only, unless told otherwise.
-    return np.stack([ndimage.label(target)[0] for target in targets]).astype(np.int32)
+    return np.stack([components(target) for target in targets])
 
 
 def read(file: Path, verify: bool) -> np.ndarray:

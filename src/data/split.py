@@ -3,6 +3,8 @@
 import re
 from fnmatch import fnmatch
 
+from src.data.finding import ERROR, Finding, Refused
+
 GROUPS = ("train", "validation", "held_out")
 
 
@@ -15,17 +17,16 @@ def split(groups: dict[str, str], names: list[str], files: list[str] | None = No
         files: of each slice; None: all are of one.
 
     Raises:
-        ValueError: a group names what is not there, or a slice of another group; there is nothing to learn from or
+        Refused: a group names what is not there, or a slice of another group; there is nothing to learn from or
             to score.
     """
     automatic = [group for group in GROUPS if groups[group] == "auto"]
     if len(automatic) == len(GROUPS):
         return automatic_split(files or [""] * len(names))
     if automatic:
-        raise ValueError(
-            f"expected all of data.train, data.validation and data.held_out to be auto, or none, but got auto in "
-            f"{', '.join(automatic)}; nearest valid: data.{automatic[0]}=0-{max(0, len(names) - 1)}"
-        )
+        expected = "all of data.train, data.validation and data.held_out to be auto, or none"
+        found, fix = f"auto in {', '.join(automatic)}", f"data.{automatic[0]}=0-{max(0, len(names) - 1)}"
+        raise _refused(expected, found, fix)
     numbers = {group: chosen(groups[group], names) for group in GROUPS}
     check_groups(numbers)
     return numbers
@@ -35,7 +36,7 @@ def chosen(text: str, names: list[str]) -> list[int]:
     """Slices by a text such as ``0-19`` (both ends included), ``0-9,15``, ``plate3_*`` (names that fit) or nothing.
 
     Raises:
-        ValueError: the text says something else, a slice twice, or one that is not there.
+        Refused: the text says something else, a slice twice, or one that is not there.
     """
     numbers: list[int] = []
     for part in map(str.strip, text.split(",") if text.strip() else ()):
@@ -44,14 +45,12 @@ def chosen(text: str, names: list[str]) -> list[int]:
             found = list(range(int(match[1]), int(match[2] or match[1]) + 1))
             if found and found[-1] >= len(names):
                 last = len(names) - 1
-                raise ValueError(f"expected slices from 0 to {last}, but got {text!r}; nearest valid: {last}")
+                raise _refused(f"slices from 0 to {last}", repr(text), str(last))
         else:
             found = [number for number, name in enumerate(names) if part and fnmatch(name, part)]
         if not found or not set(found).isdisjoint(numbers):
-            raise ValueError(
-                f"expected slices such as 0-19 or 0-9,15, or names such as {names[0] if names else 'plate1'}*, each "
-                f"once, but got {text!r}"
-            )
+            such = f"names such as {names[0] if names else 'plate1'}*"
+            raise _refused(f"slices such as 0-19 or 0-9,15, or {such}, each once", repr(text))
         numbers.extend(found)
     return numbers
 
@@ -66,7 +65,7 @@ def automatic_split(files: list[str]) -> dict[str, list[int]]:
         files: of each slice.
 
     Raises:
-        ValueError: there are fewer than 3 files, or fewer than 5 slices in a single one.
+        Refused: there are fewer than 3 files, or fewer than 5 slices in a single one.
     """
     order = list(dict.fromkeys(files))
     if len(order) >= 3:
@@ -76,10 +75,8 @@ def automatic_split(files: list[str]) -> dict[str, list[int]]:
         return {group: [n for n, file in enumerate(files) if of_file[file] == group] for group in starts}
     slices = len(files)
     if len(order) == 2 or slices < 5:
-        raise ValueError(
-            f"expected at least 3 files, or a stack of at least 5 slices, to split into train, validation and "
-            f"held-out, but got {len(order)} files of {slices} slices; nearest valid: data.train=… data.held_out=…"
-        )
+        expected = "at least 3 files, or a stack of at least 5 slices, to split into train, validation and held-out"
+        raise _refused(expected, f"{len(order)} files of {slices} slices", "data.train=… data.held_out=…")
     held_out, validation = (max(1, round(share * slices)) for share in (0.2, 0.1))
     first = slices - held_out - validation - 1
     return {
@@ -93,16 +90,22 @@ def check_groups(numbers: dict[str, list[int]]) -> None:
     """Refuse a split in which a slice belongs to two groups, because its score would be flattered.
 
     Raises:
-        ValueError: names the slice; or there is nothing to learn from or to score.
+        Refused: names the slice; or there is nothing to learn from or to score.
     """
     for group in ("train", "held_out"):
         if not numbers[group]:
-            raise ValueError(f"expected at least one slice in data.{group}, but got none")
+            raise _refused(f"at least one slice in data.{group}", "none")
     seen: dict[int, str] = {}
     for group, members in numbers.items():
         for number in members:
             if number in seen:
-                raise ValueError(
-                    f"expected each slice in one group, but got slice {number} in {seen[number]} and {group}"
-                )
+                raise _refused("each slice in one group", f"slice {number} in {seen[number]} and {group}")
             seen[number] = group
+
+
+def _refused(expected: str, found: str, fix: str = "") -> Refused:
+    chosen = fix or "data.train=… data.validation=… data.held_out=…"
+    nearest = f"; nearest valid: {fix}" if fix else ""
+    return Refused(
+        Finding("split", ERROR, "", found, expected, chosen), f"expected {expected}, but got {found}{nearest}"
+    )

@@ -21,6 +21,31 @@ FARTHEST = 24  # pixels of that size by which they may be found shifted
 
 
 @dataclass(frozen=True)
+class Choices:
+    """What training will do, as far as data can be wrong for it.
+
+    Attributes:
+        classes, channels: of the network; None if they have not been chosen yet.
+        depth, padded: of the network.
+        kind, values, ignore_label: of the labels, as `folder.read_folder` takes them.
+        groups: the split, as `split.split` takes it.
+        min_size: smallest cell that prediction keeps, in pixels.
+        metrics: names of the scores that training reports.
+    """
+
+    classes: int | None
+    channels: int | None
+    depth: int
+    padded: bool
+    groups: dict[str, str]
+    kind: str = "auto"
+    values: tuple[int, ...] | None = None
+    ignore_label: int | None = None
+    min_size: int = 0
+    metrics: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Facts:
     """What one slice holds.
 

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from dataclasses import asdict
 
 from src.data.finding import SHOWN_FILES, Findings, by_code
-from src.findings.inspection import Choices, Inspection, class_shares
+from src.findings.facts import Choices
+from src.findings.inspection import Inspection
+from src.findings.labels import class_shares
 
 
 class Summary(Findings):
