@@ -9,10 +9,10 @@ import numpy as np
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 from scipy.spatial import cKDTree
 from scipy.special import ndtri
-from skimage.measure import label
 from skimage.segmentation import find_boundaries
 
 from src.data.stack import Stack
+from src.instances import pieces
 
 AREA_PER_CELL = 2300  # px of a slice for each cell seen in it; ISBI-2012 shows 114 in 512 x 512
 SMALLEST_AREA_PER_CELL = 512  # px; with less, membranes would fill the slice
@@ -147,14 +147,14 @@ def _rounded(mask: np.ndarray, width: int) -> np.ndarray:
 
 def _largest_pieces(numbers: np.ndarray) -> np.ndarray:
     """Keeps of each cell its largest piece if that is large enough; the rest becomes membrane."""
-    pieces = label(numbers, background=0, connectivity=1)
-    areas = np.bincount(pieces.ravel())
+    found = pieces(numbers)
+    areas = np.bincount(found.ravel())
     owners = np.zeros(len(areas), int)
-    owners[pieces] = numbers
+    owners[found] = numbers
     largest = np.zeros(numbers.max() + 1, int)
     by_area = np.argsort(areas, kind="stable")
     largest[owners[by_area]] = by_area  # later, larger pieces overwrite smaller ones
-    return np.where((pieces == largest[numbers]) & (areas[pieces] >= SMALLEST_CELL), numbers, 0)
+    return np.where((found == largest[numbers]) & (areas[found] >= SMALLEST_CELL), numbers, 0)
 
 
 def _organs(rng: np.random.Generator, paths: np.ndarray, radii: np.ndarray, axes: np.ndarray, width: int) -> np.ndarray:

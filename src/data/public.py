@@ -4,12 +4,13 @@ A function here names one data set, and its docstring is the data sheet. Verific
 pixels, not the file, so a copy saved again with another TIFF compression still counts as the original.
 """
 
+import contextlib
 import hashlib
 import os
-import shutil
 import tempfile
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,8 @@ CELL_TRACKING_SHA256 = {
 
 # Long enough for a slow server, short enough that a machine without network says so soon.
 TIMEOUT_SECONDS = 20
+# Of a download: no connection (the errors of requests are OSErrors), no room, no zip archive, or a damaged one.
+FAILURES = (OSError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 def isbi2012(data_dir: str | Path, *, verify: bool = True, url: str = ISBI2012_URL) -> Stack:
@@ -142,34 +145,17 @@ def cell_tracking(
     if not home.is_dir():
         if sha256 is None and name not in CELL_TRACKING_SHA256:
             raise ValueError(f"expected one of {', '.join(CELL_TRACKING_SHA256)}, but got {name}")
-        obtain_folder(f"{server}/{name}.zip", sha256 or CELL_TRACKING_SHA256[name], home)
-    return read_folder(home, kind="instances")
-
-
-def obtain_folder(url: str, sha256: str, home: Path) -> None:
-    """Download an archive that holds one folder, and unpack it as ``home``: whole or not at all.
-
-    Raises:
-        FileNotFoundError: why the download failed, and what to do.
-        ValueError: the archive is another one.
-    """
-    home.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=home.parent, prefix=".download-") as temporary:
-        archive = Path(temporary) / "archive.zip"
+        url = f"{server}/{name}.zip"
         try:
-            pooch.HTTPDownloader(progressbar=True, timeout=TIMEOUT_SECONDS)(url, archive, None)
-        except OSError as error:  # requests' errors are OSErrors
+            with unpacked(url, home.parent, sha256 or CELL_TRACKING_SHA256[name]) as temporary:
+                os.replace(temporary / name, home)
+        except FAILURES as error:
             raise FileNotFoundError(
                 f"expected the folder {home.absolute()}, but there is none.\n"
                 f"The download failed ({type(error).__name__}: {error}).\n"
                 f"Download {url} by hand and unpack it there."
             ) from error
-        got = pooch.file_hash(str(archive))
-        if got != sha256:
-            raise ValueError(f"expected an archive with SHA-256 {sha256} at {url}, but got {got}; try again")
-        with zipfile.ZipFile(archive) as opened:
-            opened.extractall(temporary)
-        os.replace(Path(temporary) / home.name, home)
+    return read_folder(home, kind="instances")
 
 
 def annotated_part(folder: Path, part: str, verify: bool) -> Stack:
@@ -244,7 +230,7 @@ def obtain(url: str, members: tuple[str, ...], folder: Path) -> None:
         return
     try:
         download(url, missing, folder)
-    except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:  # requests' errors are OSErrors
+    except FAILURES as error:
         paths = "".join(f"\n  {(folder / member).absolute()}" for member in missing)
         raise FileNotFoundError(
             f"expected these files, but got none of them:{paths}\n"
@@ -257,33 +243,39 @@ def obtain(url: str, members: tuple[str, ...], folder: Path) -> None:
 def download(url: str, members: list[str], folder: Path) -> None:
     """Fetch a zip archive and put ``members`` of it, whichever directory of the archive they lie in, into ``folder``.
 
-    All work happens in a temporary directory of its own inside ``folder``, and only complete files are moved
-    out: an interruption leaves no half file, and several processes at once only replace a file by its equal.
+    Only complete files are moved there: an interruption leaves no half file, and several processes at once only
+    replace a file by its equal.
 
     Raises:
-        OSError: no connection, an answer other than success, a ``folder`` that cannot be written, no such member.
-        zipfile.BadZipFile: what came is no zip archive, or a damaged one; then also EOFError or zlib.error.
+        FileNotFoundError: the archive holds no file of that name; or one of `FAILURES`.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as temporary:
-        archive = Path(temporary) / "archive.zip"
-        # Not pooch.retrieve: it wants the hash of the archive, and none is published.
-        pooch.HTTPDownloader(progressbar=True, timeout=TIMEOUT_SECONDS)(url, archive, None)
-        extract(archive, members, Path(temporary))
+    with unpacked(url, folder) as temporary:
+        found = {path.name: path for path in temporary.rglob("*")}
         for member in members:
-            os.replace(Path(temporary) / member, folder / member)
+            if member not in found:
+                raise FileNotFoundError(f"expected {member} in the archive, but got only {sorted(found)}")
+        for member in members:
+            os.replace(found[member], folder / member)
 
 
-def extract(archive: Path, members: list[str], folder: Path) -> None:
-    """Write the files called ``members``, found by base name, from a zip archive into ``folder``.
+@contextlib.contextmanager
+def unpacked(url: str, place: Path, sha256: str | None = None) -> Iterator[Path]:
+    """Download a zip archive: → the folder that it is unpacked in, which vanishes afterwards.
+
+    Args:
+        url: its address.
+        place: a folder on the file system where its files are wanted.
+        sha256: of the archive; None if nobody has published one.
 
     Raises:
-        FileNotFoundError: the archive holds no file of that name.
+        ValueError: the archive is another one; or one of `FAILURES`.
     """
-    with zipfile.ZipFile(archive) as opened:
-        paths = {Path(path).name: path for path in opened.namelist()}
-        for member in members:
-            if member not in paths:
-                raise FileNotFoundError(f"expected {member} in the archive, but got only {sorted(paths)}")
-            with opened.open(paths[member]) as source, open(folder / member, "wb") as target:
-                shutil.copyfileobj(source, target)
+    pooch.get_logger().setLevel("WARNING")
+    place.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=place, prefix=".download-") as temporary:
+        downloader = pooch.HTTPDownloader(progressbar=True, timeout=TIMEOUT_SECONDS)
+        try:
+            pooch.retrieve(url, sha256, "archive", temporary, pooch.Unzip(), downloader)
+        except ValueError as error:
+            raise ValueError(f"expected an archive with SHA-256 {sha256} at {url}, but {error}") from error
+        yield Path(temporary) / "archive.unzip"
