@@ -20,9 +20,10 @@ def main(config: DictConfig) -> None:
     from src import build
     from src.files.image import open_image
     from src.files.incomplete import sweep_beside
+    from src.files.names import OUTPUTS, stem
     from src.instances import Decoder
     from src.prediction.job import Wishes, predict_image
-    from src.prediction.names import ENDINGS, OUTPUTS, input_files, prediction_file, stem
+    from src.prediction.names import ENDINGS, input_files, prediction_file
     from src.prediction.predictor import Predictor
     from src.restore import restore
     from src.run.device import inference
@@ -60,7 +61,7 @@ def check_choices(config: DictConfig) -> None:
     Raises:
         ValueError: names the key and the choices.
     """
-    from src.prediction.names import OUTPUTS
+    from src.files.names import OUTPUTS
     from src.tiles.symmetry import AVERAGES
 
     check_choice("tta", config.tta, AVERAGES)

@@ -18,7 +18,7 @@ from imageio.v3 import imread, imwrite
 
 from src import command, predict, training
 from src.data.phantom import phantom
-from src.data.stack import normalise
+from src.files.grey import normalise
 from src.files.incomplete import unique
 from src.model import archive
 from src.model.trained import predict_window

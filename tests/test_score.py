@@ -161,7 +161,7 @@ def test_the_threshold_decides_between_two_classes(score):
     [
         (CELLS, CELLS[:, :32], "(2, 64, 64)"),
         (CELLS, CELLS[:1], "(2, 64, 64)"),
-        (CELLS.astype(np.float32), CELLS, "integers"),
+        (CELLS.astype(np.float32), CELLS, "whole numbers"),
         (CELLS, CELLS * np.float32(2), "[0, 1]"),
         (CELLS, np.where(CELLS, np.nan, 0).astype(np.float32), "NaN"),
     ],

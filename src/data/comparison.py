@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from src.files.arrays import SUFFIXES, read, strips_of
+from src.data.labels import as_labels, read_labels
+from src.files.arrays import strips_of
+from src.files.image import read_image
+from src.files.names import LABEL_SUFFIXES, PREDICTED, without_ending
 from src.instances import components
 
-ENDINGS = ("_probabilities", "_labels")
 WHITE = tuple(2**bits - 1 for bits in (8, 16, 32))  # of masks
 ROUNDING = 1e-5  # by which a probability may leave [0, 1]
 
@@ -44,7 +46,7 @@ def match(truth: Path, prediction: Path, preferred: str) -> tuple[list[tuple[Pat
     Args:
         truth: a file or folder.
         prediction: likewise.
-        preferred: the ending of `ENDINGS` to take of a prediction that lies there in several forms.
+        preferred: the ending of `files.names.PREDICTED` to take of a prediction that lies there in several forms.
 
     Raises:
         FileNotFoundError: one is not there, one is a file and the other a folder, or no name occurs in both.
@@ -66,19 +68,14 @@ def match(truth: Path, prediction: Path, preferred: str) -> tuple[list[tuple[Pat
 
 def _by_name(folder: Path, preferred: str) -> dict[str, Path]:
     """The file of each name; of several the one with the preferred ending, then with another, then TIFF."""
-    files = [file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES and not file.name.startswith(".")]
+    files = [
+        file for file in folder.iterdir() if file.suffix.lower() in LABEL_SUFFIXES and not file.name.startswith(".")
+    ]
     worst_first = sorted(
         files,
-        key=lambda file: (file.stem.endswith(preferred), file.stem.endswith(ENDINGS), file.suffix),  # .png < .tif
+        key=lambda file: (file.stem.endswith(preferred), file.stem.endswith(PREDICTED), file.suffix),  # .png < .tif
     )
-    return {_name(file): file for file in worst_first}
-
-
-def _name(file: Path) -> str:
-    for ending in ENDINGS:
-        if file.stem.endswith(ending):
-            return file.stem.removesuffix(ending)
-    return file.stem
+    return {without_ending(file.stem, PREDICTED): file for file in worst_first}
 
 
 def comparisons(truth_file: Path, prediction_file: Path, ignore_label: int | None = None) -> Iterator[Comparison]:
@@ -92,14 +89,7 @@ def comparisons(truth_file: Path, prediction_file: Path, ignore_label: int | Non
     Raises:
         ValueError: the truth holds no integers or the prediction no probabilities, or their shapes differ.
     """
-    truth, prediction = read(truth_file), read(prediction_file)
-    for file, values in ((truth_file, truth), (prediction_file, prediction)):
-        if 0 in values.shape:
-            raise ValueError(f"expected an image with rows and columns, but {file} has shape {values.shape}")
-    if truth.dtype.kind not in "iub":
-        raise ValueError(f"expected a truth of integers, but {truth_file} holds {truth.dtype}")
-    if truth.ndim not in (2, 3) or (truth_file.suffix.lower() == ".png" and truth.ndim != 2):
-        raise ValueError(f"expected a truth (H, W) or (D, H, W), but {truth_file} has shape {truth.shape}")
+    truth, prediction = read_labels(truth_file), _read_prediction(prediction_file)
     known = None if ignore_label is None else truth != ignore_label
     if known is not None:
         truth = np.where(known, truth, 0).astype(truth.dtype)
@@ -114,14 +104,19 @@ def comparisons(truth_file: Path, prediction_file: Path, ignore_label: int | Non
     stack = _without_mask_values(truth if truth.ndim == 3 else truth[None])
     places = [None] * len(stack) if known is None else known.reshape(stack.shape)
     for index, (true, predicted, where) in enumerate(zip(stack, predictions, places, strict=True)):
-        name = _name(prediction_file)
+        name = without_ending(prediction_file.stem, PREDICTED)
         yield Comparison(f"{name}_{index:02d}" if len(stack) > 1 else name, true, predicted, where)
+
+
+def _read_prediction(file: Path) -> np.ndarray:
+    if file.suffix.lower() == ".png":
+        return read_labels(file)  # the numbers of a palette, not its colours
+    values, axes = read_image(file)
+    return values if values.dtype.kind == "f" else as_labels(values, axes, file)
 
 
 def _slices(prediction: np.ndarray, truth_shape: tuple[int, ...], file: Path) -> np.ndarray:
     """Labels ``(D, H, W)`` or class probabilities ``(D, K, H, W)``."""
-    if prediction.dtype.kind not in "fiub":
-        raise ValueError(f"expected probabilities or labels, but {file} holds {prediction.dtype}")
     probable, of_classes = prediction.dtype.kind == "f", prediction.ndim == len(truth_shape) + 1
     seen = prediction.shape[:-3] + prediction.shape[-2:] if probable and of_classes else prediction.shape
     if seen != truth_shape:

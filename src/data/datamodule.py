@@ -13,8 +13,9 @@ from torch.utils.data import DataLoader
 from src import signals
 from src.data.patches import Draws, Patches, image_tensor
 from src.data.split import split
-from src.data.stack import IGNORED, Stack, normalise, stacked
+from src.data.stack import IGNORED, Stack, stacked
 from src.data.weight_map import WeightMap, separate_touching
+from src.files.grey import normalise
 
 
 class SliceData(lightning.LightningDataModule):

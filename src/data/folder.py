@@ -17,13 +17,12 @@ import numpy as np
 from src.data.finding import ERROR, WARNING, Finding, Refused
 from src.data.labels import KINDS, MOST_CLASSES, Description, describe, detect, read_labels, to_learn, unreadable
 from src.data.stack import Stack, stacked
-from src.files import image as images
 from src.files.image import open_image
+from src.files.names import IMAGE_SUFFIXES, LABEL_SUFFIXES, stem, without_ending
 
 IMAGE_FOLDERS = ("images", "imgs", "image", "img")
 LABEL_FOLDERS = ("labels", "masks", "label", "mask", "annotations")
 LABEL_ENDINGS = ("_cp_masks", "_masks", "_mask", "_labels", "_label", "_seg")
-LABEL_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg")
 LAYOUTS = "images/ and labels/, or NAME.tif beside NAME_masks.tif, or 01/ and 01_GT/SEG/"
 
 
@@ -154,7 +153,7 @@ def matched(root: Path, include: str = "*") -> tuple[list[Pair], list[Finding]]:
     else:
         pairs, findings = _of_endings(root)
     pairs = [pair for pair in pairs if fnmatch(pair.name, include)]
-    findings = [finding for finding in findings if fnmatch(_stem(Path(finding.file)), include)]
+    findings = [finding for finding in findings if fnmatch(stem(Path(finding.file)), include)]
     if not pairs and not findings:
         there = ", ".join(sorted(path.name for path in root.iterdir())[:5]) or "nothing"
         raise FileNotFoundError(f"expected {LAYOUTS} in {root}, with names that fit {include}, but got {there}")
@@ -162,19 +161,20 @@ def matched(root: Path, include: str = "*") -> tuple[list[Pair], list[Finding]]:
 
 
 def _of_folders(pictures: Path, masks: Path) -> tuple[list[Pair], list[Finding]]:
-    pictured, findings = _by_stem(pictures, images.SUFFIXES)
-    drawn, more = _by_stem(masks, LABEL_SUFFIXES)
+    pictured, findings = _by_stem(pictures, IMAGE_SUFFIXES)
+    drawn, more = _by_stem(masks, (*LABEL_SUFFIXES, ".jpg", ".jpeg"))  # which are refused by name
     # An image may itself be called NAME_mask.
-    labelled = {_image_stem(stem): file for stem, file in drawn.items()} | {
-        stem: file for stem, file in drawn.items() if stem in pictured
+    labelled = {without_ending(name, LABEL_ENDINGS): file for name, file in drawn.items()} | {
+        name: file for name, file in drawn.items() if name in pictured
     }
     return _partners(pictured, labelled, findings + more)
 
 
 def _of_endings(root: Path) -> tuple[list[Pair], list[Finding]]:
-    found, findings = _by_stem(root, images.SUFFIXES)
-    labelled = {_image_stem(stem): file for stem, file in found.items() if _image_stem(stem) != stem}
-    pictured = {stem: file for stem, file in found.items() if _image_stem(stem) == stem}
+    found, findings = _by_stem(root, IMAGE_SUFFIXES)
+    images = {name: without_ending(name, LABEL_ENDINGS) for name in found}
+    labelled = {images[name]: file for name, file in found.items() if images[name] != name}
+    pictured = {name: file for name, file in found.items() if images[name] == name}
     return _partners(pictured, labelled, findings) if labelled else ([], [])
 
 
@@ -192,16 +192,16 @@ def _of_films(root: Path, folders: list[Path]) -> list[Pair]:
 def _partners(
     pictured: dict[str, Path], labelled: dict[str, Path], findings: list[Finding]
 ) -> tuple[list[Pair], list[Finding]]:
-    for stem in sorted(pictured.keys() - labelled.keys()):
-        file, expected = str(pictured[stem]), f"labels named {stem} (.tif or .png)"
+    for name in sorted(pictured.keys() - labelled.keys()):
+        file, expected = str(pictured[name]), f"labels named {name} (.tif or .png)"
         fix = "annotate it, or move it out of the folder"
         findings.append(Finding("missing-label", ERROR, file, "an image without labels", expected, fix))
-    for stem in sorted(labelled.keys() - pictured.keys()):
-        file, found = str(labelled[stem]), "labels without an image; they are left out"
+    for name in sorted(labelled.keys() - pictured.keys()):
+        file, found = str(labelled[name]), "labels without an image; they are left out"
         fix = "add the image, or delete the labels"
-        findings.append(Finding("missing-image", WARNING, file, found, f"an image named {stem}", fix))
+        findings.append(Finding("missing-image", WARNING, file, found, f"an image named {name}", fix))
     both = sorted(pictured.keys() & labelled.keys())
-    return [Pair(stem, pictured[stem], labelled[stem], pictured[stem].name) for stem in both], findings
+    return [Pair(name, pictured[name], labelled[name], pictured[name].name) for name in both], findings
 
 
 def _by_stem(directory: Path, suffixes: Sequence[str]) -> tuple[dict[str, Path], list[Finding]]:
@@ -215,23 +215,11 @@ def _by_stem(directory: Path, suffixes: Sequence[str]) -> tuple[dict[str, Path],
             what, fix = "a name that is not UTF-8", "give it another name"
             findings.append(Finding("name-encoding", ERROR, str(directory / named), what, "names in UTF-8", fix))
             continue
-        other = files.setdefault(_stem(file), file)
+        other = files.setdefault(stem(file), file)
         if other != file:
             found, fix = f"{other.name} beside it", "move one of the two out of the folder"
             findings.append(Finding("same-name", ERROR, str(file), found, "one file of each name", fix))
     return files, findings
-
-
-def _stem(file: Path) -> str:
-    return file.stem.removesuffix(".ome")
-
-
-def _image_stem(stem: str) -> str:
-    """The name of the image that a label file belongs to."""
-    for ending in LABEL_ENDINGS:
-        if stem.endswith(ending):
-            return stem.removesuffix(ending)
-    return stem
 
 
 def read_pair(pair: Pair) -> list[Annotated]:

@@ -22,8 +22,9 @@ from skimage.segmentation import relabel_sequential
 
 from src.data.finding import ERROR, Finding, Refused
 from src.data.stack import IGNORED
-from src.files import arrays, guard, limits
+from src.files import guard, limits
 from src.files.arrays import strips_of, value_counts
+from src.files.image import CHANNEL_AXES, read_image
 from src.instances import component_boxes, components, pieces
 
 Image.MAX_IMAGE_PIXELS = None  # `guard` sees to it, with a limit that can be raised
@@ -49,11 +50,17 @@ def read_labels(file: Path) -> np.ndarray:
         fix = "save the labels as PNG or TIFF from the program that they were drawn in"
         raise Refused(Finding("jpeg-label", ERROR, str(file), found, "labels as they were drawn", fix))
     try:
-        labels = _read_png(file) if file.suffix.lower() == ".png" else arrays.read(file)
+        labels = _read_png(file) if file.suffix.lower() == ".png" else read_image(file)
     except (ValueError, OSError) as error:
         raise Refused(unreadable(file, error)) from error
-    if labels.ndim == 3 and labels.shape[-1] in (2, 3, 4):
-        labels = _grey(labels, file)
+    return as_labels(*labels, file)
+
+
+def as_labels(labels: np.ndarray, axes: str, file: Path) -> np.ndarray:
+    """What was read from a file, ``(H, W)`` or ``(D, H, W)`` integers, or refused as of `read_labels`."""
+    channels = [place for place, axis in enumerate(axes) if axis in CHANNEL_AXES]
+    if channels:
+        labels = _grey(np.moveaxis(labels, channels[0], -1), file)
     if labels.dtype.kind not in "iub":
         whole = labels.dtype.kind == "f" and np.isfinite(labels).all() and not np.any(labels % 1)
         found = f"{labels.dtype} from {labels.min():g} to {labels.max():g}, {'' if whole else 'not '}all of them whole"
@@ -75,7 +82,7 @@ def unreadable(file: Path, error: BaseException) -> Finding:
 
 
 def _grey(labels: np.ndarray, file: Path) -> np.ndarray:
-    """``(H, W)`` of ``(H, W, C)`` with equal colours; what is opaque everywhere does not count.
+    """``(…, H, W)`` of ``(…, H, W, C)`` with equal colours; what is opaque everywhere does not count.
 
     Raises:
         Refused: the colours differ.
@@ -93,13 +100,14 @@ def _grey(labels: np.ndarray, file: Path) -> np.ndarray:
     raise Refused(Finding("rgb-label", ERROR, str(file), found, "one number a pixel", fix))
 
 
-def _read_png(file: Path) -> np.ndarray:
+def _read_png(file: Path) -> tuple[np.ndarray, str]:
     limits.check_regular(file)
     with limits.decoding(file):
         data = file.read_bytes()
         guard.check_png(data)
         with Image.open(io.BytesIO(data)) as image:
-            return np.asarray(image)
+            labels = np.asarray(image)
+    return labels, "YXS"[: labels.ndim]
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import pooch
 
 from src.data.folder import read_folder
 from src.data.stack import Stack
-from src.files import arrays
+from src.files.image import read_image
 from src.instances import components
 
 ISBI2012_URL = "https://downloads.imagej.net/ISBI-2012-challenge.zip"
@@ -190,9 +190,10 @@ def read(file: Path, verify: bool) -> np.ndarray:
         ValueError: the file is no complete TIFF, or :func:`check` found a difference.
     """
     try:
-        pixels = arrays.read(file)
+        pixels, _ = read_image(file)
     except ValueError as error:
-        raise ValueError(f"expected a TIFF file in {file}, but got {error.__cause__}; {cure(file)}") from error
+        found = error.__cause__ or error
+        raise ValueError(f"expected a TIFF file in {file}, but got {found}; {cure(file)}") from error
     if verify:
         check(file, pixels)
     return pixels

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from src.files.arrays import content_hash, scaled
+from src.files.arrays import content_hash
 
 IGNORED = 255  # target of a pixel that nobody has annotated: no loss, no weight, no score
 
@@ -62,17 +62,3 @@ class Stack:
 def stacked(slices: list[np.ndarray]) -> Slices:
     """One array where all slices have one shape, else the list."""
     return np.stack(slices) if len({each.shape for each in slices}) == 1 else slices
-
-
-def normalise(image: np.ndarray) -> np.ndarray:
-    """Scale grey values so that the 0.5th percentile becomes 0 and the 99.5th 1; clip to [0, 1].
-
-    Each image by itself, so that stain and exposure may differ from slice to slice.
-
-    Args:
-        image: ``(H, W)`` or ``(H, W, C)``, any real dtype.
-
-    Returns:
-        float32 of the same shape; zeros for a constant image.
-    """
-    return scaled(image, *np.percentile(image, (0.5, 99.5)))

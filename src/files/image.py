@@ -1,6 +1,7 @@
 """Images of any size on disk, read window by window: TIFF, OME-TIFF, PNG, OME-Zarr."""
 
 import math
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,11 +12,9 @@ import tifffile
 import zarr
 
 from src.files import guard, limits
-from src.files.arrays import read_png
+from src.files.names import IMAGE_SUFFIXES
 
-SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".zarr")
 CHANNEL_AXES = "CS"  # C of microscopes, S (samples) of colour pictures
-MOST_GREY_VALUES = 2**25  # of a plane with real numbers, to find its range from
 
 
 @dataclass(frozen=True)
@@ -118,42 +117,6 @@ class Image:
         found = found.transpose(order).reshape(-1, *(found.shape[left.index(axis)] for axis in "YX"))
         return found if self.channels is None else found[list(self.channels)]
 
-    def grey_range(self, plane: int, rows: int = 512) -> tuple[float, float]:
-        """The 0.5th and 99.5th percentile of a plane, from bands of rows.
-
-        Exact for integers of up to 16 bits; of a plane with more than `MOST_GREY_VALUES` real numbers, of every
-        n-th row.
-
-        Raises:
-            ValueError: it holds NaN or infinity.
-        """
-        if self.array.dtype.itemsize <= 2 and self.array.dtype.kind in "iub":
-            lowest = 0 if self.array.dtype.kind in "ub" else np.iinfo(self.array.dtype).min
-            counts = np.zeros(2 ** (8 * self.array.dtype.itemsize), np.int64)
-            for top in range(0, self.height, rows):
-                values = self.band(plane, top, min(top + rows, self.height)).astype(np.int64) - lowest
-                counts += np.bincount(values.ravel(), minlength=len(counts))
-            return tuple(lowest + _percentile(counts, percent) for percent in (0.5, 99.5))
-        step = -(-self.height * self.width * self.in_channels // MOST_GREY_VALUES)
-        values = self.band(plane, 0, self.height, step)
-        if not np.isfinite(values).all():
-            raise ValueError(f"expected finite grey values, but {self.file} holds NaN or infinity")
-        with np.errstate(over="ignore", invalid="ignore"):
-            low, high = np.percentile(values, (0.5, 99.5))
-            wide = not np.isfinite(float(high) - float(low))
-        if wide:
-            raise ValueError(f"expected grey values of a finite range, but {self.file} has {low:g} to {high:g}")
-        return low, high
-
-
-def _percentile(counts: np.ndarray, percent: float) -> float:
-    """A percentile of integers of which there are ``counts``, interpolated as `numpy.percentile` does."""
-    below = np.cumsum(counts)
-    rank = (below[-1] - 1) * (percent / 100)
-    low, high = (int(np.searchsorted(below, place, side="right")) for place in (np.floor(rank), np.ceil(rank)))
-    share = rank - np.floor(rank)
-    return low + (high - low) * share if share < 0.5 else high - (high - low) * (1 - share)
-
 
 def open_image(file: str | Path) -> Image:
     """Open an image without reading its pixels (but of a PNG, which has no windows).
@@ -164,8 +127,8 @@ def open_image(file: str | Path) -> Image:
     """
     file = Path(file)
     limits.check_regular(file)
-    if file.suffix.lower() not in SUFFIXES:
-        raise ValueError(f"expected an image ending in {', '.join(SUFFIXES)}, but got {file}")
+    if file.suffix.lower() not in IMAGE_SUFFIXES:
+        raise ValueError(f"expected an image ending in {', '.join(IMAGE_SUFFIXES)}, but got {file}")
     kinds = {".png": _open_png, ".jpg": _open_jpeg, ".jpeg": _open_jpeg, ".zarr": _open_zarr}
     with limits.decoding(file):
         image = kinds.get(file.suffix.lower(), _open_tiff)(file)
@@ -181,8 +144,21 @@ def open_image(file: str | Path) -> Image:
     return image
 
 
+def read_image(file: str | Path) -> tuple[np.ndarray, str]:
+    """All values of an image as they are on disk, and its axes.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: as of `open_image`, or it cannot be decoded.
+    """
+    with closing(open_image(file)) as image:
+        return image.in_memory().array, image.axes
+
+
 def _open_png(file: Path) -> Image:
-    array = read_png(file)
+    data = file.read_bytes()
+    guard.check_png(data)
+    array = imagecodecs.png_decode(data)
     # A transparency that is the same everywhere is no channel.
     if array.ndim == 3 and array.shape[2] in (2, 4) and np.ptp(array[..., -1]) == 0:
         array = array[..., 0] if array.shape[2] == 2 else array[..., :-1]

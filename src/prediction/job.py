@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from src.files.image import Image
+from src.files.names import OUTPUTS, stem
 from src.instances import Decoder
 from src.prediction.labelling import write_labels
-from src.prediction.names import OUTPUTS, prediction_file, stem
+from src.prediction.names import prediction_file
 from src.prediction.predictor import Predictor, fill, verify
 from src.prediction.store import Store, drop, has_blocks, made_from, unfinished
 
@@ -26,7 +27,7 @@ class Wishes:
 
     Attributes:
         output: a folder.
-        write: some of `names.OUTPUTS`.
+        write: some of `files.names.OUTPUTS`.
         format: tif, zarr or auto.
         channels: which to read; None reads all.
         shard: which of the processes that share an image this is, from 0.

@@ -4,20 +4,14 @@ import glob
 from collections.abc import Sequence
 from pathlib import Path
 
-from src.files.image import SUFFIXES
+from src.files.names import IMAGE_SUFFIXES, PREDICTED, stem
 
-OUTPUTS = ("probabilities", "labels")
 ENDINGS = (".tif", ".zarr")
 
 
 def prediction_file(directory: Path, name: str, kind: str, ending: str = ".tif") -> Path:
-    """Where the prediction of image ``name`` lies; ``kind`` is one of `OUTPUTS`."""
+    """Where the prediction of image ``name`` lies; ``kind`` is one of `files.names.OUTPUTS`."""
     return directory / f"{name}_{kind}{ending}"
-
-
-def stem(file: Path) -> str:
-    """The name of an image without its endings."""
-    return file.stem.removesuffix(".ome")
 
 
 def input_files(path: str) -> list[Path]:
@@ -39,12 +33,10 @@ def input_files(path: str) -> list[Path]:
     files = [
         file
         for file in found
-        if file.suffix.lower() in SUFFIXES
-        and not file.name.startswith(".")
-        and not file.stem.endswith(tuple(f"_{kind}" for kind in OUTPUTS))
+        if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".") and not file.stem.endswith(PREDICTED)
     ]
     if not files:
-        raise FileNotFoundError(f"expected images ({', '.join(SUFFIXES)}) in {path}, but got none")
+        raise FileNotFoundError(f"expected images ({', '.join(IMAGE_SUFFIXES)}) in {path}, but got none")
     _refuse_equal_names(files)
     return files
 

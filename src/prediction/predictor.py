@@ -12,7 +12,8 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn,
 from rich.text import Text
 from torch import Tensor
 
-from src.files.arrays import content_hash, scaled
+from src.files.arrays import content_hash
+from src.files.grey import grey_range, scaled
 from src.files.image import Image
 from src.model.trained import logits, predict_window
 from src.model.unet import UNet
@@ -39,7 +40,7 @@ class PlaneReader:
 
     def __init__(self, image: Image, plane: int, device: torch.device, threads: ThreadPoolExecutor):
         self.image, self.plane, self.device, self.threads = image, plane, device, threads
-        self.low, self.high = image.grey_range(plane)
+        self.low, self.high = grey_range(image, plane)
         self.first, self.band = 0, np.zeros((0, 0, 0))
         self.ahead: tuple[int, int, Future] | None = None
 

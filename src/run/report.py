@@ -11,7 +11,7 @@ import numpy as np
 
 from src.data.finding import Findings
 from src.files import limits
-from src.files.arrays import read
+from src.files.image import read_image
 from src.files.reading import Layout, read_json, unless_damaged
 from src.instances import names_classes
 from src.metrics.mistakes import kinds_of_mistakes
@@ -122,7 +122,7 @@ def _frames(directory: Path) -> list[tuple[int, str]]:
 
 
 def _frame(file: Path) -> str:
-    picture = read(file)
+    picture, _ = read_image(file)
     if picture.dtype != np.uint8 or picture.shape[2:] != (3,):
         raise ValueError(f"expected a picture in colours of 8 bits, but {file} is none")
     return data_url(iio.imwrite("<bytes>", reduced(picture, 512), extension=".webp"), "webp")

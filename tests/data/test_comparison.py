@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tifffile
 from imageio.v3 import imwrite
+from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from src.data.comparison import Comparison, comparisons, doubts, match
@@ -120,7 +121,7 @@ def test_a_file_against_a_folder_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("truth", "prediction", "guilty", "expected"),
     [
-        (MASK.astype(np.float32), MASK, "truth", "integers"),
+        (MASK.astype(np.float32), MASK, "truth", "whole numbers"),
         (MASK, MASK * np.float32(np.nan), "prediction", "NaN"),
         (MASK, MASK / np.float32(0.5), "prediction", "0 to 2"),
         (MASK, MASK - np.float32(0.5), "prediction", "-0.5 to 0.5"),
@@ -144,10 +145,23 @@ def test_what_cannot_be_compared_is_refused_with_the_name_of_its_file(
 
 def test_a_colour_png_is_refused_as_truth_and_as_prediction(compare, tmp_path):
     colours = np.zeros((6, 7, 3), np.uint8)
+    colours[2, 3] = 255, 0, 0
     for names in (("colours.png", "grey.tif"), ("grey.tif", "colours.png")):
         arrays = [colours if name == "colours.png" else colours[..., 0] for name in names]
-        with pytest.raises(ValueError, match=f"{tmp_path / 'colours.png'} has shape .6, 7, 3."):
+        with pytest.raises(ValueError, match=f"{tmp_path / 'colours.png'}: expected one number a pixel, but got 2 col"):
             compare(*arrays, names)
+
+
+@pytest.mark.parametrize("form", ["RGB", "RGBA", "palette"])
+def test_numbers_that_were_saved_as_a_picture_are_read_as_numbers(form, compare, tmp_path):
+    picture = Image.fromarray(MASK).convert("P") if form == "palette" else Image.fromarray(MASK).convert(form)
+    if form == "palette":
+        picture.putpalette([0, 0, 0, 200, 30, 90])
+    compare(MASK, MASK)
+    for name in ("truth", "prediction"):
+        picture.save(tmp_path / f"{name}.png")
+    (image,) = comparisons(tmp_path / "truth.png", tmp_path / "prediction.png")
+    assert image.truth.tolist() == image.prediction.tolist() == MASK.tolist()
 
 
 @pytest.mark.parametrize("kind", INTEGERS)

@@ -16,8 +16,9 @@ from src.data.augment import Warp
 from src.data.datamodule import SliceData, with_ridge
 from src.data.labels import to_learn
 from src.data.phantom import phantom
-from src.data.stack import Stack, normalise
+from src.data.stack import Stack
 from src.data.weight_map import WeightMap, separate_touching
+from src.files.grey import normalise
 
 # Tests choose their number of workers whatever the machine.
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")

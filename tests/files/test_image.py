@@ -5,7 +5,6 @@ import os
 import shutil
 import struct
 import zlib
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,139 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
-from src.files import image as module
-from src.files.image import Image, open_image
+from src.files.grey import grey_range
+from src.files.image import Image, open_image, read_image
+from tests.files.micrographs import GREY, TIFFS, noise, opened, planes_of, write_tiff
 
-GREY = {"photometric": "minisblack"}
-RGB = {"photometric": "rgb"}
-NANO = {"PhysicalSizeX": 5, "PhysicalSizeXUnit": "nm", "PhysicalSizeY": 8, "PhysicalSizeYUnit": "nm"}
-MICRO = {"PhysicalSizeX": 0.25, "PhysicalSizeY": 0.5, "PhysicalSizeZ": 2, "PhysicalSizeZUnit": "µm"}
-
-# name: (shape, dtype, options of tifffile.imwrite, axes, pixel size)
-TIFFS = {
-    "plain": ((20, 30), "u1", GREY, "YX", {}),
-    "one pixel": ((1, 1), "u1", GREY, "YX", {}),
-    "one pixel compressed": ((1, 1), "u2", GREY | {"compression": "zlib"}, "YX", {}),
-    "one row": ((1, 30), "u1", GREY, "YX", {}),
-    "one column": ((20, 1), "u1", GREY, "YX", {}),
-    "stack of one": ((1, 20, 30), "u1", GREY, "ZYX", {}),
-    "pages": ((4, 20, 30), "u2", GREY, "ZYX", {}),
-    "pages of pages": ((2, 4, 20, 30), "u2", GREY, "ZTYX", {}),
-    "pages without metadata": ((4, 20, 30), "u2", GREY | {"metadata": None}, "ZYX", {}),
-    "time": ((4, 20, 30), "u2", GREY | {"metadata": {"axes": "TYX"}}, "TYX", {}),
-    "other axis": ((2, 4, 20, 30), "u2", GREY | {"metadata": {"axes": "TRYX"}}, "TZYX", {}),
-    "big-endian": ((4, 20, 30), "u2", GREY | {"byteorder": ">"}, "ZYX", {}),
-    "big-endian compressed": ((4, 20, 30), "u2", GREY | {"byteorder": ">", "compression": "zlib"}, "ZYX", {}),
-    "BigTIFF": ((4, 20, 30), "u2", GREY | {"bigtiff": True}, "ZYX", {}),
-    "float32": ((4, 20, 30), "f4", GREY, "ZYX", {}),
-    "float32 compressed": ((20, 30), "f4", GREY | {"compression": "zlib", "predictor": True}, "YX", {}),
-    "int16": ((20, 30), "i2", GREY, "YX", {}),
-    "uint32": ((20, 30), "u4", GREY, "YX", {}),
-    "bits": ((20, 30), "?", GREY, "YX", {}),
-    "zlib": ((4, 20, 30), "u2", GREY | {"compression": "zlib"}, "ZYX", {}),
-    "zlib in strips": ((20, 30), "u2", GREY | {"compression": "zlib", "rowsperstrip": 3}, "YX", {}),
-    "lzw": ((4, 20, 30), "u1", GREY | {"compression": "lzw"}, "ZYX", {}),
-    "jpeg2000": ((20, 30), "u1", GREY | {"compression": "jpeg2000"}, "YX", {}),
-    "zstd": ((20, 30), "u1", GREY | {"compression": "zstd"}, "YX", {}),
-    "tiles": ((3, 40, 50), "u1", GREY | {"tile": (16, 32)}, "ZYX", {}),
-    "tiles compressed": ((3, 40, 50), "u2", GREY | {"tile": (16, 32), "compression": "zlib"}, "ZYX", {}),
-    "colour": ((20, 30, 3), "u1", RGB, "YXS", {}),
-    "colour compressed": ((20, 30, 3), "u1", RGB | {"compression": "zlib"}, "YXS", {}),
-    "colour tiles": ((40, 50, 3), "u1", RGB | {"compression": "zlib", "tile": (16, 16)}, "YXS", {}),
-    "colour planar": ((3, 20, 30), "u1", RGB | {"planarconfig": "separate"}, "SYX", {}),
-    "colour planar compressed": (
-        (3, 20, 30),
-        "u1",
-        RGB | {"planarconfig": "separate", "compression": "zlib"},
-        "SYX",
-        {},
-    ),
-    "colour pages": ((4, 20, 30, 3), "u1", RGB, "ZYXS", {}),
-    "alpha": ((20, 30, 4), "u2", RGB | {"extrasamples": ["unassalpha"]}, "YXS", {}),
-    "resolution in cm": (
-        (20, 30),
-        "u1",
-        GREY | {"resolution": (1e4, 2e4), "resolutionunit": "CENTIMETER"},
-        "YX",
-        {"X": 1.0, "Y": 0.5},
-    ),
-    "resolution in inches, of a print": (
-        (20, 30),
-        "u1",
-        GREY | {"resolution": (300, 300), "resolutionunit": "INCH"},
-        "YX",
-        {},
-    ),
-    "resolution of no unit": ((20, 30), "u1", GREY | {"resolution": (72, 72), "resolutionunit": "NONE"}, "YX", {}),
-    "ImageJ": ((4, 20, 30), "u2", {"imagej": True, "metadata": {"axes": "ZYX"}}, "ZYX", {}),
-    "ImageJ hyperstack": ((2, 3, 2, 20, 30), "u2", {"imagej": True, "metadata": {"axes": "TZCYX"}}, "TZCYX", {}),
-    "ImageJ compressed": (
-        (2, 3, 2, 20, 30),
-        "u2",
-        {"imagej": True, "compression": "zlib", "metadata": {"axes": "TZCYX"}},
-        "TZCYX",
-        {},
-    ),
-    "ImageJ big-endian": (
-        (4, 20, 30),
-        "u2",
-        {"imagej": True, "byteorder": ">", "metadata": {"axes": "ZYX"}},
-        "ZYX",
-        {},
-    ),
-    "ImageJ colour": ((2, 20, 30, 3), "u1", {"imagej": True, "metadata": {"axes": "ZYXS"}}, "ZYXS", {}),
-    **{
-        f"ImageJ in {unit}": (
-            (4, 20, 30),
-            "u2",
-            {"imagej": True, "resolution": (2, 4), "metadata": {"axes": "ZYX", "spacing": 3.0, "unit": unit}},
-            "ZYX",
-            {axis: size * scale for axis, size in (("Z", 3), ("Y", 0.25), ("X", 0.5)) if scale},
-        )
-        for unit, scale in {"um": 1, "micron": 1, r"\u00B5m": 1, "nm": 1e-3, "mm": 1e3, "pixel": 0}.items()
-    },
-    "OME": ((20, 30), "u2", {"metadata": {"axes": "YX"} | NANO}, "YX", {"Y": 0.008, "X": 0.005}),
-    "OME Z": ((4, 20, 30), "u2", {"metadata": {"axes": "ZYX"} | MICRO}, "ZYX", {"Z": 2, "Y": 0.5, "X": 0.25}),
-    "OME C": ((4, 20, 30), "u2", {"metadata": {"axes": "CYX"} | NANO}, "CYX", {"Y": 0.008, "X": 0.005}),
-    "OME TC": ((2, 3, 20, 30), "u2", {"metadata": {"axes": "TCYX"}}, "TCYX", {}),
-    "OME CZ": ((2, 3, 20, 30), "u2", {"metadata": {"axes": "CZYX"}}, "CZYX", {}),
-    "OME TZC": ((2, 3, 4, 20, 30), "u1", {"metadata": {"axes": "TZCYX"}}, "TZCYX", {}),
-    "OME TCZ compressed": (
-        (2, 3, 2, 20, 30),
-        "u1",
-        {"compression": "zlib", "metadata": {"axes": "TCZYX"}},
-        "TCZYX",
-        {},
-    ),
-    "OME tiles": ((2, 40, 50), "u1", {"compression": "zlib", "tile": (16, 16), "metadata": {"axes": "ZYX"}}, "ZYX", {}),
-    "OME big": ((4, 20, 30), "u1", {"bigtiff": True, "metadata": {"axes": "ZYX"}}, "ZYX", {}),
-    "OME colour": ((4, 20, 30, 3), "u1", RGB | {"metadata": {"axes": "ZYXS"}}, "ZYXS", {}),
-}
 MEMORY_MAPPED = ("plain", "pages", "big-endian", "BigTIFF", "float32", "colour planar", "ImageJ hyperstack", "OME TZC")
-
-
-def noise(shape: tuple[int, ...], dtype: str, seed: int = 0) -> np.ndarray:
-    """Random values over all that an integer type holds; real numbers around 0."""
-    generator = np.random.default_rng(seed)
-    dtype = np.dtype(dtype)
-    if dtype.kind == "f":
-        return generator.normal(size=shape).astype(dtype)
-    if dtype.kind == "b":
-        return generator.random(shape) > 0.5
-    limits = np.iinfo(dtype)
-    return generator.integers(limits.min, limits.max, shape, dtype, endpoint=True)
-
-
-def write_tiff(folder: Path, name: str) -> tuple[Path, np.ndarray]:
-    shape, dtype, options, *_ = TIFFS[name]
-    codec = {"jpeg2000": imagecodecs.JPEG2K, "zstd": imagecodecs.ZSTD}.get(name)
-    if codec is not None and not codec.available:
-        pytest.skip(f"imagecodecs has no {name}")
-    array, file = noise(shape, dtype), folder / ("image.ome.tif" if name.startswith("OME") else "image.tif")
-    lossless = {"compressionargs": {"reversible": True}} if name == "jpeg2000" else {}
-    ome = {"ome": True, **GREY} if name.startswith("OME") else {}
-    tifffile.imwrite(file, array, **ome | options | lossless)
-    return file, array
 
 
 def write_zarr(
@@ -181,25 +52,6 @@ def axes_of_zarr(letters: str, unit: str | None) -> list[dict]:
         {"name": a, "type": kinds.get(a, "space")} | ({"unit": unit} if unit and a not in kinds else {})
         for a in letters
     ]
-
-
-def planes_of(array: np.ndarray, axes: str) -> np.ndarray:
-    """The same image as ``(planes, C, Y, X)``."""
-    channels = "".join(axis for axis in axes if axis in "CS")
-    stack = "".join(axis for axis in axes if axis not in "CSYX")
-    ordered = np.einsum(f"{axes}->{stack}{channels}YX", array)
-    planes, stored = (int(np.prod([array.shape[axes.index(a)] for a in part])) for part in (stack, channels))
-    return ordered.reshape(planes, stored, *ordered.shape[-2:])
-
-
-@contextmanager
-def opened(file: Path):
-    """An open image; closes what it may have left open, for which other tests look."""
-    image = open_image(file)
-    try:
-        yield image
-    finally:
-        getattr(getattr(image.array, "store", None), "close", lambda: None)()
 
 
 def assert_shows(image: Image, array: np.ndarray, axes: str, pixel_size: dict[str, float]) -> None:
@@ -408,87 +260,6 @@ def test_a_plain_zarr_array_is_a_plane_or_a_stack(tmp_path, zarr_format, shape, 
     assert_shows(open_image(file), array, axes, {})
 
 
-DTYPES = "u1 i1 u2 i2 ?".split()
-
-
-def percentiles(plane: np.ndarray) -> tuple[float, float]:
-    """Of real numbers, because numpy's differences of neighbouring int8 wrap round."""
-    return tuple(np.percentile(plane.astype(float) if plane.dtype.kind in "iub" else plane, (0.5, 99.5)))
-
-
-@given(st.sampled_from(DTYPES), st.integers(1, 40), st.integers(1, 40), st.integers(1, 45), st.integers(0, 99))
-@settings(max_examples=80, deadline=None)
-def test_grey_range_is_the_percentiles_of_the_plane_but_for_rounding(dtype, height, width, rows, seed):
-    array = noise((2, height, width), dtype, seed)
-    image = Image(Path("image.tif"), array, "ZYX")
-    for plane in range(2):
-        assert image.grey_range(plane, rows) == pytest.approx(percentiles(array[plane]), rel=1e-12, abs=1e-9)
-
-
-@given(st.sampled_from(DTYPES), st.integers(1, 40), st.integers(1, 40), st.integers(0, 99))
-@settings(max_examples=300, deadline=None)
-def test_grey_range_of_integers_is_that_of_numpy(dtype, height, width, seed):
-    array = noise((height, width), dtype, seed)
-    assert Image(Path("image.tif"), array, "YX").grey_range(0) == pytest.approx(percentiles(array), rel=1e-12, abs=1e-9)
-
-
-@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "u4", "i4"])
-def test_grey_range_of_wide_values_is_exactly_that_of_numpy(dtype):
-    array = noise((3, 21, 34), dtype)
-    assert Image(Path("image.tif"), array, "ZYX").grey_range(1) == tuple(np.percentile(array[1], (0.5, 99.5)))
-
-
-@pytest.mark.parametrize("dtype", ["u1", "i1", "u2", ">u2", "i2", "f4"])
-def test_grey_range_is_over_all_channels_that_are_read(dtype):
-    array = noise((3, 21, 34), np.dtype(dtype).newbyteorder("=").str).astype(dtype)
-    array[1] //= 2
-    array[2] //= 3
-    image = Image(Path("image.tif"), array, "CYX")
-    assert image.grey_range(0, rows=5) == pytest.approx(percentiles(array), rel=1e-12)
-    assert replace(image, channels=(2, 0)).grey_range(0, rows=5) == pytest.approx(percentiles(array[[2, 0]]), rel=1e-12)
-    assert replace(image, channels=(1,)).grey_range(0, rows=5) == pytest.approx(percentiles(array[1]), rel=1e-12)
-
-
-@pytest.mark.parametrize(
-    "name", ["pages", "big-endian", "tiles compressed", "colour tiles", "int16", "float32", "bits"]
-)
-def test_grey_range_of_a_file_is_that_of_its_last_plane(tmp_path, name):
-    file, array = write_tiff(tmp_path, name)
-    with opened(file) as image:
-        wanted = percentiles(planes_of(array, TIFFS[name][3])[-1])
-        assert image.grey_range(image.planes - 1, rows=7) == pytest.approx(wanted, rel=1e-12, abs=1e-9)
-
-
-@pytest.mark.parametrize(("dtype", "value"), [("u1", 255), ("i1", -128), ("u2", 65535), ("i2", -5), ("f4", 0.1)])
-def test_grey_range_of_a_constant_plane_is_that_value_twice(dtype, value):
-    array = np.full((9, 7), value, dtype)
-    assert Image(Path("image.tif"), array, "YX").grey_range(0, rows=2) == (array[0, 0], array[0, 0])
-
-
-@pytest.mark.parametrize("dtype", ["u1", "i2", "f4"])
-def test_grey_range_of_one_pixel_is_its_value(dtype):
-    assert Image(Path("image.tif"), np.full((1, 1), 3, dtype), "YX").grey_range(0) == (3, 3)
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_grey_range_refuses_values_that_are_not_finite_and_names_the_file(tmp_path, value):
-    array, file = noise((2, 9, 7), "f4"), tmp_path / "image.tif"
-    array[1, 4, 5] = value
-    tifffile.imwrite(file, array, **GREY)
-    image = open_image(file)
-    assert image.grey_range(0) == tuple(np.percentile(array[0], (0.5, 99.5)))
-    with pytest.raises(ValueError, match=r"expected finite grey values, but .*image\.tif holds NaN or infinity"):
-        image.grey_range(1)
-
-
-@pytest.mark.parametrize(("most", "step"), [(21 * 34 * 2, 1), (21 * 34 * 2 - 1, 2), (21 * 34, 2), (300, 5)])
-def test_grey_range_of_many_real_numbers_is_that_of_every_nth_row(monkeypatch, most, step):
-    monkeypatch.setattr(module, "MOST_GREY_VALUES", most)
-    array = noise((2, 21, 34), "f4")
-    wanted = tuple(np.percentile(array[:, ::step], (0.5, 99.5)))
-    assert Image(Path("image.tif"), array, "CYX").grey_range(0) == wanted
-
-
 def assert_refused(file: Path, kind: type[Exception] = ValueError) -> None:
     with pytest.raises((ValueError, FileNotFoundError)) as caught:
         open_image(file)
@@ -688,7 +459,7 @@ def test_images_that_are_no_longer_used_hold_no_file_open(tmp_path, no_collector
 def test_a_closed_image_leaves_no_file_open(tmp_path, no_collector, kind):
     image = open_image(write_any(tmp_path, kind))
     image.band(0, 0, 9)
-    image.grey_range(0)
+    grey_range(image, 0)
     image.close()
     assert open_files(tmp_path) == 0
 
@@ -701,3 +472,44 @@ def test_a_refused_image_leaves_no_file_open(tmp_path, no_collector, kind):
         with pytest.raises(ValueError, match="expected a complete image"):
             open_image(file)
     assert open_files(tmp_path) == 0
+
+
+def drawing(*shape, dtype=np.uint8):
+    return np.random.default_rng(0).integers(0, 200, shape).astype(dtype)
+
+
+def test_png_comes_back_as_it_was_written(tmp_path):
+    for name, array in (("grey.png", drawing(8, 9)), ("deep.png", drawing(8, 9, dtype=np.uint16) * 300)):
+        iio.imwrite(tmp_path / name, array)
+        np.testing.assert_array_equal(read_image(tmp_path / name)[0], array)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"none at .*nowhere\.tif"):
+        read_image(tmp_path / "nowhere.tif")
+
+
+def test_an_unknown_kind_of_file_is_named(tmp_path):
+    (tmp_path / "a.gif").write_bytes(b"x")
+    with pytest.raises(ValueError, match=r"ending in .*, but got .*a\.gif"):
+        read_image(tmp_path / "a.gif")
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.png"])
+@pytest.mark.parametrize("share", [0, 0.002, 0.1, 0.2, 0.5, 0.75, 0.9])
+def test_a_truncated_file_is_refused_by_name(tmp_path, name, share):
+    if name.endswith(".png"):
+        iio.imwrite(tmp_path / name, drawing(40, 40))
+    else:
+        tifffile.imwrite(tmp_path / name, drawing(4, 20, 20), photometric="minisblack")
+    content = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(content[: int(share * len(content))])
+    with pytest.raises(ValueError, match=name):
+        read_image(tmp_path / name)
+
+
+def test_a_file_that_is_not_what_its_name_says_is_refused_by_name(tmp_path):
+    for name in ("a.tif", "a.png"):
+        (tmp_path / name).write_text("<html>404</html>")
+        with pytest.raises(ValueError, match=name):
+            read_image(tmp_path / name)

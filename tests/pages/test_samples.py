@@ -7,8 +7,8 @@ import numpy as np
 from src.data.augment import Warp
 from src.data.patches import Patches
 from src.data.phantom import phantom
-from src.data.stack import normalise
 from src.data.weight_map import WeightMap
+from src.files.grey import normalise
 from src.pages.samples import distinct, slices_figure, tiles_figure
 
 STACK = phantom(slices=3, size=64)

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.data.stack import normalise
+from src.files.grey import normalise
 from src.files.image import Image
 from src.model.trained import predict_window
 from src.model.unet import UNet
@@ -158,7 +158,7 @@ def test_what_cannot_be_read_ahead_is_said_when_it_is_needed(threads):
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("most", [2**25, 70 * 90 // 2], ids=["range of all rows", "range of every other row"])
 def test_what_is_not_a_number_is_refused_and_the_file_named(value, most, threads, monkeypatch):
-    monkeypatch.setattr("src.files.image.MOST_GREY_VALUES", most)
+    monkeypatch.setattr("src.files.grey.MOST_GREY_VALUES", most)
     image = an_image(dtype="float32")
     image.array[33, 44] = value
     with pytest.raises(ValueError, match=r"expected finite grey values, but a\.tif holds NaN"):

@@ -1,0 +1,23 @@
+"""Names of files: which endings are read, and what a file is called without them."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+IMAGE_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".zarr")
+LABEL_SUFFIXES = (".tif", ".tiff", ".png")
+OUTPUTS = ("probabilities", "labels")
+PREDICTED = tuple(f"_{kind}" for kind in OUTPUTS)
+
+
+def stem(file: Path) -> str:
+    """The name of an image without its suffix, of an OME-TIFF and an OME-Zarr without both."""
+    return file.stem.removesuffix(".ome")
+
+
+def without_ending(name: str, endings: Iterable[str]) -> str:
+    """A name without the first of ``endings`` that it has.
+
+    >>> without_ending("cell_1_labels", PREDICTED)
+    'cell_1'
+    """
+    return next((name.removesuffix(ending) for ending in endings if name.endswith(ending)), name)

@@ -1,0 +1,135 @@
+"""Grey values: the range of a plane however it is read, and what they are scaled to."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from src.files import grey
+from src.files.grey import grey_range, normalise, scaled
+from src.files.image import Image, open_image
+from tests.files.micrographs import DTYPES, GREY, TIFFS, noise, opened, planes_of, write_tiff
+
+
+def test_normalise_sends_the_percentiles_to_0_and_1_and_clips():
+    image = np.arange(1001, dtype=np.uint16).reshape(7, 143)  # 0.5 % of it is 5, 99.5 % is 995
+    result = normalise(image)
+    assert result.dtype == np.float32
+    assert (result[image <= 5] == 0).all()
+    assert (result[image >= 995] == 1).all()
+    inside = (image > 5) & (image < 995)
+    np.testing.assert_allclose(result[inside], (image[inside] - 5) / 990, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64])
+def test_normalise_of_a_constant_image_is_zero(dtype):
+    result = normalise(np.full((4, 5), 200, dtype))
+    assert result.dtype == np.float32
+    assert result.shape == (4, 5)
+    assert not result.any()
+
+
+@given(st.integers(0, 2**32), st.floats(0.01, 1000), st.floats(-100, 100))
+@settings(max_examples=30, deadline=None)
+def test_normalise_does_not_depend_on_unit_and_dtype(seed, scale, offset):
+    image = np.random.default_rng(seed).integers(0, 256, (20, 21), dtype=np.uint8)
+    expected = normalise(image)
+    np.testing.assert_allclose(normalise(image.astype(np.uint16) * 257), expected, atol=1e-5)
+    np.testing.assert_allclose(normalise(image * scale + offset), expected, atol=1e-3 if scale < 1 else 1e-4)
+
+
+def test_normalise_takes_channels_together():
+    image = np.stack([np.zeros((10, 10)), np.ones((10, 10))], axis=2)
+    np.testing.assert_array_equal(normalise(image), image)
+
+
+@pytest.mark.parametrize("dtype", ["int32", "uint32", "float64"])
+def test_grey_values_far_from_zero_keep_their_contrast(dtype):
+    image = (10**9 + np.arange(101)).astype(dtype).reshape(1, -1)
+    assert len(np.unique(scaled(image, 10**9, 10**9 + 100))) == 101
+
+
+def percentiles(plane: np.ndarray) -> tuple[float, float]:
+    """Of real numbers, because numpy's differences of neighbouring int8 wrap round."""
+    return tuple(np.percentile(plane.astype(float) if plane.dtype.kind in "iub" else plane, (0.5, 99.5)))
+
+
+@given(st.sampled_from(DTYPES), st.integers(1, 40), st.integers(1, 40), st.integers(1, 45), st.integers(0, 99))
+@settings(max_examples=80, deadline=None)
+def test_grey_range_is_the_percentiles_of_the_plane_but_for_rounding(dtype, height, width, rows, seed):
+    array = noise((2, height, width), dtype, seed)
+    image = Image(Path("image.tif"), array, "ZYX")
+    for plane in range(2):
+        assert grey_range(image, plane, rows) == pytest.approx(percentiles(array[plane]), rel=1e-12, abs=1e-9)
+
+
+@given(st.sampled_from(DTYPES), st.integers(1, 40), st.integers(1, 40), st.integers(0, 99))
+@settings(max_examples=300, deadline=None)
+def test_grey_range_of_integers_is_that_of_numpy(dtype, height, width, seed):
+    array = noise((height, width), dtype, seed)
+    assert grey_range(Image(Path("image.tif"), array, "YX"), 0) == pytest.approx(
+        percentiles(array), rel=1e-12, abs=1e-9
+    )
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "u4", "i4"])
+def test_grey_range_of_wide_values_is_exactly_that_of_numpy(dtype):
+    array = noise((3, 21, 34), dtype)
+    assert grey_range(Image(Path("image.tif"), array, "ZYX"), 1) == tuple(np.percentile(array[1], (0.5, 99.5)))
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i1", "u2", ">u2", "i2", "f4"])
+def test_grey_range_is_over_all_channels_that_are_read(dtype):
+    array = noise((3, 21, 34), np.dtype(dtype).newbyteorder("=").str).astype(dtype)
+    array[1] //= 2
+    array[2] //= 3
+    image = Image(Path("image.tif"), array, "CYX")
+    assert grey_range(image, 0, rows=5) == pytest.approx(percentiles(array), rel=1e-12)
+    assert grey_range(replace(image, channels=(2, 0)), 0, rows=5) == pytest.approx(
+        percentiles(array[[2, 0]]), rel=1e-12
+    )
+    assert grey_range(replace(image, channels=(1,)), 0, rows=5) == pytest.approx(percentiles(array[1]), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "name", ["pages", "big-endian", "tiles compressed", "colour tiles", "int16", "float32", "bits"]
+)
+def test_grey_range_of_a_file_is_that_of_its_last_plane(tmp_path, name):
+    file, array = write_tiff(tmp_path, name)
+    with opened(file) as image:
+        wanted = percentiles(planes_of(array, TIFFS[name][3])[-1])
+        assert grey_range(image, image.planes - 1, rows=7) == pytest.approx(wanted, rel=1e-12, abs=1e-9)
+
+
+@pytest.mark.parametrize(("dtype", "value"), [("u1", 255), ("i1", -128), ("u2", 65535), ("i2", -5), ("f4", 0.1)])
+def test_grey_range_of_a_constant_plane_is_that_value_twice(dtype, value):
+    array = np.full((9, 7), value, dtype)
+    assert grey_range(Image(Path("image.tif"), array, "YX"), 0, rows=2) == (array[0, 0], array[0, 0])
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i2", "f4"])
+def test_grey_range_of_one_pixel_is_its_value(dtype):
+    assert grey_range(Image(Path("image.tif"), np.full((1, 1), 3, dtype), "YX"), 0) == (3, 3)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_grey_range_refuses_values_that_are_not_finite_and_names_the_file(tmp_path, value):
+    array, file = noise((2, 9, 7), "f4"), tmp_path / "image.tif"
+    array[1, 4, 5] = value
+    tifffile.imwrite(file, array, **GREY)
+    image = open_image(file)
+    assert grey_range(image, 0) == tuple(np.percentile(array[0], (0.5, 99.5)))
+    with pytest.raises(ValueError, match=r"expected finite grey values, but .*image\.tif holds NaN or infinity"):
+        grey_range(image, 1)
+
+
+@pytest.mark.parametrize(("most", "step"), [(21 * 34 * 2, 1), (21 * 34 * 2 - 1, 2), (21 * 34, 2), (300, 5)])
+def test_grey_range_of_many_real_numbers_is_that_of_every_nth_row(monkeypatch, most, step):
+    monkeypatch.setattr(grey, "MOST_GREY_VALUES", most)
+    array = noise((2, 21, 34), "f4")
+    wanted = tuple(np.percentile(array[:, ::step], (0.5, 99.5)))
+    assert grey_range(Image(Path("image.tif"), array, "CYX"), 0) == wanted
