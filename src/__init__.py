@@ -20,7 +20,7 @@ One training run:
     run/layouts             what is read from its files
     run/provenance          its data, held against those that are there now
     run/checkpoint          from which an interrupted run goes on as if nothing had happened
-    run/curves              metrics.csv
+    run/curves rows         metrics.csv, written and read
     run/ranks               one run on many devices
     run/device              precision that the hardware is fast in
     run/lightning_seam      what Lightning's documentation does not promise
@@ -31,7 +31,8 @@ One training run:
 What is made of the pieces:
     model/segmenter         the LightningModule
     findings/facts          what annotated images hold
-    findings/inspection     what is wrong with them
+    findings/images labels  what is wrong with them
+    findings/inspection     all of it
     findings/summary        as plain values and lines
     prediction/job          one image, from its file to what was asked for
     prediction/predictor    windows of images through one network or several
@@ -78,8 +79,10 @@ The ground:
     files/incomplete        names of what is being written, by which leftovers are known
     files/whole             files that appear complete or not at all
     files/reading           JSON and YAML as they were written, or refused by name
-    files/arrays            whole images between disk and memory
+    files/names             which endings are read, and names without them
+    files/arrays            arrays, strip by strip
     files/image             images of any size, read window by window
+    files/grey              from grey values to [0, 1]
     files/kept              what is computed once and kept in a file
 
 Hydra lives in: build command arguments checking and the verbs

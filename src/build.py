@@ -29,7 +29,9 @@ def make(config: Mapping, name: str, **options: typing.Any) -> typing.Any:
         ValueError: an argument does not exist or has a wrong type.
         InstantiationException: the call refuses its arguments; `cause` gives its error.
     """
-    node = config[name] if OmegaConf.is_config(config[name]) else OmegaConf.create(_literally(config[name]))
+    node = config[name]
+    if not OmegaConf.is_config(node):
+        node = OmegaConf.create(_literally(_literally(node)))  # twice, because Hydra resolves what it has resolved
     check(node, name)
     return instantiate(node, _convert_="all", **options)
 

@@ -1,9 +1,8 @@
 """Data held against what is to be learnt from them, for the commands that do so before anything else."""
 
 import hashlib
-import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -11,9 +10,8 @@ from hydra.core.hydra_config import HydraConfig
 from src import build, command, version
 from src.arguments import unquote
 from src.data.finding import ERROR, WARNING, Finding, by_code
-from src.data.folder import matched
-from src.files.arrays import file_hash
-from src.files.kept import kept
+from src.data.folder import Annotated, Pair, matched, read_pair
+from src.files.kept import kept, stamp
 from src.files.reading import read_json
 from src.files.whole import write_json
 from src.findings.facts import Choices
@@ -25,8 +23,12 @@ from src.terminal import warn
 LAYOUT = 1  # of what is kept in ``cache_dir``; another one where a check finds something else than before
 
 
-def before_training(config: Mapping) -> dict | None:
+def before_training(config: Mapping, read: Callable[[Pair], list[Annotated]] = read_pair) -> dict | None:
     """Look at a folder of one's own before it is learnt from; the result is kept as long as nothing changes.
+
+    Args:
+        config: of the run.
+        read: gives the slices of a pair of files.
 
     Returns:
         What `summary` gives; None for other data.
@@ -36,7 +38,7 @@ def before_training(config: Mapping) -> dict | None:
     """
     if "root" not in config["data"]:
         return None
-    found = summary(config, chosen=True)
+    found = summary(config, chosen=True, read=read)
     errors, warnings = (
         [finding for finding in found["findings"] if finding["severity"] == severity] for severity in (ERROR, WARNING)
     )
@@ -52,12 +54,13 @@ def before_training(config: Mapping) -> dict | None:
     return found
 
 
-def summary(config: Mapping, chosen: bool) -> dict:
+def summary(config: Mapping, chosen: bool, read: Callable[[Pair], list[Annotated]] = read_pair) -> dict:
     """What the data are and what is wrong with them, as plain values; of a folder kept in ``cache_dir``.
 
     Args:
         config: as of `src.train`.
         chosen: whether network and scores have been chosen, so that the data are held against them.
+        read: gives the slices of a pair of files.
     """
     data, model, source = config["data"], config["model"], config["data"]["source"]
     metrics = build.make(config, "metrics") if chosen else {}
@@ -80,21 +83,19 @@ def summary(config: Mapping, chosen: bool) -> dict:
     return kept(
         file,
         lambda file: read_json(file, Summary),
-        lambda: described(str(root), inspect_folder(root, include, choices), choices),
+        lambda: described(str(root), inspect_folder(root, include, choices, read), choices),
         write_json,
     )
 
 
 def fingerprint(root: Path, include: str, choices: Choices) -> str:
     """A hash of all that the findings depend on: files, choices, and the version of the program."""
-    content = hashlib.sha256(repr((LAYOUT, version(), str(root), include, choices)).encode())
     pairs, alone = matched(root, include)
-    content.update(repr(alone).encode())
+    files = [pair.labels for pair in pairs]
     for pair in pairs:
-        inside = sorted(pair.image.rglob("*")) if pair.image.is_dir() else [pair.image]  # of an OME-Zarr
-        for file in (*(path for path in inside if path.is_file()), pair.labels):
-            content.update(os.fsencode(file) + file_hash(file))
-    return content.hexdigest()[:32]
+        files += pair.image.rglob("*") if pair.image.is_dir() else [pair.image]  # an OME-Zarr
+    facts = (LAYOUT, version(), str(root), include, choices, alone, [pair.name for pair in pairs], stamp(root, files))
+    return hashlib.sha256(repr(facts).encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
 def given() -> list[str]:

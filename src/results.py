@@ -21,8 +21,7 @@ def show_run(directory: Path, with_page: bool = True, anew: bool = True) -> dict
         ValueError: the run is not finished, or damaged.
     """
     page = directory / PAGE
-    current = page.exists() and page.stat().st_mtime >= (directory / "scores.json").stat().st_mtime
-    if with_page and (anew or not current):
+    if with_page and (anew or not page.exists() or page.stat().st_mtime < (directory / "scores.json").stat().st_mtime):
         write_page(directory, command.default_config(), shown)
     scores = finished_scores(directory)
     print_scores(scores)

@@ -5,8 +5,6 @@ unfinished run and returns at once for a finished one.
 """
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -22,21 +20,23 @@ from src.terminal import say, warn
 def main(config: DictConfig) -> float | None:
     """Make the run directory hold a finished run; → what a search maximises or minimises."""
     from src import checking, results, training
+    from src.data.folder import ReadTwice, read_pair
     from src.files.whole import write_json
     from src.run import directory as runs
     from src.run import provenance, ranks
 
     directory = Path(config.run_dir)
     asked = {"overrides": list(HydraConfig.get().overrides.task)} | OmegaConf.to_container(config, resolve=True)
-    with refusals(directory, asked):
+    with runs.refusals(directory, asked, of_sweep=HydraConfig.get().mode is RunMode.MULTIRUN):
         training.check_numbers(asked)
         runs.set_aside_damaged_scores(directory)
         config.trainer.max_steps = steps = runs.planned_steps(asked)
         chosen = OmegaConf.to_container(config, resolve=True) if config.extend else asked  # the schedule follows
         finished = runs.is_finished(directory, steps)
-        made = None if finished else training.parts(chosen)
+        read = ReadTwice()  # what is checked is what is learnt from
+        made = None if finished else training.parts(chosen, read)
         processes = ranks.to_start(made.trainer) if made else 0
-        checked = None if finished else checking.before_training(chosen)
+        checked = None if finished else checking.before_training(chosen, read_pair if processes else read)
     runs.open_run(directory, asked)
     if checked:
         write_json(directory / "check.json", checked)
@@ -54,21 +54,6 @@ def main(config: DictConfig) -> float | None:
     scores = results.show_run(directory, with_page=config.page, anew=False)
     say(f"scores, predictions and checkpoints: {directory}")
     return scores.get("validation", {}).get(config.monitor)
-
-
-@contextmanager
-def refusals(directory: Path, asked: dict) -> Iterator[None]:
-    """Leave no empty directory of a run that is refused; of a point of a sweep its choices, which its table names."""
-    from src.run.directory import open_run
-
-    try:
-        yield
-    except BaseException:
-        if HydraConfig.get().mode is RunMode.MULTIRUN and not any(directory.iterdir()):
-            open_run(directory, asked)
-        with suppress(OSError):
-            directory.rmdir()
-        raise
 
 
 def start() -> None:

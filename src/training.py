@@ -1,7 +1,7 @@
 """One training run in one process: what it is made of, and how it goes."""
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import torch
 from src import build, command, restore
 from src.arguments import check_choice, check_least, check_steps
 from src.data.datamodule import SliceData
+from src.data.folder import Annotated, Pair
 from src.files import limits
 from src.model.segmenter import Segmenter
 from src.model.trained import Trained
@@ -64,8 +65,12 @@ def check_numbers(config: dict) -> None:
         )
 
 
-def parts(config: dict) -> Parts:
+def parts(config: dict, read: Callable[[Pair], list[Annotated]] | None = None) -> Parts:
     """What trains, made before anything is written, so that what cannot be is refused.
+
+    Args:
+        config: of the run.
+        read: gives the slices of a pair of files of a folder, where somebody else has read them already.
 
     Raises:
         ValueError: a choice is impossible.
@@ -74,6 +79,8 @@ def parts(config: dict) -> Parts:
     with lightning_seam.its_errors_are_ours():
         trainer, module = make_trainer(config), make_segmenter(config)
     data = make_data(config, module.model)
+    if read and "root" in config["data"]:
+        data.source = build.make(config["data"], "source", read=read)
     data.tiles_of_process(trainer.num_devices * trainer.num_nodes)
     try:
         module.configure_optimizers()

@@ -17,6 +17,7 @@ from pathlib import Path
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import hydra
+import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
@@ -24,6 +25,7 @@ from src import CONF, command
 from src.data import phantom
 from src.model import archive
 from src.run.directory import checkpoint_file
+from tests.data.own import change_image, folder
 
 gc.freeze()  # what has been imported is not looked through for garbage again and again
 
@@ -130,6 +132,19 @@ def finished_run(tmp_path_factory) -> Callable[[Path], Path]:
         return place
 
     return copy
+
+
+@pytest.fixture(scope="session")
+def reported_run(tmp_path_factory) -> Path:
+    """The directory of a run on a folder in which one image is saturated, with a report."""
+    home = tmp_path_factory.mktemp("home")
+    change_image(folder(home / "own"), lambda image: np.where(image > 60, 255, image), [0])
+    small = [argument for argument in TINY if "max_steps" not in argument]
+    chosen = ["experiment=cells", f"data.root={home / 'own'}", "trainer.max_steps=3"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["", *small, *chosen, f"cache_dir={home}", f"hydra.run.dir={home / 'run'}"])
+        assert called("train") == 0
+    return home / "run"
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import ast
 import csv
+import graphlib
 import re
 import tomllib
 from pathlib import Path
@@ -64,6 +65,19 @@ def test_imports_point_down(name):
         assert FLOOR[other] <= FLOOR[name], f"{name} imports {other}, which stands above it"
 
 
+def test_no_verb_imports_a_verb():
+    for name in VERBS:
+        assert not imported(NAMES[name]) & set(VERBS) - {name}, name
+
+
+def test_packages_do_not_import_each_other_in_a_circle():
+    packages = {name: name.rpartition(".")[0] or name for name in NAMES}
+    graph = {package: set() for package in packages.values()}
+    for name, package in packages.items():
+        graph[package] |= {packages[other] for other in imported(NAMES[name]) & NAMES.keys()} - {package}
+    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError, which names them
+
+
 @pytest.mark.parametrize(("of", "packages"), [("Hydra", {"hydra"}), ("Lightning", {"lightning"})])
 def test_hydra_and_lightning_live_where_the_map_says(of, packages):
     users = {name for name, file in NAMES.items() if {other.split(".")[0] for other in imported(file)} & packages}
@@ -72,6 +86,27 @@ def test_hydra_and_lightning_live_where_the_map_says(of, packages):
 
 def test_there_is_one_instantiate():
     assert [name for name, file in NAMES.items() if "instantiate(" in file.read_text()] == ["build"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_files_and_functions_are_short(name):
+    text = NAMES[name].read_text()
+    assert len(text.splitlines()) <= (100 if name in VERBS else 300)
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            first = node.body[0]
+            documented = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+            lines = node.end_lineno - node.lineno + 1 - (first.end_lineno - first.lineno + 1 if documented else 0)
+            assert lines <= 50, f"{node.name} has {lines} lines"
+
+
+def test_each_module_has_one_test_file():
+    tests = ROOT / "tests"
+    expected = {tests.joinpath(*name.split(".")[:-1], f"test_{name.split('.')[-1]}.py") for name in NAMES}
+    folders = {tests, *(file.parent for file in expected)}
+    found = {file for folder in folders for file in folder.glob("test_*.py")}
+    others = {tests / f"test_{name}.py" for name in ("house", "readme", "sweep")} | {tests / "metrics/test_official.py"}
+    assert sorted(found - others - expected) == [] and sorted(expected - found) == []
 
 
 ADVISORIES = list(csv.DictReader((ROOT / "tests" / "advisories.csv").read_text().splitlines()))

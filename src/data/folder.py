@@ -6,7 +6,7 @@ ROOT/01/tNNN.tif + ROOT/01_GT/SEG/man_segNNN.tif       Cell Tracking Challenge; 
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -68,6 +68,7 @@ def read_folder(
     values: Sequence[int] | None = None,
     ignore_label: int | None = None,
     include: str = "*",
+    read: Callable[["Pair"], list["Annotated"]] | None = None,
 ) -> Stack:
     """The annotated images of a folder, in the order of their names.
 
@@ -77,6 +78,7 @@ def read_folder(
         values: of labels of classes, those of class 0, 1, …; None: see `class_values`.
         ignore_label: the value of pixels that nobody has annotated.
         include: images whose names fit this pattern only, such as ``plate1_*``.
+        read: gives the slices of a pair of files; None: `read_pair`, or what has read them already.
 
     Raises:
         Refused: an image without labels, a file that cannot be read, labels of another size than their image.
@@ -87,7 +89,7 @@ def read_folder(
     for finding in alone:
         if finding.severity == ERROR:
             raise Refused(finding)
-    slices = [each for pair in pairs for each in read_pair(pair)]
+    slices = [each for pair in pairs for each in (read or read_pair)(pair)]
     open_question = kind == "auto" or (kind == "classes" and values is None)
     described = [describe(without(each.labels, ignore_label)) for each in slices if open_question]
     kind = chosen_kind(kind, described)
@@ -249,6 +251,23 @@ def read_pair(pair: Pair) -> list[Annotated]:
         Annotated(name, pair, plane, each, pixel_size)
         for name, plane, each in zip(numbered, planes, stack, strict=True)
     ]
+
+
+class ReadTwice:
+    """Reads each pair of files from disk once, for two who ask for it: the check of data, and then training.
+
+    What was asked for a second time is not held any longer.
+    """
+
+    def __init__(self):
+        self.held: dict[Pair, list[Annotated]] = {}
+
+    def __call__(self, pair: Pair) -> list[Annotated]:
+        """As `read_pair`."""
+        if pair in self.held:
+            return self.held.pop(pair)
+        self.held[pair] = read_pair(pair)
+        return self.held[pair]
 
 
 def read_planes(file: Path) -> tuple[list[np.ndarray], float | None]:

@@ -1,9 +1,7 @@
 """Arrays between disk and memory: whole images read, and looked at strip by strip where they are large."""
 
-import functools
 import hashlib
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 
@@ -32,15 +30,3 @@ def strips_of(image: np.ndarray) -> Iterator[np.ndarray]:
     """Rows of an image ``(H, …)``, some `STRIP` pixels at a time."""
     rows = max(1, STRIP // max(1, image[0].size))
     return (image[top : top + rows] for top in range(0, len(image), rows))
-
-
-def file_hash(file: Path) -> bytes:
-    """SHA-256 over the bytes of a file; read once as long as its size and time stay the same."""
-    seen = file.stat()
-    return _file_hash(str(file.absolute()), seen.st_size, seen.st_mtime_ns)
-
-
-@functools.cache
-def _file_hash(file: str, size: int, time: int) -> bytes:
-    with open(file, "rb") as opened:
-        return hashlib.file_digest(opened, "sha256").digest()

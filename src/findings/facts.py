@@ -1,6 +1,7 @@
 """What annotated images hold, as far as it tells whether one can learn from them: each slice is looked at once."""
 
 import hashlib
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from math import isfinite
@@ -91,10 +92,12 @@ class Facts:
     labels: Description
 
 
-def look_at_files(pair: Pair, ignore_label: int | None) -> tuple[list[Facts], list[Finding]]:
+def look_at_files(
+    pair: Pair, ignore_label: int | None, read: Callable[[Pair], list[Annotated]] = read_pair
+) -> tuple[list[Facts], list[Finding]]:
     """The facts of a pair of files; if they cannot be used, why."""
     try:
-        return [look(each, ignore_label) for each in read_pair(pair)], missing_chunks(pair)
+        return [look(each, ignore_label) for each in read(pair)], missing_chunks(pair)
     except Refused as refused:
         return [], [refused.finding]
 

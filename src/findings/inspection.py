@@ -1,11 +1,12 @@
 """Annotated images, looked at before anything is learnt from them; the checks are in `images` and `labels`."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from src.data.finding import ERROR, NOTE, WARNING, Finding, Refused
-from src.data.folder import Annotated, Pair, chosen_kind, class_values, matched
+from src.data.folder import Annotated, Pair, chosen_kind, class_values, matched, read_pair
 from src.data.split import split
 from src.data.stack import IGNORED, Stack
 from src.findings import images, labels
@@ -31,8 +32,16 @@ class Inspection:
     findings: list[Finding]
 
 
-def inspect_folder(root: Path, include: str, choices: Choices) -> Inspection:
+def inspect_folder(
+    root: Path, include: str, choices: Choices, read: Callable[[Pair], list[Annotated]] = read_pair
+) -> Inspection:
     """Look at all images and labels of a folder.
+
+    Args:
+        root: the folder.
+        include: a pattern of names.
+        choices: of training.
+        read: gives the slices of a pair of files.
 
     Raises:
         FileNotFoundError: there is no such folder, or one of another layout.
@@ -40,7 +49,7 @@ def inspect_folder(root: Path, include: str, choices: Choices) -> Inspection:
     """
     pairs, findings = matched(root, include)
     with ThreadPoolExecutor() as pool:
-        looked = list(pool.map(lambda pair: look_at_files(pair, choices.ignore_label), pairs))
+        looked = list(pool.map(lambda pair: look_at_files(pair, choices.ignore_label, read), pairs))
     for _, found in looked:
         findings += found
     return _concluded([facts for each, _ in looked for facts in each], findings, choices, str(root))

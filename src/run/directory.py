@@ -96,6 +96,19 @@ def open_run(directory: Path, config: dict) -> None:
         _write_config(directory, stored | accepted | {"overrides": config["overrides"]})
 
 
+@contextlib.contextmanager
+def refusals(directory: Path, config: dict, of_sweep: bool) -> Iterator[None]:
+    """Leave no empty directory of a run that is refused; of a point of a sweep its choices, which its table names."""
+    try:
+        yield
+    except BaseException:
+        if of_sweep and not any(directory.iterdir()):
+            open_run(directory, config)
+        with contextlib.suppress(OSError):
+            directory.rmdir()
+        raise
+
+
 def _write_config(directory: Path, config: dict) -> None:
     write_text(directory / "config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from src.data.datamodule import SliceData
 from src.files.arrays import content_hash
+from src.files.kept import stamp
 from src.files.reading import read_json
 from src.run.layouts import Facts
 
@@ -22,20 +23,15 @@ def hashes(data: SliceData) -> dict[str, str]:
     }
 
 
-def stamp(folder: Path | None) -> str | None:
-    """A hash of names, sizes and times of the files in a folder; None if there is no file."""
-    files = sorted(folder.rglob("*")) if folder else []
-    seen = [
-        (str(file.relative_to(folder)), file.stat().st_size, file.stat().st_mtime_ns)
-        for file in files
-        if file.is_file()
-    ]
-    return hashlib.sha256(repr(seen).encode()).hexdigest() if seen else None
+def stamped(folder: Path | None) -> str | None:
+    """The `files.kept.stamp` of a folder; None if there is no file in it."""
+    files = [file for file in folder.rglob("*") if file.is_file()] if folder else []
+    return stamp(folder, files) if files else None
 
 
 def facts(data: SliceData) -> dict[str, str | None]:
     """What `changed` compares with, as ``environment.json`` holds it."""
-    return {**hashes(data), "data_stamp": stamp(data.folder)}
+    return {**hashes(data), "data_stamp": stamped(data.folder)}
 
 
 def different(before: dict, now: dict) -> bool:
@@ -53,7 +49,7 @@ def hold_against(directory: Path, data: SliceData) -> str | None:
     """
     if data.folder is None:
         return None  # they are made, as the configuration says
-    there = stamp(data.folder)
+    there = stamped(data.folder)
     if there is None:
         return f"there are no data in {data.folder} that they could be compared with"
     try:

@@ -18,9 +18,9 @@ from src.metrics.mistakes import kinds_of_mistakes
 from src.pages.methods import Described, callee, methods
 from src.pages.page import data_url, drawn_curves, render, verdict, worst_first
 from src.pages.pictures import reduced
-from src.run.curves import read_rows
 from src.run.directory import differing_keys, finished_scores, flatten, picture_file, planned_steps, read_config
 from src.run.layouts import Facts, Judged, Places, Steps
+from src.run.rows import read_rows
 
 Read = TypeVar("Read")
 

@@ -7,7 +7,8 @@ import pytest
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-from src.run.curves import Curves, read_rows
+from src.run.curves import Curves
+from src.run.rows import read_rows
 
 ROWS = [
     (0, {"train/loss": 0.5, "epoch": 0}),

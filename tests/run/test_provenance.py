@@ -113,11 +113,11 @@ def test_cells_and_names_count_beside_images_and_targets():
 
 
 def test_a_stamp_is_of_names_sizes_and_times(tmp_path):
-    assert provenance.stamp(tmp_path) is None is provenance.stamp(tmp_path / "missing")
+    assert provenance.stamped(tmp_path) is None is provenance.stamped(tmp_path / "missing")
     (tmp_path / "a").write_bytes(b"1")
-    first = provenance.stamp(tmp_path)
+    first = provenance.stamped(tmp_path)
     os.utime(tmp_path / "a", ns=(1, 1))
-    second = provenance.stamp(tmp_path)
+    second = provenance.stamped(tmp_path)
     (tmp_path / "a").rename(tmp_path / "b")
-    third = provenance.stamp(tmp_path)
+    third = provenance.stamped(tmp_path)
     assert len({first, second, third}) == 3 and np.all([len(each) == 64 for each in (first, second, third)])

@@ -1,0 +1,62 @@
+"""What is computed once and kept: given back, made again where it is damaged, and never worth a run."""
+
+import os
+
+import pytest
+
+from src.files.kept import kept, stamp
+
+
+@pytest.fixture
+def keep(tmp_path):
+    """Keep a text: → what it is, and how often it was made."""
+    made = []
+
+    def make():
+        made.append("content")
+        return "content"
+
+    def read(file):
+        text = file.read_text()
+        if text != "content":
+            raise RuntimeError("damaged")
+        return text
+
+    def call(file=tmp_path / "cache" / "a.txt"):
+        return kept(file, read, make, lambda file, content: file.write_text(content)), len(made)
+
+    return call
+
+
+def test_it_is_made_once(keep):
+    assert [keep(), keep(), keep()] == [("content", 1)] * 3
+
+
+def test_what_is_damaged_is_named_and_made_again(keep, tmp_path, capsys):
+    keep()
+    (tmp_path / "cache" / "a.txt").write_text("conte")
+    assert keep() == ("content", 2)
+    assert "a.txt is no cache that can be used" in capsys.readouterr().err
+    assert keep() == ("content", 2)
+
+
+def test_what_cannot_be_written_is_made_each_time(keep, tmp_path, capsys):
+    (tmp_path / "cache").write_text("a file where the folder should be")
+    assert [keep(), keep()] == [("content", 1), ("content", 2)]
+    assert "computed again the next time" in capsys.readouterr().err
+
+
+def test_a_stamp_is_of_names_sizes_and_times_and_of_no_content(tmp_path):
+    file = tmp_path / "a" / "b.txt"
+    file.parent.mkdir()
+    file.write_text("content")
+    os.utime(file, ns=(1, 10**18))
+    first = stamp(tmp_path, [file, file.parent])
+    assert stamp(tmp_path, [file]) == first  # a folder is no file
+    file.write_text("CONTENT")
+    os.utime(file, ns=(1, 10**18))
+    assert stamp(tmp_path, [file]) == first
+    for change in (lambda: os.utime(file, ns=(1, 10**18 + 1)), lambda: file.write_text("more content")):
+        change()
+        assert stamp(tmp_path, [file]) != first
+    assert stamp(file.parent, [file]) != stamp(tmp_path, [file])

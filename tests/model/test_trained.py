@@ -1,0 +1,47 @@
+"""A trained network predicts any window, and holds what belongs to its predictions."""
+
+import math
+
+import pytest
+import torch
+
+from src.instances import Components, Decoder
+from src.model.trained import Trained, logits, predict_window, stored_scores
+from src.model.unet import UNet
+from src.tiles.overlap import Window, reader
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    return UNet(base_channels=2, depth=2).eval()
+
+
+def test_grey_is_seen_as_0(model):
+    seen = []
+    model.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0].unique().tolist()))
+    for value in (0.0, 0.5, 1.0):
+        logits(model, torch.full((1, 1, 44, 44), value))
+    assert seen == [[-1], [0], [1]]
+
+
+@pytest.mark.parametrize("tta", ["none", "d4"])
+def test_a_part_is_equal_to_the_same_part_of_the_whole(tta, model):
+    image = torch.rand(1, 1, 50, 70, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        whole = predict_window(model, reader(image), Window(0, 0, 50, 70), tta)
+        part = predict_window(model, reader(image), Window(11, 23, 17, 30), tta, tile=56)
+    assert whole.shape == (1, 2, 50, 70)
+    torch.testing.assert_close(part, whole[..., 11:28, 23:53])
+    torch.testing.assert_close(whole.sum(dim=1), torch.ones(1, 50, 70))
+
+
+def test_scores_of_a_checkpoint_have_nan_where_it_has_nothing():
+    scores = stored_scores({"validation_scores": {"iou": 0.5, "iou_class_2": None}})
+    assert scores["iou"] == 0.5 and math.isnan(scores["iou_class_2"])
+    assert stored_scores({}) == {}
+
+
+def test_what_belongs_to_a_prediction_is_a_value(model):
+    trained = Trained(model, Decoder(Components(3), 0.4))
+    assert trained.decoder == Decoder(Components(min_size=3), 0.4) and trained.validation_scores == {}

@@ -1,0 +1,65 @@
+"""What one image becomes: the names that its results go by, and what is refused before anything is computed."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from src.files.image import Image, open_image
+from src.instances import Components, Decoder, Watershed
+from src.model.unet import UNet
+from src.prediction.job import Wishes, predict_image, recipes, suffix, with_channels
+from src.prediction.predictor import Predictor
+from tests.data.own import write
+
+
+@pytest.fixture
+def predictor():
+    torch.manual_seed(0)
+    return Predictor([UNet(base_channels=2, depth=2)], torch.device("cpu"), torch.float32, "none", None)
+
+
+@pytest.fixture
+def image(tmp_path):
+    write(tmp_path / "a.tif", np.random.default_rng(0).integers(0, 255, (40, 50), np.uint8))
+    return open_image(tmp_path / "a.tif")
+
+
+DECODER = Decoder(Components(5), 0.5)
+
+
+def test_what_depends_on_numbering_are_the_labels_alone(image, predictor):
+    first = recipes(image, DECODER, predictor)
+    for other in (Decoder(Components(5), 0.6), Decoder(Components(6), 0.5), Decoder(Watershed(0.5), 0.5)):
+        changed = recipes(image, other, predictor)
+        assert changed["probabilities"] == first["probabilities"] and changed["labels"] != first["labels"]
+    assert recipes(image, Decoder(Components(min_size=5), 0.5), predictor) == first
+    fewer = dataclasses.replace(image, channels=(0,))
+    assert recipes(fewer, DECODER, predictor)["probabilities"] != first["probabilities"]
+
+
+def test_channels_are_chosen_or_refused():
+    image = Image(Path("a.tif"), np.zeros((3, 8, 9), np.uint8), "CYX")
+    assert with_channels(image, (2, 0), 2).channels == (2, 0)
+    with pytest.raises(ValueError, match=r"expected 2 channels, but got 3 .*channels=\[0,1\] chooses"):
+        with_channels(image, None, 2)
+    with pytest.raises(ValueError, match=r"channels from 0 to 2, but got \[3\]"):
+        with_channels(image, (3,), 1)
+
+
+@pytest.mark.parametrize(("name", "chosen", "expected"), [("a.tif", "auto", ".tif"), ("a.zarr", "auto", ".zarr")])
+def test_a_result_has_the_ending_of_its_image_or_the_chosen_one(name, chosen, expected):
+    image = Image(Path(name), np.zeros((8, 9), np.uint8), "YX")
+    assert suffix(image, chosen) == expected
+    assert suffix(image, "tif") == ".tif" and suffix(image, "zarr") == ".zarr"
+
+
+@pytest.mark.parametrize("write", [("probabilities",), ("labels",), ("probabilities", "labels")])
+def test_what_is_asked_for_is_written_and_nothing_else(write, image, predictor, tmp_path):
+    said = predict_image(image, predictor, DECODER, Wishes(tmp_path / "out", write))
+    names = sorted(f"a_{kind}.tif" for kind in write)
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == names
+    assert all(str(tmp_path / "out" / name) in said for name in names)
+    assert "predicted already" in predict_image(image, predictor, DECODER, Wishes(tmp_path / "out", write))

@@ -1,0 +1,38 @@
+"""What happens around training is given what it needs."""
+
+import json
+
+import pytest
+
+from src import training
+from src.run.callbacks import HeldOut
+from src.run.checkpoint import LastCheckpoint
+from src.run.curves import Curves
+from src.run.diagnosis import Diagnosis
+from tests.conftest import TINY, composed
+
+
+def callbacks(*arguments):
+    trainer = training.make_trainer(composed(*TINY, *arguments))
+    return {type(each): each for each in trainer.callbacks}, trainer
+
+
+def test_what_is_written_at_the_end_is_told_by_who_knows_it():
+    found, trainer = callbacks()
+    assert found[HeldOut].last is found[LastCheckpoint] and found[HeldOut].diagnosis is found[Diagnosis]
+    assert found[LastCheckpoint].curves is next(each for each in trainer.loggers if isinstance(each, Curves))
+
+
+@pytest.mark.parametrize("left_out", ["diagnosis", "held_out"])
+def test_what_can_be_done_without_may_be_left_out(left_out):
+    found, _ = callbacks(f"~callbacks.{left_out}")
+    assert (HeldOut in found) == (left_out != "held_out")
+    if HeldOut in found:
+        assert found[HeldOut].diagnosis is None
+
+
+def test_a_run_says_how_long_it_trained_and_what_went_wrong(train_slim):
+    directory, status, _, error = train_slim("~callbacks.diagnosis")
+    assert status == 0, error
+    scores = json.loads((directory / "scores.json").read_text())
+    assert scores["diagnosis"] == [] and scores["seconds"] > 0
