@@ -14,11 +14,10 @@ from src.instances import Decoder
 from src.prediction.labelling import write_labels
 from src.prediction.names import prediction_file
 from src.prediction.predictor import Predictor, fill, verify
-from src.prediction.store import Store, drop, has_blocks, made_from, unfinished
+from src.prediction.store import IN_MEMORY, Store, drop, has_blocks, made_from, unfinished
 
 MEASURED_FROM = 2**26  # pixels of an image from which it pays to find out the fastest tile
 LARGEST_TIFF = 2**28  # pixels; a larger image becomes a Zarr, which opens at once
-IN_MEMORY = 2**30  # bytes up to which an image is read once and kept
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,6 +20,7 @@ from src.tiles.overlap import Window
 
 LARGEST_PAGE = 4096  # pixels a side; larger TIFF pages are tiled …
 TIFF_TILE = 512  # … in squares of this side
+IN_MEMORY = 2**30  # bytes of values up to which they are held
 
 
 class Store:
@@ -52,6 +53,9 @@ class Store:
         # Chunks of zeros are written too, because a chunk that is not there is one that is missing.
         self.array = zarr.open_array(self.folder / "0", mode="r+").with_config({"write_empty_chunks": True})
         self.blocks = blocks(image.height, image.width, self.array.chunks[-1])
+        # A small one is held too, so that what this process has written alone need not be read again.
+        self.held = np.empty(self.array.shape, dtype) if self.array.nbytes <= IN_MEMORY else None
+        self.not_held = {(plane, window) for plane in range(image.planes) for window in self.blocks}
 
     def _create(self, plane: tuple[int, ...], chunk: tuple[int, ...], dtype: str) -> None:
         """Make an empty store that appears whole, also where another process makes it at the same time."""
@@ -112,13 +116,20 @@ class Store:
         """
         try:
             self.array[self._place(plane, window)] = values
+            if self.held is not None:
+                self.held[self._place(plane, window)] = values
+                self.not_held.discard((plane, window))
         except OSError as error:
             error.filename = error.filename or str(self.folder)
             raise
 
     def read(self, plane: int, window: Window) -> np.ndarray:
         """Read a window ``([K,] height, width)``."""
-        return np.asarray(self.array[self._place(plane, window)])
+        return np.asarray(self._values[self._place(plane, window)])
+
+    @property
+    def _values(self) -> np.ndarray | zarr.Array:
+        return self.array if self.held is None or self.not_held else self.held
 
     def claim(self) -> bool:
         """Whether this process, and none of those that fill the store with it, is to finish it."""
@@ -154,12 +165,12 @@ class Store:
 
     def _pages(self) -> Iterator[np.ndarray]:
         for place in np.ndindex(self.array.shape[:-2]):
-            yield np.asarray(self.array[place])
+            yield np.asarray(self._values[place])
 
     def _tiles(self) -> Iterator[np.ndarray]:
         for place in np.ndindex(self.array.shape[:-2]):
             for top, left, height, width in blocks(self.image.height, self.image.width, TIFF_TILE):
-                tile = np.asarray(self.array[(*place, slice(top, top + height), slice(left, left + width))])
+                tile = np.asarray(self._values[(*place, slice(top, top + height), slice(left, left + width))])
                 yield np.pad(tile, ((0, TIFF_TILE - height), (0, TIFF_TILE - width)))
 
 
