@@ -31,7 +31,7 @@ One training run:
 What is made of the pieces:
     model/segmenter         the LightningModule
     findings/facts          what annotated images hold
-    findings/images labels  what is wrong with them
+    findings/images labels split   what is wrong with them
     findings/inspection     all of it
     findings/summary        as plain values and lines
     prediction/job          one image, from its file to what was asked for

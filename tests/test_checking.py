@@ -8,7 +8,7 @@ from src import checking
 from src.data.folder import ReadTwice, matched, read_folder
 from tests.conftest import composed
 from tests.data.own import IMAGES, change_labels, folder
-from tests.findings.given import CHOICES
+from tests.findings.broken import choices
 
 
 @pytest.fixture
@@ -28,10 +28,10 @@ def test_what_was_checked_is_learnt_from_without_being_read_again(own, tmp_path)
 
 
 def test_findings_are_those_of_these_files_and_choices(own):
-    first = checking.fingerprint(own, "*", CHOICES)
-    assert checking.fingerprint(own, "*", CHOICES) == first != checking.fingerprint(own, "cell_0*", CHOICES)
+    first = checking.fingerprint(own, "*", choices())
+    assert checking.fingerprint(own, "*", choices()) == first != checking.fingerprint(own, "cell_0*", choices())
     change_labels(own, lambda labels: labels[::-1], [3])
-    assert checking.fingerprint(own, "*", CHOICES) != first
+    assert checking.fingerprint(own, "*", choices()) != first
 
 
 def test_data_of_others_are_not_looked_at_before_training(tmp_path):

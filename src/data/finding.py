@@ -42,14 +42,17 @@ def by_code(findings: list[dict]) -> dict[tuple[str, str], list[dict]]:
 
 
 class Refused(ValueError):
-    """Data that cannot be used.
+    """Refuse data that cannot be used, with a finding that a check can list among others.
 
     Args:
         finding: why.
-        message: the same for who has not asked for findings; None: all of it.
+        message: what to tell a person, where it is not the finding itself, such as for a choice that is in no file.
+
+    Attributes:
+        finding: why.
     """
 
-    def __init__(self, finding: Finding, message: str | None = None):
+    def __init__(self, finding: Finding, message: str = ""):
         super().__init__(message or str(finding))
         self.finding = finding
 

@@ -9,7 +9,7 @@ GROUPS = ("train", "validation", "held_out")
 
 
 def split(groups: dict[str, str], names: list[str], files: list[str] | None = None) -> dict[str, list[int]]:
-    """The numbers of the slices of each group.
+    """Return the numbers of the slices of each group.
 
     Args:
         groups: what to choose, by group, as `chosen` reads it; or ``auto`` for all three, see `automatic_split`.
@@ -25,15 +25,15 @@ def split(groups: dict[str, str], names: list[str], files: list[str] | None = No
         return automatic_split(files or [""] * len(names))
     if automatic:
         expected = "all of data.train, data.validation and data.held_out to be auto, or none"
-        found, fix = f"auto in {', '.join(automatic)}", f"data.{automatic[0]}=0-{max(0, len(names) - 1)}"
-        raise _refused(expected, found, fix)
+        nearest = f"data.{automatic[0]}=0-{max(0, len(names) - 1)}"
+        raise _refused(expected, f"auto in {', '.join(automatic)}", nearest)
     numbers = {group: chosen(groups[group], names) for group in GROUPS}
     check_groups(numbers)
     return numbers
 
 
 def chosen(text: str, names: list[str]) -> list[int]:
-    """Slices by a text such as ``0-19`` (both ends included), ``0-9,15``, ``plate3_*`` (names that fit) or nothing.
+    """Choose slices by a text such as ``0-19`` (both ends included), ``0-9,15``, ``plate3_*`` (names) or nothing.
 
     Raises:
         Refused: the text says something else, a slice twice, or one that is not there.
@@ -49,14 +49,14 @@ def chosen(text: str, names: list[str]) -> list[int]:
         else:
             found = [number for number, name in enumerate(names) if part and fnmatch(name, part)]
         if not found or not set(found).isdisjoint(numbers):
-            such = f"names such as {names[0] if names else 'plate1'}*"
-            raise _refused(f"slices such as 0-19 or 0-9,15, or {such}, each once", repr(text))
+            named = names[0] if names else "plate1"
+            raise _refused(f"slices such as 0-19 or 0-9,15, or names such as {named}*, each once", repr(text))
         numbers.extend(found)
     return numbers
 
 
 def automatic_split(files: list[str]) -> dict[str, list[int]]:
-    """Train, validation and held-out slices: about 70, 10 and 20 of a hundred, at least one of each.
+    """Choose train, validation and held-out slices: about 70, 10 and 20 of a hundred, at least one of each.
 
     In the order of the files, because neighbours in a name are often neighbours in a tissue or film. Slices of
     one file stay together; of a single file the groups are contiguous, with a slice left out between them.
@@ -103,9 +103,7 @@ def check_groups(numbers: dict[str, list[int]]) -> None:
             seen[number] = group
 
 
-def _refused(expected: str, found: str, fix: str = "") -> Refused:
-    chosen = fix or "data.train=… data.validation=… data.held_out=…"
-    nearest = f"; nearest valid: {fix}" if fix else ""
-    return Refused(
-        Finding("split", ERROR, "", found, expected, chosen), f"expected {expected}, but got {found}{nearest}"
-    )
+def _refused(expected: str, found: str, nearest: str = "") -> Refused:
+    message = f"expected {expected}, but got {found}" + (f"; nearest valid: {nearest}" if nearest else "")
+    fix = nearest or "data.train=… data.validation=… data.held_out=…"
+    return Refused(Finding("split", ERROR, "the data", found, expected, fix), message)

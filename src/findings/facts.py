@@ -1,4 +1,4 @@
-"""What annotated images hold, as far as it tells whether one can learn from them: each slice is looked at once."""
+"""What annotated images hold and what training will do, from which follows whether one can learn from them."""
 
 import hashlib
 from collections.abc import Callable
@@ -23,7 +23,7 @@ FARTHEST = 24  # pixels of that size by which they may be found shifted
 
 @dataclass(frozen=True)
 class Choices:
-    """What training will do, as far as data can be wrong for it.
+    """Say what training will do, as far as data can be wrong for it.
 
     Attributes:
         classes, channels: of the network; None if they have not been chosen yet.
@@ -48,7 +48,7 @@ class Choices:
 
 @dataclass(frozen=True)
 class Facts:
-    """What one slice holds.
+    """Hold what one slice is like, so that all checks share one look at its pixels.
 
     Attributes:
         name: of the slice.
@@ -95,7 +95,16 @@ class Facts:
 def look_at_files(
     pair: Pair, ignore_label: int | None, read: Callable[[Pair], list[Annotated]] = read_pair
 ) -> tuple[list[Facts], list[Finding]]:
-    """The facts of a pair of files; if they cannot be used, why."""
+    """Look at a pair of files, in a way that threads can share out: a file that cannot be used is a finding.
+
+    Args:
+        pair: image and labels on disk.
+        ignore_label: the value of pixels that nobody has annotated.
+        read: gives the slices of the pair.
+
+    Returns:
+        The facts of each slice, and what is wrong with the files; if they cannot be used, no facts.
+    """
     try:
         return [look(each, ignore_label) for each in read(pair)], missing_chunks(pair)
     except Refused as refused:
@@ -103,7 +112,7 @@ def look_at_files(
 
 
 def missing_chunks(pair: Pair) -> list[Finding]:
-    """That an OME-Zarr lacks a part of itself, which readers fill in silence."""
+    """Find that an OME-Zarr lacks a part of itself, which readers fill in silence."""
     if pair.image.suffix != ".zarr":
         return []
     with closing(open_image(pair.image)) as image:
@@ -114,7 +123,12 @@ def missing_chunks(pair: Pair) -> list[Finding]:
 
 
 def look(annotated: Annotated, ignore_label: int | None = None) -> Facts:
-    """The facts of one slice."""
+    """Look at one slice, once, so that no check needs its pixels again.
+
+    Args:
+        annotated: image ``(H, W)`` or ``(H, W, C)`` and labels ``(H, W)``.
+        ignore_label: the value of pixels that nobody has annotated.
+    """
     image, pair = annotated.image, annotated.pair
     labels = without(annotated.labels, ignore_label)
     description = describe(labels)  # first, because it needs most memory

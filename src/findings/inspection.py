@@ -1,21 +1,20 @@
-"""Annotated images, looked at before anything is learnt from them; the checks are in `images` and `labels`."""
+"""Annotated images, looked at before anything is learnt from them, and all that is wrong with them."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from src.data.finding import ERROR, NOTE, WARNING, Finding, Refused
+from src.data.finding import ERROR, NOTE, WARNING, Finding
 from src.data.folder import Annotated, Pair, chosen_kind, class_values, matched, read_pair
-from src.data.split import split
 from src.data.stack import IGNORED, Stack
-from src.findings import images, labels
+from src.findings import images, labels, split
 from src.findings.facts import Choices, Facts, look, look_at_files
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """What was looked at, and what was found.
+    """Hold what was looked at, and what was found.
 
     Attributes:
         facts: of each slice that could be read and whose labels are no nonsense.
@@ -35,12 +34,12 @@ class Inspection:
 def inspect_folder(
     root: Path, include: str, choices: Choices, read: Callable[[Pair], list[Annotated]] = read_pair
 ) -> Inspection:
-    """Look at all images and labels of a folder.
+    """Look at all images and labels of a folder, in threads, and find all that is wrong with them at once.
 
     Args:
         root: the folder.
-        include: a pattern of names.
-        choices: of training.
+        include: images whose names fit this pattern only.
+        choices: what training will do.
         read: gives the slices of a pair of files.
 
     Raises:
@@ -56,7 +55,7 @@ def inspect_folder(
 
 
 def inspect_stack(stack: Stack, choices: Choices) -> Inspection:
-    """Look at slices in memory, by what is learnt from them."""
+    """Look at slices in memory, by what is learnt from them: public data sets can be checked like a folder."""
     files = stack.files or [""] * len(stack)
     pairs = [Pair(name, Path(name), Path(name), file) for name, file in zip(stack.names, files, strict=True)]
     facts = [
@@ -71,31 +70,21 @@ def _concluded(facts: list[Facts], findings: list[Finding], choices: Choices, wh
     kind = chosen_kind(choices.kind, [each.labels for each in facts])
     groups, sound = {}, []
     if facts:
-        wrong = list(labels.values(facts, kind, choices))
+        wrong = list(labels.wrong_values(facts, kind, choices))
         errors = {finding.file for finding in wrong if finding.severity == ERROR}
         sound = [each for each in facts if each.labels_file not in errors]
-        findings = [*findings, *wrong, *images.of_each(facts, choices.channels), *images.acquisition(facts)]
-        groups, refused = _split(facts, choices, where)
+        findings = [*findings, *wrong, *images.each_image(facts, choices.channels), *images.acquisition(facts)]
+        groups, refused = split.groups_of(facts, choices.groups, where)
         group = {name: part for part, names in groups.items() for name in names}
         findings += refused
-        for check in (images.duplicates, images.neighbours, images.sizes):
+        for check in (images.duplicates, split.near_duplicates, split.neighbours, images.sizes):
             findings += check(facts, group)
-    if sound and not any(finding.code == labels.NOTHING for finding in findings):
+    if sound and not any(finding.code == "nothing-annotated" for finding in findings):
         kind = chosen_kind(choices.kind, [each.labels for each in sound])
-        for check in (labels.kinds, labels.objects, labels.scores):
+        for check in (labels.wrong_kind, labels.object_sizes, labels.other_metrics):
             findings += check(sound, kind, choices)
         findings += labels.balance(sound, kind, choices, group)
     order = (ERROR, WARNING, NOTE)
     findings = sorted(findings, key=lambda finding: (order.index(finding.severity), finding.code, finding.file))
     values = class_values([each.labels for each in sound], choices.values) if kind == "classes" else None
     return Inspection(sound, kind, list(values) if values else None, groups, findings)
-
-
-def _split(facts: list[Facts], choices: Choices, where: str) -> tuple[dict[str, list[str]], list[Finding]]:
-    """The names of the slices of each group; or why there are no such groups."""
-    names = [each.name for each in facts]
-    try:
-        numbers = split(choices.groups, names, [each.source for each in facts])
-        return {part: [names[number] for number in chosen] for part, chosen in numbers.items()}, []
-    except Refused as refused:
-        return {}, [replace(refused.finding, file=where)]

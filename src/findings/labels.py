@@ -1,4 +1,4 @@
-"""What is wrong with labels: values that nobody can have meant, or that mean something else than they are taken for."""
+"""What is wrong with labels: values that nobody meant, another kind than they are taken for, cells and classes."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -10,91 +10,72 @@ from src.data.labels import detect
 from src.findings.facts import Choices, Facts
 from src.tiles.geometry import margin
 
+EXPERIMENTS = {"boundary": "membranes", "classes": "classes", "instances": "cells", "binary": "cells"}
 RARE = 0.01  # share of a class
 MOST_PICTURE = 0.05  # pieces a pixel, up to which labels are drawn and no picture
-EXPERIMENTS = {"boundary": "membranes", "classes": "classes", "instances": "cells", "binary": "cells"}
-NOTHING = "nothing-annotated"
 
 
-def values(facts: list[Facts], kind: str, choices: Choices) -> Iterator[Finding]:
-    """Values that nobody can have meant. What else may be wrong with such labels is not asked."""
-    nothing, folder = all(set(each.labels.counts) == {0} for each in facts), _folder(facts)
+def wrong_values(facts: list[Facts], kind: str, choices: Choices) -> Iterator[Finding]:
+    """Find values that nobody can have meant. What else may be wrong with such labels need not be asked."""
+    nothing = all(set(each.labels.counts) == {0} for each in facts)
     for each in facts:
-        if finding := _value(each, kind, choices, nothing):
-            yield finding
+        yield from _wrong_value(each, kind, choices.ignore_label, nothing)
     if nothing:
         fix = "export the labels again; 0 is background"
-        yield Finding(NOTHING, ERROR, folder, "background in all labels", "annotated cells", fix)
+        yield Finding("nothing-annotated", ERROR, _folder(facts), "background in all labels", "annotated cells", fix)
     if choices.ignore_label is not None and not any(each.ignored for each in facts):
         found, expected = f"no pixel of ignore_label={choices.ignore_label}", "pixels that nobody has annotated"
-        yield Finding("no-ignored-pixels", WARNING, folder, found, expected, "data.source.ignore_label=null")
+        yield Finding("no-ignored-pixels", WARNING, _folder(facts), found, expected, "data.source.ignore_label=null")
 
 
-def _value(each: Facts, kind: str, choices: Choices, nothing: bool) -> Finding | None:
-    found, file, alone = each.labels, each.labels_file, "move it out of the folder"
-    if min(found.counts) < 0:
-        fix = f"data.source.ignore_label={min(found.counts)}, if nobody has annotated there"
-        return Finding("negative-label", ERROR, file, _histogram(found.counts), "labels from 0", fix)
-    if found.smoothed:
-        what = f"values between those that were drawn: {_histogram(found.counts)}"
+def _wrong_value(each: Facts, kind: str, ignore_label: int | None, nothing: bool) -> Iterator[Finding]:
+    """The first thing that is wrong with one label image; that it is empty only where others are not."""
+    counts, file = each.labels.counts, each.labels_file
+    if min(counts) < 0:
+        fix = f"data.source.ignore_label={min(counts)}, if nobody has annotated there"
+        yield Finding("negative-label", ERROR, file, _histogram(counts), "labels from 0", fix)
+    elif each.labels.smoothed:
+        found = f"values between those that were drawn: {_histogram(counts)}"
         fix = "resize labels with nearest neighbours and save no JPEG; a mask is mended by labels > 127"
-        return Finding("smoothed-label", ERROR, file, what, "labels as they were drawn", fix)
-    if found.pieces > MOST_PICTURE * each.size[0] * each.size[1] and len(found.counts) > 4:
-        what, fix = (
-            f"{len(found.counts)} values in {found.pieces} pieces",
-            "see whether images and labels were exchanged",
-        )
-        return Finding("label-is-picture", ERROR, file, what, "labels", fix)
-    if each.ignored == 1:
-        what = f"nothing but ignore_label={choices.ignore_label}"
-        return Finding("nothing-known", WARNING, file, what, "annotated pixels", alone)
-    if set(found.counts) == {0} and not nothing:
-        fix = f"{alone}, unless there really is nothing in the image"
-        return Finding("empty-label", WARNING, file, "background alone", "annotated cells", fix)
-    if 0 not in found.counts and not each.ignored and kind != "classes":
+        yield Finding("smoothed-label", ERROR, file, found, "labels as they were drawn", fix)
+    elif each.labels.pieces > MOST_PICTURE * each.size[0] * each.size[1] and len(counts) > 4:
+        found = f"{len(counts)} values in {each.labels.pieces} pieces"
+        fix = "see whether images and labels were exchanged"
+        yield Finding("label-is-picture", ERROR, file, found, "labels", fix)
+    elif each.ignored == 1:
+        found, fix = f"nothing but ignore_label={ignore_label}", "move it out of the folder"
+        yield Finding("nothing-known", WARNING, file, found, "annotated pixels", fix)
+    elif set(counts) == {0} and not nothing:
+        fix = "move it out of the folder, unless there really is nothing in the image"
+        yield Finding("empty-label", WARNING, file, "background alone", "annotated cells", fix)
+    elif 0 not in counts and not each.ignored and kind != "classes":
         fix = "see whether the labels begin with 1, or kind should be classes: data.source.kind=classes"
-        return Finding("no-background", WARNING, file, _histogram(found.counts), "some background, which is 0", fix)
-    return None
+        yield Finding("no-background", WARNING, file, _histogram(counts), "some background, which is 0", fix)
 
 
-def kinds(facts: list[Facts], kind: str, choices: Choices) -> Iterator[Finding]:
-    """Labels that mean something else than they are taken for."""
+def wrong_kind(facts: list[Facts], kind: str, choices: Choices) -> Iterator[Finding]:
+    """Find labels that mean something else than they are taken for."""
     folder, looks = _folder(facts), detect([each.labels for each in facts])
     counted = {value for each in facts for value in each.labels.counts if value != 0}
     if kind == "classes":
         yield from _classes(facts, choices)
     elif choices.classes not in (None, 2):
-        found, expected = f"labels of kind {kind}, which have two classes", _as_the_network(choices, " classes")
+        found = f"labels of kind {kind}, which have two classes"
+        expected = f"{choices.classes} classes, as the network has"
         fix = "model.classes=2, or data.source.kind=classes"
         yield Finding("unused-class", WARNING, folder, found, expected, fix)
     if kind == "classes" and looks == "instances":
         found, fix = f"{len(counted)} values, each in one piece: numbered cells", "data.source.kind=instances"
         yield Finding("instances-as-classes", ERROR, folder, found, "values of classes", fix)
-    if kind == "instances" and looks == "classes":
+    elif kind == "instances" and looks == "classes":
         found, fix = f"the values {_few(counted)}, each in many pieces: classes", "data.source.kind=classes"
         yield Finding("classes-as-instances", ERROR, folder, found, "a number for each cell", fix)
-        return
-    if kind in ("binary", "boundary") and len(counted) > 1:
+    elif kind == "instances":
+        yield from _numbers(facts)
+    elif kind in ("binary", "boundary") and len(counted) > 1:
         code = f"{looks if looks in ('classes', 'instances') else 'instances'}-as-{kind}"
         found, fix = f"{len(counted)} values beside 0, all taken for one class", f"data.source.kind={looks}"
         yield Finding(code, WARNING, folder, found, "0 and one other value", fix)
-    if kind == "instances":
-        yield from _numbers(facts)
-
-
-def _numbers(facts: list[Facts]) -> Iterator[Finding]:
-    for each in facts:
-        values = [value for value in each.labels.counts if value != 0]
-        in_pieces, file = round((1 - each.labels.single) * len(values)), each.labels_file
-        if len(values) > 1 and in_pieces:
-            pieces = f"{each.labels.pieces} pieces together"
-            found = f"{in_pieces} of {len(values)} numbers in several pieces, {pieces}"
-            fix = "see whether stray pixels were left, or one number given to two cells"
-            yield Finding("cell-in-pieces", NOTE, file, found, "each cell in one piece", fix)
-        if len(values) == 1 and each.labels.pieces > 2:
-            found, expected = f"{each.labels.pieces} cells, all numbered {values[0]}", "a number for each cell"
-            fix = "labels = skimage.measure.label(labels)"
-            yield Finding("one-number-many-cells", WARNING, file, found, f"{expected}, as in other files", fix)
 
 
 def _classes(facts: list[Facts], choices: Choices) -> Iterator[Finding]:
@@ -102,60 +83,75 @@ def _classes(facts: list[Facts], choices: Choices) -> Iterator[Finding]:
     for each in facts:
         wrong = set(each.labels.counts) - set(values) if values else set()
         if wrong - {0} or (wrong and not each.ignored):
-            found, expected = _histogram(each.labels.counts), f"the values {_few(values)}"
+            found = _histogram(each.labels.counts)
             fix = "mend the labels, or name all values: data.source.values=[0,1,…]"
-            yield Finding("unexpected-value", ERROR, each.labels_file, found, expected, fix)
+            yield Finding("unexpected-value", ERROR, each.labels_file, found, f"the values {_few(values)}", fix)
     highest = max((value for each in facts for value in each.labels.counts), default=0)
     classes = len(values) if values else highest + 1
     if choices.classes not in (None, classes):
         code, severity = ("more-classes", ERROR) if classes > choices.classes else ("unused-class", WARNING)
-        fix = f"model.classes={max(2, classes)}"
-        yield Finding(code, severity, _folder(facts), f"{classes} classes", _as_the_network(choices), fix)
+        expected, fix = f"{choices.classes}, as the network has", f"model.classes={max(2, classes)}"
+        yield Finding(code, severity, _folder(facts), f"{classes} classes", expected, fix)
 
 
-def objects(facts: list[Facts], kind: str, choices: Choices) -> Iterator[Finding]:
-    """Cells that are too large to be seen as a whole, or so small that a prediction drops them."""
+def _numbers(facts: list[Facts]) -> Iterator[Finding]:
+    """Cells that share a number, or lie in pieces."""
+    for each in facts:
+        values, pieces = [value for value in each.labels.counts if value != 0], each.labels.pieces
+        in_pieces = round((1 - each.labels.single) * len(values))
+        if len(values) > 1 and in_pieces:
+            found = f"{in_pieces} of {len(values)} numbers in several pieces, {pieces} pieces together"
+            fix = "see whether stray pixels were left, or one number given to two cells"
+            yield Finding("cell-in-pieces", NOTE, each.labels_file, found, "each cell in one piece", fix)
+        if len(values) == 1 and pieces > 2:
+            found, expected = f"{pieces} cells, all numbered {values[0]}", "a number for each cell, as in other files"
+            fix = "labels = skimage.measure.label(labels)"
+            yield Finding("one-number-many-cells", WARNING, each.labels_file, found, expected, fix)
+
+
+def object_sizes(facts: list[Facts], kind: str, choices: Choices) -> Iterator[Finding]:
+    """Find cells that are larger than what the network sees, or smaller than what prediction keeps."""
     if kind not in ("instances", "binary"):
         return
     field = 2 * margin(choices.depth, choices.padded)
     for each in facts:
-        side, file = each.labels.side, each.labels_file
+        side, area = each.labels.side, each.labels.area
         if side > field:
             depth = next(depth for depth in range(choices.depth, 20) if 2 * margin(depth, choices.padded) >= side)
-            severity, expected = NOTE if side < 2 * field else WARNING, f"at most {field} px, which the network sees"
+            severity = NOTE if side < 2 * field else WARNING
+            expected = f"at most {field} px, which the network sees around a pixel"
             fix = f"model.depth={depth}, or scale images and labels by {field / side:.2f}"
-            yield Finding("large-object", severity, file, f"a cell {side} px long", f"{expected} around a pixel", fix)
-        if 0 < each.labels.area < choices.min_size:
-            found = f"cells of {each.labels.area:.0f} px"
+            yield Finding("large-object", severity, each.labels_file, f"a cell {side} px long", expected, fix)
+        if 0 < area < choices.min_size:
             expected = f"at least instances.min_size={choices.min_size}, below which a predicted cell is dropped"
-            fix = f"instances.min_size={int(each.labels.area / 3)}"
-            yield Finding("small-object", WARNING, file, found, expected, fix)
+            fix = f"instances.min_size={int(area / 3)}"
+            yield Finding("small-object", WARNING, each.labels_file, f"cells of {area:.0f} px", expected, fix)
 
 
 def balance(facts: list[Facts], kind: str, choices: Choices, group: dict[str, str]) -> Iterator[Finding]:
-    """Classes that are rare, or that occur in no slice that is learnt from.
+    """Find classes that are rare, or that no training slice has.
 
     Args:
         facts: of each slice.
         kind: of the labels.
-        choices: of training.
-        group: of the slices that are in one, by name.
+        choices: what training will do.
+        group: of the split, by the name of the slice.
     """
-    shares, folder = class_shares(facts, kind, choices), _folder(facts)
+    shares = class_shares(facts, kind, choices)
     for number, share in shares.items():
         if 0 < share < RARE:
             found, fix = f"class {number} in {share:.2%} of the pixels", "data.foreground=0.5 weight_map.balance=true"
-            yield Finding("rare-class", NOTE, folder, found, f"at least {RARE:.0%}", fix)
+            yield Finding("rare-class", NOTE, _folder(facts), found, f"at least {RARE:.0%}", fix)
     learnt = class_shares([each for each in facts if group.get(each.name) == "train"], kind, choices)
     for number in shares:
         if group and shares[number] and not learnt.get(number):
             found, expected = f"class {number} in no training slice", "each class among what is learnt from"
             fix = "choose the split: data.train=… data.validation=… data.held_out=…"
-            yield Finding("class-not-learnt", WARNING, folder, found, expected, fix)
+            yield Finding("class-not-learnt", WARNING, _folder(facts), found, expected, fix)
 
 
 def class_shares(facts: list[Facts], kind: str, choices: Choices) -> dict[int, float]:
-    """Share of the annotated pixels that each class has."""
+    """Return the share of the annotated pixels that each class has, by its number."""
     values = class_values([each.labels for each in facts], choices.values) if kind == "classes" else None
     pixels: dict[int, float] = defaultdict(float)
     for each in facts:
@@ -170,8 +166,8 @@ def class_shares(facts: list[Facts], kind: str, choices: Choices) -> dict[int, f
     return {number: pixels[number] / total for number in sorted(pixels)}
 
 
-def scores(facts: list[Facts], kind: str, choices: Choices) -> Iterator[Finding]:
-    """Scores that say nothing of such labels."""
+def other_metrics(facts: list[Facts], kind: str, choices: Choices) -> Iterator[Finding]:
+    """Find that training will report scores of another kind of labels alone."""
     wanted = {"boundary": "v_rand", "classes": "iou"}.get(kind, "f1_50")
     if choices.metrics and wanted not in choices.metrics:
         found = f"labels of kind {kind}, scored by {', '.join(choices.metrics[:3])}"
@@ -181,10 +177,6 @@ def scores(facts: list[Facts], kind: str, choices: Choices) -> Iterator[Finding]
 
 def _folder(facts: list[Facts]) -> str:
     return str(Path(facts[0].labels_file).parent)
-
-
-def _as_the_network(choices: Choices, what: str = "") -> str:
-    return f"{choices.classes}{what}, as the network has"
 
 
 def _histogram(counts: dict[int, int]) -> str:

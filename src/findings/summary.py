@@ -1,4 +1,4 @@
-"""What was found, as plain values and as lines to print."""
+"""An inspection as plain values, to be kept and shown again, and as the lines that a person reads."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -26,7 +26,13 @@ class Summary(Findings):
 
 
 def described(root: str, found: Inspection, choices: Choices) -> dict:
-    """An inspection as plain values."""
+    """Return an inspection as plain values, as JSON can hold them.
+
+    Args:
+        root: the folder; empty for data that are no folder of one's own.
+        found: the inspection.
+        choices: what was inspected for.
+    """
     sides = sorted({each.size for each in found.facts})
     areas = [each.labels.area for each in found.facts if each.labels.area]
     return {
@@ -46,12 +52,16 @@ def described(root: str, found: Inspection, choices: Choices) -> dict:
 
 
 def times(findings: list[dict]) -> str:
-    """How often, if more than once."""
+    """Return how often findings of one kind occur, to stand behind its name; nothing for a single one."""
     return f" ({len(findings)} times)" if len(findings) > 1 else ""
 
 
 def lines(found: dict) -> Iterator[str]:
-    """What the data are, then each kind of finding with the first files that have it, to be printed."""
+    """Yield what the data are, then each kind of finding with the first files that have it, line by line.
+
+    Args:
+        found: what `described` gives.
+    """
     if found["slices"]:
         sizes = " to ".join("×".join(map(str, side)) for side in found["sizes"])
         channels, dtypes = ("/".join(map(str, found[key])) for key in ("channels", "dtypes"))
@@ -64,8 +74,10 @@ def lines(found: dict) -> Iterator[str]:
         shown = f"{names[0]} … {names[-1]}" if len(names) > 2 else ", ".join(names)
         yield f"{group.replace('_', '-')}: {len(names)} slices{(names and f' ({shown})') or ''}"
     for (severity, code), findings in by_code(found["findings"]).items():
-        yield f"\n{severity} {code}{times(findings)}"
+        yield ""
+        yield f"{severity} {code}{times(findings)}"
         for finding in findings[:SHOWN_FILES]:
-            yield f"  {finding['file']}\n    found     {finding['found']}"
-            yield f"    expected  {finding['expected']}\n    fix       {finding['fix']}"
+            yield f"  {finding['file']}"
+            for key in ("found", "expected", "fix"):
+                yield f"    {key:<10}{finding[key]}"
     yield ""

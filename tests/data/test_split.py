@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from src.data.finding import ERROR, Refused
 from src.data.split import automatic_split, check_groups, chosen, split
 
 NAMES = [f"slice_{number:02d}" for number in range(100)]
@@ -69,6 +70,27 @@ def test_a_slice_belongs_to_one_group():
 def test_all_groups_are_automatic_or_none():
     with pytest.raises(ValueError, match=r"auto in validation; nearest valid: data.validation=0-99"):
         split({"train": "0-5", "validation": "auto", "held_out": "7"}, NAMES)
+
+
+@pytest.mark.parametrize(
+    ("train", "message", "found", "fix"),
+    [
+        ("3-99", "expected slices from 0 to 9, but got '3-99'; nearest valid: 9", "'3-99'", "9"),
+        (
+            "",
+            "expected at least one slice in data.train, but got none",
+            "none",
+            "data.train=… data.validation=… data.h",
+        ),
+    ],
+)
+def test_a_split_that_cannot_be_carries_its_finding(train, message, found, fix):
+    with pytest.raises(Refused) as raised:
+        split({"train": train, "validation": "", "held_out": "0"}, NAMES[:10])
+    finding = raised.value.finding
+    assert str(raised.value) == message
+    assert (finding.code, finding.severity, finding.found) == ("split", ERROR, found) and finding.fix.startswith(fix)
+    assert message.startswith(f"expected {finding.expected}, but got {finding.found}")
 
 
 @given(st.lists(st.integers(1, 4), min_size=3, max_size=60))

@@ -1,45 +1,143 @@
-"""A folder is looked at as a whole: what is refused in one image stops no look at the others."""
+"""Each way in which people's data are wrong has a finding, and no other one; data without fault have none."""
 
-from dataclasses import replace
+from pathlib import Path
 
-from src.data.phantom import phantom
+import numpy as np
+import pytest
+
+from src.data.finding import ERROR, NOTE, WARNING
+from src.data.stack import IGNORED, Stack
 from src.findings.inspection import inspect_folder, inspect_stack
-from tests.data.own import IMAGES, change_labels, folder
-from tests.findings.given import CHOICES, codes
+from tests.data.own import IMAGES, change_image, change_labels, draw, folder
+from tests.findings.broken import BROKEN, choices, classes, shrink
+
+# Of which one file is wrong, and named.
+ONE_FILE = {
+    "no labels",
+    "no image",
+    "two of a name",
+    "no picture",
+    "half an image",
+    "half the labels",
+    "cropped labels",
+    "labels as JPEG",
+    "real numbers",
+    "colours",
+    "one resized mask",
+    "negative",
+    "another class",
+    "a mask among them",
+    "stray pixels",
+    "empty",
+    "from 1",
+    "black",
+    "overexposed",
+    "NaN",
+    "labels as image",
+    "one colour image",
+    "16 bits among 8",
+    "another magnification",
+    "moved labels",
+    "twice",
+    "long cells",
+    "nothing known",
+}
 
 
-def test_a_folder_without_fault(tmp_path):
-    found = inspect_folder(folder(tmp_path / "own"), "*", CHOICES)
-    assert (codes(found.findings), found.kind, found.values) == ([], "instances", None)
-    assert len(found.facts) == IMAGES and sum(map(len, found.groups.values())) == IMAGES
+@pytest.fixture
+def own(tmp_path):
+    return folder(tmp_path / "own")
 
 
-def test_labels_that_are_nonsense_are_named_and_left_out_of_what_is_concluded(tmp_path):
-    root = folder(tmp_path / "own")
-    change_labels(root, lambda labels: labels.astype("int16") - 1, [3])
-    found = inspect_folder(root, "*", CHOICES)
-    assert codes(found.findings) == ["negative-label"]
-    assert len(found.facts) == IMAGES - 1
+def test_data_without_fault_have_no_finding(own):
+    found = inspect_folder(own, "*", choices(classes=2, channels=1, min_size=20, metrics=("f1_50",)))
+    assert (found.findings, found.kind, found.values, len(found.facts)) == ([], "instances", None, IMAGES)
+    assert {part: len(names) for part, names in found.groups.items()} == {"train": 7, "validation": 1, "held_out": 2}
 
 
-def test_a_split_that_is_none_is_a_finding_of_the_folder(tmp_path):
-    root = folder(tmp_path / "own")
-    groups = {"train": "0-5", "validation": "6", "held_out": "6-7"}
-    found = inspect_folder(root, "*", replace(CHOICES, groups=groups))
-    (finding,) = found.findings
-    assert (finding.code, finding.file, finding.found) == ("split", str(root), "slice 6 in validation and held_out")
-    assert finding.expected == "each slice in one group" and found.groups == {}
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_is_wrong_is_named(name, own):
+    code, severity, spoil, others = BROKEN[name]
+    spoil(own)
+    found = inspect_folder(own, "*", choices(**others)).findings
+    named = {(one.code, one.severity) for one in found}
+    assert (code, severity) in named, found
+    assert {each for each in named if each[1] != NOTE} <= {(code, severity)}, found
+    for one in found:
+        assert one.file.startswith(str(own)) and one.found and one.expected and one.fix
+    if name in ONE_FILE:
+        assert ["cell_03" in one.file for one in found if one.code == code] == [True]
 
 
-def test_what_reads_the_files_may_be_somebody_else(tmp_path):
-    from src.data.folder import ReadTwice
-
-    root, read = folder(tmp_path / "own", 3), ReadTwice()
-    inspect_folder(root, "*", CHOICES, read)
-    assert sorted(pair.name for pair in read.held) == ["cell_00", "cell_01", "cell_02"]
+def test_each_name_of_one_file_is_in_the_table():
+    assert not ONE_FILE - BROKEN.keys()
 
 
-def test_slices_in_memory_are_looked_at_too():
-    groups = {"train": "0-2", "validation": "3", "held_out": "4"}
-    found = inspect_stack(phantom(slices=5, size=64), replace(CHOICES, groups=groups))
-    assert len(found.facts) == 5 and set(codes(found.findings)) <= {"neighbouring-slices", "near-duplicate"}
+def test_images_may_be_zarr(own):
+    change_image(own, lambda image: image, suffix=".zarr")
+    assert inspect_folder(own, "*", choices(classes=2, channels=1)).findings == []
+
+
+def test_sizes_tell_nothing_where_each_image_has_its_own(own):
+    for number in range(IMAGES):
+        change_image(own, lambda x, n=number: x[: 70 + 2 * n], [number])
+        change_labels(own, lambda x, n=number: x[: 70 + 2 * n], [number])
+    found = inspect_folder(own, "*", choices()).findings
+    assert not [one for one in found if one.code == "size-not-learnt" or one.severity == ERROR]
+
+
+def test_errors_come_first_then_codes_and_files_in_their_order(own):
+    change_labels(own, np.zeros_like, [2, 5])
+    change_image(own, np.zeros_like, [4])
+    (own / "labels/cell_08.tif").unlink()
+    found = inspect_folder(own, "*", choices()).findings
+    assert [(one.severity, one.code, Path(one.file).stem) for one in found] == [
+        (ERROR, "missing-label", "cell_08"),
+        (WARNING, "constant-image", "cell_04"),
+        (WARNING, "empty-label", "cell_02"),
+        (WARNING, "empty-label", "cell_05"),
+    ]
+
+
+def test_slices_whose_labels_are_nonsense_are_left_out_of_what_labels_mean(own):
+    change_labels(own, shrink, [3])
+    found = inspect_folder(own, "*", choices())
+    assert found.kind == "instances" and "cell_03" not in [each.name for each in found.facts]
+    assert "cell_03" in found.groups["train"]
+
+
+def test_a_pattern_of_names_is_all_that_is_looked_at(own):
+    (own / "labels/cell_08.tif").unlink()
+    found = inspect_folder(own, "cell_0[0-6]", choices())
+    assert [each.name for each in found.facts] == [f"cell_{n:02d}" for n in range(7)] and not found.findings
+
+
+def test_values_stand_for_classes_where_they_are_no_small_numbers(own):
+    change_labels(own, lambda labels: classes(labels) * 100)
+    assert inspect_folder(own, "*", choices(kind="classes")).values == [0, 100, 200]
+
+
+def test_a_choice_that_is_none_is_refused(own):
+    with pytest.raises(ValueError, match=r"data\.source\.kind"):
+        inspect_folder(own, "*", choices(kind="cells"))
+    with pytest.raises(FileNotFoundError, match="there is none at"):
+        inspect_folder(own / "none", "*", choices())
+
+
+def stack(targets):
+    images, cells = zip(*map(draw, range(len(targets))), strict=True)
+    names = [f"slice_{number}" for number in range(len(targets))]
+    return Stack(np.stack(images), np.stack(targets), np.int32(cells), names)
+
+
+def test_slices_in_memory_are_looked_at_by_their_targets():
+    targets = [np.uint8(draw(number)[1] > 0) for number in range(6)]
+    targets[2][:5] = IGNORED
+    found = inspect_stack(stack(targets), choices())
+    assert (found.findings, found.kind) == ([], "binary")
+    assert [round(each.ignored * 96) for each in found.facts] == [0, 0, 5, 0, 0, 0]
+
+
+def test_too_few_slices_in_memory_are_a_finding_of_the_data():
+    (one,) = inspect_stack(stack([np.uint8(draw(number)[1] > 0) for number in range(4)]), choices()).findings
+    assert (one.code, one.severity, one.file) == ("split", ERROR, "the data")

@@ -1,107 +1,211 @@
-"""What is wrong with labels, each fault by itself."""
-
-from dataclasses import replace
+"""Checks of labels: what each finds, and where it begins to."""
 
 import numpy as np
 import pytest
 
-from src.findings import labels
-from tests.findings.given import CHOICES, GROUP, codes, first, slices
+from src.data.finding import ERROR, NOTE, WARNING
+from src.findings.labels import (
+    EXPERIMENTS,
+    balance,
+    class_shares,
+    object_sizes,
+    other_metrics,
+    wrong_kind,
+    wrong_values,
+)
+from tests.data.own import SIDE
+from tests.findings.broken import choices, classes, described, facts, mask, rare, redrawn
 
-FACTS = slices()
+DRAWN = [facts(number) for number in range(4)]
+CLASSES = [redrawn(number, classes) for number in range(4)]
+MASKS = [redrawn(number, mask) for number in range(4)]
+LAST = "labels/cell_03.tif"
+GROUP = {"cell_00": "train", "cell_01": "train", "cell_02": "validation", "cell_03": "held_out"}
 
 
-def relabelled(change):
-    return slices(lambda image, cells: (image, change(cells)))
+def with_last(**others):
+    """Four slices, the labels of the last one of which hold something else."""
+    return [*DRAWN[:3], described(3, **others)]
 
 
-def described(**changes):
-    """The facts of which the first has labels of another description."""
-    return first(FACTS, labels=replace(FACTS[0].labels, **changes))
-
-
-def test_labels_without_fault_have_no_finding():
-    choices = replace(CHOICES, classes=2, metrics=("f1_50",), min_size=20)
-    for check in (labels.values, labels.kinds, labels.objects, labels.scores):
-        assert codes(check(FACTS, "instances", choices)) == []
-    assert codes(labels.balance(FACTS, "instances", choices, GROUP)) == []
+def short(findings):
+    return [(each.code, each.severity, each.file) for each in findings]
 
 
 @pytest.mark.parametrize(
-    ("changes", "code"),
+    ("others", "code", "severity", "found"),
     [
-        ({"counts": {-1: 10, 0: 5000, 3: 40}}, "negative-label"),
-        ({"smoothed": True}, "smoothed-label"),
-        ({"pieces": 5000}, "label-is-picture"),
-        ({"counts": {0: 9216}}, "empty-label"),
-        ({"counts": {1: 9000, 2: 216}}, "no-background"),
+        ({"counts": {-1: 3, 0: 1}, "smoothed": True}, "negative-label", ERROR, "-1: 75.0%, 0: 25.0%"),
+        ({"counts": {0: 1, 1: 3}, "smoothed": True, "pieces": 999}, "smoothed-label", ERROR, "1: 75.0%, 0: 25.0%"),
+        ({"pieces": SIDE * SIDE // 20 + 1}, "label-is-picture", ERROR, "8 values in 461 pieces"),
+        ({"counts": {0: 9}}, "empty-label", WARNING, "background alone"),
+        ({"counts": {1: 3, 2: 1}}, "no-background", WARNING, "1: 75.0%, 2: 25.0%"),
     ],
 )
-def test_a_label_image_with_one_fault_has_that_finding_alone(changes, code):
-    (finding,) = labels.values(described(**changes), "instances", CHOICES)
-    assert finding.code == code and finding.file.endswith("a0.tif")
-
-
-def test_background_alone_is_said_once_of_a_folder():
-    assert codes(labels.values(relabelled(lambda cells: cells * 0), "binary", CHOICES)) == [labels.NOTHING]
-
-
-def test_a_label_that_nobody_uses_is_no_label_to_ignore():
-    assert codes(labels.values(FACTS, "instances", replace(CHOICES, ignore_label=99))) == ["no-ignored-pixels"]
-
-
-def of_classes(cells):
-    return np.where(cells > 0, 1 + (cells % 3 == 0), 0).astype(np.uint8)
+def test_values_that_nobody_can_have_meant(others, code, severity, found):
+    (one,) = wrong_values(with_last(**others), "instances", choices())
+    assert short([one]) == [(code, severity, LAST)] and found in one.found
 
 
 @pytest.mark.parametrize(
-    ("change", "kind", "code"),
+    "others", [{}, {"pieces": SIDE * SIDE // 20}, {"pieces": 999, "counts": {0: 1, 1: 1, 2: 1, 3: 1}}]
+)
+def test_values_that_somebody_may_have_meant(others):
+    assert not list(wrong_values(with_last(**others), "instances", choices()))
+
+
+def test_many_values_are_counted_and_not_listed():
+    (one,) = wrong_values(with_last(counts={value: 9 - value for value in range(-1, 8)}), "instances", choices())
+    assert one.found == "-1: 18.5%, 0: 16.7%, 1: 14.8%, 2: 13.0%, 3: 11.1%, 4: 9.3% and 3 more values"
+    assert one.fix == "data.source.ignore_label=-1, if nobody has annotated there"
+
+
+def test_background_may_be_a_class_or_unknown():
+    full = with_last(counts={1: 3, 2: 1})
+    assert not list(wrong_values(full, "classes", choices()))
+    assert not list(wrong_values([*DRAWN[:3], facts(3, labels=full[3].labels, ignored=0.1)], "instances", choices()))
+
+
+def test_all_labels_are_empty():
+    (one,) = wrong_values([described(number, counts={0: 9}) for number in range(4)], "binary", choices())
+    assert short([one]) == [("nothing-annotated", ERROR, "labels")]
+
+
+def test_what_nobody_has_annotated():
+    unknown = choices(ignore_label=255)
+    (one,) = wrong_values([*DRAWN[:3], facts(3, ignored=1.0)], "instances", unknown)
+    assert short([one]) == [("nothing-known", WARNING, LAST)] and one.found == "nothing but ignore_label=255"
+    (one,) = wrong_values(DRAWN, "instances", unknown)
+    assert short([one]) == [("no-ignored-pixels", WARNING, "labels")]
+    assert not list(wrong_values([*DRAWN[:3], facts(3, ignored=0.5)], "instances", unknown))
+
+
+@pytest.mark.parametrize(
+    ("drawn", "kind", "code", "severity", "found", "fix"),
     [
-        (of_classes, "instances", "classes-as-instances"),
-        (lambda cells: cells, "classes", "instances-as-classes"),
-        (lambda cells: cells, "binary", "instances-as-binary"),
-        (of_classes, "binary", "classes-as-binary"),
+        (DRAWN, "classes", "instances-as-classes", ERROR, "7 values, each in one piece", "kind=instances"),
+        (CLASSES, "instances", "classes-as-instances", ERROR, "the values 1, 2, each in many pieces", "kind=classes"),
+        (DRAWN, "binary", "instances-as-binary", WARNING, "7 values beside 0", "kind=instances"),
+        (CLASSES, "boundary", "classes-as-boundary", WARNING, "2 values beside 0", "kind=classes"),
     ],
 )
-def test_labels_that_are_taken_for_something_else_are_named(change, kind, code):
-    assert code in codes(labels.kinds(relabelled(change), kind, CHOICES))
+def test_labels_of_another_kind(drawn, kind, code, severity, found, fix):
+    (one,) = wrong_kind(drawn, kind, choices())
+    assert short([one]) == [(code, severity, "labels")]
+    assert found in one.found and one.fix == f"data.source.{fix}"
 
 
-@pytest.mark.parametrize(("classes", "code"), [(2, "more-classes"), (4, "unused-class")])
-def test_the_network_has_as_many_classes_as_the_labels(classes, code):
-    (finding,) = labels.kinds(relabelled(of_classes), "classes", replace(CHOICES, classes=classes))
-    assert (finding.code, finding.fix) == (code, "model.classes=3")
+@pytest.mark.parametrize(("drawn", "kind"), [(DRAWN, "instances"), (CLASSES, "classes"), (MASKS, "binary")])
+@pytest.mark.parametrize("network", [None, 2, 3, 4])
+def test_labels_of_their_kind_for_networks_of_other_classes(drawn, kind, network):
+    own = 3 if kind == "classes" else 2
+    found = list(wrong_kind(drawn, kind, choices(classes=network)))
+    if network in (None, own):
+        assert not found
+    else:
+        more = network < own
+        code, severity = ("more-classes", ERROR) if more else ("unused-class", WARNING)
+        assert short(found) == [(code, severity, "labels")]
+        assert f"model.classes={own}" in found[0].fix and str(network) in found[0].expected
 
 
-def test_a_value_that_was_not_named_is_found():
-    (finding, *_) = labels.kinds(relabelled(of_classes), "classes", replace(CHOICES, values=(0, 1)))
-    assert finding.code == "unexpected-value" and "the values 0, 1" in finding.expected
+def test_a_network_has_two_classes_at_least():
+    (one,) = wrong_kind([described(counts={0: 9})], "classes", choices(classes=3))
+    assert (one.found, one.fix) == ("1 classes", "model.classes=2")
 
 
-def test_a_cell_is_neither_larger_than_what_is_seen_nor_smaller_than_what_is_kept():
-    assert codes(labels.objects(described(side=185), "instances", CHOICES)) == ["large-object"]
-    assert codes(labels.objects(described(side=184), "instances", CHOICES)) == []
-    choices = replace(CHOICES, min_size=50)
-    assert codes(labels.objects(described(area=49.0), "instances", choices)) == ["small-object"]
-    assert codes(labels.objects(described(area=49.0), "classes", choices)) == []
+def test_values_of_no_class():
+    given = choices(values=(0, 1))
+    found = list(wrong_kind([*MASKS[:3], described(3, counts={0: 3, 2: 1})], "classes", choices(values=(0, 255))))
+    assert short(found) == [("unexpected-value", ERROR, LAST)]
+    assert (found[0].found, found[0].expected) == ("0: 75.0%, 2: 25.0%", "the values 0, 255")
+    assert len(list(wrong_kind(CLASSES, "classes", given))) == 4
 
 
-def test_shares_are_of_the_annotated_pixels():
-    facts = [replace(FACTS[0], size=(10, 10), ignored=0.5, labels=replace(FACTS[0].labels, counts={0: 90, 7: 10}))]
-    assert labels.class_shares(facts, "instances", CHOICES) == {0: pytest.approx(0.8), 1: pytest.approx(0.2)}
+def test_background_that_is_no_class_is_what_nobody_has_annotated():
+    given, counts = choices(values=(1, 2)), {0: 3, 1: 2, 2: 1}
+    known = [described(number, counts=counts, single=0.0) for number in range(4)]
+    unknown = [facts(number, labels=each.labels, ignored=0.5) for number, each in enumerate(known)]
+    assert [one.code for one in wrong_kind(known, "classes", given)] == ["unexpected-value"] * 4
+    assert not list(wrong_kind(unknown, "classes", given))
 
 
-def test_a_class_that_is_rare_or_not_learnt_is_named():
-    def counted(counts):
-        return replace(FACTS[0].labels, counts=counts)
+def test_numbers_in_pieces_and_numbers_of_many_cells():
+    (one,) = wrong_kind(with_last(single=6 / 7, pieces=9), "instances", choices())
+    assert short([one]) == [("cell-in-pieces", NOTE, LAST)]
+    assert one.found == "1 of 7 numbers in several pieces, 9 pieces together"
+    (one,) = wrong_kind(with_last(counts={0: 9, 4: 9}, single=0.0, pieces=3), "instances", choices())
+    assert short([one]) == [("one-number-many-cells", WARNING, LAST)] and one.found == "3 cells, all numbered 4"
+    assert not list(wrong_kind(with_last(counts={0: 9, 4: 9}, single=0.0, pieces=2), "instances", choices()))
 
-    facts = [replace(each, labels=counted({0: 9000, 1: 216})) for each in FACTS[:3]]
-    facts.append(replace(FACTS[3], labels=counted({0: 9206, 2: 10})))
-    found = codes(labels.balance(facts, "classes", CHOICES, GROUP))
-    assert found == ["rare-class", "class-not-learnt"]
+
+@pytest.mark.parametrize(("side", "severity", "depth"), [(40, None, 2), (41, NOTE, 3), (79, NOTE, 3), (89, WARNING, 4)])
+def test_cells_that_the_network_does_not_see_whole(side, severity, depth):
+    found = list(object_sizes(with_last(side=side), "instances", choices()))  # of 40 pixels at depth 2
+    assert short(found) == ([("large-object", severity, LAST)] if severity else [])
+    if severity:
+        assert found[0].fix == f"model.depth={depth}, or scale images and labels by {40 / side:.2f}"
 
 
-@pytest.mark.parametrize("kind", labels.EXPERIMENTS)
-def test_scores_that_say_nothing_of_the_labels_are_named(kind):
-    (finding,) = labels.scores(FACTS, kind, replace(CHOICES, metrics=("pixel_error",)))
-    assert finding.code == "other-metrics" and finding.fix == f"experiment={labels.EXPERIMENTS[kind]}"
+def test_a_padded_network_sees_more():
+    assert not list(object_sizes(with_last(side=48), "binary", choices(padded=True)))
+    assert short(object_sizes(with_last(side=49), "binary", choices(padded=True))) == [("large-object", NOTE, LAST)]
+
+
+def test_cells_that_prediction_drops():
+    given = choices(min_size=100)
+    (one,) = object_sizes(with_last(area=99.6), "instances", given)
+    assert short([one]) == [("small-object", WARNING, LAST)]
+    assert (one.found, one.fix) == ("cells of 100 px", "instances.min_size=33")
+    for area in (100.0, 0.0):
+        assert not list(object_sizes(with_last(area=area), "instances", given))
+
+
+@pytest.mark.parametrize("kind", ["boundary", "classes"])
+def test_sizes_are_those_of_cells(kind):
+    assert not list(object_sizes(with_last(side=999, area=1.0), kind, choices(min_size=100)))
+
+
+def test_the_shares_of_classes_are_those_of_the_annotated_pixels():
+    counts = {0: 50, 1: 30, 128: 20}
+    one = facts(size=(10, 10), ignored=0.25, labels=described(counts=counts).labels)
+    assert class_shares([one], "instances", choices()) == {0: 25 / 75, 1: 50 / 75}
+    assert class_shares([one], "classes", choices()) == {0: 25 / 75, 1: 30 / 75, 2: 20 / 75}
+    assert class_shares([one], "classes", choices(values=(0, 128, 1))) == {0: 25 / 75, 1: 20 / 75, 2: 30 / 75}
+    assert class_shares([], "classes", choices()) == {}
+
+
+def test_a_class_is_rare_below_one_in_a_hundred():
+    drawn = [redrawn(number, rare) for number in range(4)]
+    (one,) = balance(drawn, "classes", choices(), {})
+    assert short([one]) == [("rare-class", NOTE, "labels")]
+    assert one.found == f"class 2 in {25 / SIDE**2:.2%} of the pixels"
+    common = [described(counts={0: 98, 1: 1, 2: 1})]
+    assert not list(balance(common, "classes", choices(), {}))
+
+
+def test_a_class_is_held_out_alone():
+    drawn = [redrawn(number, lambda labels: np.uint8(labels > 0)) for number in range(3)] + [CLASSES[3]]
+    (one,) = balance(drawn, "classes", choices(), GROUP)
+    assert short([one]) == [("class-not-learnt", WARNING, "labels")] and one.found == "class 2 in no training slice"
+    assert not list(balance(drawn, "classes", choices(), {}))
+    assert not list(balance(drawn, "classes", choices(), GROUP | {"cell_03": "train"}))
+
+
+@pytest.mark.parametrize(
+    ("kind", "wanted", "experiment"),
+    [
+        ("boundary", "v_rand", "membranes"),
+        ("classes", "iou", "classes"),
+        ("instances", "f1_50", "cells"),
+        ("binary", "f1_50", "cells"),
+    ],
+)
+def test_scores_are_of_the_kind_of_labels(kind, wanted, experiment):
+    (one,) = other_metrics(DRAWN, kind, choices(metrics=("a", "b", "c", "d")))
+    assert short([one]) == [("other-metrics", WARNING, "labels")]
+    assert one.found == f"labels of kind {kind}, scored by a, b, c"
+    assert (one.expected, one.fix) == (f"scores such as {wanted}", f"experiment={experiment}")
+    assert EXPERIMENTS[kind] == experiment
+    assert not list(other_metrics(DRAWN, kind, choices(metrics=("a", wanted))))
+    assert not list(other_metrics(DRAWN, kind, choices()))

@@ -1,35 +1,87 @@
-"""What was found, as plain values and as lines."""
+"""An inspection in plain values and in lines."""
 
 import json
 
-from src.data.finding import ERROR, Finding
+import pytest
+
+from src.data.finding import ERROR, NOTE, SHOWN_FILES, Finding
 from src.findings.inspection import Inspection
-from src.findings.summary import Summary, described, lines, times
-from tests.findings.given import CHOICES, GROUP, slices
-
-GROUPS = {"train": ["a0", "a1"], "validation": ["a2"], "held_out": ["a3"]}
-NAN = Finding("nan", ERROR, "a0.png", "NaN", "finite grey values", "leave it out")
+from src.findings.summary import described, lines, times
+from tests.findings.broken import choices, facts
 
 
-def summary(*findings):
-    return described("own", Inspection(slices(), "instances", None, GROUPS, list(findings)), CHOICES)
+def finding(number=0, code="nan", severity=ERROR):
+    return Finding(code, severity, f"{number}.tif", f"found {number}", "another", "mend it")
 
 
-def test_a_summary_is_plain_and_is_kept_as_it_is():
-    found = summary(NAN)
+def inspected(**others):
+    drawn = [facts(0), facts(1, size=(80, 96), dtype="uint16")]
+    given = {"facts": drawn, "kind": "instances", "values": None, "groups": {}, "findings": []} | others
+    return Inspection(**given)
+
+
+def said(**others):
+    return list(lines(described("cells", inspected(**others), choices())))
+
+
+def test_an_inspection_is_plain_values_that_json_keeps():
+    found = described("cells", inspected(groups={"train": ["cell_00"]}, findings=[finding()]), choices())
     assert json.loads(json.dumps(found)) == found
-    assert Summary.model_validate(found).findings[0].fix == "leave it out"
-    assert (found["slices"], found["sizes"], found["channels"], found["dtypes"]) == (4, [[96, 96]], [1], ["uint8"])
-    assert sum(found["classes"].values()) == 1 and len(GROUP) == found["slices"]
+    shares = found.pop("classes")
+    assert list(shares) == ["0", "1"] and sum(shares.values()) == pytest.approx(1)
+    assert found == {
+        "root": "cells",
+        "slices": 2,
+        "sizes": [[80, 96], [96, 96]],
+        "channels": [1],
+        "dtypes": ["uint16", "uint8"],
+        "kind": "instances",
+        "values": None,
+        "cells": 14,
+        "smallest_cell": min(each.labels.area for each in inspected().facts),
+        "split": {"train": ["cell_00"]},
+        "findings": [vars(finding())],
+    }
 
 
-def test_the_lines_say_what_the_data_are_and_name_the_first_files():
-    text = "\n".join(lines(summary(*[NAN] * 5)))
-    assert text.startswith("4 slices of 96×96 px, channels 1, uint8\nlabels: instances; 28 cells; class 0 ")
-    assert "train: 2 slices (a0, a1)\n" in text and "held-out: 1 slices (a3)\n" in text
-    assert "error nan (5 times)" in text and text.count("a0.png") == 3
-    assert "    found     NaN\n    expected  finite grey values\n    fix       leave it out" in text
+def test_nothing_that_can_be_read_is_told_by_its_findings_alone():
+    found = described("cells", inspected(facts=[], findings=[finding()]), choices())
+    assert (found["slices"], found["sizes"], found["smallest_cell"], found["classes"]) == (0, [], 0, {})
+    expected = [
+        "",
+        "error nan",
+        "  0.tif",
+        "    found     found 0",
+        "    expected  another",
+        "    fix       mend it",
+        "",
+    ]
+    assert list(lines(found)) == expected
 
 
-def test_once_is_not_counted():
-    assert (times([{}]), times([{}, {}])) == ("", " (2 times)")
+def test_findings_are_counted_from_two_on():
+    assert [times([{}] * count) for count in (1, 2, 30)] == ["", " (2 times)", " (30 times)"]
+
+
+def test_the_first_lines_say_what_the_data_are():
+    assert said()[:2] == [
+        "2 slices of 80×96 to 96×96 px, channels 1, uint16/uint8",
+        "labels: instances; 14 cells; class 0 81.3%, class 1 18.7%",
+    ]
+    one = said(facts=[facts(0)], kind="classes", values=[0, 128])
+    assert one[0] == "1 slices of 96×96 px, channels 1, uint8"
+    assert one[1].startswith("labels: classes with the values 0, 128; 7 areas; class 0 ")
+    assert "; 14 pieces; " in said(kind="binary")[1]
+
+
+def test_each_group_says_its_first_and_last_slice():
+    groups = {"train": ["a", "b", "c"], "validation": [], "held_out": ["d", "e"]}
+    assert said(groups=groups)[2:-1] == ["train: 3 slices (a … c)", "validation: 0 slices", "held-out: 2 slices (d, e)"]
+
+
+def test_of_each_kind_of_finding_the_first_files_are_shown():
+    many = [finding(number) for number in range(SHOWN_FILES + 2)] + [finding(9, "lossy-image", NOTE)]
+    shown = said(findings=many)[2:]
+    assert shown[:2] == ["", "error nan (5 times)"]
+    assert [line for line in shown if line.endswith(".tif")] == ["  0.tif", "  1.tif", "  2.tif", "  9.tif"]
+    assert shown[-7:-5] == ["", "note lossy-image"] and shown[-1] == ""

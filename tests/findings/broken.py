@@ -1,0 +1,290 @@
+"""Facts of a drawing without fault, and each way in which people's data are wrong."""
+
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import imagecodecs
+import numpy as np
+import tifffile
+
+from src.data.finding import ERROR, NOTE, WARNING
+from src.data.folder import Annotated, Pair
+from src.findings.facts import Choices, Facts, look
+from tests.data.own import IMAGES, SIDE, change_image, change_labels, draw, write
+
+LAST = IMAGES - 1  # one of the two that are held out
+
+
+def choices(**others) -> Choices:
+    """Of a network that has not been chosen yet, small enough for small images."""
+    auto = {"train": "auto", "validation": "auto", "held_out": "auto"}
+    return Choices(**{"classes": None, "channels": None, "depth": 2, "padded": False, "groups": auto} | others)
+
+
+def annotated(number: int = 0, **others) -> Annotated:
+    """A drawing as if it were on disk."""
+    image, labels = draw(number)
+    name = f"cell_{number:02d}"
+    pair = Pair(name, Path(f"images/{name}.png"), Path(f"labels/{name}.tif"), f"{name}.png")
+    return replace(Annotated(name, pair, image, labels), **others)
+
+
+def facts(number: int = 0, **others) -> Facts:
+    """What a drawing holds, but for ``others``."""
+    return replace(look(annotated(number)), **others)
+
+
+def redrawn(number: int, change) -> Facts:
+    """What it holds with labels that ``change`` has altered."""
+    return look(annotated(number, labels=change(draw(number)[1])))
+
+
+def described(number: int = 0, **others) -> Facts:
+    """What it holds, but for ``others`` of what its labels hold."""
+    drawn = facts(number)
+    return replace(drawn, labels=replace(drawn.labels, **others))
+
+
+def shrink(labels):
+    """As resizing with interpolation leaves a mask."""
+    mask = (labels > 0).astype(np.uint8) * 255
+    return cv2.resize(cv2.resize(mask, (SIDE // 2, SIDE // 2), interpolation=cv2.INTER_AREA), (SIDE, SIDE))
+
+
+def compress(labels):
+    """As JPEG leaves a mask."""
+    return imagecodecs.jpeg_decode(imagecodecs.jpeg_encode((labels > 0).astype(np.uint8) * 255, level=75))
+
+
+def classes(labels):
+    """Each third cell of class 2, the others of class 1."""
+    return np.where(labels > 0, 1 + (labels % 3 == 0), 0).astype(np.uint8)
+
+
+def mask(labels):
+    return (labels > 0).astype(np.uint8) * 255
+
+
+def coloured(labels):
+    return np.array([[0, 0, 0], [255, 0, 0], [0, 255, 0]], np.uint8)[classes(labels)]
+
+
+def truncate(file):
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def swap(root):
+    (root / "images").rename(root / "other")
+    (root / "labels").rename(root / "images")
+    (root / "other").rename(root / "labels")
+
+
+def copy(root, one, other):
+    for path in ("images/cell_{:02d}.png", "labels/cell_{:02d}.tif"):
+        shutil.copy(root / path.format(one), root / path.format(other))
+
+
+def brighten(root):
+    image, labels = draw(0)
+    write(root / f"images/cell_{LAST:02d}.png", np.clip(image * 1.1 + 3, 0, 255).astype(np.uint8))
+    write(root / f"labels/cell_{LAST:02d}.tif", labels)
+
+
+def one_stack(root):
+    for name, dtype in (("images", np.uint8), ("labels", np.uint16)):
+        shutil.rmtree(root / name)
+        (root / name).mkdir()
+        planes = np.stack([draw(number)[name == "labels"] for number in range(IMAGES)]).astype(dtype)
+        tifffile.imwrite(root / name / "stack.tif", planes, photometric="minisblack")
+
+
+def large(labels):
+    result = labels.copy()
+    result[40:44, 5:70] = 7
+    return result
+
+
+def rare(labels):
+    result = (labels > 0).astype(np.uint8)
+    result[:4, :4] = result[10:13, 10:13] = 2
+    return result
+
+
+def crop(root, number):
+    change_image(root, lambda x: x[:80], [number])
+    change_labels(root, lambda x: x[:80], [number])
+
+
+def stray(labels):
+    result = labels.copy()
+    result[0, 0] = 1
+    return result
+
+
+def magnify(root):
+    for number in range(IMAGES):
+        size = 0.5 if number != 3 else 0.25
+        options = {"imagej": True, "resolution": (1 / size, 1 / size), "metadata": {"unit": "um"}}
+        change_image(root, lambda x: x, [number], ".tif", **options)
+
+
+CAFE = os.fsdecode(b"caf\xe9.png")
+ONE = {"numbers": [3]}
+# name: (code, severity, what is done to the folder, choices)
+BROKEN = {
+    "no labels": ("missing-label", ERROR, lambda root: (root / "labels/cell_03.tif").unlink(), {}),
+    "no image": ("missing-image", WARNING, lambda root: (root / "images/cell_03.png").unlink(), {}),
+    "a name in another encoding": (
+        *("name-encoding", ERROR),
+        lambda root: [
+            next((root / each).glob("cell_03.*")).rename(root / each / CAFE) for each in ("images", "labels")
+        ],
+        {},
+    ),
+    "two of a name": ("same-name", ERROR, lambda root: write(root / "images/cell_03.tif", draw(3)[0]), {}),
+    "no picture": ("unreadable", ERROR, lambda root: (root / "images/cell_03.png").write_text("cell"), {}),
+    "half an image": ("unreadable", ERROR, lambda root: truncate(root / "images/cell_03.png"), {}),
+    "half the labels": ("unreadable", ERROR, lambda root: truncate(root / "labels/cell_03.tif"), {}),
+    "cropped labels": ("size-mismatch", ERROR, lambda root: change_labels(root, lambda x: x[:90], **ONE), {}),
+    "turned labels": (
+        "size-mismatch",
+        ERROR,
+        lambda root: (change_image(root, lambda x: x[:90], **ONE), change_labels(root, lambda x: x[:90].T, **ONE)),
+        {},
+    ),
+    "a stack of labels": (
+        "size-mismatch",
+        ERROR,
+        lambda root: change_labels(root, lambda x: np.stack([x] * 5), **ONE),
+        {},
+    ),
+    "labels as JPEG": ("jpeg-label", ERROR, lambda root: change_labels(root, mask, [3], ".jpg"), {}),
+    "real numbers": ("float-label", ERROR, lambda root: change_labels(root, np.float32, **ONE), {}),
+    "probabilities": ("float-label", ERROR, lambda root: change_labels(root, lambda x: np.float32(x) / 9, **ONE), {}),
+    "colours": ("rgb-label", ERROR, lambda root: change_labels(root, coloured, [3], ".png"), {}),
+    "resized mask": ("smoothed-label", ERROR, lambda root: change_labels(root, shrink), {}),
+    "mask from a JPEG": ("smoothed-label", ERROR, lambda root: change_labels(root, compress), {}),
+    "one resized mask": ("smoothed-label", ERROR, lambda root: change_labels(root, shrink, **ONE), {}),
+    "exchanged": ("label-is-picture", ERROR, swap, {}),
+    "negative": ("negative-label", ERROR, lambda root: change_labels(root, lambda x: np.int16(x) - 1, **ONE), {}),
+    "another class": (
+        "unexpected-value",
+        ERROR,
+        lambda root: (change_labels(root, classes), change_labels(root, lambda x: x * 4, **ONE)),
+        {"kind": "classes", "values": (0, 1, 2)},
+    ),
+    "classes 0 to 2": ("more-classes", ERROR, lambda root: change_labels(root, classes), {"classes": 2}),
+    "fewer classes": ("unused-class", WARNING, lambda root: change_labels(root, classes), {"classes": 4}),
+    "numbered cells": ("instances-as-classes", ERROR, lambda root: None, {"kind": "classes"}),
+    "classes of cells": (
+        "classes-as-instances",
+        ERROR,
+        lambda root: change_labels(root, classes),
+        {"kind": "instances"},
+    ),
+    "cells as mask": ("instances-as-binary", WARNING, lambda root: None, {"kind": "binary"}),
+    "a mask among them": ("one-number-many-cells", WARNING, lambda root: change_labels(root, mask, **ONE), {}),
+    "stray pixels": ("cell-in-pieces", NOTE, lambda root: change_labels(root, stray, **ONE), {}),
+    "empty": ("empty-label", WARNING, lambda root: change_labels(root, np.zeros_like, **ONE), {}),
+    "all empty": ("nothing-annotated", ERROR, lambda root: change_labels(root, np.zeros_like), {}),
+    "from 1": ("no-background", WARNING, lambda root: change_labels(root, lambda x: x + 1, **ONE), {"depth": 4}),
+    "black": ("constant-image", WARNING, lambda root: change_image(root, np.zeros_like, **ONE), {}),
+    "overexposed": (
+        "saturated",
+        WARNING,
+        lambda root: change_image(root, lambda x: np.where(x > 60, 255, x).astype(np.uint8), **ONE),
+        {},
+    ),
+    "NaN": (
+        "nan",
+        ERROR,
+        lambda root: change_image(root, lambda x: np.where(x == x.max(), np.nan, x).astype(np.float32), [3], ".tif"),
+        {},
+    ),
+    "a range beyond all numbers": (
+        "nan",
+        ERROR,
+        lambda root: change_image(root, lambda x: np.where(x > 60, 1e308, -1e308), [3], ".tif"),
+        {},
+    ),
+    "a mask as image": (
+        "few-grey-values",
+        WARNING,
+        lambda root: change_image(root, lambda x: np.uint8(x > 60) * 200, **ONE),
+        {},
+    ),
+    "labels as image": (
+        "image-is-its-labels",
+        ERROR,
+        lambda root: change_image(root, lambda x: draw(3)[1], [3], ".tif"),
+        {},
+    ),
+    "JPEG": ("lossy-image", NOTE, lambda root: change_image(root, lambda x: x, suffix=".jpg"), {}),
+    "colour images": (
+        "channels",
+        ERROR,
+        lambda root: change_image(root, lambda x: np.stack([x, x // 2, x], -1)),
+        {"channels": 1},
+    ),
+    "one colour image": (
+        "mixed-channels",
+        ERROR,
+        lambda root: change_image(root, lambda x: np.stack([x, x // 2, x], -1), **ONE),
+        {},
+    ),
+    "16 bits among 8": (
+        "mixed-dtype",
+        NOTE,
+        lambda root: change_image(root, lambda x: np.uint16(x) * 9, [3], ".tif"),
+        {},
+    ),
+    "another magnification": ("pixel-size", WARNING, lambda root: magnify(root), {}),
+    "moved labels": (
+        "shifted-labels",
+        WARNING,
+        lambda root: change_labels(root, lambda x: np.roll(x, (6, -8), (0, 1)), **ONE),
+        {},
+    ),
+    "twice": ("duplicate", WARNING, lambda root: copy(root, 2, 3), {}),
+    "learnt and scored": ("duplicate-across-split", ERROR, lambda root: copy(root, 0, LAST), {}),
+    "brightened": ("near-duplicate", WARNING, brighten, {}),
+    "neighbours": (
+        "neighbouring-slices",
+        WARNING,
+        one_stack,
+        {"groups": {"train": "0-5", "validation": "6", "held_out": "8-9"}},
+    ),
+    "another microscope held out": ("size-not-learnt", WARNING, lambda root: crop(root, LAST), {}),
+    "long cells": ("large-object", NOTE, lambda root: change_labels(root, large, **ONE), {}),
+    "very long cells": ("large-object", WARNING, lambda root: change_labels(root, large, **ONE), {"depth": 1}),
+    "small cells": ("small-object", WARNING, lambda root: None, {"min_size": 300}),
+    "a rare class": ("rare-class", NOTE, lambda root: change_labels(root, rare), {"classes": 3}),
+    "a class held out": (
+        "class-not-learnt",
+        WARNING,
+        lambda root: (
+            change_labels(root, mask),
+            change_labels(root, classes, [8, 9]),
+            change_labels(root, lambda x: np.uint8(x > 0), range(8)),
+        ),
+        {"kind": "classes"},
+    ),
+    "two images": ("split", ERROR, lambda root: [file.unlink() for file in root.glob("*/cell_0[2-9].*")], {}),
+    "a split of others": (
+        "split",
+        ERROR,
+        lambda root: None,
+        {"groups": {"train": "0-9", "validation": "10", "held_out": "11"}},
+    ),
+    "nothing known": (
+        "nothing-known",
+        WARNING,
+        lambda root: (change_labels(root, np.uint8), change_labels(root, lambda x: np.full_like(x, 255), **ONE)),
+        {"ignore_label": 255},
+    ),
+    "all known": ("no-ignored-pixels", WARNING, lambda root: None, {"ignore_label": 255}),
+    "scored as membranes": ("other-metrics", WARNING, lambda root: None, {"metrics": ("v_rand", "v_info")}),
+}
