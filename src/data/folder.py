@@ -272,7 +272,8 @@ class ReadTwice:
 
 def read_planes(file: Path) -> tuple[list[np.ndarray], float | None]:
     """The planes of an image as src.predict reads them, each ``(H, W)`` or ``(H, W, C)``; and µm a pixel."""
-    with closing(open_image(file)) as image:
+    with closing(open_image(file)) as opened:
+        image = opened.in_memory()  # a part of a mapped file would keep it open
         bands = [image.band(plane, 0, image.height) for plane in range(image.planes)]
         pixel_size = image.pixel_size.get("X")
     planes = [band[0] if len(band) == 1 else np.ascontiguousarray(np.moveaxis(band, 0, -1)) for band in bands]

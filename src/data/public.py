@@ -4,13 +4,12 @@ A function here names one data set, and its docstring is the data sheet. Verific
 pixels, not the file, so a copy saved again with another TIFF compression still counts as the original.
 """
 
-import contextlib
 import hashlib
 import os
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ import pooch
 from src.data.folder import read_folder
 from src.data.stack import Stack
 from src.files.image import read_image
+from src.files.limits import reason
 from src.instances import components
 
 ISBI2012_URL = "https://downloads.imagej.net/ISBI-2012-challenge.zip"
@@ -41,8 +41,8 @@ CELL_TRACKING_SHA256 = {
 
 # Long enough for a slow server, short enough that a machine without network says so soon.
 TIMEOUT_SECONDS = 20
-# Of a download: no connection (the errors of requests are OSErrors), no room, no zip archive, or a damaged one.
-FAILURES = (OSError, EOFError, zipfile.BadZipFile, zlib.error)
+
+pooch.get_logger().setLevel("WARNING")  # it would tell of every file; the progress bar is enough
 
 
 def isbi2012(data_dir: str | Path, *, verify: bool = True, url: str = ISBI2012_URL) -> Stack:
@@ -141,21 +141,11 @@ def cell_tracking(
         FileNotFoundError: it is missing and cannot be downloaded.
         ValueError: the archive is not what the challenge published, or a file cannot be read.
     """
-    home = Path(data_dir) / name
-    if not home.is_dir():
-        if sha256 is None and name not in CELL_TRACKING_SHA256:
-            raise ValueError(f"expected one of {', '.join(CELL_TRACKING_SHA256)}, but got {name}")
-        url = f"{server}/{name}.zip"
-        try:
-            with unpacked(url, home.parent, sha256 or CELL_TRACKING_SHA256[name]) as temporary:
-                os.replace(temporary / name, home)
-        except FAILURES as error:
-            raise FileNotFoundError(
-                f"expected the folder {home.absolute()}, but there is none.\n"
-                f"The download failed ({type(error).__name__}: {error}).\n"
-                f"Download {url} by hand and unpack it there."
-            ) from error
-    return read_folder(home, kind="instances")
+    sha256 = sha256 or CELL_TRACKING_SHA256.get(name)
+    if sha256 is None and not (Path(data_dir) / name).is_dir():
+        raise ValueError(f"expected one of {', '.join(CELL_TRACKING_SHA256)}, but got {name}")
+    obtain(f"{server}/{name}.zip", [name], Path(data_dir), sha256)
+    return read_folder(Path(data_dir) / name, kind="instances")
 
 
 def annotated_part(folder: Path, part: str, verify: bool) -> Stack:
@@ -192,8 +182,8 @@ def read(file: Path, verify: bool) -> np.ndarray:
     try:
         pixels, _ = read_image(file)
     except ValueError as error:
-        found = error.__cause__ or error
-        raise ValueError(f"expected a TIFF file in {file}, but got {found}; {cure(file)}") from error
+        got = reason(error.__cause__ or error)
+        raise ValueError(f"expected a TIFF file in {file}, but got {got}; {cure(file)}") from error
     if verify:
         check(file, pixels)
     return pixels
@@ -220,63 +210,44 @@ def cure(file: Path) -> str:
     return f"delete {file.name} so that it is downloaded again"
 
 
-def obtain(url: str, members: tuple[str, ...], folder: Path) -> None:
-    """Make sure that ``folder`` holds all ``members``, downloading those that are missing.
+def obtain(url: str, names: Sequence[str], folder: Path, sha256: str | None = None) -> None:
+    """Make sure that ``folder`` holds the files or folders ``names``, downloading a zip archive if some are missing.
+
+    They may lie in any directory of the archive. All work happens in a temporary directory inside ``folder``, and only
+    what is complete is moved out: an interruption leaves nothing half-written, what is there already is never
+    replaced, and several processes at once do no harm.
+
+    Args:
+        url: of the archive.
+        names: what to take of it.
+        folder: where to.
+        sha256: of the archive; None accepts any.
 
     Raises:
         FileNotFoundError: what is missing where, why the download failed, and what to do.
+        ValueError: the archive has another checksum.
     """
-    missing = [member for member in members if not (folder / member).is_file()]
+    missing = [name for name in names if not (folder / name).exists()]
     if not missing:
         return
     try:
-        download(url, missing, folder)
-    except FAILURES as error:
-        paths = "".join(f"\n  {(folder / member).absolute()}" for member in missing)
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as temporary:
+            server = pooch.HTTPDownloader(progressbar=True, timeout=TIMEOUT_SECONDS)
+            pooch.retrieve(url, sha256, "archive.zip", temporary, pooch.Unzip(extract_dir="content"), server)
+            found = {path.name: path for path in Path(temporary, "content").rglob("*")}
+            if lacking := set(missing) - found.keys():
+                wanted = ", ".join(sorted(lacking))
+                raise FileNotFoundError(f"expected {wanted} in the archive, but got only {sorted(found)}")
+            for name in missing:
+                os.replace(found[name], folder / name)
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:  # requests' errors are OSErrors
+        paths = "".join(f"\n  {(folder / name).absolute()}" for name in missing)
         raise FileNotFoundError(
-            f"expected these files, but got none of them:{paths}\n"
+            f"expected these files or folders, but got none of them:{paths}\n"
             f"The download failed ({type(error).__name__}: {error}).\n"
-            f"Download {url} by hand and put these files of it into {folder.absolute()},\n"
+            f"Download {url} by hand and unpack them into {folder.absolute()},\n"
             "or use experiment=demo: synthetic data made by the program itself, no download."
         ) from error
-
-
-def download(url: str, members: list[str], folder: Path) -> None:
-    """Fetch a zip archive and put ``members`` of it, whichever directory of the archive they lie in, into ``folder``.
-
-    Only complete files are moved there: an interruption leaves no half file, and several processes at once only
-    replace a file by its equal.
-
-    Raises:
-        FileNotFoundError: the archive holds no file of that name; or one of `FAILURES`.
-    """
-    with unpacked(url, folder) as temporary:
-        found = {path.name: path for path in temporary.rglob("*")}
-        for member in members:
-            if member not in found:
-                raise FileNotFoundError(f"expected {member} in the archive, but got only {sorted(found)}")
-        for member in members:
-            os.replace(found[member], folder / member)
-
-
-@contextlib.contextmanager
-def unpacked(url: str, place: Path, sha256: str | None = None) -> Iterator[Path]:
-    """Download a zip archive: → the folder that it is unpacked in, which vanishes afterwards.
-
-    Args:
-        url: its address.
-        place: a folder on the file system where its files are wanted.
-        sha256: of the archive; None if nobody has published one.
-
-    Raises:
-        ValueError: the archive is another one; or one of `FAILURES`.
-    """
-    pooch.get_logger().setLevel("WARNING")
-    place.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=place, prefix=".download-") as temporary:
-        downloader = pooch.HTTPDownloader(progressbar=True, timeout=TIMEOUT_SECONDS)
-        try:
-            pooch.retrieve(url, sha256, "archive", temporary, pooch.Unzip(), downloader)
-        except ValueError as error:
-            raise ValueError(f"expected an archive with SHA-256 {sha256} at {url}, but {error}") from error
-        yield Path(temporary) / "archive.unzip"
+    except ValueError as error:
+        raise ValueError(f"expected an archive with SHA-256 {sha256} at {url}, but got another; try again") from error

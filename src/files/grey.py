@@ -1,5 +1,7 @@
 """Grey values: from which range they are scaled to [0, 1], and how; the same in training and in prediction."""
 
+from pathlib import Path
+
 import numpy as np
 
 from src.files.image import Image
@@ -31,6 +33,16 @@ def scaled(image: np.ndarray, low: float, high: float) -> np.ndarray:
     return np.clip((exact - low) / (high - low), 0, 1).astype(np.float32)
 
 
+def check_finite(values: np.ndarray, file: Path) -> None:
+    """Refuse an image with grey values that are none.
+
+    Raises:
+        ValueError: names the file.
+    """
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise ValueError(f"expected finite grey values, but {file} holds NaN or infinity")
+
+
 def grey_range(image: Image, plane: int, rows: int = 512) -> tuple[float, float]:
     """The 0.5th and 99.5th percentile of a plane, from bands of rows.
 
@@ -50,8 +62,7 @@ def grey_range(image: Image, plane: int, rows: int = 512) -> tuple[float, float]
         return tuple(lowest + _percentile(counts, percent) for percent in PERCENTILES)
     step = -(-image.height * image.width * image.in_channels // MOST_GREY_VALUES)
     values = image.band(plane, 0, image.height, step)
-    if not np.isfinite(values).all():
-        raise ValueError(f"expected finite grey values, but {image.file} holds NaN or infinity")
+    check_finite(values, image.file)
     with np.errstate(over="ignore", invalid="ignore"):
         low, high = np.percentile(values, PERCENTILES)
         wide = not np.isfinite(float(high) - float(low))

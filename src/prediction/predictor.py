@@ -13,7 +13,7 @@ from rich.text import Text
 from torch import Tensor
 
 from src.files.arrays import content_hash
-from src.files.grey import grey_range, scaled
+from src.files.grey import check_finite, grey_range, scaled
 from src.files.image import Image
 from src.model.trained import logits, predict_window
 from src.model.unet import UNet
@@ -78,8 +78,7 @@ class PlaneReader:
 
     def _band(self, first: int, last: int) -> np.ndarray:
         band = self.image.band(self.plane, first, last)
-        if band.dtype.kind == "f" and not np.isfinite(band).all():
-            raise ValueError(f"expected finite grey values, but {self.image.file} holds NaN or infinity")
+        check_finite(band, self.image.file)
         return band
 
 

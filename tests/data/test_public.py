@@ -12,11 +12,12 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
+import pooch
 import pytest
 import tifffile
 from skimage.measure import label
 
-from src.data.public import ISBI2012_SHAPE, cell_tracking, cells, download, isbi2012, isbi2012_full
+from src.data.public import ISBI2012_SHAPE, cell_tracking, cells, isbi2012, isbi2012_full, obtain
 from tests.data.own import cell_tracking_film, draw
 
 # Port 9 (discard) is open on no machine of today: the connection is refused at once.
@@ -217,6 +218,13 @@ def test_download(server, tmp_path, inside):
     assert names_in(tmp_path / "isbi2012") == sorted(ALL)
 
 
+def test_a_download_tells_nothing_but_its_progress(server, tmp_path, caplog):
+    pooch.get_logger().addHandler(caplog.handler)
+    test_download(server, tmp_path, "")
+    pooch.get_logger().removeHandler(caplog.handler)
+    assert caplog.messages == []
+
+
 def test_download_keeps_the_files_that_are_there(server, tmp_path):
     folder, address = server
     write_zip(folder / "isbi.zip", write_synthetic(tmp_path / "made"))
@@ -238,7 +246,7 @@ def test_several_downloads_at_once_do_no_harm(server, tmp_path):
     folder, address = server
     write_zip(folder / "isbi.zip", write_synthetic(tmp_path / "made"))
     with ThreadPoolExecutor(4) as pool:
-        jobs = [pool.submit(download, f"{address}/isbi.zip", ALL, tmp_path / "isbi2012") for _ in range(4)]
+        jobs = [pool.submit(obtain, f"{address}/isbi.zip", ALL, tmp_path / "isbi2012") for _ in range(4)]
         for job in jobs:
             job.result()
     assert names_in(tmp_path / "isbi2012") == sorted(ALL)
