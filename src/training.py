@@ -24,13 +24,8 @@ from src.terminal import warn
 from src.tiles.symmetry import AVERAGES
 
 # The least value of whole numbers that Lightning or PyTorch would refuse too late, or in words of their own.
-LEAST = dict.fromkeys(
-    (
-        *("trainer.max_steps", "trainer.val_check_interval", "trainer.accumulate_grad_batches"),
-        *("trainer.num_nodes", "data.batch_size"),
-    ),
-    1,
-) | dict.fromkeys(("trainer.log_every_n_steps", "data.workers", "seed"), 0)
+LEAST = {"trainer.max_steps": 1, "trainer.val_check_interval": 1, "trainer.accumulate_grad_batches": 1}
+LEAST |= {"trainer.num_nodes": 1, "data.batch_size": 1, "trainer.log_every_n_steps": 0, "data.workers": 0, "seed": 0}
 
 
 @dataclass(frozen=True)

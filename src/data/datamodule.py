@@ -121,10 +121,7 @@ class SliceData(lightning.LightningDataModule):
         ranks = trainer.world_size
         draws_per_step = self.batch_size * trainer.accumulate_grad_batches
         draws = Draws(
-            trainer.max_steps * draws_per_step,
-            trainer.global_step * draws_per_step,
-            trainer.global_rank,
-            ranks,
+            trainer.max_steps * draws_per_step, trainer.global_step * draws_per_step, trainer.global_rank, ranks
         )
         return DataLoader(
             self.patches,

@@ -38,14 +38,15 @@ def spreadsheet_safe(name: object) -> object:
 
 def write_json(file: Path, content: object) -> None:
     """Write JSON that appears under its name only when it is complete; nan, which JSON lacks, as null."""
-    write_text(file, json.dumps(_without_nan(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(file, json.dumps(without_nan(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def _without_nan(content: object) -> object:
+def without_nan(content: object) -> object:
+    """Plain values with None for nan, which JSON and checkpoints lack."""
     if isinstance(content, dict):
-        return {key: _without_nan(value) for key, value in content.items()}
+        return {key: without_nan(value) for key, value in content.items()}
     if isinstance(content, list):
-        return [_without_nan(value) for value in content]
+        return [without_nan(value) for value in content]
     return None if isinstance(content, float) and math.isnan(content) else content
 
 

@@ -104,10 +104,7 @@ def mistakes(pairs: Overlap) -> tuple[int, int, int, int]:
 
 def pieces(pairs: Overlap) -> tuple[np.ndarray, np.ndarray]:
     """Of each pair whether the predicted cell is a piece of the true one, and the true cell of the predicted one."""
-    return (
-        2 * pairs.shared > pairs.predicted_area[pairs.predicted],
-        2 * pairs.shared > pairs.true_area[pairs.true],
-    )
+    return (2 * pairs.shared > pairs.predicted_area[pairs.predicted], 2 * pairs.shared > pairs.true_area[pairs.true])
 
 
 class Instances:

@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import MeanMetric
 
+from src.files.whole import without_nan
 from src.instances import Decoder, Numbering
 from src.metrics.evaluator import Evaluator, Metric, Probabilities
 from src.metrics.pooled import Pooled
@@ -144,19 +145,14 @@ class Segmenter(lightning.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
         checkpoint["threshold"] = self.threshold
-        checkpoint["validation_scores"] = {
-            name: None if score != score else score for name, score in self.validation_scores.items()
-        }
+        checkpoint["validation_scores"] = without_nan(self.validation_scores)
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:
         self.threshold, self.validation_scores = checkpoint["threshold"], stored_scores(checkpoint)
 
     def configure_optimizers(self) -> dict:
         optimizer = self.optimizer(self.parameters())
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": self.scheduler(optimizer), "interval": "step"},
-        }
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": self.scheduler(optimizer), "interval": "step"}}
 
 
 def truth(batch: dict) -> list[np.ndarray]:

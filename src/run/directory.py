@@ -25,44 +25,20 @@ from src.run.layouts import Planned, Scores
 
 # Keys that cannot change the result, so a run may continue with other values of them.
 FREE_KEYS = (
-    "overrides",
-    "data.workers",
-    "data_dir",
-    "cache_dir",
-    "run_dir",
-    "data.source.data_dir",
-    "data.folder",
-    "callbacks.bar",
-    "callbacks.narrator",
-    "callbacks.*.directory",
-    "callbacks.*.max_time",
-    "trainer.max_time",
-    "logger",
-    "compile",
-    "page",
+    *("overrides", "data.workers", "data_dir", "cache_dir", "run_dir", "data.source.data_dir", "data.folder"),
+    *("callbacks.bar", "callbacks.narrator", "callbacks.*.directory", "callbacks.*.max_time", "trainer.max_time"),
+    *("logger", "compile", "page", "debug", "max_pixels"),
     "trainer.num_sanity_val_steps",  # of earlier versions
-    "debug",
-    "max_pixels",
     # From one device to many; environment.json says how many.
-    "trainer.accelerator",
-    "trainer.devices",
-    "trainer.num_nodes",
-    "trainer.strategy",
-    "trainer.sync_batchnorm",
-    "trainer.use_distributed_sampler",
+    *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
+    *("trainer.sync_batchnorm", "trainer.use_distributed_sampler"),
 )
 # Keys that change no weights, only what is scored at the end: free until the scores are written.
 SCORING_KEYS = ("score", "tta")
 SHARED = ("config.yaml", "check.json", "report.html")  # files that also a process may write that does not train
 PACKAGES = (
-    "torch",
-    "lightning",
-    "torchmetrics",
-    "hydra-core",
-    "albumentations",
-    "opencv-python-headless",
-    "numpy",
-    "scipy",
+    *("torch", "lightning", "torchmetrics", "hydra-core", "albumentations"),
+    *("opencv-python-headless", "numpy", "scipy"),
 )
 
 
