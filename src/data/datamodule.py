@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from src import signals
 from src.data.patches import Draws, Patches, image_tensor
 from src.data.split import split
-from src.data.stack import IGNORED, Stack, stacked
+from src.data.stack import Stack, stacked
 from src.data.weight_map import WeightMap, separate_touching
 from src.files.grey import normalise
 
@@ -144,10 +144,10 @@ class SliceData(lightning.LightningDataModule):
     def patches(self) -> Patches:
         """The endless stream of training tiles."""
         stack = with_ridge(self.split["train"], self.ridge)
-        weights = self.weight_map.cached(stack.targets, stack.instances, self.classes, self.cache_dir)
+        weights = self.weight_map.cached(stack.targets, stack.instances, self.classes, self.cache_dir, stack.known)
         images = [normalise(image) for image in stack.images]
         drawn = (self.augment, self.context, self.seed, self.foreground)
-        return Patches(images, stack.targets, weights, *drawn, stack.names)
+        return Patches(images, stack.targets, weights, *drawn, stack.names, stack.known)
 
     def val_dataloader(self) -> DataLoader | list:
         return self._whole_slices("validation")
@@ -163,13 +163,13 @@ class SliceData(lightning.LightningDataModule):
         slices = [
             {
                 "image": image_tensor(normalise(image)),
-                "target": torch.from_numpy(np.where(target == IGNORED, 0, target).astype(np.int64)),
-                "known": torch.from_numpy(target != IGNORED),
+                "target": torch.from_numpy(target.astype(np.int64)),
+                "known": torch.from_numpy(known),
                 "instances": torch.from_numpy(instances),
                 "name": name,
             }
-            for image, target, instances, name in zip(
-                share.images, share.targets, share.instances, share.names, strict=True
+            for image, target, known, instances, name in zip(
+                share.images, share.targets, share.known, share.instances, share.names, strict=True
             )
         ]
         # All must take part in each step of judging, because they add up the scores together.
@@ -190,4 +190,4 @@ def with_ridge(stack: Stack, width: int) -> Stack:
             ridge |= separate_touching(alike, width) != alike
         instances.append(np.where(ridge, 0, cells))
         targets.append(np.where(ridge, 0, target).astype(target.dtype))
-    return Stack(stack.images, stacked(targets), stacked(instances), stack.names, stack.files)
+    return Stack(stack.images, stacked(targets), stacked(instances), stack.names, stack.files, stack.known)

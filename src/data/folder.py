@@ -94,13 +94,15 @@ def read_folder(
     described = [describe(without(each.labels, ignore_label)) for each in slices if open_question]
     kind = chosen_kind(kind, described)
     values = class_values(described, values)
-    targets, cells = zip(*(to_learn(each.labels, kind, values, ignore_label) for each in slices), strict=True)
+    learnt = [to_learn(each.labels, kind, values, ignore_label) for each in slices]
+    targets, cells, known = (stacked(list(parts)) for parts in zip(*learnt, strict=True))
     return Stack(
         stacked([each.image for each in slices]),
-        stacked(list(targets)),
-        stacked(list(cells)),
+        targets,
+        cells,
         [each.name for each in slices],
         [each.pair.source for each in slices],
+        known,
     )
 
 

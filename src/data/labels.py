@@ -21,7 +21,7 @@ from scipy import ndimage
 from skimage.segmentation import relabel_sequential
 
 from src.data.finding import ERROR, Finding, Refused
-from src.data.stack import IGNORED
+from src.data.stack import NO_CLASS
 from src.files import guard, limits
 from src.files.arrays import strips_of, value_counts
 from src.files.image import CHANNEL_AXES, read_image
@@ -213,8 +213,8 @@ def _is_smoothed(labels: np.ndarray, values: np.ndarray, counts: np.ndarray) -> 
 
 def to_learn(
     labels: np.ndarray, kind: str, values: Sequence[int] | None = None, ignore: int | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Target and cells of a label image.
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Target, cells and annotated pixels of a label image.
 
     Args:
         labels: ``(H, W)`` integers.
@@ -223,7 +223,8 @@ def to_learn(
         ignore: the value of pixels that nobody has annotated.
 
     Returns:
-        The class of each pixel ``(H, W)`` uint8, `IGNORED` where nobody knows, and its cell ``(H, W)`` int32.
+        The class of each pixel ``(H, W)`` uint8, its cell ``(H, W)`` int32, and whether they are known ``(H, W)`` bool;
+        both are 0 where they are not.
 
     Raises:
         ValueError: a class is none of ``values``, or too large a number.
@@ -235,8 +236,8 @@ def to_learn(
         for number, value in enumerate(values or ()):
             target[known == value] = number
         target = np.where(unknown, 0, target)
-        if target.min() < 0 or target.max() >= IGNORED:
-            wrong = labels[(target < 0) | (target >= IGNORED)][0]
+        if target.min() < 0 or target.max() >= NO_CLASS:
+            wrong = labels[(target < 0) | (target >= NO_CLASS)][0]
             raise ValueError(f"expected labels of {list(values) if values else 'classes from 0'}, but got {wrong}")
         cells = np.zeros(labels.shape, np.int32)
         for number in np.unique(target[target > 0]):
@@ -248,4 +249,4 @@ def to_learn(
     else:
         target = known > 0
         cells = components(target)
-    return np.where(unknown, IGNORED, target).astype(np.uint8), cells.astype(np.int32)
+    return target.astype(np.uint8), cells.astype(np.int32), ~unknown

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from src.data.augment import reseed
-from src.data.stack import IGNORED, Slices
+from src.data.stack import NO_CLASS, Slices, everywhere, marked
 
 
 class Patches(Dataset):
@@ -30,6 +30,7 @@ class Patches(Dataset):
         foreground: share of tiles whose centre lies in a class that is drawn first, each with the same probability;
             class 0 is none of them. The others lie anywhere.
         names: of the slices; None: their numbers.
+        known: where targets are known, each ``(H, W)`` bool; None: everywhere.
 
     Raises:
         ValueError: ``foreground`` is no share.
@@ -45,12 +46,15 @@ class Patches(Dataset):
         seed: int,
         foreground: float = 0.0,
         names: list[str] | None = None,
+        known: Slices | None = None,
     ):
         if not 0 <= foreground <= 1:
             raise ValueError(f"expected data.foreground in [0, 1], but got {foreground}")
         self.images, self.targets, self.weights = images, targets, weights
         self.names = names or [str(number) for number in range(len(images))]
         self.augment, self.context, self.seed, self.foreground = augment, context, seed, foreground
+        self.known = everywhere(targets) if known is None else known
+        self.masks = marked(targets, self.known)
         self.slices_of = foreground_slices(targets) if foreground else {}
 
     def __getitem__(self, draw: int) -> dict[str, Tensor]:
@@ -58,9 +62,9 @@ class Patches(Dataset):
         random = np.random.default_rng([self.seed, draw])
         index, centre = self._place(random)
         reseed(self.augment, random)
-        arrays = {"image": self.images[index], "mask": self.targets[index], "weight": self.weights[index]}
+        arrays = {"image": self.images[index], "mask": self.masks[index], "weight": self.weights[index]}
         tile = self.augment(**arrays, context=self.context, centre=centre)
-        unknown = tile["mask"] == IGNORED
+        unknown = tile["mask"] == NO_CLASS
         return {
             "name": self.names[index],
             "image": image_tensor(tile["image"]),
@@ -80,16 +84,17 @@ class Patches(Dataset):
 
     def class_shares(self, classes: int) -> np.ndarray:
         """What each class has of all weight, ``(K,)``: the constant prediction of least weighted cross-entropy."""
-        sums = np.zeros(IGNORED + 1)
-        for target, weight in zip(self.targets, self.weights, strict=True):
-            sums += np.bincount(target.ravel(), weight.ravel(), minlength=IGNORED + 1)
-        return sums[:classes] / max(sums[:classes].sum(), np.finfo(float).tiny)
+        sums = np.zeros(classes)
+        for target, weight, known in zip(self.targets, self.weights, self.known, strict=True):
+            sums += np.bincount(target[known], weight[known], minlength=classes)
+        return sums / max(sums.sum(), np.finfo(float).tiny)
 
 
 def foreground_slices(targets: Slices) -> dict[int, np.ndarray]:
     """Of each class that occurs, but class 0, the numbers of the slices that it occurs in."""
-    pixels = np.stack([np.bincount(target.ravel(), minlength=IGNORED + 1) for target in targets])
-    return {number: np.flatnonzero(pixels[:, number]) for number in range(1, IGNORED) if pixels[:, number].any()}
+    occurring = [set(np.unique(target[target > 0]).tolist()) for target in targets]
+    classes = sorted(set().union(*occurring))
+    return {each: np.array([n for n, found in enumerate(occurring) if each in found]) for each in classes}
 
 
 class Draws(Sampler):

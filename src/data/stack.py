@@ -6,7 +6,7 @@ import numpy as np
 
 from src.files.arrays import content_hash
 
-IGNORED = 255  # target of a pixel that nobody has annotated: no loss, no weight, no score
+NO_CLASS = 255
 
 Slices = np.ndarray | list[np.ndarray]  # an array where all slices have one shape, else a list
 
@@ -17,11 +17,13 @@ class Stack:
 
     Attributes:
         images: grey values as acquired, each ``(H, W)`` or ``(H, W, C)``, uint8, uint16 or float.
-        targets: class of each pixel, each ``(H, W)`` uint8; 0 is background (in EM: membrane), `IGNORED` unknown.
+        targets: class of each pixel, each ``(H, W)`` uint8; 0 is background (in EM: membrane).
         instances: cell of each pixel, each ``(H, W)`` int32; 0 is background. Numbers are unique in
             a slice; from slice to slice the same number may or may not mean the same cell.
         names: one name a slice, used in score tables and file names.
         files: the file of each slice, for a split that keeps neighbours together; None: all are of one.
+        known: where somebody has annotated, each ``(H, W)`` bool; elsewhere there is no loss, no weight and no score.
+            None: everywhere.
     """
 
     images: Slices
@@ -29,11 +31,14 @@ class Stack:
     instances: Slices
     names: list[str]
     files: list[str] | None = None
+    known: Slices | None = None
 
     def __post_init__(self):
-        parts = {"images": self.images, "targets": self.targets, "instances": self.instances}
-        shapes = {name: [each.shape[:2] for each in slices] for name, slices in parts.items()}
-        equal = shapes["images"] == shapes["targets"] == shapes["instances"]
+        if self.known is None:
+            object.__setattr__(self, "known", everywhere(self.targets))
+        names = ("images", "targets", "instances", "known")
+        shapes = {name: [each.shape[:2] for each in getattr(self, name)] for name in names}
+        equal = all(shapes[name] == shapes["images"] for name in names)
         if not equal or len(self.names) != len(self.images):
             got = ", ".join(f"{len(each)} {name} of {sorted(set(each))}" for name, each in shapes.items())
             raise ValueError(
@@ -45,18 +50,28 @@ class Stack:
 
     def take(self, numbers: list[int]) -> "Stack":
         """The slices at ``numbers``, in that order."""
-        parts = (self.images, self.targets, self.instances)
-        chosen = [
+        images, targets, instances, known = (
             slices[numbers] if isinstance(slices, np.ndarray) else [slices[number] for number in numbers]
-            for slices in parts
-        ]
-        return Stack(*chosen, *(names and [names[number] for number in numbers] for names in (self.names, self.files)))
+            for slices in (self.images, self.targets, self.instances, self.known)
+        )
+        names, files = (each and [each[number] for number in numbers] for each in (self.names, self.files))
+        return Stack(images, targets, instances, names, files, known)
 
     @property
     def content(self) -> str:
         """A hash of images and targets."""
-        parts = (self.images, self.targets)
+        parts = (self.images, marked(self.targets, self.known))
         return content_hash(*(each for part in parts for each in ([part] if isinstance(part, np.ndarray) else part)))
+
+
+def everywhere(targets: Slices) -> Slices:
+    """That all targets are known, each ``(H, W)`` bool."""
+    return stacked([np.ones(target.shape, bool) for target in targets])
+
+
+def marked(targets: Slices, known: Slices) -> Slices:
+    """Targets as one array carries them together with where they are known: `NO_CLASS` where they are not."""
+    return stacked([np.where(each, target, np.uint8(NO_CLASS)) for target, each in zip(targets, known, strict=True)])
 
 
 def stacked(slices: list[np.ndarray]) -> Slices:

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from src.data.stack import IGNORED, Slices, stacked
+from src.data.stack import Slices, everywhere, stacked
 from src.files.arrays import content_hash
 from src.files.kept import kept
 
@@ -37,34 +37,38 @@ class WeightMap:
         if self.w0 < 0 or self.sigma <= 0:
             raise ValueError(f"expected weight_map.w0 ≥ 0 and weight_map.sigma > 0, but got {self.w0} and {self.sigma}")
 
-    def __call__(self, targets: Slices, instances: Slices, classes: int) -> Slices:
-        """w(x) of a stack; 0 where the target is `IGNORED`.
+    def __call__(self, targets: Slices, instances: Slices, classes: int, known: Slices | None = None) -> Slices:
+        """w(x) of a stack; 0 where nobody has annotated.
 
         Args:
             targets: classes, each ``(H, W)``; their frequency over the whole stack gives w_c.
             instances: cells, each ``(H, W)``, 0 is background.
             classes: number of classes (K).
+            known: where targets are known, each ``(H, W)`` bool; None: everywhere.
 
         Returns:
             Each ``(H, W)`` float32.
         """
-        w_c = np.zeros(IGNORED + 1, np.float32)
-        w_c[:classes] = class_weights(targets, classes) if self.balance else 1
-        maps = []
-        for target, cells in zip(targets, instances, strict=True):
-            border = border_weight(cells, self.w0, self.sigma)
-            border[target == IGNORED] = 0
-            maps.append(w_c[target] + border)
-        return stacked(maps)
+        known = everywhere(targets) if known is None else known
+        w_c = class_weights(targets, classes, known) if self.balance else np.ones(classes, np.float32)
+        return stacked(
+            [
+                np.where(where, w_c[target] + border_weight(cells, self.w0, self.sigma), np.float32(0))
+                for target, cells, where in zip(targets, instances, known, strict=True)
+            ]
+        )
 
-    def cached(self, targets: Slices, instances: Slices, classes: int, folder: Path) -> Slices:
+    def cached(
+        self, targets: Slices, instances: Slices, classes: int, folder: Path, known: Slices | None = None
+    ) -> Slices:
         """The same, kept in ``folder`` under a hash of everything that it depends on."""
+        known = everywhere(targets) if known is None else known
         choices = hashlib.sha256(repr((self, classes)).encode()).hexdigest()
-        file = Path(folder) / f"{content_hash(*targets, *instances)[:32]}-{choices[:8]}.npz"
+        file = Path(folder) / f"{content_hash(*targets, *instances, *known)[:32]}-{choices[:8]}.npz"
         return kept(
             file,
             lambda file: read_maps(file, [target.shape for target in targets]),
-            lambda: self(targets, instances, classes),
+            lambda: self(targets, instances, classes, known),
             write_maps,
         )
 
@@ -95,13 +99,14 @@ def read_maps(file: Path, shapes: list[tuple[int, ...]]) -> Slices:
     return stacked(maps)
 
 
-def class_weights(targets: Slices, classes: int) -> np.ndarray:
+def class_weights(targets: Slices, classes: int, known: Slices | None = None) -> np.ndarray:
     """w_c of each class: inverse to its frequency, with mean 1 over the annotated pixels of the data set.
 
     Returns:
         ``(K,)`` float32; 1 for a class that does not occur.
     """
-    counts = np.sum([np.bincount(target.ravel(), minlength=IGNORED + 1) for target in targets], axis=0)[:classes]
+    annotated = targets if known is None else [target[where] for target, where in zip(targets, known, strict=True)]
+    counts = np.sum([np.bincount(pixels.ravel(), minlength=classes) for pixels in annotated], axis=0)
     frequency = counts / max(1, counts.sum())
     present = frequency > 0
     return np.divide(1, frequency * present.sum(), out=np.ones(classes), where=present).astype(np.float32)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from src.data.finding import ERROR, NOTE, WARNING, Finding
 from src.data.folder import Annotated, Pair, chosen_kind, class_values, matched, read_pair
-from src.data.stack import IGNORED, Stack
+from src.data.stack import NO_CLASS, Stack, marked
 from src.findings import images, labels, split
 from src.findings.facts import Choices, Facts, look, look_at_files
 
@@ -59,8 +59,8 @@ def inspect_stack(stack: Stack, choices: Choices) -> Inspection:
     files = stack.files or [""] * len(stack)
     pairs = [Pair(name, Path(name), Path(name), file) for name, file in zip(stack.names, files, strict=True)]
     facts = [
-        look(Annotated(pair.name, pair, image, target), IGNORED)
-        for pair, image, target in zip(pairs, stack.images, stack.targets, strict=True)
+        look(Annotated(pair.name, pair, image, target), NO_CLASS)
+        for pair, image, target in zip(pairs, stack.images, marked(stack.targets, stack.known), strict=True)
     ]
     return _concluded(facts, [], choices, "the data")
 

@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from src.data.patches import Patches, image_tensor
-from src.data.stack import IGNORED
 from src.pages.pictures import CLASS_COLOURS, colours, outlines, reduced
 
 LARGEST = 384  # pixels of the longer side of a picture in a figure
@@ -21,7 +20,7 @@ def slices_figure(patches: Patches, most: int = 3) -> Figure:
     figure = Figure(figsize=(9, 3.1 * count), layout="constrained")
     for row, axes in enumerate(figure.subplots(count, 3, squeeze=False)):
         image, target, weight = patches.images[row], patches.targets[row], patches.weights[row]
-        _show(axes, colours(image_tensor(image).numpy()), np.where(target == IGNORED, 0, target), weight, figure)
+        _show(axes, colours(image_tensor(image).numpy()), target, weight, figure)
         axes[0].set_title(patches.names[row], loc="left", fontsize="medium")
         axes[1].set_title("classes", loc="left", fontsize="medium")
         axes[2].set_title("weight", loc="left", fontsize="medium")

@@ -136,7 +136,7 @@ def test_ridge_keeps_classes_where_there_is_no_instance():
 @settings(max_examples=50, deadline=None)
 @given(arrays.arrays(np.uint8, (9, 11), elements=st.integers(0, 3)))
 def test_classes_are_learnt_as_they_were_drawn(drawn):
-    target, cells = to_learn(drawn, "classes")
+    target, cells, _ = to_learn(drawn, "classes")
     stack = Stack(drawn[None], target[None], cells[None], ["a"])
     np.testing.assert_array_equal(with_ridge(stack, 2).targets[0], drawn)
 

@@ -7,7 +7,6 @@ import tifffile
 
 from src.data.finding import Refused
 from src.data.folder import matched, read_folder
-from src.data.stack import IGNORED
 from tests.data.own import draw, folder, write
 
 CELLS = [draw(number) for number in range(3)]
@@ -113,7 +112,8 @@ def test_what_nobody_annotated_is_ignored(tmp_path):
     labels[:40] = -1
     write(root / "labels/cell_01.tif", labels)
     stack = read_folder(root, ignore_label=-1)
-    assert (stack.targets[1][:40] == IGNORED).all() and (stack.instances[1][:40] == 0).all()
+    assert (stack.known[1] == (labels >= 0)).all() and stack.known[0].all()
+    assert (stack.targets[1][:40] == 0).all() and (stack.instances[1][:40] == 0).all()
     np.testing.assert_array_equal(stack.targets[1][40:], labels[40:] > 0)
     np.testing.assert_array_equal(stack.targets[0], draw(0)[1] > 0)
 

@@ -9,7 +9,6 @@ from scipy import ndimage
 
 from src.data.finding import Refused
 from src.data.labels import describe, detect, read_labels, to_learn
-from src.data.stack import IGNORED
 from tests.data.own import draw
 
 CELLS = draw(0)[1]
@@ -110,19 +109,20 @@ def test_what_is_refused_says_the_line_that_mends_it(tmp_path):
 
 @pytest.mark.parametrize("kind", ["binary", "boundary"])
 def test_of_a_mask_the_cells_are_its_pieces(kind):
-    target, cells = to_learn(MASK * 255, kind)
+    target, cells, known = to_learn(MASK * 255, kind)
     np.testing.assert_array_equal(target, MASK)
     np.testing.assert_array_equal(cells, ndimage.label(MASK)[0])
+    assert known.all()
 
 
 def test_of_numbered_cells_the_numbers_are_closed_up():
-    target, cells = to_learn(np.array([[0, 9, 70000]]), "instances")
+    target, cells, _ = to_learn(np.array([[0, 9, 70000]]), "instances")
     assert target.tolist() == [[0, 1, 1]] and cells.tolist() == [[0, 1, 2]]
 
 
 def test_classes_are_the_values_or_stand_for_them():
     labels = np.array([[0, 128, 128, 0, 255, 0, 128]])
-    target, cells = to_learn(labels, "classes", [0, 128, 255])
+    target, cells, _ = to_learn(labels, "classes", [0, 128, 255])
     assert target.tolist() == [[0, 1, 1, 0, 2, 0, 1]]
     assert cells.tolist() == [[0, 1, 1, 0, 3, 0, 2]]
     assert to_learn(np.array([[0, 2, 1]]), "classes")[0].tolist() == [[0, 2, 1]]
@@ -133,6 +133,6 @@ def test_classes_are_the_values_or_stand_for_them():
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_ignored_belongs_to_no_class_and_no_cell(kind):
     labels = np.array([[0, 1, 7, 2, 0]])
-    target, cells = to_learn(labels, kind, ignore=7)
-    assert target[0, 2] == IGNORED and cells[0, 2] == 0
+    target, cells, known = to_learn(labels, kind, ignore=7)
+    assert known.tolist() == [[True, True, False, True, True]] and target[0, 2] == cells[0, 2] == 0
     assert (target[0, [0, 4]] == 0).all() and (target[0, [1, 3]] > 0).all()

@@ -12,7 +12,6 @@ from torch.utils.data import DataLoader
 
 from src.data.augment import Warp
 from src.data.patches import Draws, Patches, image_tensor
-from src.data.stack import IGNORED
 
 # Four workers are the point here, however few cores there are; newer Pythons warn of any fork beside threads.
 pytestmark = [
@@ -115,9 +114,10 @@ def test_more_than_all_tiles_cannot_be_foreground():
 
 
 def test_what_nobody_annotated_has_no_weight_and_class_0():
-    targets = np.full((1, 20, 20), IGNORED, np.uint8)
-    targets[0, :, :10] = 1
-    stream = Patches(np.zeros(targets.shape, np.float32), targets, np.ones(targets.shape), paper(), 2, 0)
+    targets = np.ones((1, 20, 20), np.uint8)
+    known = np.zeros(targets.shape, bool)
+    known[0, :, :10] = True
+    stream = Patches(np.zeros(targets.shape, np.float32), targets, np.ones(targets.shape), paper(), 2, 0, known=known)
     seen = set()
     for draw in range(9):
         tile = stream[draw]
@@ -128,9 +128,9 @@ def test_what_nobody_annotated_has_no_weight_and_class_0():
 
 
 def test_the_share_of_a_class_counts_weights_and_only_what_is_known():
-    targets = np.array([[[0, 1, IGNORED]], [[1, 1, 0]]], np.uint8)
+    targets, known = np.array([[[0, 1, 0]], [[1, 1, 0]]], np.uint8), np.array([[[1, 1, 0]], [[1, 1, 1]]], bool)
     weights = np.array([[[3.0, 1, 9]], [[1, 1, 4]]], np.float32)
-    stream = Patches(np.zeros(targets.shape, np.float32), targets, weights, paper(), 0, 0)
+    stream = Patches(np.zeros(targets.shape, np.float32), targets, weights, paper(), 0, 0, known=known)
     np.testing.assert_allclose(stream.class_shares(3), [0.7, 0.3, 0])
 
 

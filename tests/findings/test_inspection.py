@@ -1,12 +1,13 @@
 """Each way in which people's data are wrong has a finding, and no other one; data without fault have none."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from src.data.finding import ERROR, NOTE, WARNING
-from src.data.stack import IGNORED, Stack
+from src.data.stack import Stack
 from src.findings.inspection import inspect_folder, inspect_stack
 from tests.data.own import IMAGES, change_image, change_labels, draw, folder
 from tests.findings.broken import BROKEN, choices, classes, shrink
@@ -132,8 +133,9 @@ def stack(targets):
 
 def test_slices_in_memory_are_looked_at_by_their_targets():
     targets = [np.uint8(draw(number)[1] > 0) for number in range(6)]
-    targets[2][:5] = IGNORED
-    found = inspect_stack(stack(targets), choices())
+    known = [np.ones(target.shape, bool) for target in targets]
+    known[2][:5] = False
+    found = inspect_stack(replace(stack(targets), known=known), choices())
     assert (found.findings, found.kind) == ([], "binary")
     assert [round(each.ignored * 96) for each in found.facts] == [0, 0, 5, 0, 0, 0]
 
