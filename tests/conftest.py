@@ -84,6 +84,17 @@ def called(name: str) -> int:
     return 0
 
 
+def imported_by(name: str, *arguments: str) -> set[str]:
+    """The packages that are imported when ``python -m src.NAME`` has ended."""
+    program = (
+        "import atexit, runpy, sys; atexit.register(lambda: print('\\n' + ' '.join(sys.modules), file=sys.stderr)); "
+        f"sys.argv = {[name, *arguments]!r}; runpy.run_module('src.{name}', run_name='__main__')"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    return {module.split(".")[0] for module in ended.stderr.splitlines()[-1].split()}
+
+
 def composed(*overrides: str) -> dict:
     """What `src.train` makes of arguments, as plain values."""
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from src.data.finding import ERROR
-from tests.conftest import TINY
+from tests.conftest import TINY, imported_by
 from tests.data.own import IMAGES, SIDE, change_image, change_labels, draw, folder, write
 from tests.findings.broken import BROKEN, classes
 
@@ -148,3 +148,8 @@ def test_known_data_can_be_checked_too(data, run_command, tmp_path):
     status, printed, error = run_command("check", f"data={data}", f"data_dir={tmp_path}", *arguments)
     assert status == 0, error
     assert "30 slices" in printed
+
+
+def test_a_check_needs_no_network_and_no_trainer(own, tmp_path):
+    found = imported_by("check", f"data.root={own}", f"cache_dir={tmp_path}", "experiment=cells")
+    assert "cv2" in found and not found & {"torch", "lightning", "torchmetrics", "albumentations"}

@@ -7,6 +7,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from src import command
+from tests.conftest import imported_by
 
 
 def test_slices_with_commas_are_one_value_unless_they_are_swept(run_command, tmp_path):
@@ -49,3 +50,10 @@ def test_what_is_composed_once_is_what_hydra_composes(override, monkeypatch, tmp
         monkeypatch.setattr("sys.argv", ["src.train", override, "hydra.run.dir=a = b/c", *flags])
         command.run(main)
     assert found[0] == found[1] and found[0][1] == str(tmp_path / "a = b" / "c")
+
+
+@pytest.mark.parametrize("name", ["train", "preview", "check", "predict", "score", "report"])
+def test_help_waits_for_nothing_that_it_does_not_need(name):
+    found = imported_by(name, "--help")
+    assert "hydra" in found
+    assert not found & {"torch", "lightning", "torchmetrics", "numpy", "scipy", "cv2", "matplotlib", "zarr", "tifffile"}

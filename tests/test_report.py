@@ -6,6 +6,8 @@ import re
 import pytest
 import yaml
 
+from tests.conftest import imported_by
+
 
 def a_run(directory, overrides, validation=None):
     """Write the files of a run that a report needs; without ``validation`` it is unfinished."""
@@ -86,3 +88,8 @@ def test_what_is_neither_is_one_message(exists, run_command, tmp_path):
 def test_without_a_directory_the_missing_key_is_named(run_command):
     status, _, error = run_command("report")
     assert status == 1 and "run" in error and "Traceback" not in error
+
+
+def test_a_report_needs_no_network_and_no_trainer(finished_run, tmp_path):
+    found = imported_by("report", f"run={finished_run(tmp_path / 'run')}")
+    assert "matplotlib" in found and not found & {"torch", "lightning", "torchmetrics", "albumentations"}

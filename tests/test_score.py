@@ -9,6 +9,7 @@ import tifffile
 from imageio.v3 import imwrite
 
 from src.data.phantom import phantom
+from tests.conftest import imported_by
 
 STACK = phantom(slices=2, size=64, organelles=True)
 CELLS = (STACK.targets > 0).astype(np.uint8)
@@ -326,3 +327,10 @@ def test_paths_may_hold_spaces_and_hangul(run_command, tmp_path):
     assert "예측_00" in printed
     assert "예측_00" in output.read_text(encoding="utf-8")
     assert "예측_00" in output.with_suffix(".csv").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("metrics", ["isbi", "instances", "semantic"])
+def test_scores_of_label_files_need_no_torch(metrics, tmp_path):
+    folder = write(tmp_path, truth=CELLS, prediction=CELLS)
+    files = (f"truth={folder / 'truth.tif'}", f"prediction={folder / 'prediction.tif'}", f"metrics={metrics}")
+    assert not imported_by("score", *files) & {"torch", "lightning", "torchmetrics", "albumentations"}

@@ -1,15 +1,18 @@
 """What one image becomes: the names that its results go by, and what is refused before anything is computed."""
 
+import contextlib
 import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 
 from src.files.image import Image, open_image
 from src.instances import Components, Decoder, Watershed
 from src.model.unet import UNet
+from src.prediction import job
 from src.prediction.job import Wishes, predict_image, recipes, suffix, with_channels
 from src.prediction.predictor import Predictor
 from tests.data.own import write
@@ -63,3 +66,24 @@ def test_what_is_asked_for_is_written_and_nothing_else(write, image, predictor, 
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == names
     assert all(str(tmp_path / "out" / name) in said for name in names)
     assert "predicted already" in predict_image(image, predictor, DECODER, Wishes(tmp_path / "out", write))
+
+
+@pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="needs Linux")
+@pytest.mark.parametrize(("most", "times"), [(2**30, 1.15), (0, 2.2)], ids=["in memory", "larger"])
+@pytest.mark.parametrize("options", [{"tile": (256, 256)}, {"rowsperstrip": 64}], ids=["tiles", "strips"])
+def test_an_image_is_read_once_or_if_it_is_larger_than_memory_twice(
+    options, most, times, predictor, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(job, "IN_MEMORY", most)
+    noise = np.random.default_rng(0).integers(0, 2**16, (1500, 1000), np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", noise, compression="zlib", photometric="minisblack", **options)
+    for folder in ("warm", "out"):
+        before = bytes_read()
+        with contextlib.closing(open_image(tmp_path / "a.tif")) as image:
+            predict_image(image, predictor, DECODER, Wishes(tmp_path / folder, ("probabilities", "labels")))
+    read = (bytes_read() - before) / (tmp_path / "a.tif").stat().st_size
+    assert times - 1.15 < read <= times
+
+
+def bytes_read() -> int:
+    return int(Path("/proc/self/io").read_text().split()[1])
