@@ -70,6 +70,7 @@ def parts(config: dict, read: Callable[[Pair], list[Annotated]] | None = None) -
     Raises:
         ValueError: a choice is impossible.
     """
+    command.quieten()  # once more: Lightning has set its own level when it was imported
     lightning.seed_everything(config["seed"], workers=True, verbose=False)
     with lightning_seam.its_errors_are_ours():
         trainer, module = make_trainer(config), make_segmenter(config)
@@ -147,7 +148,6 @@ def train(config: dict, directory: Path, made: Parts | None = None) -> None:
         ValueError: the data are not as expected, or ``max_time`` stopped the run before its last step.
         Stopped: a signal stopped it.
     """
-    command.quieten()
     limits.allow(config["max_pixels"])
     torch.compiler.reset()  # a sweep would else run into the limit of graphs for one function
     made = made or parts(config)

@@ -28,7 +28,7 @@ from lightning.pytorch.callbacks import Callback
 from omegaconf import OmegaConf
 
 from src import CONF, training
-from src.files.whole import write_text
+from src.files.whole import write_json, write_text
 from src.metrics.instance import Instances
 from src.restore import restore
 from src.run import ranks
@@ -621,7 +621,7 @@ class Unreadable(Exception):
 
 def fails(folder: Path, late: bool, error: Exception | None) -> None:
     rank, address = int(os.environ["LOCAL_RANK"]), (os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"])
-    (folder / f"{rank}.json").write_text(json.dumps([os.getpgid(0), os.getpid(), torch.get_num_threads(), *address]))
+    write_json(folder / f"{rank}.json", [os.getpgid(0), os.getpid(), torch.get_num_threads(), *address])
     if rank == 0 and late:
         wait_for(lambda: (folder / "1.json").exists() and not runs(json.loads((folder / "1.json").read_text())[1]))
         (folder / "done").touch()
