@@ -62,7 +62,8 @@ class UNet(nn.Module):
             _double_convolution(widths[level + 1], widths[level], padded, norm) for level in reversed(range(depth))
         )
         self.classify = nn.Conv2d(base_channels, classes, 1)
-        initialise(self)
+        if not self.classify.weight.is_meta:  # where PyTorch would import its compiler to draw nothing
+            initialise(self)
 
     def output_side(self, side: int) -> int:
         """Side that comes out for an input of ``side`` pixels.
