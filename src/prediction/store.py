@@ -20,7 +20,7 @@ from src.tiles.overlap import Window
 
 LARGEST_PAGE = 4096  # pixels a side; larger TIFF pages are tiled …
 TIFF_TILE = 512  # … in squares of this side
-IN_MEMORY = 2**30  # bytes of values up to which they are held
+IN_MEMORY = 2**28  # bytes up to which an image is read once, and what is predicted for it is held
 
 
 class Store:

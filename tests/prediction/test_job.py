@@ -69,7 +69,7 @@ def test_what_is_asked_for_is_written_and_nothing_else(write, image, predictor, 
 
 
 @pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="needs Linux")
-@pytest.mark.parametrize(("most", "times"), [(2**30, 1.15), (0, 2.2)], ids=["in memory", "larger"])
+@pytest.mark.parametrize(("most", "times"), [(2**28, 1.15), (0, 2.2)], ids=["in memory", "larger"])
 @pytest.mark.parametrize("options", [{"tile": (256, 256)}, {"rowsperstrip": 64}], ids=["tiles", "strips"])
 def test_an_image_is_read_once_or_if_it_is_larger_than_memory_twice(
     options, most, times, predictor, tmp_path, monkeypatch
