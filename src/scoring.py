@@ -26,6 +26,7 @@ class Scoring:
 
     Attributes:
         of_classes: whether what is scored are classes, not cells.
+        kinds: of mistakes that there may be.
         membranes: whether cells are told apart by the background between them alone.
         monitor: the score by which images are worse or better, and whether ``max`` or ``min`` of it is better.
         rows: the scores of each image.
@@ -36,6 +37,7 @@ class Scoring:
     def __init__(self, metrics: dict[str, Metric], numbering: Numbering, threshold: float, with_pictures: bool):
         self.metrics, self.numbering, self.threshold, self.with_pictures = metrics, numbering, threshold, with_pictures
         self.of_classes = any("classes" in metric.takes for metric in metrics.values())
+        self.kinds = kinds_of_mistakes(self.of_classes)
         self.membranes = any(metric.best_over_thresholds for metric in metrics.values())
         self.monitor = next(item for metric in metrics.values() for item in metric.modes.items())
         self.evaluator: Evaluator | None = None
@@ -43,11 +45,6 @@ class Scoring:
         self.rows: list[dict] = []
         self.doubtful: dict[str, list[str]] = defaultdict(list)
         self.pictures: dict[str, dict[str, bytes]] = {}
-
-    @property
-    def kinds(self) -> tuple[int, ...]:
-        """The kinds of mistakes that there may be."""
-        return kinds_of_mistakes(self.of_classes)
 
     def add(self, image: Comparison) -> None:
         """Score an image.

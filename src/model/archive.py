@@ -18,19 +18,10 @@ from torch import Tensor
 from src.files.limits import MOST_DEPTH, MOST_NODES, reason
 from src.model.layout import LAYOUT, present
 
-DTYPES = {
-    "FloatStorage": torch.float32,
-    "DoubleStorage": torch.float64,
-    "HalfStorage": torch.float16,
-    "BFloat16Storage": torch.bfloat16,
-    "LongStorage": torch.int64,
-    "IntStorage": torch.int32,
-    "ShortStorage": torch.int16,
-    "CharStorage": torch.int8,
-    "ByteStorage": torch.uint8,
-    "BoolStorage": torch.bool,
-}
-CALLED = {"torch._utils _rebuild_tensor_v2", "collections OrderedDict", *(f"torch {name}" for name in DTYPES)}
+DTYPES = {"Float": torch.float32, "Double": torch.float64, "Half": torch.float16, "BFloat16": torch.bfloat16}
+DTYPES |= {"Long": torch.int64, "Int": torch.int32, "Short": torch.int16, "Char": torch.int8}
+DTYPES |= {"Byte": torch.uint8, "Bool": torch.bool}
+CALLED = {"torch._utils _rebuild_tensor_v2", "collections OrderedDict", *(f"torch {name}Storage" for name in DTYPES)}
 LOOKUPS = {"GLOBAL", "STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4"}  # of pickle
 LARGEST_PICKLE = 2**24  # bytes; that of the paper's network and its optimiser has some 2**17
 MOST_RECORDS = 100_000

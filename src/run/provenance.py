@@ -30,7 +30,7 @@ def stamped(folder: Path | None) -> str | None:
 
 
 def facts(data: SliceData) -> dict[str, str | None]:
-    """What `changed` compares with, as ``environment.json`` holds it."""
+    """What `different` compares, as ``environment.json`` holds it."""
     return {**hashes(data), "data_stamp": stamped(data.folder)}
 
 
