@@ -111,8 +111,9 @@ def _check_archive(file: Path) -> None:
         promised = sum(record.file_size for record in records)
         if len(records) > MOST_RECORDS or len(set(names)) < len(names) or promised > file.stat().st_size:
             raise ValueError("its records promise more than the file holds")
-        if any(record.compress_type != zipfile.ZIP_STORED for record in records):
-            raise ValueError("its records are compressed")
+        # PyTorch would read whatever is in memory for a folder, which MS-DOS marks by 0x10.
+        if any(record.compress_type != zipfile.ZIP_STORED or record.external_attr & 0x10 for record in records):
+            raise ValueError("its records are compressed, or folders")
         if damaged := archive.testzip():
             raise ValueError(f"its record {damaged} is damaged")
         pickles = [record for record in records if record.filename.endswith("/data.pkl")]

@@ -61,8 +61,7 @@ class Segmenter(lightning.LightningModule):
         self.threshold = 0.5
         self.validation_scores: dict[str, float] = {}
         self.predicted_share = 0.0
-        self.tta = "none"
-        self.compiled = False
+        self.tta, self.compiled = "none", False
         self._compiled_forward = None
 
     def take(self, trained: Trained) -> None:

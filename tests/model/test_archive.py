@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from src.model.archive import is_whole
+from src.model.archive import is_whole, read
 from src.run.checkpoint import last_checkpoint
 from src.run.directory import checkpoint_file, remove_previous_checkpoint
 
@@ -89,3 +89,13 @@ def test_the_previous_checkpoint_is_used_where_the_last_is_missing_and_removed_a
     for _ in range(2):
         remove_previous_checkpoint(tmp_path)
         assert last_checkpoint(tmp_path) is None
+
+
+def test_a_record_that_is_marked_as_a_folder_is_refused(whole):
+    content = bytearray(whole.read_bytes())
+    with zipfile.ZipFile(whole) as opened:
+        entry = opened.start_dir  # of the first record in the directory at the end; its attributes stand 38 bytes on
+    content[entry + 38] |= 0x10
+    whole.write_bytes(content)
+    with pytest.raises(ValueError, match="or folders"):
+        read(whole)
