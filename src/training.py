@@ -125,9 +125,10 @@ def make_trainer(config: dict) -> lightning.Trainer:
     batches, of which a step may accumulate several.
     """
     asked, loggers, callbacks = config["trainer"], build.make(config, "logger"), build.make(config, "callbacks")
-    callbacks["last"].curves = loggers.get("csv")
-    if "held_out" in callbacks:
-        callbacks["held_out"].last, callbacks["held_out"].diagnosis = callbacks["last"], callbacks.get("diagnosis")
+    if last := callbacks.get("last"):
+        last.curves = loggers.get("csv")
+    if held_out := callbacks.get("held_out"):
+        held_out.last, held_out.diagnosis = last, callbacks.get("diagnosis")
     made = build.make(config, "trainer", _partial_=True)(
         val_check_interval=min(asked["val_check_interval"], asked["max_steps"]) * asked["accumulate_grad_batches"],
         num_sanity_val_steps=0,  # a validation chooses a checkpoint, also one of weights that have learnt nothing

@@ -259,7 +259,7 @@ class HeldOut(Callback):
             "diagnosis": list(self.diagnosis.told.values()) if self.diagnosis else [],
             "threshold": module.threshold,
             "steps": trainer.max_steps,
-            "seconds": round(self.last.seconds_before, 1),
+            "seconds": round(self.last.seconds_before, 1) if self.last else 0.0,
         }
         write_json(picture_file(self.directory, "mistakes.json"), places)
         write_json(self.directory / "scores.json", content)

@@ -23,12 +23,12 @@ def test_what_is_written_at_the_end_is_told_by_who_knows_it():
     assert found[LastCheckpoint].curves is next(each for each in trainer.loggers if isinstance(each, Curves))
 
 
-@pytest.mark.parametrize("left_out", ["diagnosis", "held_out"])
+@pytest.mark.parametrize("left_out", ["diagnosis", "held_out", "last"])
 def test_what_can_be_done_without_may_be_left_out(left_out):
     found, _ = callbacks(f"~callbacks.{left_out}")
     assert (HeldOut in found) == (left_out != "held_out")
     if HeldOut in found:
-        assert found[HeldOut].diagnosis is None
+        assert getattr(found[HeldOut], left_out) is None
 
 
 def test_a_run_says_how_long_it_trained_and_what_went_wrong(train_slim):
