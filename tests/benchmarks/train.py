@@ -89,11 +89,11 @@ def loops(channels: int, steps: int) -> tuple[float, float]:
         batches = [
             {name: part[None].to(DEVICE) for name, part in data.patches[i].items() if name != "name"} for i in range(4)
         ]
-        module.log = lambda *_, **__: None
         ends = []
         for number in range(steps):
             with plugin.forward_context():
-                loss = module.training_step(batches[number % 4], number)
+                batch = batches[number % 4]
+                loss = module.loss(module(batch["image"]), batch["target"], batch["weight"])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
