@@ -75,6 +75,7 @@ def loops(channels: int, steps: int) -> tuple[float, float]:
             "data.validation=''",
             "~callbacks.best",
             "~callbacks.last",
+            "+trainer.enable_checkpointing=false",
             "~callbacks.bar",
         ]
         config = composed(*overrides)
