@@ -47,6 +47,7 @@ What is made of the pieces:
 The pieces:
     data/stack              annotated slices, the form in which every data set reaches training
     data/folder             one's own images and labels
+    data/agreement          how well labels lie on an image
     data/labels             what the values of labels mean
     data/finding            one thing that is wrong
     data/split              what is learnt from and what is scored
@@ -81,7 +82,10 @@ The ground:
     files/reading           JSON and YAML as they were written, or refused by name
     files/names             which endings are read, and names without them
     files/arrays            arrays, strip by strip
-    files/image             images of any size, read window by window
+    files/stored            what a file says of its pixels
+    files/units             micrometres
+    files/tiffs pictures omezarr microscopes   files of each kind, opened
+    files/image             images of any size, as people see them, read window by window
     files/grey              from grey values to [0, 1]
     files/kept              what is computed once and kept in a file
 

@@ -20,7 +20,7 @@ from src.findings.labels import EXPERIMENTS
 from src.findings.summary import Summary, described, times
 from src.terminal import warn
 
-LAYOUT = 1  # of what is kept in ``cache_dir``; another one where a check finds something else than before
+LAYOUT = 2  # of what is kept in ``cache_dir``; another one where a check finds something else than before
 
 
 def before_training(config: Mapping, read: Callable[[Pair], list[Annotated]] = read_pair) -> dict | None:
@@ -75,6 +75,9 @@ def summary(config: Mapping, chosen: bool, read: Callable[[Pair], list[Annotated
         ignore_label=source.get("ignore_label"),
         min_size=config["instances"].get("min_size", 0) if chosen else 0,
         metrics=tuple(name for metric in metrics.values() for name in metric.modes),
+        orientation=source.get("orientation", "auto"),
+        axes=source.get("axes"),
+        scaling=config["scaling"],
     )
     if "root" not in data:
         return described("", inspect_stack(build.make(data, "source")(), choices), choices)
@@ -90,7 +93,7 @@ def summary(config: Mapping, chosen: bool, read: Callable[[Pair], list[Annotated
 
 def fingerprint(root: Path, include: str, choices: Choices) -> str:
     """A hash of all that the findings depend on: files, choices, and the version of the program."""
-    pairs, alone = matched(root, include)
+    pairs, alone = matched(root, include, choices.orientation, choices.axes)
     files = [pair.labels for pair in pairs]
     for pair in pairs:
         files += pair.image.rglob("*") if pair.image.is_dir() else [pair.image]  # an OME-Zarr
@@ -111,6 +114,8 @@ def suggested(found: dict) -> list[str]:
     wanted = {
         "model.in_channels": (found["channels"][0], 1),
         "model.classes": (len(found["classes"]) if found["kind"] == "classes" else 2, 2),
+        "data.source.orientation": (found["orientation"], "shown"),
+        "data.source.axes": (found["axes"], None),
     }
     if found["kind"] in ("instances", "binary"):
         wanted["instances.min_size"] = (max(20, int(found["smallest_cell"] / 3)), 20)

@@ -8,6 +8,9 @@ import torch
 from omegaconf import OmegaConf
 
 from src import build
+from src.arguments import check_choice
+from src.files.grey import SCALINGS
+from src.files.image import Reading
 from src.files.limits import check_plain, reason
 from src.instances import Decoder
 from src.model import archive
@@ -37,12 +40,30 @@ def restore(checkpoint: str | Path) -> Trained:
         weights = {name.removeprefix("model."): weight for name, weight in content["state_dict"].items()}
         model.load_state_dict(weights, assign=True)
         decoder = Decoder(build.make(parts, "instances"), content["threshold"])
+        reading = checked_reading(content)
     except OSError:
         raise
     except Exception as error:  # a part that refuses its arguments may do so in any way
         said = reason(build.cause(error))
         raise ValueError(f"expected a checkpoint written by src.train, but {checkpoint} is none: {said}") from error
-    return Trained(model.to(memory_format=torch.channels_last).eval(), decoder, stored_scores(content))
+    return Trained(model.to(memory_format=torch.channels_last).eval(), decoder, stored_scores(content), reading)
+
+
+def checked_reading(content: dict) -> Reading:
+    """How the pixels of files are seen, of a checkpoint; one of an earlier version does not say, and means the default.
+
+    Raises:
+        ValueError: it says something else.
+    """
+    said = content.get("reading", {})
+    if type(said) is not dict or not all(value is None or type(value) is str for value in said.values()):
+        raise ValueError(f"expected words as reading, but got {str(said)[:80]}")
+    try:
+        reading = Reading(**said)
+    except TypeError as error:
+        raise ValueError(f"expected reading of {', '.join(vars(Reading()))}, but got {str(said)[:80]}") from error
+    check_choice("scaling", reading.scaling, SCALINGS)
+    return reading
 
 
 def named(slot: str, node: dict | str) -> dict | str:

@@ -30,6 +30,9 @@ def main(config: DictConfig) -> float | None:
     with runs.refusals(directory, asked, of_sweep=HydraConfig.get().mode is RunMode.MULTIRUN):
         training.check_numbers(asked)
         runs.set_aside_damaged_scores(directory)
+        for key, value in runs.as_started(directory, asked).items():
+            OmegaConf.update(config, key, value)
+        asked |= OmegaConf.to_container(config, resolve=True)
         config.trainer.max_steps = steps = runs.planned_steps(asked)
         chosen = OmegaConf.to_container(config, resolve=True) if config.extend else asked  # the schedule follows
         finished = runs.is_finished(directory, steps)

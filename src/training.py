@@ -13,6 +13,7 @@ from src.arguments import check_choice, check_least, check_steps
 from src.data.datamodule import SliceData
 from src.data.folder import Annotated, Pair
 from src.files import limits
+from src.files.grey import SCALINGS
 from src.model.segmenter import Segmenter
 from src.model.trained import Trained
 from src.model.unet import UNet
@@ -52,6 +53,7 @@ def check_numbers(config: dict) -> None:
         check_least("trainer.devices", devices, 1)
     check_choice("score", config["score"], ("best", "last"))
     check_choice("tta", config["tta"], AVERAGES)
+    check_choice("scaling", config["scaling"], SCALINGS)
     check_choice("compile", config["compile"], ("auto", True, False))
     if config["score"] == "best" and not str(config["data"]["validation"]).strip():
         raise ValueError(
@@ -115,6 +117,7 @@ def make_data(config: Mapping, model: UNet | None = None) -> SliceData:
         context=model.context(config["data"]["tile"]),
         seed=config["seed"],
         cache_dir=config["cache_dir"],
+        scaling=config["scaling"],
     )
 
 

@@ -134,7 +134,7 @@ def read(file):
 def probabilities_of(checkpoint, *planes):
     """Class probabilities of planes ``(H, W[, C])``, by the network at once, without tiles or files."""
     model = restore(checkpoint).model
-    seen = [torch.from_numpy(normalise(plane)).reshape(*plane.shape[:2], -1).permute(2, 0, 1) for plane in planes]
+    seen = [torch.from_numpy(normalise(plane, "objects")).reshape(*plane.shape[:2], -1).permute(2, 0, 1) for plane in planes]
     with torch.inference_mode():
         whole = [predict_window(model, reader(image[None]), Window(0, 0, *image.shape[1:])) for image in seen]
         return np.stack([each[0].numpy() for each in whole])

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from src.data.patches import Draws, Patches, image_tensor
 from src.data.split import split
 from src.data.stack import Stack, stacked
 from src.data.weight_map import WeightMap, separate_touching
-from src.files.grey import normalise
+from src.files.grey import normalise, with_channels
+from src.files.image import Reading
 
 
 class SliceData(lightning.LightningDataModule):
@@ -35,14 +37,16 @@ class SliceData(lightning.LightningDataModule):
         weight_map: eq. 2.
         context: pixels at each border of a tile for which the network says nothing.
         seed: of the stream of tiles.
+        scaling: of grey values to [0, 1], one of `files.grey.SCALINGS`.
         ridge: background drawn between instances of one class that touch, 0, 1 or 2 pixels wide (§3).
         foreground: share of tiles whose centre lies in a class of its own choice, so that rare ones are seen.
         root: where the source finds the files, if it says so; named in messages only.
         folder: where those files lie, so that a finished run can tell whether they have changed; None: `root`.
         cache_dir: where weight maps are kept.
 
-    Raises:
-        ValueError: the groups overlap or lie outside the stack.
+    Attributes:
+        reading: how the pixels of its files are seen, known when they have been read.
+
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class SliceData(lightning.LightningDataModule):
         context: int,
         seed: int,
         cache_dir: str,
+        scaling: str,
         ridge: int = 2,
         foreground: float = 0.0,
         root: str | None = None,
@@ -70,11 +75,12 @@ class SliceData(lightning.LightningDataModule):
         self.source = source
         self.groups = {"train": str(train), "validation": str(validation), "held_out": str(held_out)}
         self.tile, self.batch_size, self.workers, self.ridge = tile, batch_size, workers, ridge
-        self.foreground, self.root = foreground, root
+        self.foreground, self.root, self.scaling = foreground, root, scaling
         self.folder = Path(folder or root) if folder or root else None
         self.classes, self.channels, self.augment, self.weight_map = classes, channels, augment, weight_map
         self.context, self.seed, self.cache_dir = context, seed, Path(cache_dir)
         self.split: dict[str, Stack] = {}
+        self.reading = Reading(scaling=scaling)
 
     def prepare_data(self) -> None:
         # What is downloaded here is also read here, once; `setup` reads it in the other processes.
@@ -84,18 +90,23 @@ class SliceData(lightning.LightningDataModule):
         if self.split:
             return
         stack = self.source()
+        stack = replace(stack, images=stacked([with_channels(image, self.channels) for image in stack.images]))
         numbers = split(self.groups, stack.names, stack.files)
-        self.check_channels(stack)
+        self.check_images(stack)
+        self.reading = replace(stack.reading, scaling=self.scaling)
         self.split = {group: stack.take(chosen) for group, chosen in numbers.items()}
 
-    def check_channels(self, stack: Stack) -> None:
-        """Refuse images that do not fit the network.
+    def check_images(self, stack: Stack) -> None:
+        """Refuse images that do not fit the network, or have no neighbours to mirror.
 
         Raises:
             ValueError: names the image.
         """
         where = f" in {self.root}" if self.root else ""
         for image, name in zip(stack.images, stack.names, strict=True):
+            if min(image.shape[:2]) < 2:
+                size = f"{image.shape[0]}×{image.shape[1]}"
+                raise ValueError(f"expected images of at least 2×2 px, but {name}{where} has {size} px")
             found = 1 if image.ndim == 2 else image.shape[2]
             if found != self.channels:
                 raise ValueError(
@@ -145,7 +156,7 @@ class SliceData(lightning.LightningDataModule):
         """The endless stream of training tiles."""
         stack = with_ridge(self.split["train"], self.ridge)
         weights = self.weight_map.cached(stack.targets, stack.instances, self.classes, self.cache_dir, stack.known)
-        images = [normalise(image) for image in stack.images]
+        images = [normalise(image, self.scaling) for image in stack.images]
         drawn = (self.augment, self.context, self.seed, self.foreground)
         return Patches(images, stack.targets, weights, *drawn, stack.names, stack.known)
 
@@ -162,7 +173,7 @@ class SliceData(lightning.LightningDataModule):
         share = stack.take(list(range(rank, len(stack), ranks)))
         slices = [
             {
-                "image": image_tensor(normalise(image)),
+                "image": image_tensor(normalise(image, self.scaling)),
                 "target": torch.from_numpy(target.astype(np.int64)),
                 "known": torch.from_numpy(known),
                 "instances": torch.from_numpy(instances),
@@ -190,4 +201,4 @@ def with_ridge(stack: Stack, width: int) -> Stack:
             ridge |= separate_touching(alike, width) != alike
         instances.append(np.where(ridge, 0, cells))
         targets.append(np.where(ridge, 0, target).astype(target.dtype))
-    return Stack(stack.images, stacked(targets), stacked(instances), stack.names, stack.files, stack.known)
+    return replace(stack, targets=stacked(targets), instances=stacked(instances))

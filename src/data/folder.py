@@ -6,23 +6,26 @@ ROOT/01/tNNN.tif + ROOT/01_GT/SEG/man_segNNN.tif       Cell Tracking Challenge; 
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
 
 import numpy as np
 
-from src.data.finding import ERROR, WARNING, Finding, Refused
-from src.data.labels import KINDS, MOST_CLASSES, Description, describe, detect, read_labels, to_learn, unreadable
+from src.data.agreement import CLEAR, agreement
+from src.data.finding import ERROR, NOTE, WARNING, Finding, Refused
+from src.data.labels import KINDS, MOST_CLASSES, Description, describe, detect, labels_and_notes, to_learn, unreadable
 from src.data.stack import Stack, stacked
-from src.files.image import open_image
+from src.files.image import SHOWN, Image, Reading, image_of, in_memory
 from src.files.names import IMAGE_SUFFIXES, LABEL_SUFFIXES, stem, without_ending
+from src.files.stored import Note, Stored
 
 IMAGE_FOLDERS = ("images", "imgs", "image", "img")
 LABEL_FOLDERS = ("labels", "masks", "label", "mask", "annotations")
 LABEL_ENDINGS = ("_cp_masks", "_masks", "_mask", "_labels", "_label", "_seg")
+AXES = ("ZYX", "CYX", "YXC", "YXZ")  # that programs write without saying so
 LAYOUTS = "images/ and labels/, or NAME.tif beside NAME_masks.tif, or 01/ and 01_GT/SEG/"
 
 
@@ -35,12 +38,16 @@ class Pair:
         image: the file of the image.
         labels: the file of the labels.
         source: the file or the film that all its slices are of; a split does not part them.
+        orientation: as `read_folder` takes it.
+        axes: as `read_folder` takes it.
     """
 
     name: str
     image: Path
     labels: Path
     source: str
+    orientation: str = "auto"
+    axes: str | None = None
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,9 @@ class Annotated:
         image: ``(H, W)`` or ``(H, W, C)``.
         labels: ``(H, W)`` integers.
         pixel_size: in µm, None if the file does not say.
+        reading: how its pixels were seen.
+        evidence: the orientation that its labels fit, None if nobody can tell, empty if viewers do not turn the file.
+        notes: on its files.
     """
 
     name: str
@@ -60,6 +70,9 @@ class Annotated:
     image: np.ndarray
     labels: np.ndarray
     pixel_size: float | None = None
+    reading: Reading = SHOWN
+    evidence: str | None = ""
+    notes: tuple[Finding, ...] = ()
 
 
 def read_folder(
@@ -68,6 +81,8 @@ def read_folder(
     values: Sequence[int] | None = None,
     ignore_label: int | None = None,
     include: str = "*",
+    orientation: str = "auto",
+    axes: str | None = None,
     read: Callable[["Pair"], list["Annotated"]] | None = None,
 ) -> Stack:
     """The annotated images of a folder, in the order of their names.
@@ -75,9 +90,12 @@ def read_folder(
     Args:
         root: the folder.
         kind: what the labels mean, one of `labels.KINDS`; auto finds out.
-        values: of labels of classes, those of class 0, 1, …; None: see `class_values`.
+        values: those of class 0, 1, …; None: see `class_values`.
         ignore_label: the value of pixels that nobody has annotated.
         include: images whose names fit this pattern only, such as ``plate1_*``.
+        orientation: of images that viewers turn: shown, stored, or auto, which asks their labels.
+        axes: a letter an axis of files with as many axes, such as ZYX where slices are tagged as channels; None: as
+            the files say.
         read: gives the slices of a pair of files; None: `read_pair`, or what has read them already.
 
     Raises:
@@ -85,11 +103,11 @@ def read_folder(
         FileNotFoundError: there is no such folder, or no image in it.
         ValueError: there is no such kind of labels, or labels hold other classes.
     """
-    pairs, alone = matched(Path(root), include)
+    pairs, alone = matched(Path(root), include, orientation, axes)
     for finding in alone:
         if finding.severity == ERROR:
             raise Refused(finding)
-    slices = [each for pair in pairs for each in (read or read_pair)(pair)]
+    slices = settled([(read or read_pair)(pair) for pair in pairs], read or read_pair)
     open_question = kind == "auto" or (kind == "classes" and values is None)
     described = [describe(without(each.labels, ignore_label)) for each in slices if open_question]
     kind = chosen_kind(kind, described)
@@ -103,7 +121,37 @@ def read_folder(
         [each.name for each in slices],
         [each.pair.source for each in slices],
         known,
+        reading_of(slices),
     )
+
+
+def settled(pairs: Sequence[list[Annotated]], read: Callable[[Pair], list[Annotated]]) -> list[Annotated]:
+    """The slices of all pairs, of which those whose own labels cannot tell an orientation follow the others.
+
+    Args:
+        pairs: the slices of each pair of files.
+        read: gives them.
+    """
+    orientation = reading_of([each for slices in pairs for each in slices]).orientation
+    found = []
+    for slices in pairs:
+        again = undecided(slices[0], orientation)
+        found += read(replace(slices[0].pair, orientation=orientation)) if again else slices
+    return found
+
+
+def undecided(each: Annotated, orientation: str) -> bool:
+    """Whether a slice was seen in another orientation than most, for no reason of its own."""
+    return each.evidence is None and each.reading.orientation != orientation
+
+
+def reading_of(slices: Sequence[Annotated]) -> Reading:
+    """How the pixels of most files are seen that leave a choice."""
+    told = Counter(each.evidence for each in slices if each.evidence)
+    axes = Counter(each.reading.axes for each in slices if each.reading.axes)
+    usual = slices[0].reading if slices else SHOWN
+    orientation = told.most_common(1)[0][0] if told else usual.orientation
+    return replace(usual, orientation=orientation, axes=axes.most_common(1)[0][0] if axes else None)
 
 
 def chosen_kind(kind: str, described: Sequence[Description]) -> str:
@@ -131,16 +179,22 @@ def without(labels: np.ndarray, ignore_label: int | None) -> np.ndarray:
     return labels if ignore_label is None else np.where(labels == ignore_label, 0, labels)
 
 
-def matched(root: Path, include: str = "*") -> tuple[list[Pair], list[Finding]]:
+def matched(
+    root: Path, include: str = "*", orientation: str = "auto", axes: str | None = None
+) -> tuple[list[Pair], list[Finding]]:
     """Each image of a folder with its labels, by name, and what has no partner.
 
     Args:
         root: the folder.
         include: a pattern of names.
+        orientation: as of `read_folder`.
+        axes: as of `read_folder`.
 
     Raises:
         FileNotFoundError: there is no such folder, it has another layout, or nothing in it fits.
+        ValueError: there is no such orientation, or no such axes.
     """
+    Reading(orientation=SHOWN.orientation if orientation == "auto" else orientation, axes=axes)
     if not root.is_dir():
         raise FileNotFoundError(f"expected a folder of images and labels, but there is none at {root}")
     pictures, masks = (
@@ -156,7 +210,7 @@ def matched(root: Path, include: str = "*") -> tuple[list[Pair], list[Finding]]:
         pairs, findings = _of_folders(pictures, masks)
     else:
         pairs, findings = _of_endings(root)
-    pairs = [pair for pair in pairs if fnmatch(pair.name, include)]
+    pairs = [replace(pair, orientation=orientation, axes=axes) for pair in pairs if fnmatch(pair.name, include)]
     findings = [finding for finding in findings if fnmatch(stem(Path(finding.file)), include)]
     if not pairs and not findings:
         there = ", ".join(sorted(path.name for path in root.iterdir())[:5]) or "nothing"
@@ -233,26 +287,82 @@ def read_pair(pair: Pair) -> list[Annotated]:
         Refused: a file cannot be read, or the labels have another size.
     """
     try:
-        planes, pixel_size = read_planes(pair.image)
+        stored = in_memory(pair.image)
     except (ValueError, OSError) as error:
         raise Refused(unreadable(pair.image, error)) from error
-    labels = read_labels(pair.labels)
+    given = replace(SHOWN, orientation="shown" if pair.orientation == "auto" else pair.orientation, axes=pair.axes)
+    labels, notes = labels_and_notes(pair.labels, given)
     stack = labels if labels.ndim == 3 else labels[None]
-    sizes = [
-        f"{len(stack)} × {stack.shape[1]}×{stack.shape[2]}",
-        f"{len(planes)} × {'×'.join(map(str, planes[0].shape[:2]))}",
-    ]
-    if sizes[0] != sizes[1]:
-        turned = stack.shape[1:] == planes[0].shape[1::-1] and len(stack) == len(planes)
-        found = f"{sizes[0]} px" + (", as if rows and columns were exchanged" if turned else "")
-        expected = f"labels of the size of their image, {sizes[1]} px"
-        fix = "export the labels again from the image that was annotated, without resizing"
-        raise Refused(Finding("size-mismatch", ERROR, str(pair.labels), found, expected, fix))
+    readings = _possible(pair, stored, stack, given)
+    seen = {each: _planes(pair.image, stored, each) for each in readings}
+    fitting = [each for each in readings if _size(seen[each][0]) == _size(stack)]
+    if not fitting:
+        raise Refused(_mismatch(pair, stored, stack, seen[readings[0]][0]))
+    reading, sure = _best(fitting, {each: seen[each][0] for each in fitting}, stack)
+    planes, image = seen[reading]
+    evidence = "" if len(readings) == 1 else reading.orientation if sure else None
+    told = [(pair.image, note) for note in image.notes] + [(pair.labels, note) for note in notes]
+    if stored.orientation != 1:
+        other = "stored" if reading.orientation == "shown" else "shown"
+        found = f"pixels that viewers turn (tag {stored.orientation})" + (", which its labels fit" if evidence else "")
+        taken = {"shown": "turned as viewers do", "stored": "as they are stored"}[reading.orientation]
+        told.append((pair.image, Note("turned", found, taken, f"data.source.orientation={other} takes the other")))
+    if stored.unclear and pair.axes is None:
+        found = f"{stored.array.shape[0]} planes tagged as colours, of which the labels tell what they are"
+        taken = "slices" if reading.axes == "ZYX" else "channels"
+        told.append((pair.image, Note("planes", found, taken, "data.source.axes=ZYX or data.source.axes=CYX chooses")))
+    findings = tuple(Finding(each.code, NOTE, str(file), each.found, each.taken, each.fix) for file, each in told)
     numbered = [pair.name] if len(planes) == 1 else [f"{pair.name}_{number:03d}" for number in range(len(planes))]
     return [
-        Annotated(name, pair, plane, each, pixel_size)
-        for name, plane, each in zip(numbered, planes, stack, strict=True)
+        Annotated(name, pair, plane, each, image.pixel_size.get("X"), reading, evidence, findings if first else ())
+        for first, name, plane, each in zip([True] + [False] * len(planes), numbered, planes, stack, strict=False)
     ]
+
+
+def _possible(pair: Pair, stored: Stored, stack: np.ndarray, given: Reading) -> list[Reading]:
+    """How the pixels of an image may be seen, the usual one first."""
+    if stored.unclear and pair.axes is None:
+        slices = len(stack) == stored.array.shape[0] and all(np.ptp(plane) > 0 for plane in stack)
+        given = replace(given, axes="ZYX" if slices else "SYX")
+    turns = pair.orientation == "auto" and stored.orientation != 1
+    return [given, replace(given, orientation="stored")] if turns else [given]
+
+
+def _best(readings: list[Reading], planes: dict[Reading, list[np.ndarray]], stack: np.ndarray) -> tuple[Reading, bool]:
+    """The reading in which the image agrees best with its labels, the first of equals; and whether that is sure."""
+    if len(readings) == 1:
+        return readings[0], True
+    agreed = [
+        np.mean([agreement(plane, labels) for plane, labels in zip(planes[each], stack, strict=True)])
+        for each in readings
+    ]
+    best = int(np.argmax(agreed))
+    sure = agreed[best] > min(agreed) + CLEAR
+    return readings[best if sure else 0], bool(sure)
+
+
+def _size(planes: Sequence[np.ndarray]) -> str:
+    """How many planes of how many pixels, as `Finding` says it."""
+    return f"{len(planes)} × {planes[0].shape[0]}×{planes[0].shape[1]}"
+
+
+def _mismatch(pair: Pair, stored: Stored, stack: np.ndarray, planes: Sequence[np.ndarray]) -> Finding:
+    """That labels have another size than their image, and which key would make them fit."""
+    found, expected = f"{_size(stack)} px", f"labels of the size of their image, {_size(planes)} px"
+    fix = "export the labels again from the image that was annotated, without resizing"
+    if len(planes) == len(stack) and planes[0].shape[1::-1] == stack.shape[1:]:
+        found += ", as if rows and columns were exchanged"
+    channels = 1 if planes[0].ndim == 2 else planes[0].shape[2]
+    if channels > 1:
+        expected += f" with {channels} channels"
+    for axes in AXES:
+        if len(axes) == stored.array.ndim and axes != stored.axes:
+            sides = dict(zip(axes, stored.array.shape, strict=True))
+            if [sides.get("Z", 1), sides["Y"], sides["X"]] == list(stack.shape):
+                what = f"{sides['Z']} slices" if "Z" in sides else f"{sides['C']} channels"
+                fix = f"data.source.axes={axes}, if the image is {what}"
+                break
+    return Finding("size-mismatch", ERROR, str(pair.labels), found, expected, fix)
 
 
 class ReadTwice:
@@ -272,11 +382,8 @@ class ReadTwice:
         return self.held[pair]
 
 
-def read_planes(file: Path) -> tuple[list[np.ndarray], float | None]:
-    """The planes of an image as src.predict reads them, each ``(H, W)`` or ``(H, W, C)``; and µm a pixel."""
-    with closing(open_image(file)) as opened:
-        image = opened.in_memory()  # a part of a mapped file would keep it open
-        bands = [image.band(plane, 0, image.height) for plane in range(image.planes)]
-        pixel_size = image.pixel_size.get("X")
-    planes = [band[0] if len(band) == 1 else np.ascontiguousarray(np.moveaxis(band, 0, -1)) for band in bands]
-    return planes, pixel_size
+def _planes(file: Path, stored: Stored, reading: Reading) -> tuple[list[np.ndarray], Image]:
+    """The planes of an image as src.predict reads them, each ``(H, W)`` or ``(H, W, C)``; and the image."""
+    image = image_of(file, stored, reading)
+    bands = [image.band(plane, 0, image.height) for plane in range(image.planes)]
+    return [band[0] if len(band) == 1 else np.ascontiguousarray(np.moveaxis(band, 0, -1)) for band in bands], image

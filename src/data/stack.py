@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from src.files.arrays import content_hash
+from src.files.image import SHOWN, Reading
 
 NO_CLASS = 255
 
@@ -24,6 +25,7 @@ class Stack:
         files: the file of each slice, for a split that keeps neighbours together; None: all are of one.
         known: where somebody has annotated, each ``(H, W)`` bool; elsewhere there is no loss, no weight and no score.
             None: everywhere.
+        reading: how the pixels of the files were seen.
     """
 
     images: Slices
@@ -32,6 +34,7 @@ class Stack:
     names: list[str]
     files: list[str] | None = None
     known: Slices | None = None
+    reading: Reading = SHOWN
 
     def __post_init__(self):
         if self.known is None:
@@ -55,7 +58,7 @@ class Stack:
             for slices in (self.images, self.targets, self.instances, self.known)
         )
         names, files = (each and [each[number] for number in numbers] for each in (self.names, self.files))
-        return Stack(images, targets, instances, names, files, known)
+        return Stack(images, targets, instances, names, files, known, self.reading)
 
     @property
     def content(self) -> str:

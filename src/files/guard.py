@@ -84,8 +84,11 @@ def _directory(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> tuple[int, i
     return tags, offset
 
 
-def check_png(data: bytes) -> None:
+def check_png(data: bytes) -> tuple[int, int]:
     """Refuse a PNG that promises more than its bytes can become.
+
+    Returns:
+        Bits of a value, and the kind of its colours (3: a palette).
 
     Raises:
         ValueError: it does, or does not begin as a PNG.
@@ -96,6 +99,7 @@ def check_png(data: bytes) -> None:
     channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}.get(colours, 1)
     promised = height * (width * channels * depth // 8)
     check_size((height, width, channels), 1, len(data) * DEFLATE, promised)
+    return depth, colours
 
 
 def check_jpeg(data: bytes) -> None:

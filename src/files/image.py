@@ -1,20 +1,55 @@
-"""Images of any size on disk, read window by window: TIFF, OME-TIFF, PNG, OME-Zarr."""
+"""Images of any size on disk, read window by window, with their pixels as people see them."""
 
-import math
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-import imagecodecs
 import numpy as np
-import tifffile
 import zarr
 
-from src.files import guard, limits
+from src.files import guard, limits, microscopes, omezarr, pictures, tiffs
 from src.files.names import IMAGE_SUFFIXES
+from src.files.stored import Note, Stored, is_intensity, ramp, turned
 
 CHANNEL_AXES = "CS"  # C of microscopes, S (samples) of colour pictures
+ORIENTATIONS = ("shown", "stored")
+LOOKED_AT = 2**28  # bytes of an image, up to which all of its alpha is looked at, and beyond which some rows are
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the pixels of files become those that a network sees. A checkpoint holds it; its defaults mean what
+    versions did that did not yet ask.
+
+    Attributes:
+        orientation: ``shown``, turned as viewers do for the tags of EXIF and TIFF, or ``stored``.
+        greys: ``shown``, where white is 0 turned round as viewers do, or ``stored``.
+        axes: a letter an axis for files with as many axes, whatever they say themselves; None: as they say.
+        scaling: of grey values, one of `files.grey.SCALINGS`.
+    """
+
+    orientation: str = "stored"
+    greys: str = "stored"
+    axes: str | None = None
+    scaling: str = "percentiles"
+
+    def __post_init__(self):
+        if self.orientation not in ORIENTATIONS:
+            raise ValueError(f"expected orientation to be {' or '.join(ORIENTATIONS)}, but got {self.orientation}")
+        if self.greys not in ORIENTATIONS:
+            raise ValueError(f"expected greys to be {' or '.join(ORIENTATIONS)}, but got {self.greys}")
+        axes = self.axes
+        if axes is not None and not (set("YX") <= set(axes) <= set("TZYXCS") and len(set(axes)) == len(axes)):
+            raise ValueError(
+                f"expected axes of the letters Y and X, and perhaps Z, T and C, each once, but got {axes}; "
+                f"nearest valid: axes=ZYX for slices, axes=CYX for channels"
+            )
+
+
+EARLIER = Reading()
+SHOWN = Reading(orientation="shown", greys="shown", scaling="objects")
 
 
 @dataclass(frozen=True)
@@ -27,6 +62,10 @@ class Image:
         axes: a letter an axis, such as ``YX``, ``ZYX``, ``TCYX`` or ``YXS``.
         pixel_size: of the axes Z, Y and X, in µm, as far as the file says.
         channels: which channels to read; None reads all.
+        negative: whether `band` gives the negative of the values.
+        unclear: whether nobody can tell from the file if its planes are slices or channels.
+        scaling: of its grey values, one of `files.grey.SCALINGS`.
+        notes: what a person should know of the file.
     """
 
     file: Path
@@ -34,6 +73,10 @@ class Image:
     axes: str
     pixel_size: dict[str, float] = field(default_factory=dict)
     channels: tuple[int, ...] | None = None
+    negative: bool = False
+    unclear: bool = False
+    scaling: str = "objects"
+    notes: tuple[Note, ...] = ()
 
     @property
     def height(self) -> int:
@@ -102,8 +145,13 @@ class Image:
         if isinstance(self.array, zarr.Array):
             self.array.store.close()
 
+    def choose(self, channels: tuple[int, ...]) -> "Image":
+        """The same with some of its channels."""
+        own = range(self.in_channels) if self.channels is None else self.channels
+        return replace(self, channels=tuple(own[channel] for channel in channels))
+
     def band(self, plane: int, top: int, bottom: int, step: int = 1) -> np.ndarray:
-        """Rows ``top`` to ``bottom`` (excluded) of a plane as they are on disk, ``(C, bottom − top, W)``.
+        """Rows ``top`` to ``bottom`` (excluded) of a plane, ``(C, bottom − top, W)``.
 
         Raises:
             ValueError: they cannot be decoded.
@@ -115,149 +163,151 @@ class Image:
         left = [axis for axis in self.axes if axis not in stacked]
         order = [left.index(axis) for axis in (*(a for a in left if a in CHANNEL_AXES), "Y", "X")]
         found = found.transpose(order).reshape(-1, *(found.shape[left.index(axis)] for axis in "YX"))
-        return found if self.channels is None else found[list(self.channels)]
+        found = found if self.channels is None else found[list(self.channels)]
+        return found if not self.negative else negative(found)
 
 
-def open_image(file: str | Path) -> Image:
-    """Open an image without reading its pixels (but of a PNG, which has no windows).
+def has_equal_channels(image: Image, rows: int = 512) -> bool:
+    """Whether all channels of an image are the same, so that it is grey."""
+    bands = (
+        image.band(plane, top, min(top + rows, image.height))
+        for plane in range(image.planes)
+        for top in range(0, image.height, rows)
+    )
+    return all((band == band[:1]).all() for band in bands)
+
+
+def negative(values: np.ndarray) -> np.ndarray:
+    """Grey values turned round, of the same dtype: 0 becomes the largest integer; of real numbers the sign changes."""
+    return -values if values.dtype.kind == "f" else ~values
+
+
+OPENERS: dict[str, Callable[[Path], Stored]] = {
+    ".png": pictures.open_png,
+    **dict.fromkeys((".jpg", ".jpeg"), pictures.open_jpeg),
+    **dict.fromkeys((".jp2", ".j2k"), pictures.open_jpeg2000),
+    **dict.fromkeys((".bmp", ".gif", ".webp"), pictures.open_other),
+    ".zarr": omezarr.open_zarr,
+    ".czi": microscopes.open_czi,
+    ".lif": microscopes.open_lif,
+    ".nd2": microscopes.open_nd2,
+}
+
+
+def open_stored(file: Path) -> Stored:
+    """What a file holds and says, without reading its pixels where it has windows.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it is no image of a kind that we read, is truncated, or has no rows and columns.
     """
-    file = Path(file)
     limits.check_regular(file)
     if file.suffix.lower() not in IMAGE_SUFFIXES:
         raise ValueError(f"expected an image ending in {', '.join(IMAGE_SUFFIXES)}, but got {file}")
-    kinds = {".png": _open_png, ".jpg": _open_jpeg, ".jpeg": _open_jpeg, ".zarr": _open_zarr}
     with limits.decoding(file):
-        image = kinds.get(file.suffix.lower(), _open_tiff)(file)
-    letters, shape = image.axes, image.array.shape
+        stored = OPENERS.get(file.suffix.lower(), tiffs.open_tiff)(file)
+    letters, shape = stored.axes, stored.array.shape
     unclear = len(letters) != len(shape) or len(set(letters)) < len(letters) or {"C", "S"} <= set(letters)
     if unclear or not {"Y", "X"} <= set(letters) <= set(f"TZYX{CHANNEL_AXES}") or 0 in shape:
         raise ValueError(
             f"expected an image with axes Y and X, and perhaps Z, T and one of channels, but {file} has shape {shape} "
             f"({letters or 'axes without names'})"
         )
-    if image.array.dtype.kind not in "fiub":
-        raise ValueError(f"expected grey values, but {file} holds {image.array.dtype}")
-    return image
+    if stored.array.dtype.kind not in "fiub":
+        raise ValueError(f"expected grey values, but {file} holds {stored.array.dtype}")
+    return stored
 
 
-def read_image(file: str | Path) -> tuple[np.ndarray, str]:
-    """All values of an image as they are on disk, and its axes.
+def open_image(file: str | Path, reading: Reading = SHOWN) -> Image:
+    """Open an image without reading its pixels (but of a picture, which has no windows, and of one that is turned).
+
+    Args:
+        file: where it lies.
+        reading: how its pixels are to be seen.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: as of `open_stored`.
+    """
+    return image_of(Path(file), open_stored(Path(file)), reading)
+
+
+def in_memory(file: Path) -> Stored:
+    """What a file holds, with all of its values in memory.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: as of `open_stored`, or it cannot be decoded.
+    """
+    stored = open_stored(file)
+    with limits.decoding(file):
+        held = replace(stored, array=np.array(stored.array[...]))
+    if isinstance(stored.array, zarr.Array):
+        stored.array.store.close()
+    return held
+
+
+def image_of(file: Path, stored: Stored, reading: Reading) -> Image:
+    """An image as a reading sees what a file holds."""
+    axes = reading.axes if reading.axes and len(reading.axes) == stored.array.ndim else stored.axes
+    array, notes = stored.array, list(stored.notes)
+    if stored.orientation != 1 and reading.orientation == "shown":
+        with limits.decoding(file):
+            array = turned(np.asarray(array[...]), axes, stored.orientation)
+    unclear = stored.unclear and reading.axes is None
+    image = Image(file, array, axes, stored.pixel_size, unclear=unclear, scaling=reading.scaling)
+    if image.in_channels == 1 and reading.greys == "shown":
+        image = _greys_shown(image, stored, notes)
+    image = _without_opaque_alpha(image)
+    return replace(image, notes=tuple(notes))
+
+
+def _greys_shown(image: Image, stored: Stored, notes: list[Note]) -> Image:
+    """An image of one channel with grey values as viewers show them; colours of a display do not count."""
+    table = stored.table
+    way = -1 if stored.white_is_zero else 1 if table is None else ramp(table)
+    few = table is not None and stored.is_picture and len(table) < 256  # the list of the colours that occur
+    if way == 1 and not few:
+        return image
+    if way == -1 and not few:
+        notes.append(Note("white-is-zero", "a file in which 0 is white", "grey values turned round, as viewers do"))
+        return replace(image, negative=True)
+    values = np.asarray(image.array[...]) if stored.is_picture else None
+    if way == 0 and (values is None or is_intensity(values, table)):
+        found = "grey values with a table of colours, which is for display"
+        notes.append(Note("colour-table", found, "the stored values, which are the intensities"))
+        return image
+    shown = table[values]
+    if way:
+        return replace(image, array=shown[..., 0])
+    notes.append(Note("colour-table", "a picture with a palette", "its colours"))
+    return replace(image, array=shown, axes=f"{image.axes}S")
+
+
+def _without_opaque_alpha(image: Image) -> Image:
+    """The image without its last channel, if that is a transparency that is the same everywhere."""
+    place = image.axes.find("S")
+    if place < 0 or image.array.shape[place] not in (2, 4):
+        return image
+    small = image.array.nbytes <= LOOKED_AT
+    alpha = image.choose((image.in_channels - 1,))
+    tops = range(0, image.height, 512 if small else max(512, image.height // 8))
+    seen = {value for top in tops for value in _extremes(alpha.band(0, top, min(top + 512, image.height)))}
+    return image.choose(tuple(range(image.in_channels - 1))) if len(seen) == 1 else image
+
+
+def _extremes(values: np.ndarray) -> tuple[float, float]:
+    return values.min(), values.max()
+
+
+def read_image(file: str | Path, reading: Reading = SHOWN) -> tuple[np.ndarray, str]:
+    """All values of an image, and its axes.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: as of `open_image`, or it cannot be decoded.
     """
-    with closing(open_image(file)) as image:
-        return image.in_memory().array, image.axes
-
-
-def _open_png(file: Path) -> Image:
-    data = file.read_bytes()
-    guard.check_png(data)
-    array = imagecodecs.png_decode(data)
-    # A transparency that is the same everywhere is no channel.
-    if array.ndim == 3 and array.shape[2] in (2, 4) and np.ptp(array[..., -1]) == 0:
-        array = array[..., 0] if array.shape[2] == 2 else array[..., :-1]
-    return Image(file, array, "YXS"[: array.ndim])
-
-
-def _open_jpeg(file: Path) -> Image:
-    data = file.read_bytes()
-    guard.check_jpeg(data)
-    array = imagecodecs.jpeg_decode(data)
-    return Image(file, array, "YXS"[: array.ndim])
-
-
-def _open_tiff(file: Path) -> Image:
-    with tifffile.TiffFile(file) as tiff:
-        guard.check_tiff(tiff, file)
-        series = tiff.series[0]
-        axes, pixel_size = _named(series.axes), _tiff_pixel_size(tiff)
-        if series.dataoffset is not None:
-            return Image(file, tifffile.memmap(file, mode="r", series=0), axes, pixel_size)
-    return Image(
-        file, zarr.open_array(tifffile.imread(file, aszarr=True, series=0, level=0), mode="r"), axes, pixel_size
-    )
-
-
-def _named(axes: str) -> str:
-    """TIFF axes of which those that the file does not name, and other stacks, become Z, then T."""
-    free = [axis for axis in "ZT" if axis not in axes]
-    return "".join(free.pop(0) if axis not in f"YXZT{CHANNEL_AXES}" and free else axis for axis in axes)
-
-
-def _tiff_pixel_size(tiff: tifffile.TiffFile) -> dict[str, float]:
-    """Micrometres a pixel as OME, ImageJ or the resolution tags of the first page say."""
-    if tiff.is_ome:
-        pixels = tifffile.xml2dict(tiff.ome_metadata)["OME"]["Image"]
-        pixels = (pixels[0] if isinstance(pixels, list) else pixels)["Pixels"]
-        named = {axis: pixels.get(f"PhysicalSize{axis}") for axis in "ZYX"}
-        units = {axis: pixels.get(f"PhysicalSize{axis}Unit", "µm") for axis in "ZYX"}
-        return _possible({a: _number(s) * MICROMETRES.get(units[a], math.nan) for a, s in named.items()})
-    page, imagej = tiff.pages.first, tiff.imagej_metadata or {}
-    # Inches tell how large to print, not how large a cell is.
-    unit = imagej.get("unit", "cm" if page.tags.valueof("ResolutionUnit", default=1) == 3 else None)
-    if unit not in MICROMETRES:
-        return {}
-    sizes = {"Z": imagej.get("spacing")}
-    for axis, tag in (("Y", "YResolution"), ("X", "XResolution")):
-        numerator, denominator = page.tags.valueof(tag, default=(0, 1))
-        sizes[axis] = denominator / numerator if numerator else None
-    return _possible({axis: abs(_number(size)) * MICROMETRES[unit] for axis, size in sizes.items()})
-
-
-def _number(text: object) -> float:
-    try:
-        return float(text)
-    except (TypeError, ValueError):
-        return math.nan
-
-
-def _possible(sizes: dict[str, float]) -> dict[str, float]:
-    """Sizes of a pixel without those that no pixel has: a file may say 0, −1 or NaN where nobody knew."""
-    return {axis: size for axis, size in sizes.items() if math.isfinite(size) and size > 0}
-
-
-MICROMETRES = {
-    **dict.fromkeys(("µm", "μm", r"\u00B5m", "um", "micron", "microns", "micrometer"), 1.0),  # ImageJ writes the third
-    **dict.fromkeys(("m", "meter"), 1e6),
-    **dict.fromkeys(("cm", "centimeter"), 1e4),
-    **dict.fromkeys(("mm", "millimeter"), 1e3),
-    **dict.fromkeys(("nm", "nanometer"), 1e-3),
-    **dict.fromkeys(("Å", "angstrom"), 1e-4),
-    **dict.fromkeys(("pm", "picometer"), 1e-6),
-    "inch": 25_400.0,
-}
-
-
-def _open_zarr(file: Path) -> Image:
-    node = zarr.open(file, mode="r")
-    if isinstance(node, zarr.Array):
-        guard.check_zarr(node)
-        return Image(file, node, {2: "YX", 3: "ZYX"}.get(node.ndim, ""))
-    multiscales = node.attrs.get("ome", node.attrs).get("multiscales")
-    if not multiscales or multiscales[0]["datasets"][0]["path"] not in node:
-        raise ValueError("it is no OME-Zarr image (no multiscales, or no array where they point)")
-    described = multiscales[0]
-    level = described["datasets"][0]
-    # The size of a pixel of this level, and what holds for all levels.
-    scales = [
-        step["scale"]
-        for transformations in (level, described)
-        for step in transformations.get("coordinateTransformations", ())
-        if step["type"] == "scale"
-    ]
-    scale = np.prod(scales, axis=0).tolist() if scales else ()
-    letters, sizes = "", {}
-    for place, axis in enumerate(described["axes"]):
-        letter = (axis if isinstance(axis, str) else axis["name"]).upper()
-        letters += letter
-        unit = axis.get("unit") if isinstance(axis, dict) else None
-        if letter in "ZYX" and unit in MICROMETRES and scale:
-            sizes[letter] = scale[place] * MICROMETRES[unit]
-    guard.check_zarr(node[level["path"]])
-    return Image(file, node[level["path"]], letters, _possible(sizes))
+    with closing(open_image(file, reading)) as opened:
+        image = opened.in_memory()
+    array = image.array if image.channels is None else image.array.take(image.channels, image.channel_axis)
+    return negative(array) if image.negative else array, image.axes

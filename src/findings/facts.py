@@ -13,7 +13,8 @@ from scipy import fft
 from src.data.finding import WARNING, Finding, Refused
 from src.data.folder import Annotated, Pair, read_pair, without
 from src.data.labels import Description, describe
-from src.files.image import open_image
+from src.files.grey import is_grey, range_of, scaled
+from src.files.image import SHOWN, Reading, open_image
 
 FULL_WELLS = (255, 4095, 16383, 65535)  # largest values of cameras with 8, 12, 14 and 16 bits
 THUMBNAIL = 32  # pixels of a side
@@ -32,6 +33,8 @@ class Choices:
         groups: the split, as `split.split` takes it.
         min_size: smallest cell that prediction keeps, in pixels.
         metrics: names of the scores that training reports.
+        orientation, axes: of the images, as `folder.read_folder` takes them.
+        scaling: of grey values, one of `files.grey.SCALINGS`.
     """
 
     classes: int | None
@@ -44,6 +47,9 @@ class Choices:
     ignore_label: int | None = None
     min_size: int = 0
     metrics: tuple[str, ...] = ()
+    orientation: str = "auto"
+    axes: str | None = None
+    scaling: str = "objects"
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,11 @@ class Facts:
         pixel_size: in µm, None if the file does not say.
         lossy: whether the image is a JPEG.
         labels: what they hold.
+        grey: whether it has one channel, or all of them are the same.
+        cells, background: medians of the scaled grey values where labels are not 0, and where they are; None if there
+            is no such pixel.
+        clipped: share of the grey values of cells that scaling cuts off.
+        reading, evidence, notes: as of `folder.Annotated`.
     """
 
     name: str
@@ -90,10 +101,20 @@ class Facts:
     pixel_size: float | None
     lossy: bool
     labels: Description
+    grey: bool = True
+    cells: float | None = None
+    background: float | None = None
+    clipped: float = 0.0
+    reading: Reading = SHOWN
+    evidence: str | None = ""
+    notes: tuple[Finding, ...] = ()
 
 
 def look_at_files(
-    pair: Pair, ignore_label: int | None, read: Callable[[Pair], list[Annotated]] = read_pair
+    pair: Pair,
+    ignore_label: int | None,
+    read: Callable[[Pair], list[Annotated]] = read_pair,
+    scaling: str = "objects",
 ) -> tuple[list[Facts], list[Finding]]:
     """Look at a pair of files, in a way that threads can share out: a file that cannot be used is a finding.
 
@@ -101,12 +122,13 @@ def look_at_files(
         pair: image and labels on disk.
         ignore_label: the value of pixels that nobody has annotated.
         read: gives the slices of the pair.
+        scaling: of grey values.
 
     Returns:
         The facts of each slice, and what is wrong with the files; if they cannot be used, no facts.
     """
     try:
-        return [look(each, ignore_label) for each in read(pair)], missing_chunks(pair)
+        return [look(each, ignore_label, scaling) for each in read(pair)], missing_chunks(pair)
     except Refused as refused:
         return [], [refused.finding]
 
@@ -122,12 +144,13 @@ def missing_chunks(pair: Pair) -> list[Finding]:
     return [Finding("missing-chunks", WARNING, str(pair.image), found, "all chunks", fix)] if missing else []
 
 
-def look(annotated: Annotated, ignore_label: int | None = None) -> Facts:
+def look(annotated: Annotated, ignore_label: int | None = None, scaling: str = "objects") -> Facts:
     """Look at one slice, once, so that no check needs its pixels again.
 
     Args:
         annotated: image ``(H, W)`` or ``(H, W, C)`` and labels ``(H, W)``.
         ignore_label: the value of pixels that nobody has annotated.
+        scaling: of grey values.
     """
     image, pair = annotated.image, annotated.pair
     labels = without(annotated.labels, ignore_label)
@@ -138,6 +161,7 @@ def look(annotated: Annotated, ignore_label: int | None = None) -> Facts:
     seen = image if finite else np.nan_to_num(image, posinf=0, neginf=0).clip(-1e9, 1e9)
     grey = seen.astype(np.float32) if image.ndim == 2 else seen.mean(axis=2, dtype=np.float32)
     highest = image.max()
+    cells, background, clipped = _scaled(image, labels != 0, scaling) if finite else (None, None, 0.0)
     return Facts(
         name=annotated.name,
         file=str(pair.image),
@@ -157,7 +181,25 @@ def look(annotated: Annotated, ignore_label: int | None = None) -> Facts:
         pixel_size=annotated.pixel_size,
         lossy=pair.image.suffix.lower() in (".jpg", ".jpeg"),
         labels=description,
+        grey=image.ndim == 2 or is_grey(image),
+        cells=cells,
+        background=background,
+        clipped=clipped,
+        reading=annotated.reading,
+        evidence=annotated.evidence,
+        notes=annotated.notes,
     )
+
+
+def _scaled(image: np.ndarray, inside: np.ndarray, scaling: str) -> tuple[float | None, float | None, float]:
+    """The median of the scaled grey values in cells and outside, and the share of those in cells that is cut off."""
+    low, high = range_of(image, scaling)
+    medians = [
+        float(scaled(np.median(image[where], keepdims=True), low, high).item()) if where.any() else None
+        for where in (inside, ~inside)
+    ]
+    values = image[inside]
+    return *medians, float(np.mean((values < low) | (values > high))) if values.size else 0.0
 
 
 def _levels(grey: np.ndarray) -> int:

@@ -6,19 +6,21 @@ from collections.abc import Iterator
 import numpy as np
 
 from src.data.finding import ERROR, NOTE, WARNING, Finding
-from src.findings.facts import Facts
+from src.findings.facts import Choices, Facts
 
 SATURATED = 0.1  # share of such pixels that is worth a word
+CUT_OFF = 0.2  # share of the grey values of cells that is worth a word
 ALIKE_SIZES = 0.8  # share of slices whose size is not theirs alone, from which sizes tell microscopes apart
 
 
-def each_image(facts: list[Facts], channels: int | None) -> Iterator[Finding]:
-    """Find what is wrong with an image by itself, beside its labels, and for a network that takes so many channels.
+def each_image(facts: list[Facts], choices: Choices) -> Iterator[Finding]:
+    """Find what is wrong with an image by itself, beside its labels, and for what training will do.
 
     Args:
         facts: of each slice.
-        channels: of the network; None if it has not been chosen yet.
+        choices: what training will do.
     """
+    channels = choices.channels
     for each in facts:
         if not each.finite:
             fix = "np.nan_to_num(image), or leave it out"
@@ -41,7 +43,15 @@ def each_image(facts: list[Facts], channels: int | None) -> Iterator[Finding]:
             found, expected = "a JPEG, which leaves blocks of 8×8 pixels", "an image as it was acquired"
             fix = "export TIFF or PNG from the microscope, if there still is the original"
             yield Finding("lossy-image", NOTE, each.file, found, expected, fix)
-        if channels not in (None, each.channels):
+        if min(each.size) < 2:
+            found, expected = f"{each.size[0]}×{each.size[1]} px, a line", "an image of at least 2×2 px"
+            fix = "acquire images; what a line lacks is mirrored at its border, and it has none"
+            yield Finding("line", ERROR, each.file, found, expected, fix)
+        if each.clipped > CUT_OFF:
+            found = f"{each.clipped:.0%} of the grey values of cells cut off, when they are scaled to [0, 1]"
+            fix = "scaling=objects" if choices.scaling != "objects" else "see whether dust outshines the cells"
+            yield Finding("cut-off", WARNING, each.file, found, "cells with grey values of their own", fix)
+        if channels not in (None, each.channels) and not (each.grey and channels in (1, 3)):
             found, fix = f"{each.channels} channels", f"model.in_channels={each.channels}"
             yield Finding("channels", ERROR, each.file, found, f"{channels}, as the network has", fix)
         if each.shift:
@@ -49,6 +59,12 @@ def each_image(facts: list[Facts], channels: int | None) -> Iterator[Finding]:
             found = f"labels that fit their image better moved by {rows} rows and {columns} columns"
             fix = f"labels = np.roll(labels, ({rows}, {columns}), axis=(0, 1))"
             yield Finding("shifted-labels", WARNING, each.labels_file, found, "labels that lie on their image", fix)
+
+
+def grey_colours(facts: list[Facts], count: int) -> Finding:
+    """Tell of grey images that were saved as equal red, green and blue; a network takes them as one channel."""
+    found = f"{len(facts)} of {count} slices grey, but saved as {facts[0].channels} equal channels"
+    return Finding("grey-as-colour", NOTE, facts[0].file, found, "one channel, which is taken", "nothing")
 
 
 def acquisition(facts: list[Facts]) -> Iterator[Finding]:

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from src.data.finding import ERROR, NOTE, WARNING, Finding
-from src.data.folder import Annotated, Pair, chosen_kind, class_values, matched, read_pair
+from src.data.folder import Annotated, Pair, chosen_kind, class_values, matched, read_pair, reading_of, undecided
 from src.data.stack import NO_CLASS, Stack, marked
+from src.files.image import Reading
 from src.findings import images, labels, split
 from src.findings.facts import Choices, Facts, look, look_at_files
 
@@ -22,6 +23,7 @@ class Inspection:
         values: those of class 0, 1, … where they are not these numbers themselves.
         groups: the slices of each group of the split, by name; empty if there is no valid one.
         findings: errors first.
+        reading: how the pixels of the files are seen.
     """
 
     facts: list[Facts]
@@ -29,6 +31,7 @@ class Inspection:
     values: list[int] | None
     groups: dict[str, list[str]]
     findings: list[Finding]
+    reading: Reading
 
 
 def inspect_folder(
@@ -46,9 +49,17 @@ def inspect_folder(
         FileNotFoundError: there is no such folder, or one of another layout.
         ValueError: a choice is none.
     """
-    pairs, findings = matched(root, include)
+    pairs, findings = matched(root, include, choices.orientation, choices.axes)
+
+    def look(pair: Pair) -> tuple[list[Facts], list[Finding]]:
+        return look_at_files(pair, choices.ignore_label, read, choices.scaling)
+
     with ThreadPoolExecutor() as pool:
-        looked = list(pool.map(lambda pair: look_at_files(pair, choices.ignore_label, read), pairs))
+        looked = list(pool.map(look, pairs))
+    orientation = reading_of([facts for each, _ in looked for facts in each]).orientation
+    for place, (each, _) in enumerate(looked):
+        if each and undecided(each[0], orientation):
+            looked[place] = look(replace(pairs[place], orientation=orientation))
     for _, found in looked:
         findings += found
     return _concluded([facts for each, _ in looked for facts in each], findings, choices, str(root))
@@ -59,7 +70,7 @@ def inspect_stack(stack: Stack, choices: Choices) -> Inspection:
     files = stack.files or [""] * len(stack)
     pairs = [Pair(name, Path(name), Path(name), file) for name, file in zip(stack.names, files, strict=True)]
     facts = [
-        look(Annotated(pair.name, pair, image, target), NO_CLASS)
+        look(Annotated(pair.name, pair, image, target, reading=stack.reading), NO_CLASS, choices.scaling)
         for pair, image, target in zip(pairs, stack.images, marked(stack.targets, stack.known), strict=True)
     ]
     return _concluded(facts, [], choices, "the data")
@@ -67,13 +78,18 @@ def inspect_stack(stack: Stack, choices: Choices) -> Inspection:
 
 def _concluded(facts: list[Facts], findings: list[Finding], choices: Choices, where: str) -> Inspection:
     """What all facts together say."""
+    findings = [*findings, *(note for each in facts for note in each.notes)]
+    if all(each.grey for each in facts):
+        if colours := [each for each in facts if each.channels > 1]:
+            findings.append(images.grey_colours(colours, len(facts)))
+        facts = [replace(each, channels=1) for each in facts]
     kind = chosen_kind(choices.kind, [each.labels for each in facts])
     groups, sound = {}, []
     if facts:
         wrong = list(labels.wrong_values(facts, kind, choices))
         errors = {finding.file for finding in wrong if finding.severity == ERROR}
         sound = [each for each in facts if each.labels_file not in errors]
-        findings = [*findings, *wrong, *images.each_image(facts, choices.channels), *images.acquisition(facts)]
+        findings += [*wrong, *images.each_image(facts, choices), *images.acquisition(facts)]
         groups, refused = split.groups_of(facts, choices.groups, where)
         group = {name: part for part, names in groups.items() for name in names}
         findings += refused
@@ -87,4 +103,4 @@ def _concluded(facts: list[Facts], findings: list[Finding], choices: Choices, wh
     order = (ERROR, WARNING, NOTE)
     findings = sorted(findings, key=lambda finding: (order.index(finding.severity), finding.code, finding.file))
     values = class_values([each.labels for each in sound], choices.values) if kind == "classes" else None
-    return Inspection(sound, kind, list(values) if values else None, groups, findings)
+    return Inspection(sound, kind, list(values) if values else None, groups, findings, reading_of(facts))

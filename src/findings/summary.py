@@ -4,9 +4,19 @@ from collections.abc import Iterator
 from dataclasses import asdict
 
 from src.data.finding import SHOWN_FILES, Findings, by_code
+from src.files.reading import Layout, Number
 from src.findings.facts import Choices
 from src.findings.inspection import Inspection
 from src.findings.labels import class_shares
+
+
+class Grey(Layout):
+    """The scaled grey values of one slice: medians in cells and outside, and the share of those in cells cut off."""
+
+    name: str
+    cells: Number | None
+    background: Number | None
+    clipped: Number
 
 
 class Summary(Findings):
@@ -23,6 +33,9 @@ class Summary(Findings):
     smallest_cell: float
     classes: dict[str, float]
     split: dict[str, list[str]]
+    orientation: str
+    axes: str | None
+    grey: list[Grey]
 
 
 def described(root: str, found: Inspection, choices: Choices) -> dict:
@@ -47,6 +60,12 @@ def described(root: str, found: Inspection, choices: Choices) -> dict:
         "smallest_cell": min(areas, default=0),
         "classes": {str(number): share for number, share in class_shares(found.facts, found.kind, choices).items()},
         "split": found.groups,
+        "orientation": found.reading.orientation,
+        "axes": found.reading.axes,
+        "grey": [
+            {"name": each.name, "cells": each.cells, "background": each.background, "clipped": each.clipped}
+            for each in found.facts
+        ],
         "findings": [asdict(finding) for finding in found.findings],
     }
 

@@ -1,6 +1,7 @@
 """The LightningModule: the network, what it learns by and how it is judged."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 
 import lightning
 import numpy as np
@@ -10,6 +11,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import MeanMetric
 
+from src.files.image import SHOWN
 from src.files.whole import without_nan
 from src.instances import Decoder, Numbering
 from src.metrics.evaluator import Evaluator, Metric, Probabilities
@@ -34,6 +36,7 @@ class Segmenter(lightning.LightningModule):
     Attributes:
         threshold: probability above which a pixel is foreground; chosen on the validation slices and
             kept in the checkpoint.
+        reading: how the pixels of files are seen; kept in the checkpoint.
         validation_scores: those of the weights when they were last judged; kept in the checkpoint.
         predicted_share: share of the validation pixels that are more probably something else than class 0.
         held_out_scores: those of all held-out slices together, when they have been judged.
@@ -59,6 +62,7 @@ class Segmenter(lightning.LightningModule):
         self.predicted = MeanMetric()  # share of what is more probably something else than class 0
         self.optimizer, self.scheduler, self.instances = optimizer, scheduler, instances
         self.threshold = 0.5
+        self.reading = SHOWN
         self.validation_scores: dict[str, float] = {}
         self.predicted_share = 0.0
         self.tta, self.compiled = "none", False
@@ -69,6 +73,10 @@ class Segmenter(lightning.LightningModule):
         self.model.load_state_dict(trained.model.state_dict())
         self.instances, self.threshold = trained.decoder.numbering, trained.decoder.threshold
         self.validation_scores = trained.validation_scores
+
+    def setup(self, stage: str) -> None:
+        if self.trainer.datamodule is not None:  # which has been set up before
+            self.reading = self.trainer.datamodule.reading
 
     @property
     def decoder(self) -> Decoder:
@@ -144,6 +152,7 @@ class Segmenter(lightning.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
         checkpoint["threshold"] = self.threshold
+        checkpoint["reading"] = asdict(self.reading)
         checkpoint["validation_scores"] = without_nan(self.validation_scores)
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from src.files.image import EARLIER, Reading
 from src.instances import Decoder
 from src.model.unet import UNet
 from src.tiles.overlap import Read, Window, overlap_tile
@@ -20,11 +21,13 @@ class Trained:
         model: the network, in evaluation mode.
         decoder: numbers the cells, at the threshold that was chosen on the validation slices.
         validation_scores: those of these weights.
+        reading: how the pixels of files are seen, as in training.
     """
 
     model: UNet
     decoder: Decoder
     validation_scores: dict[str, float] = field(default_factory=dict)
+    reading: Reading = EARLIER
 
 
 def stored_scores(checkpoint: dict) -> dict[str, float]:

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from src.files.image import Image
+from src.files.image import Image, has_equal_channels
 from src.files.names import OUTPUTS, stem
 from src.instances import Decoder
 from src.prediction.labelling import write_labels
@@ -103,7 +103,14 @@ def with_channels(image: Image, channels: Sequence[int] | None, expected: int) -
         outside = [channel for channel in channels if not 0 <= channel < stored]
         if outside:
             raise ValueError(f"expected channels from 0 to {stored - 1}, but got {outside} of {image.file}")
-        image = dataclasses.replace(image, channels=tuple(channels))
+        image = image.choose(tuple(channels))
+    elif expected == 1 and stored == 3 and has_equal_channels(image):
+        image = image.choose((0,))
+    elif image.unclear and expected == 1:
+        raise ValueError(
+            f"expected slices or channels, but got {image.array.shape[0]} planes in {image.file}, tagged as colours; "
+            f"nearest valid: axes=ZYX for slices, channels=0 for the first channel"
+        )
     if image.in_channels != expected:
         example = ",".join(map(str, range(expected)))
         cure = f"; channels=[{example}] chooses" if channels is None and stored > expected else ""
@@ -124,6 +131,7 @@ def suffix(image: Image, chosen: str) -> str:
 def recipes(image: Image, decoder: Decoder, predictor: Predictor) -> dict[str, str]:
     """Of each kind of result, a name for all that it depends on: networks, image and choices."""
     seen = [str(image.file.resolve()), image.file.stat().st_size, image.file.stat().st_mtime_ns, image.channels]
+    seen += [image.axes, image.negative, image.array.shape, image.scaling]
     common = [predictor.weights, seen, predictor.tta, str(predictor.dtype)]
     numbering = decoder.numbering
     labelled = [decoder.threshold, type(numbering).__name__.lower(), dataclasses.asdict(numbering)]

@@ -101,7 +101,7 @@ def test_whole_slices_come_one_by_one_with_their_names(slice_data, micrographs):
         assert batch["image"].shape == (1, 1, 64, 64)
         assert batch["image"].dtype == torch.float32
         assert (batch["image"].min(), batch["image"].max()) == (0, 1)
-        np.testing.assert_array_equal(batch["image"][0, 0], normalise(micrographs.images[number]))
+        np.testing.assert_array_equal(batch["image"][0, 0], normalise(micrographs.images[number], "objects"))
         assert batch["target"].dtype == torch.int64
         # Scored against the annotation itself: the ridge is for training only.
         np.testing.assert_array_equal(batch["target"][0], micrographs.targets[number])
@@ -148,7 +148,7 @@ def test_tiles_learn_from_ridge_and_weight_map(slice_data):
     ridged = with_ridge(stack.take([0]), 1)
     np.testing.assert_array_equal(patches.targets, ridged.targets)
     np.testing.assert_array_equal(patches.weights, WeightMap()(ridged.targets, ridged.instances, 3))
-    np.testing.assert_array_equal(patches.images[0], normalise(stack.images[0]))
+    np.testing.assert_array_equal(patches.images[0], normalise(stack.images[0], "objects"))
 
 
 def trainer(**arguments):

@@ -16,7 +16,7 @@ WEIGHTS = WeightMap()(STACK.targets, STACK.instances, 2)
 
 
 def patches(*transforms, slices=3, tile=40):
-    images = [normalise(image) for image in STACK.images[:slices]]
+    images = [normalise(image, "objects") for image in STACK.images[:slices]]
     augment = A.Compose([Warp(tile), *transforms])
     return Patches(images, STACK.targets[:slices], WEIGHTS[:slices], augment, 8, 0, names=list("abc")[:slices])
 

@@ -59,7 +59,7 @@ def whole(network, grey, tta="none"):
 def expected(image, plane, networks, tta="none"):
     """The mean probabilities of a whole plane ``(K, H, W)``."""
     values = image.array[np.unravel_index(plane, image.stack_shape)] if image.stack_shape else image.array
-    grey = torch.from_numpy(normalise(np.asarray(values)))[None, None]
+    grey = torch.from_numpy(normalise(np.asarray(values), "objects"))[None, None]
     with torch.inference_mode():
         return torch.stack([whole(network.eval(), grey, tta)[0] for network in networks]).mean(dim=0).numpy()
 
@@ -89,7 +89,7 @@ def test_a_window_is_that_of_the_scaled_and_mirrored_plane(axes, stack, dtype, d
         )
     )
     values = image.array[np.unravel_index(plane, stack)] if stack else image.array
-    whole = np.pad(normalise(values), 140, mode="reflect")
+    whole = np.pad(normalise(values, "objects"), 140, mode="reflect")
     with ThreadPoolExecutor(1) as threads:
         read = PlaneReader(image, plane, CPU, threads)
         for top, left, *extent in windows:
@@ -109,7 +109,7 @@ def test_channels_come_first(axes, threads):
     image = an_image((3, 20, 30) if axes == "CYX" else (20, 30, 3), axes)
     channels_last = image.array.transpose(1, 2, 0) if axes == "CYX" else image.array
     seen = PlaneReader(image, 0, CPU, threads)(Window(2, 3, 10, 12))
-    assert np.array_equal(seen[0], normalise(channels_last).transpose(2, 0, 1)[:, 2:12, 3:15])
+    assert np.array_equal(seen[0], normalise(channels_last, "objects").transpose(2, 0, 1)[:, 2:12, 3:15])
 
 
 def test_a_constant_plane_is_black(threads):

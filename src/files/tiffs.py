@@ -1,0 +1,119 @@
+"""TIFF and what is written as one: OME-TIFF, ImageJ's, LSM, SVS."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import tifffile
+import zarr
+
+from src.files import guard
+from src.files.limits import check_regular
+from src.files.stored import TURNED, Note, Stored, stacked_axes
+from src.files.units import MICROMETRES, number, possible
+
+SIGNED = [-32768.0, 1.0]  # by which ImageJ says that 16 bits are signed
+
+
+def open_tiff(file: Path) -> Stored:
+    """The largest image or stack of a TIFF."""
+    with tifffile.TiffFile(file) as tiff:
+        guard.check_tiff(tiff, file)
+        lost = [part.name for part in parts(tiff, file) if not part.exists()]
+        if lost:
+            raise ValueError(
+                f"it is part of an image in several files, of which {lost[0]} is not beside it; "
+                f"nearest valid: all of them in one folder"
+            )
+        chosen, notes = _largest(tiff)
+        series, imagej = tiff.series[chosen], tiff.imagej_metadata or {}
+        page = series.keyframe
+        orientation, axes = int(page.tags.valueof("Orientation", default=1)), stacked_axes(series.axes)
+        said = {
+            "axes": axes,
+            "pixel_size": _pixel_size(tiff),
+            "orientation": orientation if orientation in TURNED else 1,
+            "white_is_zero": page.photometric == tifffile.PHOTOMETRIC.MINISWHITE,
+            "bits": int(page.bitspersample == 1),
+            "table": _table(page, imagej),
+            "signed": [imagej.get("c0"), imagej.get("c1")] == SIGNED and page.dtype == np.uint16,
+            "unclear": axes[0] == "S" and series.shape[0] in (3, 4) and not tiff.is_ome,
+            "notes": notes,
+        }
+        if series.dataoffset is not None:
+            return Stored(tifffile.memmap(file, mode="r", series=chosen), **said)
+    return Stored(zarr.open_array(tifffile.imread(file, aszarr=True, series=chosen, level=0), mode="r"), **said)
+
+
+def parts(tiff: tifffile.TiffFile, file: Path) -> list[Path]:
+    """The other files over which an OME-TIFF says that its image is spread; empty if it is whole in itself."""
+    if not tiff.is_ome:
+        return []
+    described = tifffile.xml2dict(tiff.ome_metadata).get("OME", {})
+    own, found = described.get("UUID"), {}
+    for image in _list(described.get("Image")):
+        for plane in _list(image.get("Pixels", {}).get("TiffData")):
+            uuid = plane.get("UUID") if isinstance(plane, dict) else None
+            if isinstance(uuid, dict) and uuid.get("FileName") and uuid.get("value") != own:
+                found[str(uuid["FileName"])] = None
+    return [file.with_name(Path(name).name) for name in found if name.lower() != file.name.lower()]
+
+
+def spread_over(file: Path) -> list[Path]:
+    """The files of one image in several OME-TIFFs, in the order of their names; of any other file itself alone."""
+    check_regular(file)
+    with tifffile.TiffFile(file) as tiff:
+        series = tiff.series[0] if tiff.is_ome and parts(tiff, file) else None
+        shared = {page.parent.filename for page in series.pages if page is not None} if series else set()
+    return sorted(file.with_name(name) for name in shared | {file.name})
+
+
+def _list(node: object) -> list:
+    return node if isinstance(node, list) else [node] if node else []
+
+
+def _largest(tiff: tifffile.TiffFile) -> tuple[int, tuple[Note, ...]]:
+    """The number of the series with the largest planes, in this file if there are such; and what to say of it."""
+    areas = [
+        math.prod(size for size, axis in zip(each.shape, each.axes, strict=True) if axis in "YX")
+        for each in tiff.series
+    ]
+    own = [any(page is not None and page.parent is tiff for page in each.pages[:1]) for each in tiff.series]
+    number = max(range(len(areas)), key=lambda place: (areas[place], own[place], -place))
+    shape = "×".join(map(str, tiff.series[number].shape))
+    alike = sum(area == areas[number] and mine for area, mine in zip(areas, own, strict=True))
+    if number and own[0]:
+        found = f"{len(areas)} images in one file, of which the first is {'×'.join(map(str, tiff.series[0].shape))} px"
+        return number, (Note("several-series", found, f"the largest, number {number + 1}, {shape} px"),)
+    if alike > 1:
+        found = f"{alike} images of one size in one file"
+        fix = "save each image in a file of its own, to learn from the others too"
+        return number, (Note("several-series", found, f"the first, {shape} px", fix),)
+    return number, ()
+
+
+def _table(page: tifffile.TiffPage, imagej: dict) -> np.ndarray | None:
+    if page.colormap is not None:
+        return page.colormap.T
+    tables = imagej.get("LUTs")
+    return np.asarray(tables[0]).T if tables and len(tables) == 1 else None
+
+
+def _pixel_size(tiff: tifffile.TiffFile) -> dict[str, float]:
+    """Micrometres a pixel as OME, ImageJ or the resolution tags of the first page say."""
+    if tiff.is_ome:
+        image = tifffile.xml2dict(tiff.ome_metadata).get("OME", {}).get("Image", {})
+        pixels = (image[0] if isinstance(image, list) else image).get("Pixels", {})
+        named = {axis: pixels.get(f"PhysicalSize{axis}") for axis in "ZYX"}
+        units = {axis: pixels.get(f"PhysicalSize{axis}Unit", "µm") for axis in "ZYX"}
+        return possible({a: number(s) * MICROMETRES.get(units[a], math.nan) for a, s in named.items()})
+    page, imagej = tiff.pages.first, tiff.imagej_metadata or {}
+    # Inches tell how large to print, not how large a cell is.
+    unit = imagej.get("unit", "cm" if page.tags.valueof("ResolutionUnit", default=1) == 3 else None)
+    if unit not in MICROMETRES:
+        return {}
+    sizes = {"Z": imagej.get("spacing")}
+    for axis, tag in (("Y", "YResolution"), ("X", "XResolution")):
+        numerator, denominator = page.tags.valueof(tag, default=(0, 1))
+        sizes[axis] = denominator / numerator if numerator else None
+    return possible({axis: abs(number(size)) * MICROMETRES[unit] for axis, size in sizes.items()})
