@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from src.data.labels import as_labels, read_labels
+from src.data.labels import numbers_of, read_labels
 from src.files.arrays import strips_of
-from src.files.image import read_image
+from src.files.image import in_memory
 from src.files.names import LABEL_SUFFIXES, PREDICTED, without_ending
 from src.instances import components
 
@@ -109,10 +109,8 @@ def comparisons(truth_file: Path, prediction_file: Path, ignore_label: int | Non
 
 
 def _read_prediction(file: Path) -> np.ndarray:
-    if file.suffix.lower() == ".png":
-        return read_labels(file)  # the numbers of a palette, not its colours
-    values, axes = read_image(file)
-    return values if values.dtype.kind == "f" else as_labels(values, axes, file)
+    stored = in_memory(file)
+    return stored.array if stored.array.dtype.kind == "f" else numbers_of(stored, file)[0]
 
 
 def _slices(prediction: np.ndarray, truth_shape: tuple[int, ...], file: Path) -> np.ndarray:

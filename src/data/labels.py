@@ -22,7 +22,7 @@ from src.data.finding import ERROR, Finding, Refused
 from src.data.stack import NO_CLASS
 from src.files import limits
 from src.files.arrays import strips_of, value_counts
-from src.files.image import SHOWN, Reading, open_stored
+from src.files.image import SHOWN, Reading, in_memory
 from src.files.stored import Note, Stored, ramp, turned
 from src.instances import component_boxes, components, pieces
 
@@ -64,11 +64,19 @@ def labels_and_notes(file: Path, reading: Reading = SHOWN) -> tuple[np.ndarray, 
         fix = "save the labels as PNG or TIFF from the program that they were drawn in"
         raise Refused(Finding("jpeg-label", ERROR, str(file), found, "labels as they were drawn", fix))
     try:
-        stored = open_stored(file)
-        with limits.decoding(file):
-            values = np.asarray(stored.array[...])
+        stored = in_memory(file)
     except (ValueError, OSError) as error:
         raise Refused(unreadable(file, error)) from error
+    return numbers_of(stored, file, reading)
+
+
+def numbers_of(stored: Stored, file: Path, reading: Reading = SHOWN) -> tuple[np.ndarray, list[Note]]:
+    """As `labels_and_notes`, of what a file holds.
+
+    Raises:
+        Refused: it holds colours or real numbers.
+    """
+    values = stored.array
     axes = reading.axes if reading.axes and len(reading.axes) == values.ndim else stored.axes
     if stored.orientation != 1 and reading.orientation == "shown":
         values = turned(values, axes, stored.orientation)

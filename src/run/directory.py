@@ -63,7 +63,7 @@ def open_run(directory: Path, config: dict) -> None:
     accepted = {"extend": config.get("extend")} if longer else {}
     if longer or finished_scores(directory) is None:
         accepted |= {key: config[key] for key in SCORING_KEYS if key in config}
-    differing = differing_keys(stored | accepted, config)
+    differing = differing_keys(with_added(stored | accepted), with_added(config))
     if differing:
         raise ValueError(
             f"expected the configuration that {directory} was started with, but got other values of "
@@ -103,7 +103,7 @@ def read_config(directory: Path, layout: type[Layout] = Planned) -> dict:
         ValueError: the file is not there, damaged, or holds something else.
     """
     try:
-        return with_added(moved(read_yaml(directory / "config.yaml", layout)))
+        return moved(read_yaml(directory / "config.yaml", layout))
     except (OSError, ValueError) as error:
         raise ValueError(f"{error}; nearest valid: a copy of it, or another directory") from error
 

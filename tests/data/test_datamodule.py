@@ -49,6 +49,7 @@ def slice_data(micrographs, tmp_path):
             "context": 6,
             "seed": 0,
             "cache_dir": str(tmp_path),
+            "scaling": "objects",
         }
         return SliceData(**given | arguments)
 

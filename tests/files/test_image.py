@@ -273,9 +273,9 @@ def test_a_missing_file_is_refused(tmp_path, suffix):
 
 
 def test_a_wrong_suffix_is_refused_and_the_right_ones_are_named(tmp_path):
-    file = tmp_path / "image.bmp"
+    file = tmp_path / "image.tga"
     iio.imwrite(file, noise((20, 30), "u1"))
-    with pytest.raises(ValueError, match=r"\.tif, \.tiff, \.png, \.jpg, \.jpeg, \.zarr, but got .*image\.bmp"):
+    with pytest.raises(ValueError, match=r"\.tif, .*, \.png, .*, \.zarr, .*, but got .*image\.tga"):
         open_image(file)
 
 
@@ -490,9 +490,9 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 def test_an_unknown_kind_of_file_is_named(tmp_path):
-    (tmp_path / "a.gif").write_bytes(b"x")
-    with pytest.raises(ValueError, match=r"ending in .*, but got .*a\.gif"):
-        read_image(tmp_path / "a.gif")
+    (tmp_path / "a.eps").write_bytes(b"x")
+    with pytest.raises(ValueError, match=r"ending in .*, but got .*a\.eps"):
+        read_image(tmp_path / "a.eps")
 
 
 @pytest.mark.parametrize("name", ["a.tif", "a.png"])

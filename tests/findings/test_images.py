@@ -4,7 +4,7 @@ import pytest
 
 from src.data.finding import ERROR, NOTE, WARNING
 from src.findings.images import acquisition, duplicates, each_image, sizes
-from tests.findings.broken import facts
+from tests.findings.broken import choices, facts
 
 DRAWN = [facts(number) for number in range(4)]
 GROUP = {"cell_00": "train", "cell_01": "train", "cell_02": "validation", "cell_03": "held_out"}
@@ -34,17 +34,17 @@ def short(findings):
         ({"levels": 4}, "few-grey-values", WARNING, "4 different grey values", "see whether it is a mask"),
         ({"saturated": 0.11}, "saturated", WARNING, "11% of the pixels", "less exposure"),
         ({"lossy": True}, "lossy-image", NOTE, "a JPEG", "export TIFF or PNG"),
-        ({"channels": 3}, "channels", ERROR, "3 channels", "model.in_channels=3"),
+        ({"channels": 3, "grey": False}, "channels", ERROR, "3 channels", "model.in_channels=3"),
     ],
 )
 def test_an_image_by_itself(others, code, severity, found, fix):
-    (one,) = each_image(with_last(**others), 1)
+    (one,) = each_image(with_last(**others), choices(channels=1))
     assert (one.code, one.severity, one.file) == (code, severity, "images/cell_03.png")
     assert found in one.found and fix in one.fix
 
 
 def test_moved_labels_are_moved_back():
-    (one,) = each_image(with_last(shift=(6, -8)), None)
+    (one,) = each_image(with_last(shift=(6, -8)), choices())
     assert short([one]) == [("shifted-labels", WARNING, "labels/cell_03.tif")]
     assert one.found == "labels that fit their image better moved by -6 rows and 8 columns"
     assert one.fix == "labels = np.roll(labels, (-6, 8), axis=(0, 1))"
@@ -52,11 +52,11 @@ def test_moved_labels_are_moved_back():
 
 @pytest.mark.parametrize("others", [{"saturated": 0.1}, {"channels": 3}, {"levels": 5}])
 def test_what_is_usual_is_no_finding(others):
-    assert not list(each_image(with_last(**others), None))
+    assert not list(each_image(with_last(**others), choices()))
 
 
 def test_an_image_of_two_values_is_not_called_saturated_too():
-    assert [one.code for one in each_image(with_last(levels=2, saturated=0.5), 1)] == ["few-grey-values"]
+    assert [one.code for one in each_image(with_last(levels=2, saturated=0.5), choices(channels=1))] == ["few-grey-values"]
 
 
 def test_the_few_are_named_by_the_first_of_them():

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from src.data.finding import ERROR, NOTE, SHOWN_FILES, Finding
+from src.files.image import SHOWN
 from src.findings.inspection import Inspection
 from src.findings.summary import described, lines, times
 from tests.findings.broken import choices, facts
@@ -16,7 +17,7 @@ def finding(number=0, code="nan", severity=ERROR):
 
 def inspected(**others):
     drawn = [facts(0), facts(1, size=(80, 96), dtype="uint16")]
-    given = {"facts": drawn, "kind": "instances", "values": None, "groups": {}, "findings": []} | others
+    given = {"facts": drawn, "kind": "instances", "values": None, "groups": {}, "findings": [], "reading": SHOWN} | others
     return Inspection(**given)
 
 
@@ -40,6 +41,12 @@ def test_an_inspection_is_plain_values_that_json_keeps():
         "cells": 14,
         "smallest_cell": min(each.labels.area for each in inspected().facts),
         "split": {"train": ["cell_00"]},
+        "orientation": "shown",
+        "axes": None,
+        "grey": [
+            {"name": each.name, "cells": each.cells, "background": each.background, "clipped": each.clipped}
+            for each in inspected().facts
+        ],
         "findings": [vars(finding())],
     }
 
