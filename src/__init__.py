@@ -46,8 +46,11 @@ What is made of the pieces:
     pages/samples           what is learnt from, to look at
 The pieces:
     data/stack              annotated slices, the form in which every data set reaches training
-    data/folder             one's own images and labels
+    data/folder             one's own images and labels, as they are learnt from
+    data/annotated          slices with their labels, read from files
+    data/matching           which labels belong to which image
     data/agreement          how well labels lie on an image
+    data/numbers            label files, as the numbers that were drawn
     data/labels             what the values of labels mean
     data/finding            one thing that is wrong
     data/split              what is learnt from and what is scored

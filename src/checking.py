@@ -9,8 +9,9 @@ from hydra.core.hydra_config import HydraConfig
 
 from src import build, command, version
 from src.arguments import unquote
+from src.data.annotated import Annotated, read_pair
 from src.data.finding import ERROR, WARNING, Finding, by_code
-from src.data.folder import Annotated, Pair, matched, read_pair
+from src.data.matching import Pair, matched
 from src.files.kept import kept, stamp
 from src.files.reading import read_json
 from src.files.whole import write_json

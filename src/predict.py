@@ -4,22 +4,16 @@ A prediction grows block by block in a hidden store beside its final name. So an
 than memory, the same command goes on where it was interrupted, and several processes may share it.
 """
 
-from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, ListConfig
 
 from src import command
 from src.arguments import check_choice, check_probability
 from src.terminal import say, warn
-
-if TYPE_CHECKING:
-    from src.files.image import Reading
-    from src.model.trained import Trained
 
 
 @command.verb("predict", lambda directory: "the same command goes on")
@@ -29,6 +23,7 @@ def main(config: DictConfig) -> None:
     from src.files.incomplete import sweep_beside
     from src.files.names import OUTPUTS, stem
     from src.instances import Decoder
+    from src.model.trained import common_reading
     from src.prediction.job import Wishes, predict_image
     from src.prediction.names import ENDINGS, input_files, prediction_file
     from src.prediction.predictor import Predictor
@@ -43,7 +38,8 @@ def main(config: DictConfig) -> None:
     decoder = Decoder(numbering, chosen)
     device, dtype = inference(str(config.precision))
     tile = None if config.tile == "auto" else config.tile
-    reading = common_reading(trained, config)
+    reading = common_reading(trained)
+    reading = replace(reading, axes=config.axes) if config.axes else reading
     predictor = Predictor([each.model for each in trained], device, dtype, config.tta, tile)
     files = input_files(config.input)
     finals = [prediction_file(Path(), stem(file), kind, end) for file in files for kind in OUTPUTS for end in ENDINGS]
@@ -63,21 +59,6 @@ def main(config: DictConfig) -> None:
                 say(f"{file}: {note.found}; taken: {note.taken}")
             say(predict_image(image, predictor, decoder, wishes))
     failures.check("predicted")
-
-
-def common_reading(trained: Sequence["Trained"], config: DictConfig) -> "Reading":
-    """How the pixels of files are seen: as in the training of all checkpoints, or as the command line says.
-
-    Raises:
-        ValueError: they were trained on different pixels, or the command line says what cannot be.
-    """
-    readings = {each.reading for each in trained}
-    if len(readings) > 1:
-        raise ValueError(
-            f"expected checkpoints trained on pixels that were seen alike, but got {' and '.join(map(str, readings))}"
-        )
-    (reading,) = readings
-    return replace(reading, axes=config.axes) if config.axes else reading
 
 
 def check_choices(config: DictConfig) -> None:

@@ -10,8 +10,8 @@ from omegaconf import OmegaConf
 from src import build
 from src.arguments import check_choice
 from src.files.grey import SCALINGS
-from src.files.image import Reading
 from src.files.limits import check_plain, reason
+from src.files.stored import Reading
 from src.instances import Decoder
 from src.model import archive
 from src.model.layout import calls

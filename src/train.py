@@ -20,7 +20,7 @@ from src.terminal import say, warn
 def main(config: DictConfig) -> float | None:
     """Make the run directory hold a finished run; → what a search maximises or minimises."""
     from src import checking, results, training
-    from src.data.folder import ReadTwice, read_pair
+    from src.data.annotated import ReadTwice, read_pair
     from src.files.whole import write_json
     from src.run import directory as runs
     from src.run import provenance, ranks

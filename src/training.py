@@ -10,8 +10,9 @@ import torch
 
 from src import build, command, restore
 from src.arguments import check_choice, check_least, check_steps
+from src.data.annotated import Annotated
 from src.data.datamodule import SliceData
-from src.data.folder import Annotated, Pair
+from src.data.matching import Pair
 from src.files import limits
 from src.files.grey import SCALINGS
 from src.model.segmenter import Segmenter

@@ -5,7 +5,9 @@ import os
 import pytest
 
 from src import checking
-from src.data.folder import ReadTwice, matched, read_folder
+from src.data.annotated import ReadTwice
+from src.data.folder import read_folder
+from src.data.matching import matched
 from tests.conftest import composed
 from tests.data.own import IMAGES, change_labels, folder
 from tests.findings.broken import choices

@@ -134,7 +134,9 @@ def read(file):
 def probabilities_of(checkpoint, *planes):
     """Class probabilities of planes ``(H, W[, C])``, by the network at once, without tiles or files."""
     model = restore(checkpoint).model
-    seen = [torch.from_numpy(normalise(plane, "objects")).reshape(*plane.shape[:2], -1).permute(2, 0, 1) for plane in planes]
+    seen = [
+        torch.from_numpy(normalise(plane, "objects")).reshape(*plane.shape[:2], -1).permute(2, 0, 1) for plane in planes
+    ]
     with torch.inference_mode():
         whole = [predict_window(model, reader(image[None]), Window(0, 0, *image.shape[1:])) for image in seen]
         return np.stack([each[0].numpy() for each in whole])
@@ -635,7 +637,9 @@ def test_a_mistake_is_one_message(changes, expected, cell, refused, tmp_path):
 
 
 def test_an_image_with_too_many_channels_is_refused(refused, tmp_path):
-    tifffile.imwrite(tmp_path / "rgb.tif", np.zeros((2, 70, 70, 3), np.uint8), photometric="rgb")
+    colours = np.zeros((2, 70, 70, 3), np.uint8)
+    colours[1, 60, 60, 0] = 1
+    tifffile.imwrite(tmp_path / "rgb.tif", colours, photometric="rgb")
     message = refused(tmp_path / "rgb.tif")
     assert f"expected 1 channel, but got 3 in {tmp_path / 'rgb.tif'}" in message
     assert "(2, 70, 70, 3)" in message and message.strip().endswith("channels=[0] chooses")
@@ -675,7 +679,7 @@ def undefined(file):
 
 
 def coloured(file):
-    tifffile.imwrite(file, np.zeros((70, 70, 3), np.uint8), photometric="rgb")
+    tifffile.imwrite(file, np.arange(3 * 70 * 70, dtype=np.uint16).reshape(70, 70, 3), photometric="rgb")
 
 
 def text(file):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from src.data.labels import numbers_of, read_labels
+from src.data.numbers import numbers_of, read_labels
 from src.files.arrays import strips_of
 from src.files.image import in_memory
 from src.files.names import LABEL_SUFFIXES, PREDICTED, without_ending

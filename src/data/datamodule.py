@@ -17,7 +17,7 @@ from src.data.split import split
 from src.data.stack import Stack, stacked
 from src.data.weight_map import WeightMap, separate_touching
 from src.files.grey import normalise, with_channels
-from src.files.image import Reading
+from src.files.stored import Reading
 
 
 class SliceData(lightning.LightningDataModule):

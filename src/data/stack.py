@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from src.files.arrays import content_hash
-from src.files.image import SHOWN, Reading
+from src.files.stored import SHOWN, Reading
 
 NO_CLASS = 255
 

@@ -11,45 +11,11 @@ import zarr
 
 from src.files import guard, limits, microscopes, omezarr, pictures, tiffs
 from src.files.names import IMAGE_SUFFIXES
-from src.files.stored import Note, Stored, is_intensity, ramp, turned
+from src.files.stored import SHOWN, Note, Reading, Stored, is_intensity, ramp, turned
 
 CHANNEL_AXES = "CS"  # C of microscopes, S (samples) of colour pictures
-ORIENTATIONS = ("shown", "stored")
+DISPLAY = 256  # entries of a table by which a display shows grey values; pictures also have shorter ones
 LOOKED_AT = 2**28  # bytes of an image, up to which all of its alpha is looked at, and beyond which some rows are
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How the pixels of files become those that a network sees. A checkpoint holds it; its defaults mean what
-    versions did that did not yet ask.
-
-    Attributes:
-        orientation: ``shown``, turned as viewers do for the tags of EXIF and TIFF, or ``stored``.
-        greys: ``shown``, where white is 0 turned round as viewers do, or ``stored``.
-        axes: a letter an axis for files with as many axes, whatever they say themselves; None: as they say.
-        scaling: of grey values, one of `files.grey.SCALINGS`.
-    """
-
-    orientation: str = "stored"
-    greys: str = "stored"
-    axes: str | None = None
-    scaling: str = "percentiles"
-
-    def __post_init__(self):
-        if self.orientation not in ORIENTATIONS:
-            raise ValueError(f"expected orientation to be {' or '.join(ORIENTATIONS)}, but got {self.orientation}")
-        if self.greys not in ORIENTATIONS:
-            raise ValueError(f"expected greys to be {' or '.join(ORIENTATIONS)}, but got {self.greys}")
-        axes = self.axes
-        if axes is not None and not (set("YX") <= set(axes) <= set("TZYXCS") and len(set(axes)) == len(axes)):
-            raise ValueError(
-                f"expected axes of the letters Y and X, and perhaps Z, T and C, each once, but got {axes}; "
-                f"nearest valid: axes=ZYX for slices, axes=CYX for channels"
-            )
-
-
-EARLIER = Reading()
-SHOWN = Reading(orientation="shown", greys="shown", scaling="objects")
 
 
 @dataclass(frozen=True)
@@ -239,12 +205,16 @@ def in_memory(file: Path) -> Stored:
         FileNotFoundError: there is no such file.
         ValueError: as of `open_stored`, or it cannot be decoded.
     """
-    stored = open_stored(file)
-    with limits.decoding(file):
-        held = replace(stored, array=np.array(stored.array[...]))
-    if isinstance(stored.array, zarr.Array):
-        stored.array.store.close()
-    return held
+    return _held(file, open_stored(file))
+
+
+def _held(file: Path, stored: Stored) -> Stored:
+    try:
+        with limits.decoding(file):
+            return replace(stored, array=np.array(stored.array[...]))
+    finally:
+        if isinstance(stored.array, zarr.Array):
+            stored.array.store.close()
 
 
 def image_of(file: Path, stored: Stored, reading: Reading) -> Image:
@@ -252,8 +222,8 @@ def image_of(file: Path, stored: Stored, reading: Reading) -> Image:
     axes = reading.axes if reading.axes and len(reading.axes) == stored.array.ndim else stored.axes
     array, notes = stored.array, list(stored.notes)
     if stored.orientation != 1 and reading.orientation == "shown":
-        with limits.decoding(file):
-            array = turned(np.asarray(array[...]), axes, stored.orientation)
+        stored = stored if isinstance(array, np.ndarray) and not isinstance(array, np.memmap) else _held(file, stored)
+        array = turned(stored.array, axes, stored.orientation)
     unclear = stored.unclear and reading.axes is None
     image = Image(file, array, axes, stored.pixel_size, unclear=unclear, scaling=reading.scaling)
     if image.in_channels == 1 and reading.greys == "shown":
@@ -266,22 +236,20 @@ def _greys_shown(image: Image, stored: Stored, notes: list[Note]) -> Image:
     """An image of one channel with grey values as viewers show them; colours of a display do not count."""
     table = stored.table
     way = -1 if stored.white_is_zero else 1 if table is None else ramp(table)
-    few = table is not None and stored.is_picture and len(table) < 256  # the list of the colours that occur
-    if way == 1 and not few:
-        return image
-    if way == -1 and not few:
-        notes.append(Note("white-is-zero", "a file in which 0 is white", "grey values turned round, as viewers do"))
-        return replace(image, negative=True)
+    if way and (not stored.is_picture or table is None or len(table) == DISPLAY):
+        if way == -1:
+            taken = "grey values turned round, as viewers do"
+            notes.append(Note("white-is-zero", "a file in which 0 is white", taken))
+        return replace(image, negative=way == -1)
     values = np.asarray(image.array[...]) if stored.is_picture else None
-    if way == 0 and (values is None or is_intensity(values, table)):
+    if values is not None and values.max() < len(table) and ramp(table[: int(values.max()) + 1]):
+        return replace(image, array=table[values][..., 0])  # a list of the greys that occur
+    if values is None or is_intensity(values, table):
         found = "grey values with a table of colours, which is for display"
         notes.append(Note("colour-table", found, "the stored values, which are the intensities"))
         return image
-    shown = table[values]
-    if way:
-        return replace(image, array=shown[..., 0])
     notes.append(Note("colour-table", "a picture with a palette", "its colours"))
-    return replace(image, array=shown, axes=f"{image.axes}S")
+    return replace(image, array=table[values], axes=f"{image.axes}S")
 
 
 def _without_opaque_alpha(image: Image) -> Image:

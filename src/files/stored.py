@@ -1,4 +1,4 @@
-"""What a file holds, and what it says of its pixels; images and labels follow it in different ways."""
+"""What a file holds, what it says of its pixels, and how they are seen."""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import zarr
 
+ORIENTATIONS = ("shown", "stored")
 TURNED = {  # by the tag of EXIF and TIFF: whether rows and columns are exchanged, then rows, then columns reversed
     1: (False, False, False),
     2: (False, False, True),
@@ -56,6 +57,40 @@ class Stored:
     signed: bool = False
     unclear: bool = False
     notes: tuple[Note, ...] = ()
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the pixels of files become those that a network sees. A checkpoint holds it; its defaults mean what
+    versions did that did not yet ask.
+
+    Attributes:
+        orientation: ``shown``, turned as viewers do for the tags of EXIF and TIFF, or ``stored``.
+        greys: ``shown``, where white is 0 turned round as viewers do, or ``stored``.
+        axes: a letter an axis for files with as many axes, whatever they say themselves; None: as they say.
+        scaling: of grey values, one of `files.grey.SCALINGS`.
+    """
+
+    orientation: str = "stored"
+    greys: str = "stored"
+    axes: str | None = None
+    scaling: str = "percentiles"
+
+    def __post_init__(self):
+        if self.orientation not in ORIENTATIONS:
+            raise ValueError(f"expected orientation to be {' or '.join(ORIENTATIONS)}, but got {self.orientation}")
+        if self.greys not in ORIENTATIONS:
+            raise ValueError(f"expected greys to be {' or '.join(ORIENTATIONS)}, but got {self.greys}")
+        axes = self.axes
+        if axes is not None and not (set("YX") <= set(axes) <= set("TZYXCS") and len(set(axes)) == len(axes)):
+            raise ValueError(
+                f"expected axes of the letters Y and X, and perhaps Z, T and C, each once, but got {axes}; "
+                f"nearest valid: axes=ZYX for slices, axes=CYX for channels"
+            )
+
+
+EARLIER = Reading()
+SHOWN = Reading(orientation="shown", greys="shown", scaling="objects")
 
 
 def stacked_axes(axes: str) -> str:

@@ -1,6 +1,7 @@
 """TIFF and what is written as one: OME-TIFF, ImageJ's, LSM, SVS."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,6 @@ import tifffile
 import zarr
 
 from src.files import guard
-from src.files.limits import check_regular
 from src.files.stored import TURNED, Note, Stored, stacked_axes
 from src.files.units import MICROMETRES, number, possible
 
@@ -59,13 +59,24 @@ def parts(tiff: tifffile.TiffFile, file: Path) -> list[Path]:
     return [file.with_name(Path(name).name) for name in found if name.lower() != file.name.lower()]
 
 
-def spread_over(file: Path) -> list[Path]:
-    """The files of one image in several OME-TIFFs, in the order of their names; of any other file itself alone."""
-    check_regular(file)
-    with tifffile.TiffFile(file) as tiff:
-        series = tiff.series[0] if tiff.is_ome and parts(tiff, file) else None
-        shared = {page.parent.filename for page in series.pages if page is not None} if series else set()
-    return sorted(file.with_name(name) for name in shared | {file.name})
+def first_parts(files: Sequence[Path]) -> list[Path]:
+    """Files without those that are a later part of an OME-TIFF in several files, which the first one stands for."""
+    later: set[Path] = set()
+    for file in files:
+        if file not in later and file.name.lower().endswith((".ome.tif", ".ome.tiff")):
+            later.update(_others(file))
+    return [file for file in files if file not in later]
+
+
+def _others(file: Path) -> list[Path]:
+    """The other files of the image of which an OME-TIFF shows a part; none if it cannot be read."""
+    try:
+        with tifffile.TiffFile(file) as tiff:
+            pages = tiff.series[_largest(tiff)[0]].pages if parts(tiff, file) else []
+            names = {page.parent.filename for page in pages if page is not None}
+    except Exception:  # whoever reads the image says what is wrong with it
+        return []
+    return [file.with_name(name) for name in names - {file.name}]
 
 
 def _list(node: object) -> list:
@@ -95,8 +106,8 @@ def _largest(tiff: tifffile.TiffFile) -> tuple[int, tuple[Note, ...]]:
 def _table(page: tifffile.TiffPage, imagej: dict) -> np.ndarray | None:
     if page.colormap is not None:
         return page.colormap.T
-    tables = imagej.get("LUTs")
-    return np.asarray(tables[0]).T if tables and len(tables) == 1 else None
+    tables = np.asarray(imagej.get("LUTs", ()))
+    return tables.reshape(3, -1).T if tables.size == 3 * 256 else None
 
 
 def _pixel_size(tiff: tifffile.TiffFile) -> dict[str, float]:

@@ -10,11 +10,14 @@ import cv2
 import numpy as np
 from scipy import fft
 
+from src.data.annotated import Annotated, read_pair
 from src.data.finding import WARNING, Finding, Refused
-from src.data.folder import Annotated, Pair, read_pair, without
+from src.data.folder import without
 from src.data.labels import Description, describe
+from src.data.matching import Pair
 from src.files.grey import is_grey, range_of, scaled
-from src.files.image import SHOWN, Reading, open_image
+from src.files.image import open_image
+from src.files.stored import SHOWN, Reading
 
 FULL_WELLS = (255, 4095, 16383, 65535)  # largest values of cameras with 8, 12, 14 and 16 bits
 THUMBNAIL = 32  # pixels of a side

@@ -5,10 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from src.data.annotated import Annotated, read_pair, reading_of, undecided
 from src.data.finding import ERROR, NOTE, WARNING, Finding
-from src.data.folder import Annotated, Pair, chosen_kind, class_values, matched, read_pair, reading_of, undecided
+from src.data.folder import chosen_kind, class_values
+from src.data.matching import Pair, matched
 from src.data.stack import NO_CLASS, Stack, marked
-from src.files.image import Reading
+from src.files.stored import Reading
 from src.findings import images, labels, split
 from src.findings.facts import Choices, Facts, look, look_at_files
 

@@ -4,6 +4,7 @@
 0   each part by where its code was, such as ``src.model.unet.UNet``; no number
 """
 
+import copy
 import functools
 
 import yaml
@@ -20,6 +21,9 @@ MOVED = {
     "src.data.known.isbi2012_full": "src.data.public.isbi2012_full",
     "src.data.known.cell_tracking": "src.data.public.cell_tracking",
 }
+
+# Keys that versions have added, and what a configuration without them means.
+ADDED = {"scaling": "percentiles", "data.source.orientation": "stored", "data.source.axes": None}
 
 
 def moved(node: object) -> object:
@@ -39,6 +43,19 @@ def moved(node: object) -> object:
 
 def _today(target: object) -> object:
     return MOVED.get(target, target) if isinstance(target, str) else target
+
+
+def with_added(config: dict) -> dict:
+    """A configuration that has the keys that versions have added, with what they mean where it does not say."""
+    config = copy.deepcopy(config)
+    for key, value in ADDED.items():
+        *nouns, name = key.split(".")
+        node = config
+        for noun in nouns:
+            node = node.get(noun, {}) if isinstance(node, dict) else {}
+        if not nouns or "kind" in node:  # the labels of a folder
+            node.setdefault(name, value)
+    return config
 
 
 @functools.cache

@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import MeanMetric
 
-from src.files.image import SHOWN
+from src.files.stored import SHOWN
 from src.files.whole import without_nan
 from src.instances import Decoder, Numbering
 from src.metrics.evaluator import Evaluator, Metric, Probabilities

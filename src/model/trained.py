@@ -1,12 +1,13 @@
 """A trained network with what belongs to its predictions, and nothing of its training."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from src.files.image import EARLIER, Reading
+from src.files.stored import EARLIER, Reading
 from src.instances import Decoder
 from src.model.unet import UNet
 from src.tiles.overlap import Read, Window, overlap_tile
@@ -28,6 +29,20 @@ class Trained:
     decoder: Decoder
     validation_scores: dict[str, float] = field(default_factory=dict)
     reading: Reading = EARLIER
+
+
+def common_reading(trained: Sequence[Trained]) -> Reading:
+    """How the pixels of files are seen by all of several networks.
+
+    Raises:
+        ValueError: they were trained on different pixels.
+    """
+    readings = {each.reading for each in trained}
+    if len(readings) > 1:
+        raise ValueError(
+            f"expected networks trained on pixels that were seen alike, but got {sorted(map(str, readings))}"
+        )
+    return trained[0].reading
 
 
 def stored_scores(checkpoint: dict) -> dict[str, float]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from src.files.names import IMAGE_SUFFIXES, PREDICTED, stem
+from src.files.tiffs import first_parts
 
 ENDINGS = (".tif", ".zarr")
 
@@ -38,7 +39,7 @@ def input_files(path: str) -> list[Path]:
     if not files:
         raise FileNotFoundError(f"expected images ({', '.join(IMAGE_SUFFIXES)}) in {path}, but got none")
     _refuse_equal_names(files)
-    return files
+    return first_parts(files)
 
 
 def _refuse_equal_names(files: Sequence[Path]) -> None:

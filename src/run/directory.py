@@ -5,7 +5,6 @@ pictures/  predictions/  scores.json  report.html; while it trains also checkpoi
 """
 
 import contextlib
-import copy
 import functools
 import importlib.metadata
 import platform
@@ -21,7 +20,7 @@ from filelock import FileLock, Timeout
 from src.files.incomplete import sweep_folder
 from src.files.reading import Layout, read_json, read_yaml, set_aside
 from src.files.whole import write_text
-from src.model.layout import moved
+from src.model.layout import ADDED, moved, with_added
 from src.run.layouts import Planned, Scores
 
 # Keys that cannot change the result, so a run may continue with other values of them.
@@ -36,8 +35,6 @@ FREE_KEYS = (
 )
 # Keys that change no weights, only what is scored at the end: free until the scores are written.
 SCORING_KEYS = ("score", "tta")
-# Keys that versions have added, and what a configuration without them means.
-ADDED = {"scaling": "percentiles", "data.source.orientation": "stored", "data.source.axes": None}
 SHARED = ("config.yaml", "check.json", "report.html")  # files that also a process may write that does not train
 PACKAGES = (
     *("torch", "lightning", "torchmetrics", "hydra-core", "albumentations"),
@@ -108,19 +105,6 @@ def read_config(directory: Path, layout: type[Layout] = Planned) -> dict:
         raise ValueError(f"{error}; nearest valid: a copy of it, or another directory") from error
 
 
-def with_added(config: dict) -> dict:
-    """A configuration that has the keys that versions have added, with what they mean where it does not say."""
-    config = copy.deepcopy(config)
-    for key, value in ADDED.items():
-        *nouns, name = key.split(".")
-        node = config
-        for noun in nouns:
-            node = node.get(noun, {}) if isinstance(node, dict) else {}
-        if not nouns or "kind" in node:  # the labels of a folder
-            node.setdefault(name, value)
-    return config
-
-
 def as_started(directory: Path, config: dict) -> dict[str, object]:
     """Of the keys that versions have added since a run was started, what they mean to it, by their dotted names.
 
@@ -133,9 +117,9 @@ def as_started(directory: Path, config: dict) -> dict[str, object]:
     """
     if finished_scores(directory) is None and not resumable_files(directory):
         return {}
-    stored, now = flatten(read_yaml(directory / "config.yaml", Planned)), flatten(config)
+    before, now = flatten(read_yaml(directory / "config.yaml", Planned)), flatten(config)
     given = {each.lstrip("+").partition("=")[0] for each in config["overrides"]}
-    return {key: value for key, value in ADDED.items() if key in now and key not in {*stored, *given}}
+    return {key: value for key, value in ADDED.items() if key in now and key not in {*before, *given}}
 
 
 def _extend(directory: Path, config: dict, steps: int) -> None:

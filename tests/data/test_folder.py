@@ -6,7 +6,8 @@ import pytest
 import tifffile
 
 from src.data.finding import Refused
-from src.data.folder import matched, read_folder
+from src.data.folder import read_folder
+from src.data.matching import matched
 from tests.data.own import draw, folder, write
 
 CELLS = [draw(number) for number in range(3)]

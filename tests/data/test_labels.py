@@ -8,7 +8,8 @@ from PIL import Image
 from scipy import ndimage
 
 from src.data.finding import Refused
-from src.data.labels import describe, detect, read_labels, to_learn
+from src.data.labels import describe, detect, to_learn
+from src.data.numbers import read_labels
 from tests.data.own import draw
 
 CELLS = draw(0)[1]

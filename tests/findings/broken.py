@@ -10,8 +10,9 @@ import imagecodecs
 import numpy as np
 import tifffile
 
+from src.data.annotated import Annotated
 from src.data.finding import ERROR, NOTE, WARNING
-from src.data.folder import Annotated, Pair
+from src.data.matching import Pair
 from src.findings.facts import Choices, Facts, look
 from tests.data.own import IMAGES, SIDE, change_image, change_labels, draw, write
 

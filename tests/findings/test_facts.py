@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from src.data.finding import WARNING, Finding, Refused
-from src.data.folder import matched
+from src.data.matching import matched
 from src.findings.facts import look, look_at_files, missing_chunks
 from tests.data.own import SIDE, change_image, draw, folder
 from tests.findings.broken import annotated, facts

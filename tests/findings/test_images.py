@@ -56,7 +56,9 @@ def test_what_is_usual_is_no_finding(others):
 
 
 def test_an_image_of_two_values_is_not_called_saturated_too():
-    assert [one.code for one in each_image(with_last(levels=2, saturated=0.5), choices(channels=1))] == ["few-grey-values"]
+    assert [one.code for one in each_image(with_last(levels=2, saturated=0.5), choices(channels=1))] == [
+        "few-grey-values"
+    ]
 
 
 def test_the_few_are_named_by_the_first_of_them():

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from src.data.finding import ERROR, NOTE, SHOWN_FILES, Finding
-from src.files.image import SHOWN
+from src.files.stored import SHOWN
 from src.findings.inspection import Inspection
 from src.findings.summary import described, lines, times
 from tests.findings.broken import choices, facts
@@ -17,7 +17,14 @@ def finding(number=0, code="nan", severity=ERROR):
 
 def inspected(**others):
     drawn = [facts(0), facts(1, size=(80, 96), dtype="uint16")]
-    given = {"facts": drawn, "kind": "instances", "values": None, "groups": {}, "findings": [], "reading": SHOWN} | others
+    given = {
+        "facts": drawn,
+        "kind": "instances",
+        "values": None,
+        "groups": {},
+        "findings": [],
+        "reading": SHOWN,
+    } | others
     return Inspection(**given)
 
 

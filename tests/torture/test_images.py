@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from src.data.labels import read_labels
+from src.data.numbers import read_labels
 from src.run.directory import checkpoint_file
 from tests.torture import images
 

@@ -1,0 +1,180 @@
+"""Slices with their labels, read from pairs of files; of what a file leaves open, its labels decide."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from src.data.agreement import CLEAR, agreement
+from src.data.finding import ERROR, NOTE, Finding, Refused
+from src.data.matching import Pair
+from src.data.numbers import labels_and_notes, unreadable
+from src.files.image import Image, image_of, in_memory
+from src.files.stored import SHOWN, Note, Reading, Stored
+
+AXES = ("ZYX", "CYX", "YXC", "YXZ")  # that programs write without saying so
+
+
+@dataclass(frozen=True)
+class Annotated:
+    """A slice as it is on disk.
+
+    Attributes:
+        name: of the image; in a stack with the number of the slice.
+        pair: the files that it is of.
+        image: ``(H, W)`` or ``(H, W, C)``.
+        labels: ``(H, W)`` integers.
+        pixel_size: in µm, None if the file does not say.
+        reading: how its pixels were seen.
+        evidence: the orientation that its labels fit, None if nobody can tell, empty if viewers do not turn the file.
+        notes: on its files.
+    """
+
+    name: str
+    pair: Pair
+    image: np.ndarray
+    labels: np.ndarray
+    pixel_size: float | None = None
+    reading: Reading = SHOWN
+    evidence: str | None = ""
+    notes: tuple[Finding, ...] = ()
+
+
+def read_pair(pair: Pair) -> list[Annotated]:
+    """The slices of an image with their labels.
+
+    Raises:
+        Refused: a file cannot be read, or the labels have another size.
+    """
+    try:
+        stored = in_memory(pair.image)
+    except (ValueError, OSError) as error:
+        raise Refused(unreadable(pair.image, error)) from error
+    given = replace(SHOWN, orientation="shown" if pair.orientation == "auto" else pair.orientation, axes=pair.axes)
+    labels, notes = labels_and_notes(pair.labels, given)
+    stack = labels if labels.ndim == 3 else labels[None]
+    readings = _possible(pair, stored, stack, given)
+    seen = {each: _planes(pair.image, stored, each) for each in readings}
+    fitting = [each for each in readings if _size(seen[each][0]) == _size(stack)]
+    if not fitting:
+        raise Refused(_mismatch(pair, stored, stack, seen[readings[0]][0]))
+    reading, sure = _best(fitting, {each: seen[each][0] for each in fitting}, stack)
+    planes, image = seen[reading]
+    evidence = "" if len(readings) == 1 else reading.orientation if sure else None
+    told = [(pair.image, note) for note in image.notes] + [(pair.labels, note) for note in notes]
+    if stored.orientation != 1:
+        other = "stored" if reading.orientation == "shown" else "shown"
+        found = f"pixels that viewers turn (tag {stored.orientation})" + (", which its labels fit" if evidence else "")
+        taken = {"shown": "turned as viewers do", "stored": "as they are stored"}[reading.orientation]
+        told.append((pair.image, Note("turned", found, taken, f"data.source.orientation={other} takes the other")))
+    if stored.unclear and pair.axes is None:
+        found = f"{stored.array.shape[0]} planes tagged as colours, of which the labels tell what they are"
+        taken = "slices" if reading.axes == "ZYX" else "channels"
+        told.append((pair.image, Note("planes", found, taken, "data.source.axes=ZYX or data.source.axes=CYX chooses")))
+    findings = tuple(Finding(each.code, NOTE, str(file), each.found, each.taken, each.fix) for file, each in told)
+    numbered = [pair.name] if len(planes) == 1 else [f"{pair.name}_{number:03d}" for number in range(len(planes))]
+    return [
+        Annotated(name, pair, plane, each, image.pixel_size.get("X"), reading, evidence, findings if first else ())
+        for first, name, plane, each in zip([True] + [False] * len(planes), numbered, planes, stack, strict=False)
+    ]
+
+
+def _possible(pair: Pair, stored: Stored, stack: np.ndarray, given: Reading) -> list[Reading]:
+    """How the pixels of an image may be seen, the usual one first."""
+    if stored.unclear and pair.axes is None:
+        slices = len(stack) == stored.array.shape[0] and all(np.ptp(plane) > 0 for plane in stack)
+        given = replace(given, axes="ZYX" if slices else "SYX")
+    turns = pair.orientation == "auto" and stored.orientation != 1
+    return [given, replace(given, orientation="stored")] if turns else [given]
+
+
+def _best(readings: list[Reading], planes: dict[Reading, list[np.ndarray]], stack: np.ndarray) -> tuple[Reading, bool]:
+    """The reading in which the image agrees best with its labels, the first of equals; and whether that is sure."""
+    if len(readings) == 1:
+        return readings[0], True
+    agreed = [
+        np.mean([agreement(plane, labels) for plane, labels in zip(planes[each], stack, strict=True)])
+        for each in readings
+    ]
+    best = int(np.argmax(agreed))
+    sure = agreed[best] > min(agreed) + CLEAR
+    return readings[best if sure else 0], bool(sure)
+
+
+def _size(planes: Sequence[np.ndarray]) -> str:
+    """How many planes of how many pixels, as `Finding` says it."""
+    return f"{len(planes)} × {planes[0].shape[0]}×{planes[0].shape[1]}"
+
+
+def _mismatch(pair: Pair, stored: Stored, stack: np.ndarray, planes: Sequence[np.ndarray]) -> Finding:
+    """That labels have another size than their image, and which key would make them fit."""
+    found, expected = f"{_size(stack)} px", f"labels of the size of their image, {_size(planes)} px"
+    fix = "export the labels again from the image that was annotated, without resizing"
+    if len(planes) == len(stack) and planes[0].shape[1::-1] == stack.shape[1:]:
+        found += ", as if rows and columns were exchanged"
+    channels = 1 if planes[0].ndim == 2 else planes[0].shape[2]
+    if channels > 1:
+        expected += f" with {channels} channels"
+    for axes in AXES:
+        if len(axes) == stored.array.ndim and axes != stored.axes:
+            sides = dict(zip(axes, stored.array.shape, strict=True))
+            if [sides.get("Z", 1), sides["Y"], sides["X"]] == list(stack.shape):
+                what = f"{sides['Z']} slices" if "Z" in sides else f"{sides['C']} channels"
+                fix = f"data.source.axes={axes}, if the image is {what}"
+                break
+    return Finding("size-mismatch", ERROR, str(pair.labels), found, expected, fix)
+
+
+class ReadTwice:
+    """Reads each pair of files from disk once, for two who ask for it: the check of data, and then training.
+
+    What was asked for a second time is not held any longer.
+    """
+
+    def __init__(self):
+        self.held: dict[Pair, list[Annotated]] = {}
+
+    def __call__(self, pair: Pair) -> list[Annotated]:
+        """As `read_pair`."""
+        if pair in self.held:
+            return self.held.pop(pair)
+        self.held[pair] = read_pair(pair)
+        return self.held[pair]
+
+
+def _planes(file: Path, stored: Stored, reading: Reading) -> tuple[list[np.ndarray], Image]:
+    """The planes of an image as src.predict reads them, each ``(H, W)`` or ``(H, W, C)``; and the image."""
+    image = image_of(file, stored, reading)
+    bands = [image.band(plane, 0, image.height) for plane in range(image.planes)]
+    return [band[0] if len(band) == 1 else np.ascontiguousarray(np.moveaxis(band, 0, -1)) for band in bands], image
+
+
+def settled(pairs: Sequence[list[Annotated]], read: Callable[[Pair], list[Annotated]]) -> list[Annotated]:
+    """The slices of all pairs, of which those whose own labels cannot tell an orientation follow the others.
+
+    Args:
+        pairs: the slices of each pair of files.
+        read: gives them.
+    """
+    orientation = reading_of([each for slices in pairs for each in slices]).orientation
+    found = []
+    for slices in pairs:
+        again = undecided(slices[0], orientation)
+        found += read(replace(slices[0].pair, orientation=orientation)) if again else slices
+    return found
+
+
+def undecided(each: Annotated, orientation: str) -> bool:
+    """Whether a slice was seen in another orientation than most, for no reason of its own."""
+    return each.evidence is None and each.reading.orientation != orientation
+
+
+def reading_of(slices: Sequence[Annotated]) -> Reading:
+    """How the pixels of most files are seen that leave a choice."""
+    told = Counter(each.evidence for each in slices if each.evidence)
+    axes = Counter(each.reading.axes for each in slices if each.reading.axes)
+    usual = slices[0].reading if slices else SHOWN
+    orientation = told.most_common(1)[0][0] if told else usual.orientation
+    return replace(usual, orientation=orientation, axes=axes.most_common(1)[0][0] if axes else None)
