@@ -1,15 +1,10 @@
 """What the values of labels mean, read from files of any tool and found out from drawings."""
 
-import imageio.v3 as iio
 import numpy as np
 import pytest
-import tifffile
-from PIL import Image
 from scipy import ndimage
 
-from src.data.finding import Refused
 from src.data.labels import describe, detect, to_learn
-from src.data.numbers import read_labels
 from tests.data.own import draw
 
 CELLS = draw(0)[1]
@@ -64,56 +59,21 @@ def test_a_drawing_is_described():
     assert (found.pieces, found.cells, found.side, found.single) == (3, 2, 3, 0.5)
 
 
-FILES = {
-    "uint8.tif": (MASK, MASK),
-    "uint32.tif": (CELLS.astype(np.uint32), CELLS),
-    "int16.tif": (CELLS.astype(np.int16) - 1, CELLS.astype(int) - 1),
-    "uint16.png": (CELLS, CELLS),
-    "grey as rgb.png": (np.repeat(MASK[..., None] * 255, 3, axis=2), MASK * 255),
-    "grey as rgb.tif": (np.repeat(MASK[..., None] * 255, 3, axis=2), MASK * 255),
-    "grey and opaque.png": (np.stack([MASK * 255] * 3 + [np.full_like(MASK, 255)], axis=-1), MASK * 255),
-    "stack.tif": (np.stack([CELLS] * 3), np.stack([CELLS] * 3)),
-}
-
-
-@pytest.mark.parametrize("name", FILES)
-def test_labels_are_read_as_numbers(name, tmp_path):
-    written, expected = FILES[name]
-    if name.endswith(".tif"):
-        photometric = "rgb" if written.ndim == 3 and written.shape[-1] == 3 else "minisblack"
-        tifffile.imwrite(tmp_path / name, written, photometric=photometric)
-    else:
-        iio.imwrite(tmp_path / name, written)
-    np.testing.assert_array_equal(read_labels(tmp_path / name), expected)
-
-
-def test_a_palette_gives_its_numbers_and_not_its_colours(tmp_path):
-    image = Image.fromarray(CELLS.astype(np.uint8), mode=None)
-    image = image.convert("P")
-    image.putpalette([value for number in range(256) for value in (255 - number, number * 37 % 256, 9)])
-    image.save(tmp_path / "palette.png")
-    with Image.open(tmp_path / "palette.png") as saved:
-        assert saved.mode == "P"
-    np.testing.assert_array_equal(read_labels(tmp_path / "palette.png"), CELLS)
-
-
-def test_a_mask_of_one_bit_is_read(tmp_path):
-    Image.fromarray(MASK * 255).convert("1").save(tmp_path / "bits.png")
-    np.testing.assert_array_equal(read_labels(tmp_path / "bits.png"), MASK)
-
-
-def test_what_is_refused_says_the_line_that_mends_it(tmp_path):
-    tifffile.imwrite(tmp_path / "real.tif", CELLS.astype(np.float32))
-    with pytest.raises(Refused, match=r"real\.tif: expected labels of whole numbers.*astype\('uint16'\)"):
-        read_labels(tmp_path / "real.tif")
-
-
 @pytest.mark.parametrize("kind", ["binary", "boundary"])
 def test_of_a_mask_the_cells_are_its_pieces(kind):
     target, cells, known = to_learn(MASK * 255, kind)
     np.testing.assert_array_equal(target, MASK)
     np.testing.assert_array_equal(cells, ndimage.label(MASK)[0])
     assert known.all()
+
+
+@pytest.mark.parametrize("kind", ["binary", "boundary"])
+def test_the_values_say_which_of_two_is_the_cell(kind):
+    target, cells, known = to_learn(MASK * 255, kind, [255, 0])
+    np.testing.assert_array_equal(target, 1 - MASK)
+    np.testing.assert_array_equal(cells > 0, MASK == 0)
+    part = to_learn(np.where(CELLS == 1, 7, MASK * 255), kind, [255, 0], ignore=7)
+    assert not part[0][CELLS == 1].any() and not part[2][CELLS == 1].any() and known.all()
 
 
 def test_of_numbered_cells_the_numbers_are_closed_up():

@@ -1,8 +1,10 @@
 """Grey values: the range of a plane however it is read, and what they are scaled to."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
+import imageio.v3 as iio
 import numpy as np
 import pytest
 import tifffile
@@ -10,9 +12,34 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from src.files import grey
-from src.files.grey import grey_range, normalise, scaled
+from src.files.grey import grey_range, normalise, range_of, scaled, with_channels
 from src.files.image import Image, open_image
 from tests.files.micrographs import DTYPES, GREY, TIFFS, noise, opened, planes_of, write_tiff
+
+
+@pytest.fixture(scope="module")
+def real() -> Path:
+    """Where real data lie."""
+    if "DATA_DIR" not in os.environ:
+        pytest.skip("needs DATA_DIR with isbi2012, phase_t98g and nuclei_fluo")
+    return Path(os.environ["DATA_DIR"])
+
+
+@pytest.fixture(scope="module")
+def isbi(real) -> np.ndarray:
+    return tifffile.imread(real / "isbi2012/train-volume.tif")[::5]
+
+
+@pytest.fixture(scope="module")
+def phase(real) -> list[np.ndarray]:
+    return [tifffile.imread(file) for file in sorted((real / "phase_t98g/images").glob("*.tif"))[::3]]
+
+
+@pytest.fixture(scope="module")
+def nuclei(real) -> list[tuple[np.ndarray, np.ndarray]]:
+    files = sorted((real / "nuclei_fluo/images").glob("*.png"))
+    labels = real / "nuclei_fluo/labels"
+    return [(iio.imread(file), tifffile.imread(labels / f"{file.stem}.tif")) for file in files]
 
 
 def test_normalise_sends_the_percentiles_to_0_and_1_and_clips():
@@ -134,3 +161,88 @@ def test_grey_range_of_many_real_numbers_is_that_of_every_nth_pair_of_rows(monke
     wanted = tuple(np.percentile(array[:, np.arange(21) // 2 % step == 0], (0.5, 99.5)))
     for rows in (2, 6, 512):
         assert grey_range(Image(Path("image.tif"), array, "CYX"), 0, rows) == wanted
+
+
+def sparse(share: float, ground: float = 20, noise_of: float = 2, cell: float = 150, dtype="u1", side: int = 256):
+    """Discs that cover about ``share`` of an image, bright on an even ground; and where they are."""
+    random = np.random.default_rng(0)
+    y, x = np.mgrid[:side, :side]
+    inside = np.zeros((side, side), bool)
+    while inside.mean() < share:
+        cy, cx = random.integers(6, side - 6, 2)
+        inside |= (y - cy) ** 2 + (x - cx) ** 2 < 25
+    texture = random.uniform(0.6, 1, (side, side))
+    image = ground + random.normal(0, noise_of, inside.shape) + inside * texture * cell
+    return np.clip(np.round(image), 0, 255).astype(dtype) if dtype == "u1" else image.astype(dtype), inside
+
+
+@pytest.mark.parametrize("share", [0.0008, 0.003, 0.01, 0.04, 0.1, 0.3])
+@pytest.mark.parametrize("ground", [0, 20])
+@pytest.mark.parametrize("dtype", ["u1", "f4"])
+def test_cells_keep_their_grey_values_however_few_they_are(share, ground, dtype):
+    image, inside = sparse(share, ground, dtype=dtype)
+    result = normalise(image, "objects")
+    assert np.mean(result[inside] >= 1) < 0.05
+    assert np.median(result[inside]) > 0.5
+    assert np.percentile(result[~inside], 99) < 0.3
+    if share < 0.005:
+        assert np.mean(normalise(image, "percentiles")[inside] >= 1) > 0.3, "which this is for"
+
+
+@pytest.mark.parametrize("share", [0.003, 0.04])
+def test_dark_cells_on_a_bright_ground_are_the_negative_of_bright_ones(share):
+    image, _ = sparse(share)
+    np.testing.assert_allclose(normalise(255 - image, "objects"), 1 - normalise(image, "objects"), atol=1e-6)
+
+
+@pytest.mark.parametrize("hot", [1, 30, 200])
+def test_hot_pixels_are_no_objects(hot):
+    image, _ = sparse(0.2)
+    places = np.random.default_rng(1).choice(image.size // 9, hot, replace=False)
+    wide = image.astype(np.uint16)
+    wide[places // 85 * 3, places % 85 * 3] = 4095  # none beside another
+    before = grey_range(Image(Path("image"), image.astype(np.uint16), "YX"), 0)
+    after = grey_range(Image(Path("image"), wide, "YX"), 0)
+    assert after == pytest.approx(before, rel=0.05)
+
+
+def test_an_image_without_objects_has_the_range_of_percentiles():
+    for seed in range(20):
+        plane = np.random.default_rng(seed).normal(100, 15, (128, 128))
+        for array in (plane, plane.round().astype(np.uint8), 50 + 30 * np.sin(np.mgrid[:128, :128][0] / 9)):
+            assert grey_range(Image(Path("image"), array, "YX"), 0) == pytest.approx(percentiles(array))
+
+
+@pytest.mark.parametrize("axes", ["ZYX", "YXC"])
+def test_the_range_of_objects_does_not_depend_on_how_a_plane_is_read(axes):
+    image, _ = sparse(0.003, side=120)
+    whole = Image(Path("image"), image, "YX")
+    stacked = Image(Path("image"), np.stack([image] * 2, axes.index(axes.strip("YX"))), axes)
+    for rows in (1, 7, 40, 512):
+        assert grey_range(whole, 0, rows) == grey_range(whole, 0)
+        assert grey_range(stacked, 0, rows) == pytest.approx(grey_range(whole, 0), rel=0.01)
+
+
+def test_dense_real_images_are_scaled_as_before(isbi, phase):
+    """Within a grey level of 8 bits, so that nothing that was measured on them changes."""
+    for image in [*isbi, *phase]:
+        np.testing.assert_allclose(normalise(image, "objects"), normalise(image, "percentiles"), atol=1 / 255)
+
+
+def test_of_real_nuclei_few_pixels_are_cut_off(nuclei):
+    clipped, before = [], []
+    for image, labels in nuclei:
+        cells = image[labels > 0]
+        for scaling, shares in (("objects", clipped), ("percentiles", before)):
+            low, high = range_of(image, scaling)
+            shares.append(np.mean((cells < low) | (cells > high)))
+    assert max(clipped) <= 0.05 and max(before) > 0.3
+
+
+def test_grey_images_have_one_channel_or_three():
+    grey_image = noise((6, 7), "u1")
+    colours = np.repeat(grey_image[..., None], 3, axis=2)
+    np.testing.assert_array_equal(with_channels(colours, 1), grey_image)
+    np.testing.assert_array_equal(with_channels(grey_image, 3), colours)
+    colours[0, 0, 0] += 1
+    assert with_channels(colours, 1) is colours and with_channels(grey_image, 2) is grey_image

@@ -1,5 +1,7 @@
 """TIFF and its kin: what the tags say, which series is read, and images in several files."""
 
+import contextlib
+
 import numpy as np
 import pytest
 import tifffile
@@ -45,7 +47,9 @@ def test_where_white_is_0_grey_values_are_turned_round(tmp_path, dtype):
     np.testing.assert_array_equal(image.band(0, 3, 9)[0], ~array[3:9])
     np.testing.assert_array_equal(read_image(tmp_path / "a.tif")[0], ~array)
     assert [note.code for note in image.notes] == ["white-is-zero"]
-    np.testing.assert_array_equal(open_image(tmp_path / "a.tif", Reading()).band(0, 0, 20)[0], array)
+    with contextlib.closing(open_image(tmp_path / "a.tif", Reading())) as stored:
+        np.testing.assert_array_equal(stored.band(0, 0, 20)[0], array)
+    image.close()
 
 
 def test_real_numbers_are_turned_round_by_their_sign(tmp_path):
@@ -118,6 +122,7 @@ def test_a_pyramid_is_read_at_its_finest_level_without_a_word(tmp_path):
     image = open_image(tmp_path / "a.ome.tif")
     np.testing.assert_array_equal(image.band(0, 0, 64)[0], array)
     assert image.notes == ()
+    image.close()
 
 
 def test_an_image_in_several_files_is_whole_from_each_of_them_and_counts_once(tmp_path):
