@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from src import command, predict, training
 from src.data.phantom import phantom
 from src.files.grey import normalise
 from src.files.incomplete import unique
+from src.files.stored import Reading
 from src.model import archive
 from src.model.trained import predict_window
 from src.prediction import job
@@ -29,6 +31,7 @@ from src.restore import restore
 from src.tiles import overlap
 from src.tiles.overlap import Window, reader
 from tests.conftest import composed
+from tests.files.test_tiffs import spread
 
 # Processes of their own, forked in a blink from one that has imported torch.
 PROCESSES = multiprocessing.get_context("forkserver")
@@ -742,3 +745,65 @@ def test_a_disk_that_fills_while_the_result_is_written_leaves_no_half_result(
     subprocess.run(["mount", "-o", "remount,size=9m", full_disk], check=True)
     predicted(tmp_path / "a.png", checkpoint=network(), output=full_disk, write="[probabilities]")
     assert os.listdir(full_disk) == ["a_probabilities.tif"]
+
+
+def result(folder, name: str = "a"):
+    return tifffile.imread(folder / f"{name}_probabilities.tif")
+
+
+def test_an_image_is_predicted_as_viewers_show_it(predicted, checkpoint, images, tmp_path):
+    """The checkpoint says so: turned by its tag, white where 0 is white, without an alpha that says nothing."""
+    upright = images[0]
+    stored = np.rot90(upright)
+    kinds = {
+        "upright": (upright, {"photometric": "minisblack"}),
+        "turned": (stored, {"photometric": "minisblack", "extratags": [(274, "H", 1, 6, True)]}),
+        "negative": (255 - upright, {"photometric": "miniswhite"}),
+        "colours": (np.dstack([upright] * 3 + [np.full_like(upright, 255)]), {"photometric": "rgb"}),
+    }
+    for name, (array, options) in kinds.items():
+        if name == "colours":
+            options = options | {"extrasamples": ["unassalpha"]}
+        tifffile.imwrite(tmp_path / f"{name}.tif", array, **options)
+        printed = predicted(tmp_path / f"{name}.tif")
+        assert ("a file in which 0 is white; taken: grey values turned round" in printed) == (name == "negative")
+    for name in kinds:
+        np.testing.assert_allclose(result(tmp_path / "out", name), result(tmp_path / "out", "upright"), atol=1e-5)
+
+
+def test_a_checkpoint_remembers_axes_and_orientation(predicted, network, images, tmp_path):
+    file = network(seed=3)
+    content = archive.read(file)
+    remembering = tmp_path / "remembering.ckpt"
+    archive.write(remembering, content | {"reading": asdict(Reading("stored", "shown", "ZYX", "objects"))})
+    tifffile.imwrite(tmp_path / "a.tif", np.stack([images[0]] * 5), imagej=True, metadata={"axes": "CYX"})
+    predicted(tmp_path / "a.tif", checkpoint=remembering)
+    assert result(tmp_path / "out").shape == (5, 70, 70)
+    tags = [(274, "H", 1, 3, True)]
+    tifffile.imwrite(tmp_path / "b.tif", images[1], extratags=tags)
+    tifffile.imwrite(tmp_path / "c.tif", images[1])
+    for name in "bc":
+        predicted(tmp_path / f"{name}.tif", checkpoint=remembering)
+    np.testing.assert_array_equal(result(tmp_path / "out", "b"), result(tmp_path / "out", "c"))
+
+
+def test_planes_tagged_as_colours_are_named_and_read_as_axes_says(predicted, refused, images, tmp_path):
+    rgb = {"photometric": "rgb", "planarconfig": "separate"}
+    tifffile.imwrite(tmp_path / "a.tif", np.stack([images[0], images[1], images[0]]), **rgb)
+    assert "axes=ZYX for slices, channels=0 for the first channel" in refused(tmp_path / "a.tif")
+    predicted(tmp_path / "a.tif", axes="ZYX")
+    assert result(tmp_path / "out").shape == (3, 70, 70)
+    assert "nearest valid: axes=ZYX" in refused(tmp_path / "a.tif", axes="slices")
+
+
+def test_an_image_in_several_files_is_predicted_once(predicted, tmp_path):
+    (tmp_path / "in").mkdir()
+    spread(tmp_path / "in", count=3, planes="Z")
+    predicted(tmp_path / "in")
+    assert [file.name for file in sorted((tmp_path / "out").glob("*_labels.tif"))] == ["a_0_labels.tif"]
+    assert result(tmp_path / "out", "a_0").shape == (3, 20, 30)
+
+
+def test_networks_trained_on_pixels_seen_otherwise_have_no_mean(network, checkpoint, refused, cell):
+    earlier = network(seed=1)
+    assert "trained on pixels that were seen alike" in refused(cell, checkpoint=f"[{earlier},{checkpoint}]")

@@ -1,9 +1,12 @@
 """A checkpoint gives a trained network, and calls only what conf/ calls."""
 
+from dataclasses import asdict
+
 import pytest
 import torch
 
 from src import training
+from src.files.stored import EARLIER, Reading
 from src.model import archive
 from src.model.trained import logits
 from src.restore import restore
@@ -53,3 +56,19 @@ def test_what_is_no_checkpoint_is_refused(tmp_path):
     (tmp_path / "text.ckpt").write_text("not a checkpoint")
     with pytest.raises(ValueError, match=r"text\.ckpt"):
         restore(tmp_path / "text.ckpt")
+
+
+def test_how_pixels_were_seen_is_restored_and_an_earlier_checkpoint_means_what_it_did(tmp_path):
+    config = composed("model.base_channels=2", "model.depth=2")
+    reading = Reading("shown", "shown", "ZYX", "objects")
+    assert restore(saved(config, tmp_path, reading=asdict(reading))[1]).reading == reading
+    assert restore(saved(config, tmp_path)[1]).reading == EARLIER == Reading("stored", "stored", None, "percentiles")
+
+
+@pytest.mark.parametrize(
+    "wrong", ["shown", {"scaling": "log"}, {"orientation": "up"}, {"axes": "/etc"}, {"mirror": "yes"}, {"axes": 3}]
+)
+def test_another_reading_is_refused(wrong, tmp_path):
+    _, file = saved(composed("model.base_channels=2", "model.depth=2"), tmp_path, reading=wrong)
+    with pytest.raises(ValueError, match=r"some\.ckpt is none: expected"):
+        restore(file)

@@ -1,5 +1,6 @@
 """Images on disk, window by window: TIFF of many kinds, PNG, OME-Zarr, grey range, damaged files, file handles."""
 
+import contextlib
 import gc
 import os
 import shutil
@@ -20,7 +21,11 @@ from PIL import Image as Pillow
 
 from src.files.grey import grey_range
 from src.files.image import Image, open_image, read_image
+from src.files.names import IMAGE_SUFFIXES
 from tests.files.micrographs import GREY, TIFFS, noise, opened, planes_of, write_tiff
+from tests.files.test_microscopes import lif
+
+ROOT = Path(__file__).parents[2]
 
 MEMORY_MAPPED = ("plain", "pages", "big-endian", "BigTIFF", "float32", "colour planar", "ImageJ hyperstack", "OME TZC")
 
@@ -513,3 +518,67 @@ def test_a_file_that_is_not_what_its_name_says_is_refused_by_name(tmp_path):
         (tmp_path / name).write_text("<html>404</html>")
         with pytest.raises(ValueError, match=name):
             read_image(tmp_path / name)
+
+
+# What is read, of data/README.md: (container, ending, dtype, axes).
+TABLE = [
+    [cell.strip() for cell in line.strip("|").split("|")]
+    for line in (ROOT / "data/README.md").read_text().partition("## What is read")[2].partition("\n## ")[0].splitlines()
+    if line.startswith("| ") and "`." in line
+]
+ROWS = [
+    (container, ending, dtype, axes)
+    for container, endings, dtypes, named, _ in TABLE
+    for ending in endings.strip("`").split()
+    for dtype in (dtypes.strip("`").split() if dtypes.startswith("`") else ())
+    for axes in named.strip("`").split()
+    if not (dtype == "bool" and "S" in axes)  # colours of one bit
+]
+
+
+def write_kind(file: Path, container: str, array: np.ndarray, axes: str) -> None:
+    """Write values as a container holds them, by a writer that is not ours."""
+    tagged = {"photometric": "rgb" if "S" in axes else "minisblack"}
+    if container == "OME-Zarr":
+        group = zarr.open_group(file, mode="w")
+        group.create_array("0", data=array)
+        named = [{"name": axis.lower()} for axis in axes]
+        group.attrs["ome"] = {"multiscales": [{"axes": named, "datasets": [{"path": "0"}]}]}
+    elif container == "Zarr array":
+        zarr.save_array(file, array)
+    elif container == "Leica LIF":
+        full = array.reshape([dict(zip(axes, array.shape, strict=True)).get(axis, 1) for axis in "CZYX"])
+        lif(file, full)
+    elif container == "PNG":
+        if array.dtype == bool:
+            Pillow.fromarray(array).save(file)
+        else:
+            file.write_bytes(imagecodecs.png_encode(array))
+    elif container == "JPEG 2000":
+        file.write_bytes(imagecodecs.jpeg2k_encode(array, level=0, reversible=True))
+    elif container in ("JPEG", "BMP", "GIF", "WebP"):
+        Pillow.fromarray(array).save(file, **{"WebP": {"lossless": True}, "JPEG": {"quality": 100}}.get(container, {}))
+    elif container == "ImageJ TIFF":
+        tifffile.imwrite(file, array, imagej=True, metadata={"axes": axes})
+    elif container == "OME-TIFF":
+        tifffile.imwrite(file, array, ome=True, metadata={"axes": axes}, **tagged)
+    else:
+        tifffile.imwrite(file, array, **tagged)
+
+
+def test_the_table_has_each_ending_that_is_read():
+    endings = {ending for _, named, *_ in TABLE for ending in named.strip("`").split()}
+    assert {ending.removeprefix(".ome") for ending in endings} == set(IMAGE_SUFFIXES)
+
+
+@pytest.mark.parametrize(("container", "ending", "dtype", "axes"), ROWS)
+def test_what_the_table_says_is_read_is_read(tmp_path, container, ending, dtype, axes):
+    sides = {"T": 2, "Z": 5, "C": 2, "Y": 20, "X": 30, "S": 3}
+    array, file = noise(tuple(sides[axis] for axis in axes), dtype), tmp_path / f"a{ending}"
+    if container in ("JPEG", "GIF"):  # smooth, because one alters what is rough and the other has few colours
+        array = np.broadcast_to(np.arange(20, dtype=dtype).reshape(20, *[1] * (len(axes) - 1)) * 5, array.shape).copy()
+    write_kind(file, container, array, axes)
+    with contextlib.closing(open_image(file)) as image:
+        assert image.axes == axes and image.array.dtype == array.dtype
+        planes = np.stack([image.band(plane, 0, 20) for plane in range(image.planes)])
+    assert np.abs(planes.astype(float) - planes_of(array, axes)).max() <= (2 if container == "JPEG" else 0)

@@ -11,16 +11,16 @@ from tests.files.micrographs import noise
 
 
 def lif(file, *arrays: np.ndarray) -> None:
-    """Images ``(C, Z, Y, X)`` uint16 in a Leica LIF: a header in XML, then a block of memory for each."""
+    """Images ``(C, Z, Y, X)`` of 8 or 16 bits in a Leica LIF: a header in XML, then a block of memory for each."""
     elements = ""
     for number, array in enumerate(arrays):
         channels, *sides = array.shape
-        strides, step = [], 2
+        strides, step = [], array.itemsize
         for side in reversed(sides):
             strides.append(step)
             step *= side
         described = "".join(
-            f'<ChannelDescription DataType="0" ChannelTag="0" Resolution="16" NameOfMeasuredQuantity="" '
+            f'<ChannelDescription DataType="0" ChannelTag="0" Resolution="{8 * array.itemsize}" NameOfMeasuredQuantity="" '
             f'Min="0" Max="1" Unit="" LUTName="Green" IsLUTInverted="0" BytesInc="{channel * step}" BitInc="0"/>'
             for channel in range(channels)
         )
@@ -43,7 +43,7 @@ def lif(file, *arrays: np.ndarray) -> None:
     for number, array in enumerate(arrays):
         name = f"MemBlock_{number}".encode("utf-16-le")
         content += struct.pack("<IIBQBI", 0x70, len(name) + 14, 0x2A, array.nbytes, 0x2A, len(name) // 2)
-        content += name + array.astype("<u2").tobytes()
+        content += name + array.astype(array.dtype.newbyteorder("<")).tobytes()
     file.write_bytes(content)
 
 

@@ -55,6 +55,21 @@ def shrink(labels):
     return cv2.resize(cv2.resize(mask, (SIDE // 2, SIDE // 2), interpolation=cv2.INTER_AREA), (SIDE, SIDE))
 
 
+def sparse(root):
+    """Leave one small cell of an image, too small for percentiles."""
+    spot = np.zeros((SIDE, SIDE), np.uint16)
+    spot[40:46, 50:56] = 1
+    texture = np.random.default_rng(0).integers(0, 90, spot.shape)
+    change_image(root, lambda x: (10 + spot * (100 + texture) + texture // 40).astype(np.uint8), [3])
+    change_labels(root, lambda x: spot, [3])
+
+
+def white(root):
+    """Save an image with 0 as white."""
+    (root / "images/cell_03.png").unlink()
+    tifffile.imwrite(root / "images/cell_03.tif", 255 - draw(3)[0], photometric="miniswhite")
+
+
 def compress(labels):
     """As JPEG leaves a mask."""
     return imagecodecs.jpeg_decode(imagecodecs.jpeg_encode((labels > 0).astype(np.uint8) * 255, level=75))
@@ -236,6 +251,25 @@ BROKEN = {
         lambda root: change_image(root, lambda x: np.stack([x, x // 2, x], -1), **ONE),
         {},
     ),
+    "grey saved as colours": (
+        "grey-as-colour",
+        NOTE,
+        lambda root: change_image(root, lambda x: np.repeat(x[..., None], 3, axis=2), **ONE),
+        {},
+    ),
+    "lines": (
+        "line",
+        ERROR,
+        lambda root: (change_image(root, lambda x: x[50:51]), change_labels(root, lambda x: x[50:51])),
+        {},
+    ),
+    "white is 0": (
+        "white-is-zero",
+        NOTE,
+        white,
+        {},
+    ),
+    "sparse cells cut off": ("cut-off", WARNING, sparse, {"scaling": "percentiles"}),
     "16 bits among 8": (
         "mixed-dtype",
         NOTE,

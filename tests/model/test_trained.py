@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 
+from src.files.stored import EARLIER, SHOWN
 from src.instances import Components, Decoder
-from src.model.trained import Trained, logits, predict_window, stored_scores
+from src.model.trained import Trained, common_reading, logits, predict_window, stored_scores
 from src.model.unet import UNet
 from src.tiles.overlap import Window, reader
 
@@ -45,3 +46,10 @@ def test_scores_of_a_checkpoint_have_nan_where_it_has_nothing():
 def test_what_belongs_to_a_prediction_is_a_value(model):
     trained = Trained(model, Decoder(Components(3), 0.4))
     assert trained.decoder == Decoder(Components(min_size=3), 0.4) and trained.validation_scores == {}
+
+
+def test_networks_that_see_pixels_alike_have_one_reading(model):
+    earlier, now = (Trained(model, Decoder(Components(3), 0.4), reading=reading) for reading in (EARLIER, SHOWN))
+    assert common_reading([now, now]) == SHOWN and common_reading([earlier]) == EARLIER
+    with pytest.raises(ValueError, match=r"networks trained on pixels that were seen alike, but got .*percentiles"):
+        common_reading([now, earlier])
