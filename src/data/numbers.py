@@ -79,7 +79,8 @@ def _numbers(values: np.ndarray, stored: Stored) -> tuple[np.ndarray, list[Note]
         note = Note("white-is-zero", "numbers that are shown as their negative", "the stored numbers")
         if len(drawn) == 2:
             note = note._replace(
-                fix=f"data.source.values=[{drawn[1]},{drawn[0]}] takes the other of the two as the cells"
+                taken=f"the stored numbers: {drawn[1]} in cells, {drawn[0]} outside",
+                fix=f"data.source.values=[{drawn[1]},{drawn[0]}] takes the other of the two as the cells",
             )
         return values, [note]
     if stored.table is not None and not ramp(stored.table):

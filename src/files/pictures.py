@@ -27,7 +27,8 @@ def open_png(file: Path) -> Stored:
     if depth < MOST_BITS:  # spread over the 8 bits by the decoder
         array = array // (255 // (2**depth - 1))
         array = array.astype(bool) if depth == 1 else array
-    return Stored(array, "YXS"[: array.ndim], orientation=_orientation(data), bits=int(depth == 1))
+    turned = _orientation(data) if b"eXIf" in data else 1  # for which Pillow would decode all of it
+    return Stored(array, "YXS"[: array.ndim], orientation=turned, bits=int(depth == 1))
 
 
 def open_jpeg(file: Path) -> Stored:

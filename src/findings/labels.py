@@ -157,7 +157,7 @@ def class_shares(facts: list[Facts], kind: str, choices: Choices) -> dict[int, f
     for each in facts:
         for value, count in each.labels.counts.items():
             if kind != "classes":
-                number = int(value != 0)
+                number = int(value in choices.values[1:] if choices.values and kind != "instances" else value != 0)
             else:
                 number = list(values).index(value) if values and value in values else value
             # What nobody has annotated counts as 0 in the description.

@@ -20,7 +20,8 @@ def lif(file, *arrays: np.ndarray) -> None:
             strides.append(step)
             step *= side
         described = "".join(
-            f'<ChannelDescription DataType="0" ChannelTag="0" Resolution="{8 * array.itemsize}" NameOfMeasuredQuantity="" '
+            f'<ChannelDescription DataType="0" '
+            f'ChannelTag="0" Resolution="{8 * array.itemsize}" NameOfMeasuredQuantity="" '
             f'Min="0" Max="1" Unit="" LUTName="Green" IsLUTInverted="0" BytesInc="{channel * step}" BitInc="0"/>'
             for channel in range(channels)
         )

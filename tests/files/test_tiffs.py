@@ -88,6 +88,13 @@ def test_a_tag_of_orientation_is_followed_in_planes_and_colours(tmp_path, orient
         np.testing.assert_array_equal(image.band(0, 2, 7), np.moveaxis(expected, -1, 0)[:, 2:7])
 
 
+def test_the_size_of_a_pixel_is_turned_too(tmp_path):
+    options = {"resolution": (2e4, 1e4), "resolutionunit": 3, "extratags": [(274, "H", 1, 6, True)]}
+    tifffile.imwrite(tmp_path / "a.tif", noise((20, 30), "u1"), **options)
+    assert open_image(tmp_path / "a.tif", Reading()).pixel_size == pytest.approx({"X": 0.5, "Y": 1.0})
+    assert open_image(tmp_path / "a.tif").pixel_size == pytest.approx({"X": 1.0, "Y": 0.5})
+
+
 def sides(array: np.ndarray, turns: int) -> tuple[int, int]:
     """Rows and columns after quarter turns."""
     return array.shape[:2] if turns % 2 == 0 else array.shape[1::-1]
