@@ -9,7 +9,7 @@ from src.data.finding import ERROR, Finding, Refused
 from src.files import limits
 from src.files.arrays import value_counts
 from src.files.image import in_memory
-from src.files.stored import SHOWN, Note, Reading, Stored, ramp, turned
+from src.files.stored import SHOWN, Note, Reading, Stored, axes_of, ramp, turned
 
 MOST_COLOURS = 20  # up to which a colour stands for a class
 
@@ -55,8 +55,7 @@ def numbers_of(stored: Stored, file: Path, reading: Reading = SHOWN) -> tuple[np
     Raises:
         Refused: it holds colours or real numbers.
     """
-    values = stored.array
-    axes = reading.axes if reading.axes and len(reading.axes) == values.ndim else stored.axes
+    values, axes = stored.array, axes_of(stored, reading)
     if stored.orientation != 1 and reading.orientation == "shown":
         values = turned(values, axes, stored.orientation)
     if stored.unclear and axes[0] == "S" and not (values == values[:1]).all():

@@ -11,7 +11,7 @@ import zarr
 
 from src.files import guard, limits, microscopes, omezarr, pictures, tiffs
 from src.files.names import IMAGE_SUFFIXES
-from src.files.stored import SHOWN, TURNED, Note, Reading, Stored, is_intensity, ramp, turned
+from src.files.stored import SHOWN, TURNED, Note, Reading, Stored, axes_of, is_intensity, ramp, turned
 
 CHANNEL_AXES = "CS"  # C of microscopes, S (samples) of colour pictures
 DISPLAY = 256  # entries of a table by which a display shows grey values; pictures also have shorter ones
@@ -219,7 +219,7 @@ def _held(file: Path, stored: Stored) -> Stored:
 
 def image_of(file: Path, stored: Stored, reading: Reading) -> Image:
     """An image as a reading sees what a file holds."""
-    axes = reading.axes if reading.axes and len(reading.axes) == stored.array.ndim else stored.axes
+    axes = axes_of(stored, reading)
     array, pixel_size, notes = stored.array, stored.pixel_size, list(stored.notes)
     if stored.orientation != 1 and reading.orientation == "shown":
         stored = stored if isinstance(array, np.ndarray) and not isinstance(array, np.memmap) else _held(file, stored)

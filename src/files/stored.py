@@ -67,7 +67,8 @@ class Reading:
     Attributes:
         orientation: ``shown``, turned as viewers do for the tags of EXIF and TIFF, or ``stored``.
         greys: ``shown``, where white is 0 turned round as viewers do, or ``stored``.
-        axes: a letter an axis for files with as many axes, whatever they say themselves; None: as they say.
+        axes: a letter an axis for files with as many axes, whatever they say themselves, but for pictures in colour;
+            None: as they say.
         scaling: of grey values, one of `files.grey.SCALINGS`.
     """
 
@@ -91,6 +92,12 @@ class Reading:
 
 EARLIER = Reading()
 SHOWN = Reading(orientation="shown", greys="shown", scaling="objects")
+
+
+def axes_of(stored: Stored, reading: Reading) -> str:
+    """The axes of what a file holds, as a reading sees them: samples that lie side by side are colours in any case."""
+    chosen = reading.axes and len(reading.axes) == stored.array.ndim and not stored.axes.endswith("S")
+    return reading.axes if chosen else stored.axes
 
 
 def stacked_axes(axes: str) -> str:

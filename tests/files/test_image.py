@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 
 from src.files.grey import grey_range
-from src.files.image import Image, open_image, read_image
+from src.files.image import Image, has_equal_channels, open_image, read_image
 from src.files.names import IMAGE_SUFFIXES
+from src.files.stored import Reading
 from tests.files.micrographs import GREY, TIFFS, noise, opened, planes_of, write_tiff
 from tests.files.test_microscopes import lif
 
@@ -518,6 +519,36 @@ def test_a_file_that_is_not_what_its_name_says_is_refused_by_name(tmp_path):
         (tmp_path / name).write_text("<html>404</html>")
         with pytest.raises(ValueError, match=name):
             read_image(tmp_path / name)
+
+
+@pytest.mark.parametrize(("name", "axes"), [("a.png", "YXS"), ("a.tif", "YXS"), ("b.tif", "ZYX")])
+def test_chosen_axes_hold_for_stacks_and_not_for_pictures_in_colour(tmp_path, name, axes):
+    array = noise((20, 30, 3), "u1")
+    iio.imwrite(tmp_path / "a.png", array)
+    tifffile.imwrite(tmp_path / "a.tif", array, photometric="rgb")
+    tifffile.imwrite(tmp_path / "b.tif", array, imagej=True, metadata={"axes": "CYX"})
+    assert open_image(tmp_path / name, Reading(axes="ZYX")).axes == axes
+
+
+def test_an_alpha_that_says_something_is_a_channel(tmp_path):
+    array = noise((20, 30, 4), "u2")
+    for opaque in (False, True):
+        array[..., 3] = 65535
+        array[7, 8, 3] -= not opaque
+        tifffile.imwrite(tmp_path / "a.tif", array, photometric="rgb", extrasamples=["unassalpha"])
+        image = open_image(tmp_path / "a.tif")
+        np.testing.assert_array_equal(image.band(0, 0, 20), np.moveaxis(array, -1, 0)[: image.in_channels])
+        assert image.in_channels == (3 if opaque else 4)
+        assert image.choose((2, 0)).in_channels == 2
+        np.testing.assert_array_equal(image.choose((2, 0)).band(0, 3, 5)[0], array[3:5, :, 2])
+
+
+def test_equal_channels_are_told_from_others(tmp_path):
+    array = np.repeat(noise((50, 30, 1), "u1"), 3, axis=2)
+    image = Image(tmp_path / "a.tif", array, "YXS")
+    assert has_equal_channels(image, rows=7)
+    array[49, 29, 1] ^= 1
+    assert not has_equal_channels(image, rows=7)
 
 
 # What is read, of data/README.md: (container, ending, dtype, axes).
