@@ -23,8 +23,6 @@ def open_czi(file: Path) -> Stored:
         axes = czi.axes.replace("S", "P").replace("0", "S")
         _check(axes, czi.shape)
         array, distances = czi.asarray(), _czi_distances(czi.metadata())
-    if "S" in axes and array.shape[axes.index("S")] == 3:
-        array = np.flip(array, axes.index("S"))  # blue comes first
     return _stored(array, axes, {axis: 1e6 * size for axis, size in distances.items()})
 
 

@@ -24,7 +24,7 @@ from src.files.image import Image, has_equal_channels, open_image, read_image
 from src.files.names import IMAGE_SUFFIXES
 from src.files.stored import Reading
 from tests.files.micrographs import GREY, TIFFS, noise, opened, planes_of, write_tiff
-from tests.files.test_microscopes import lif
+from tests.files.test_microscopes import czi, lif
 
 ROOT = Path(__file__).parents[2]
 
@@ -580,6 +580,9 @@ def write_kind(file: Path, container: str, array: np.ndarray, axes: str) -> None
     elif container == "Leica LIF":
         full = array.reshape([dict(zip(axes, array.shape, strict=True)).get(axis, 1) for axis in "CZYX"])
         lif(file, full)
+    elif container == "Zeiss CZI":
+        full = array.reshape([dict(zip(axes, array.shape, strict=True)).get(axis, 1) for axis in "CZYX"])
+        czi(file, full, array.itemsize - 1)
     elif container == "PNG":
         if array.dtype == bool:
             Pillow.fromarray(array).save(file)

@@ -1,4 +1,4 @@
-"""Files of microscopes: a Leica file written by hand, and what is said where a reader is missing."""
+"""Files of microscopes: Leica's and Zeiss' written by hand, and what is said where a reader is missing."""
 
 import struct
 import sys
@@ -46,6 +46,56 @@ def lif(file, *arrays: np.ndarray) -> None:
         content += struct.pack("<IIBQBI", 0x70, len(name) + 14, 0x2A, array.nbytes, 0x2A, len(name) // 2)
         content += name + array.astype(array.dtype.newbyteorder("<")).tobytes()
     file.write_bytes(content)
+
+
+def czi(file, array: np.ndarray, pixel_type: int) -> None:
+    """An image ``(C, Z, Y, X)``, or ``(C, Z, Y, X, 3)`` in blue, green, red, in a Zeiss CZI: a block a plane."""
+    channels, slices, height, width = array.shape[:4]
+    guid = bytes(16)
+
+    def segment(name: bytes, content: bytes) -> bytes:
+        content += bytes(-len(content) % 32)
+        return struct.pack("<16sqq", name, len(content), len(content)) + content
+
+    def entry(channel: int, plane: int, position: int) -> bytes:
+        places = {b"X": (0, width), b"Y": (0, height), b"C": (channel, 1), b"Z": (plane, 1)}
+        head = struct.pack("<2siqiiBB4si", b"DV", pixel_type, position, 0, 0, 0, 0, bytes(4), len(places))
+        return head + b"".join(struct.pack("<4siifi", name, *place, 0, place[1]) for name, place in places.items())
+
+    sizes = "".join(f'<Distance Id="{axis}"><Value>{size}</Value></Distance>' for axis, size in SIZES.items())
+    xml = f"<ImageDocument><Metadata><Scaling><Items>{sizes}</Items></Scaling></Metadata></ImageDocument>".encode()
+    described = segment(b"ZISRAWMETADATA", struct.pack("<ii248x", len(xml), 0) + xml)
+    body, entries, start = described, [], 32 + 96
+    for channel, plane in np.ndindex(channels, slices):
+        block = array[channel, plane].astype(array.dtype.newbyteorder("<")).tobytes()
+        place = entry(channel, plane, start + len(body))
+        entries.append(place)
+        content = struct.pack("<iiq", 0, 0, len(block)) + place + bytes(240 - len(place)) + block
+        body += segment(b"ZISRAWSUBBLOCK", content)
+    directory = start + len(body)
+    body += segment(b"ZISRAWDIRECTORY", struct.pack("<i124x", len(entries)) + b"".join(entries))
+    header = struct.pack("<iiii16s16siqqiq", 1, 0, 0, 0, guid, guid, 0, directory, start, 0, 0)
+    file.write_bytes(segment(b"ZISRAWFILE", header) + body)
+
+
+SIZES = {"X": 2e-7, "Y": 3e-7, "Z": 1e-6}  # metres
+
+
+@pytest.mark.parametrize(("dtype", "pixel_type"), [("u1", 0), ("u2", 1)])
+def test_a_zeiss_file_is_read_with_its_axes_and_sizes(tmp_path, dtype, pixel_type):
+    array = noise((2, 3, 20, 30), dtype)
+    czi(tmp_path / "a.czi", array, pixel_type)
+    image = open_image(tmp_path / "a.czi")
+    assert (image.planes, image.in_channels, image.height, image.width) == (3, 2, 20, 30)
+    for plane in range(3):
+        np.testing.assert_array_equal(image.band(plane, 4, 9), array[:, plane, 4:9])
+    assert image.pixel_size == pytest.approx({"X": 0.2, "Y": 0.3, "Z": 1})
+
+
+def test_colours_of_a_zeiss_file_are_red_green_and_blue(tmp_path):
+    array = noise((1, 1, 20, 30, 3), "u1")
+    czi(tmp_path / "a.czi", array, 3)
+    np.testing.assert_array_equal(open_image(tmp_path / "a.czi").band(0, 0, 20), np.moveaxis(array[0, 0], -1, 0)[::-1])
 
 
 def test_a_leica_file_is_read_with_its_axes_and_sizes(tmp_path):
