@@ -114,12 +114,10 @@ def _of_films(root: Path, folders: list[Path]) -> list[Pair]:
 def _partners(
     pictured: dict[str, Path], labelled: dict[str, Path], findings: list[Finding]
 ) -> tuple[list[Pair], list[Finding]]:
-    alone = sorted(pictured.keys() - labelled.keys())
-    shown = set(
-        first_parts([pictured[name] for name in (*sorted(pictured.keys() & labelled.keys()), *alone)] if alone else [])
-    )
+    both, alone = sorted(pictured.keys() & labelled.keys()), sorted(pictured.keys() - labelled.keys())
+    whole = set(first_parts([pictured[name] for name in (*both, *alone)])) if alone else set()
     for name in alone:
-        if pictured[name] not in shown:
+        if pictured[name] not in whole:
             found, fix = "a part of an image in several files, of which another has labels", "nothing, if that is meant"
             findings.append(Finding("part-of-image", NOTE, str(pictured[name]), found, "one image, read once", fix))
             continue
@@ -130,7 +128,6 @@ def _partners(
         file, found = str(labelled[name]), "labels without an image; they are left out"
         fix = "add the image, or delete the labels"
         findings.append(Finding("missing-image", WARNING, file, found, f"an image named {name}", fix))
-    both = sorted(pictured.keys() & labelled.keys())
     return [Pair(name, pictured[name], labelled[name], pictured[name].name) for name in both], findings
 
 

@@ -19,14 +19,14 @@ def open_tiff(file: Path) -> Stored:
     """The largest image or stack of a TIFF."""
     with tifffile.TiffFile(file) as tiff:
         guard.check_tiff(tiff, file)
+        chosen, notes = _largest(tiff)
+        series, imagej = tiff.series[chosen], tiff.imagej_metadata or {}
         lost = [part.name for part in parts(tiff, file) if not part.exists()]
-        if lost:
+        if lost and any(page is None for page in series.pages):
             raise ValueError(
                 f"it is part of an image in several files, of which {lost[0]} is not beside it; "
                 f"nearest valid: all of them in one folder"
             )
-        chosen, notes = _largest(tiff)
-        series, imagej = tiff.series[chosen], tiff.imagej_metadata or {}
         page = series.keyframe
         orientation, axes = int(page.tags.valueof("Orientation", default=1)), stacked_axes(series.axes)
         said = {

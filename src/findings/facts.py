@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from scipy import fft
 
+from src.data.agreement import edges_of
 from src.data.annotated import Annotated, read_pair
 from src.data.finding import WARNING, Finding, Refused
 from src.data.folder import without
@@ -229,10 +230,7 @@ def _shift(grey: np.ndarray, labels: np.ndarray) -> tuple[int, int] | None:
     size = tuple(max(1, round(side / scale)) for side in grey.shape)
     if min(size) <= 2 * FARTHEST:
         return None
-    edges = np.zeros(labels.shape, np.float32)
-    edges[1:] += labels[1:] != labels[:-1]
-    edges[:, 1:] += labels[:, 1:] != labels[:, :-1]
-    edges = cv2.GaussianBlur(cv2.resize(edges, size[::-1], interpolation=cv2.INTER_AREA), (0, 0), 1)
+    edges = cv2.GaussianBlur(cv2.resize(edges_of(labels), size[::-1], interpolation=cv2.INTER_AREA), (0, 0), 1)
     small = cv2.GaussianBlur(cv2.resize(grey, size[::-1], interpolation=cv2.INTER_AREA), (0, 0), 1)
     slope = cv2.magnitude(cv2.Sobel(small, cv2.CV_32F, 1, 0), cv2.Sobel(small, cv2.CV_32F, 0, 1))
     slope = np.minimum(slope, np.percentile(slope[::2, ::2], 99))

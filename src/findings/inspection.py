@@ -53,15 +53,15 @@ def inspect_folder(
     """
     pairs, findings = matched(root, include, choices.orientation, choices.axes)
 
-    def look(pair: Pair) -> tuple[list[Facts], list[Finding]]:
+    def both_files(pair: Pair) -> tuple[list[Facts], list[Finding]]:
         return look_at_files(pair, choices.ignore_label, read, choices.scaling)
 
     with ThreadPoolExecutor() as pool:
-        looked = list(pool.map(look, pairs))
+        looked = list(pool.map(both_files, pairs))
     orientation = reading_of([facts for each, _ in looked for facts in each]).orientation
     for place, (each, _) in enumerate(looked):
         if each and undecided(each[0], orientation):
-            looked[place] = look(replace(pairs[place], orientation=orientation))
+            looked[place] = both_files(replace(pairs[place], orientation=orientation))
     for _, found in looked:
         findings += found
     return _concluded([facts for each, _ in looked for facts in each], findings, choices, str(root))

@@ -151,6 +151,20 @@ def test_a_missing_part_is_named(tmp_path):
         open_image(files[0])
 
 
+def test_an_image_is_whole_though_another_of_its_series_is_missing(tmp_path):
+    """As the first position of an experiment that lists all of them."""
+    array, names = noise((20, 30), "u1"), ["p0.ome.tif", "p1.ome.tif"]
+    first, second = (ome([name], "C", 0) for name in names)
+    image = (
+        second[second.index("<Image") : second.index("</OME>")]
+        .replace("Image:0", "Image:1")
+        .replace("Pixels:0", "Pixels:1")
+    )
+    described = first.replace("</OME>", image.replace(UUIDS[0], UUIDS[1]).replace("Channel:0", "Channel:1") + "</OME>")
+    tifffile.imwrite(tmp_path / "p0.ome.tif", array, description=described, metadata=None)
+    np.testing.assert_array_equal(read_image(tmp_path / "p0.ome.tif")[0], array)
+
+
 def test_an_ome_tiff_that_was_given_another_name_is_whole(tmp_path):
     tifffile.imwrite(tmp_path / "a.ome.tif", noise((3, 20, 30), "u1"), metadata={"axes": "ZYX"})
     (tmp_path / "a.ome.tif").rename(tmp_path / "b.ome.tif")
