@@ -8,8 +8,6 @@ import torch
 from omegaconf import OmegaConf
 
 from src import build
-from src.arguments import check_choice
-from src.files.grey import SCALINGS
 from src.files.limits import check_plain, reason
 from src.files.stored import Reading
 from src.instances import Decoder
@@ -59,11 +57,9 @@ def checked_reading(content: dict) -> Reading:
     if type(said) is not dict or not all(value is None or type(value) is str for value in said.values()):
         raise ValueError(f"expected words as reading, but got {str(said)[:80]}")
     try:
-        reading = Reading(**said)
+        return Reading(**said)
     except TypeError as error:
         raise ValueError(f"expected reading of {', '.join(vars(Reading()))}, but got {str(said)[:80]}") from error
-    check_choice("scaling", reading.scaling, SCALINGS)
-    return reading
 
 
 def named(slot: str, node: dict | str) -> dict | str:

@@ -14,7 +14,7 @@ from src.data.annotated import Annotated
 from src.data.datamodule import SliceData
 from src.data.matching import Pair
 from src.files import limits
-from src.files.grey import SCALINGS
+from src.files.stored import SCALINGS
 from src.model.segmenter import Segmenter
 from src.model.trained import Trained
 from src.model.unet import UNet

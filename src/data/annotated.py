@@ -9,7 +9,7 @@ import numpy as np
 
 from src.data.agreement import CLEAR, agreement
 from src.data.finding import ERROR, NOTE, Finding, Refused
-from src.data.matching import Pair
+from src.data.matching import Pair, asked
 from src.data.numbers import labels_and_notes, unreadable
 from src.files.image import Image, image_of, in_memory
 from src.files.stored import SHOWN, Note, Reading, Stored
@@ -52,7 +52,7 @@ def read_pair(pair: Pair) -> list[Annotated]:
         stored = in_memory(pair.image)
     except (ValueError, OSError) as error:
         raise Refused(unreadable(pair.image, error)) from error
-    given = replace(SHOWN, orientation="shown" if pair.orientation == "auto" else pair.orientation, axes=pair.axes)
+    given = asked(pair.orientation, pair.axes)
     labels, notes = labels_and_notes(pair.labels, given)
     stack = labels if labels.ndim == 3 else labels[None]
     readings = _possible(pair, stored, stack, given)
@@ -76,8 +76,8 @@ def read_pair(pair: Pair) -> list[Annotated]:
     findings = tuple(Finding(each.code, NOTE, str(file), each.found, each.taken, each.fix) for file, each in told)
     numbered = [pair.name] if len(planes) == 1 else [f"{pair.name}_{number:03d}" for number in range(len(planes))]
     return [
-        Annotated(name, pair, plane, each, image.pixel_size.get("X"), reading, evidence, findings if first else ())
-        for first, name, plane, each in zip([True] + [False] * len(planes), numbered, planes, stack, strict=False)
+        Annotated(name, pair, plane, each, image.pixel_size.get("X"), reading, evidence, () if place else findings)
+        for place, (name, plane, each) in enumerate(zip(numbered, planes, stack, strict=True))
     ]
 
 

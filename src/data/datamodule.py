@@ -37,7 +37,7 @@ class SliceData(lightning.LightningDataModule):
         weight_map: eq. 2.
         context: pixels at each border of a tile for which the network says nothing.
         seed: of the stream of tiles.
-        scaling: of grey values to [0, 1], one of `files.grey.SCALINGS`.
+        scaling: of grey values to [0, 1], one of `files.stored.SCALINGS`.
         ridge: background drawn between instances of one class that touch, 0, 1 or 2 pixels wide (§3).
         foreground: share of tiles whose centre lies in a class of its own choice, so that rare ones are seen.
         root: where the source finds the files, if it says so; named in messages only.
@@ -90,7 +90,10 @@ class SliceData(lightning.LightningDataModule):
         if self.split:
             return
         stack = self.source()
-        stack = replace(stack, images=stacked([with_channels(image, self.channels) for image in stack.images]))
+        images = list(stack.images)
+        fitting = [with_channels(image, self.channels) for image in images]
+        if any(each is not image for each, image in zip(fitting, images, strict=True)):  # else nothing is copied
+            stack = replace(stack, images=stacked(fitting))
         numbers = split(self.groups, stack.names, stack.files)
         self.check_images(stack)
         self.reading = replace(stack.reading, scaling=self.scaling)

@@ -43,6 +43,15 @@ class Pair:
     axes: str | None = None
 
 
+def asked(orientation: str, axes: str | None) -> Reading:
+    """How pixels are to be seen, as far as that has been asked for.
+
+    Raises:
+        ValueError: there is no such orientation, or no such axes.
+    """
+    return replace(SHOWN, orientation=SHOWN.orientation if orientation == "auto" else orientation, axes=axes)
+
+
 def matched(
     root: Path, include: str = "*", orientation: str = "auto", axes: str | None = None
 ) -> tuple[list[Pair], list[Finding]]:
@@ -58,7 +67,7 @@ def matched(
         FileNotFoundError: there is no such folder, it has another layout, or nothing in it fits.
         ValueError: there is no such orientation, or no such axes.
     """
-    Reading(orientation=SHOWN.orientation if orientation == "auto" else orientation, axes=axes)
+    asked(orientation, axes)
     if not root.is_dir():
         raise FileNotFoundError(f"expected a folder of images and labels, but there is none at {root}")
     pictures, masks = (

@@ -8,8 +8,9 @@ import numpy as np
 from src.data.finding import ERROR, Finding, Refused
 from src.files import limits
 from src.files.arrays import value_counts
+from src.files.grey import is_grey
 from src.files.image import in_memory
-from src.files.stored import SHOWN, Note, Reading, Stored, axes_of, ramp, turned
+from src.files.stored import SHOWN, Note, Reading, Stored, axes_of, turned
 
 MOST_COLOURS = 20  # up to which a colour stands for a class
 
@@ -66,14 +67,13 @@ def numbers_of(stored: Stored, file: Path, reading: Reading = SHOWN) -> tuple[np
 
 def _numbers(values: np.ndarray, stored: Stored) -> tuple[np.ndarray, list[Note]]:
     """The numbers that were drawn, of values and what their file says of them."""
-    falling = stored.white_is_zero or (stored.table is not None and ramp(stored.table) < 0)
     if stored.signed:
         return values.astype(np.int32) - 2**15, []
-    if falling and stored.bits:
+    if stored.way < 0 and stored.bits:
         found = "one bit a pixel, of which 0 is white"
         fix = "data.source.values=[1,0] takes the stored ones"
         return ~values, [Note("white-is-zero", found, "the values as they are shown: white is 1", fix)]
-    if falling:
+    if stored.way < 0:
         drawn, _ = value_counts(values.reshape(-1, values.shape[-1]))
         note = Note("white-is-zero", "numbers that are shown as their negative", "the stored numbers")
         if len(drawn) == 2:
@@ -82,7 +82,7 @@ def _numbers(values: np.ndarray, stored: Stored) -> tuple[np.ndarray, list[Note]
                 fix=f"data.source.values=[{drawn[1]},{drawn[0]}] takes the other of the two as the cells",
             )
         return values, [note]
-    if stored.table is not None and not ramp(stored.table):
+    if not stored.way:
         return values, [Note("colour-table", "labels with a table of colours", "the stored numbers")]
     return values, []
 
@@ -129,7 +129,7 @@ def _grey(labels: np.ndarray, file: Path) -> np.ndarray:
         Refused: the colours differ.
     """
     colours = labels[..., :-1] if labels.shape[-1] in (2, 4) and np.ptp(labels[..., -1]) == 0 else labels
-    if (colours == colours[..., :1]).all():
+    if is_grey(colours):
         return colours[..., 0]
     values, counts = np.unique(colours.reshape(-1, colours.shape[-1]), axis=0, return_counts=True)
     most = [tuple(map(int, values[place])) for place in np.argsort(-counts)[:4]]

@@ -11,9 +11,6 @@ from src.files.image import Image
 
 PERCENTILES = (0.5, 99.5)  # that become 0 and 1
 MOST_GREY_VALUES = 2**25  # of a plane with real numbers, to find its range from
-# percentiles  the range of all pixels, which cuts off cells that cover less than a hundredth of an image
-# objects      the same, widened to hold what stands out from the ground of an image
-SCALINGS = ("percentiles", "objects")
 
 # What stands out. Measured on 492 fluorescence images of the 2018 Data Science Bowl: at most 4.2 % of the pixels of
 # nuclei are cut off in any image (all of them before); ISBI-2012, T98G and the phantom keep the range of percentiles.
@@ -31,7 +28,7 @@ def normalise(image: np.ndarray, scaling: str) -> np.ndarray:
 
     Args:
         image: ``(H, W)`` or ``(H, W, C)``, any real dtype.
-        scaling: one of `SCALINGS`.
+        scaling: one of `files.stored.SCALINGS`.
 
     Returns:
         float32 of the same shape; zeros for a constant image.
@@ -89,9 +86,7 @@ def grey_range(image: Image, plane: int, rows: int = 512) -> tuple[float, float]
     Raises:
         ValueError: it holds NaN or infinity.
     """
-    step = 2 * image.chunk_rows  # so that nothing is decoded twice, and no block of 2×2 pixels is parted
-    rows = -(-rows // step) * step
-    bands = (image.band(plane, top, min(top + rows, image.height)) for top in range(0, image.height, rows))
+    bands = image.bands(plane, rows)
     counted = image.array.dtype.itemsize <= 2 and image.array.dtype.kind in "iub"
     pixels, bright, dark = _counted(bands, image.array.dtype) if counted else _sampled(bands, image)
     low, high = (pixels.percentile(percent) for percent in PERCENTILES)

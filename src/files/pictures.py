@@ -10,7 +10,7 @@ from PIL import Image
 
 from src.files import guard
 from src.files.limits import check_size
-from src.files.stored import TURNED, Stored
+from src.files.stored import Stored, known_orientation
 
 Image.MAX_IMAGE_PIXELS = None  # `check_size` sees to it, with a limit that can be raised
 ORIENTATION = 0x0112  # the tag of EXIF and TIFF
@@ -58,8 +58,7 @@ def _decoded(data: bytes, decode: Callable[[bytes], np.ndarray]) -> Stored:
 
 def _orientation(data: bytes) -> int:
     with Image.open(io.BytesIO(data)) as image:
-        found = image.getexif().get(ORIENTATION, 1)
-    return found if found in TURNED else 1
+        return known_orientation(image.getexif().get(ORIENTATION, 1))
 
 
 def _with_pillow(data: bytes) -> Stored:
@@ -67,13 +66,13 @@ def _with_pillow(data: bytes) -> Stored:
         check_size((image.height, image.width), 1)
         if getattr(image, "n_frames", 1) > 1:
             raise ValueError(f"it is a film of {image.n_frames} pictures; nearest valid: a TIFF stack of them")
-        array, orientation = np.asarray(image), image.getexif().get(ORIENTATION, 1)
+        array, orientation = np.asarray(image), known_orientation(image.getexif().get(ORIENTATION, 1))
         table = np.reshape(image.getpalette("RGB"), (-1, 3)).astype(np.uint8) if image.mode == "P" else None
         bits = int(image.mode == "1")
     return Stored(
         array,
         "YXS"[: array.ndim],
-        orientation=orientation if orientation in TURNED else 1,
+        orientation=orientation,
         bits=bits,
         table=table,
         is_picture=True,

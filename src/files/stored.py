@@ -7,6 +7,9 @@ import numpy as np
 import zarr
 
 ORIENTATIONS = ("shown", "stored")
+# percentiles  the range of all pixels, which cuts off cells that cover less than a hundredth of an image
+# objects      the same, widened to hold what stands out from the ground of an image
+SCALINGS = ("percentiles", "objects")
 TURNED = {  # by the tag of EXIF and TIFF: whether rows and columns are exchanged, then rows, then columns reversed
     1: (False, False, False),
     2: (False, False, True),
@@ -17,6 +20,11 @@ TURNED = {  # by the tag of EXIF and TIFF: whether rows and columns are exchange
     7: (True, True, True),
     8: (True, True, False),
 }
+
+
+def known_orientation(tag: int) -> int:
+    """The tag of a file, or that of an upright image if it is none of `TURNED`."""
+    return tag if tag in TURNED else 1
 
 
 class Note(NamedTuple):
@@ -58,6 +66,11 @@ class Stored:
     unclear: bool = False
     notes: tuple[Note, ...] = ()
 
+    @property
+    def way(self) -> int:
+        """Whether viewers show larger values brighter (1), darker (-1), or in colours (0)."""
+        return -1 if self.white_is_zero else 1 if self.table is None else ramp(self.table)
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -69,7 +82,7 @@ class Reading:
         greys: ``shown``, where white is 0 turned round as viewers do, or ``stored``.
         axes: a letter an axis for files with as many axes, whatever they say themselves, but for pictures in colour;
             None: as they say.
-        scaling: of grey values, one of `files.grey.SCALINGS`.
+        scaling: of grey values, one of `SCALINGS`.
     """
 
     orientation: str = "stored"
@@ -78,10 +91,9 @@ class Reading:
     scaling: str = "percentiles"
 
     def __post_init__(self):
-        if self.orientation not in ORIENTATIONS:
-            raise ValueError(f"expected orientation to be {' or '.join(ORIENTATIONS)}, but got {self.orientation}")
-        if self.greys not in ORIENTATIONS:
-            raise ValueError(f"expected greys to be {' or '.join(ORIENTATIONS)}, but got {self.greys}")
+        for name, choices in (("orientation", ORIENTATIONS), ("greys", ORIENTATIONS), ("scaling", SCALINGS)):
+            if getattr(self, name) not in choices:
+                raise ValueError(f"expected {name} to be {' or '.join(choices)}, but got {getattr(self, name)}")
         axes = self.axes
         if axes is not None and not (set("YX") <= set(axes) <= set("TZYXCS") and len(set(axes)) == len(axes)):
             raise ValueError(

@@ -9,7 +9,7 @@ import tifffile
 import zarr
 
 from src.files import guard
-from src.files.stored import TURNED, Note, Stored, stacked_axes
+from src.files.stored import Note, Stored, known_orientation, stacked_axes
 from src.files.units import MICROMETRES, number, possible
 
 SIGNED = [-32768.0, 1.0]  # by which ImageJ says that 16 bits are signed
@@ -21,18 +21,19 @@ def open_tiff(file: Path) -> Stored:
         guard.check_tiff(tiff, file)
         chosen, notes = _largest(tiff)
         series, imagej = tiff.series[chosen], tiff.imagej_metadata or {}
-        lost = [part.name for part in parts(tiff, file) if not part.exists()]
-        if lost and any(page is None for page in series.pages):
+        incomplete = tiff.is_ome and any(page is None for page in series.pages)
+        lost = [part.name for part in parts(tiff, file) if not part.exists()] if incomplete else []
+        if lost:
             raise ValueError(
                 f"it is part of an image in several files, of which {lost[0]} is not beside it; "
                 f"nearest valid: all of them in one folder"
             )
         page = series.keyframe
-        orientation, axes = int(page.tags.valueof("Orientation", default=1)), stacked_axes(series.axes)
+        axes = stacked_axes(series.axes)
         said = {
             "axes": axes,
             "pixel_size": _pixel_size(tiff),
-            "orientation": orientation if orientation in TURNED else 1,
+            "orientation": known_orientation(int(page.tags.valueof("Orientation", default=1))),
             "white_is_zero": page.photometric == tifffile.PHOTOMETRIC.MINISWHITE,
             "bits": int(page.bitspersample == 1),
             "table": _table(page, imagej),
@@ -90,17 +91,17 @@ def _largest(tiff: tifffile.TiffFile) -> tuple[int, tuple[Note, ...]]:
         for each in tiff.series
     ]
     own = [any(page is not None and page.parent is tiff for page in each.pages[:1]) for each in tiff.series]
-    number = max(range(len(areas)), key=lambda place: (areas[place], own[place], -place))
-    shape = "×".join(map(str, tiff.series[number].shape))
-    alike = sum(area == areas[number] and mine for area, mine in zip(areas, own, strict=True))
-    if number and own[0]:
+    largest = max(range(len(areas)), key=lambda place: (areas[place], own[place], -place))
+    shape = "×".join(map(str, tiff.series[largest].shape))
+    alike = sum(area == areas[largest] and mine for area, mine in zip(areas, own, strict=True))
+    if largest and own[0]:
         found = f"{len(areas)} images in one file, of which the first is {'×'.join(map(str, tiff.series[0].shape))} px"
-        return number, (Note("several-series", found, f"the largest, number {number + 1}, {shape} px"),)
+        return largest, (Note("several-series", found, f"the largest, number {largest + 1}, {shape} px"),)
     if alike > 1:
         found = f"{alike} images of one size in one file"
         fix = "save each image in a file of its own, to learn from the others too"
-        return number, (Note("several-series", found, f"the first, {shape} px", fix),)
-    return number, ()
+        return largest, (Note("several-series", found, f"the first, {shape} px", fix),)
+    return largest, ()
 
 
 def _table(page: tifffile.TiffPage, imagej: dict) -> np.ndarray | None:

@@ -38,7 +38,7 @@ class Choices:
         min_size: smallest cell that prediction keeps, in pixels.
         metrics: names of the scores that training reports.
         orientation, axes: of the images, as `folder.read_folder` takes them.
-        scaling: of grey values, one of `files.grey.SCALINGS`.
+        scaling: of grey values, one of `files.stored.SCALINGS`.
     """
 
     classes: int | None

@@ -85,10 +85,10 @@ def assert_bands(image: Image, planes: np.ndarray, draws: int = 25) -> None:
         step = data.draw(st.integers(1, 4))
         chosen = data.draw(st.lists(st.integers(0, planes.shape[1] - 1), min_size=1, max_size=4))
         part = planes[plane, :, top:bottom:step]
-        np.testing.assert_array_equal(image.band(plane, top, bottom, step), part)
+        np.testing.assert_array_equal(image.band(plane, top, bottom)[:, ::step], part)
         few = replace(image, channels=tuple(chosen))
         assert few.in_channels == len(chosen)
-        np.testing.assert_array_equal(few.band(plane, top, bottom, step), part[chosen])
+        np.testing.assert_array_equal(few.band(plane, top, bottom)[:, ::step], part[chosen])
 
     check()
 
@@ -577,12 +577,9 @@ def write_kind(file: Path, container: str, array: np.ndarray, axes: str) -> None
         group.attrs["ome"] = {"multiscales": [{"axes": named, "datasets": [{"path": "0"}]}]}
     elif container == "Zarr array":
         zarr.save_array(file, array)
-    elif container == "Leica LIF":
+    elif container in ("Leica LIF", "Zeiss CZI"):
         full = array.reshape([dict(zip(axes, array.shape, strict=True)).get(axis, 1) for axis in "CZYX"])
-        lif(file, full)
-    elif container == "Zeiss CZI":
-        full = array.reshape([dict(zip(axes, array.shape, strict=True)).get(axis, 1) for axis in "CZYX"])
-        czi(file, full, array.itemsize - 1)
+        lif(file, full) if container == "Leica LIF" else czi(file, full, array.itemsize - 1)
     elif container == "PNG":
         if array.dtype == bool:
             Pillow.fromarray(array).save(file)

@@ -78,6 +78,15 @@ def czi(file, array: np.ndarray, pixel_type: int) -> None:
     file.write_bytes(segment(b"ZISRAWFILE", header) + body)
 
 
+def assert_holds(file, array: np.ndarray, pixel_size: dict[str, float]) -> None:
+    """That a file is read as ``(C, Z, Y, X)``, of two channels and three slices."""
+    image = open_image(file)
+    assert (image.planes, image.in_channels, image.height, image.width) == (3, 2, 20, 30)
+    for plane in range(3):
+        np.testing.assert_array_equal(image.band(plane, 4, 9), array[:, plane, 4:9])
+    assert image.pixel_size == pytest.approx(pixel_size)
+
+
 SIZES = {"X": 2e-7, "Y": 3e-7, "Z": 1e-6}  # metres
 
 
@@ -85,11 +94,7 @@ SIZES = {"X": 2e-7, "Y": 3e-7, "Z": 1e-6}  # metres
 def test_a_zeiss_file_is_read_with_its_axes_and_sizes(tmp_path, dtype, pixel_type):
     array = noise((2, 3, 20, 30), dtype)
     czi(tmp_path / "a.czi", array, pixel_type)
-    image = open_image(tmp_path / "a.czi")
-    assert (image.planes, image.in_channels, image.height, image.width) == (3, 2, 20, 30)
-    for plane in range(3):
-        np.testing.assert_array_equal(image.band(plane, 4, 9), array[:, plane, 4:9])
-    assert image.pixel_size == pytest.approx({"X": 0.2, "Y": 0.3, "Z": 1})
+    assert_holds(tmp_path / "a.czi", array, {"X": 0.2, "Y": 0.3, "Z": 1})
 
 
 def test_colours_of_a_zeiss_file_are_red_green_and_blue(tmp_path):
@@ -101,11 +106,7 @@ def test_colours_of_a_zeiss_file_are_red_green_and_blue(tmp_path):
 def test_a_leica_file_is_read_with_its_axes_and_sizes(tmp_path):
     array = noise((2, 3, 20, 30), "u2")
     lif(tmp_path / "a.lif", array)
-    image = open_image(tmp_path / "a.lif")
-    assert (image.planes, image.in_channels, image.height, image.width) == (3, 2, 20, 30)
-    for plane in range(3):
-        np.testing.assert_array_equal(image.band(plane, 4, 9), array[:, plane, 4:9])
-    assert image.pixel_size == pytest.approx({"Z": 0.5, "Y": 0.5, "X": 0.5})
+    assert_holds(tmp_path / "a.lif", array, {"Z": 0.5, "Y": 0.5, "X": 0.5})
 
 
 def test_of_several_images_the_largest_is_read_and_the_others_are_told_of(tmp_path):

@@ -122,9 +122,9 @@ def counting(image):
     bands = []
 
     class Counted(Image):
-        def band(self, plane, top, bottom, step=1):
+        def band(self, plane, top, bottom):
             bands.append((plane, top, bottom))
-            return super().band(plane, top, bottom, step)
+            return super().band(plane, top, bottom)
 
     return Counted(image.file, image.array, image.axes), bands
 
