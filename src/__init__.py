@@ -31,7 +31,8 @@ One training run:
 What is made of the pieces:
     model/segmenter         the LightningModule
     findings/facts          what annotated images hold
-    findings/images labels split   what is wrong with them
+    findings/images labels partners split   what is wrong with them
+    findings/meanings       how labels were taken
     findings/inspection     all of it
     findings/summary        as plain values and lines
     prediction/job          one image, from its file to what was asked for
@@ -50,8 +51,13 @@ The pieces:
     data/annotated          slices with their labels, read from files
     data/matching           which labels belong to which image
     data/agreement          how well labels lie on an image
+    data/sources            labels on disk, in whatever files they are
     data/numbers            label files, as the numbers that were drawn
-    data/labels             what the values of labels mean
+    data/shapes             labels that were drawn as shapes
+    data/colours            one table of colours for all label files
+    data/description        what a label image holds
+    data/kinds              what the values of labels mean
+    data/labels             from label images to what is to be learnt
     data/finding            one thing that is wrong
     data/split              what is learnt from and what is scored
     data/comparison         truth and prediction, of any tool, from disk
@@ -83,6 +89,7 @@ The ground:
     files/incomplete        names of what is being written, by which leftovers are known
     files/whole             files that appear complete or not at all
     files/reading           JSON and YAML as they were written, or refused by name
+    files/legend            what the numbers of classes mean
     files/names             which endings are read, and names without them
     files/arrays            arrays, strip by strip
     files/stored            what a file says of its pixels

@@ -10,18 +10,19 @@ from hydra.core.hydra_config import HydraConfig
 from src import build, command, version
 from src.arguments import unquote
 from src.data.annotated import Annotated, read_pair
+from src.data.colours import LABELMAP
 from src.data.finding import ERROR, WARNING, Finding, by_code
-from src.data.matching import Pair, matched
+from src.data.matching import Pair, Wanted, matched
 from src.files.kept import kept, stamp
 from src.files.reading import read_json
 from src.files.whole import write_json
 from src.findings.facts import Choices
 from src.findings.inspection import inspect_folder, inspect_stack
-from src.findings.labels import EXPERIMENTS
+from src.findings.meanings import EXPERIMENTS
 from src.findings.summary import Summary, described, times
 from src.terminal import warn
 
-LAYOUT = 2  # of what is kept in ``cache_dir``; another one where a check finds something else than before
+LAYOUT = 3  # of what is kept in ``cache_dir``; another one where a check finds something else than before
 
 
 def before_training(config: Mapping, read: Callable[[Pair], list[Annotated]] = read_pair) -> dict | None:
@@ -71,34 +72,39 @@ def summary(config: Mapping, chosen: bool, read: Callable[[Pair], list[Annotated
         depth=model["depth"],
         padded=model["padded"],
         groups={group: str(data[group]) for group in ("train", "validation", "held_out")},
-        kind=source.get("kind", "auto"),
+        wanted=Wanted(
+            include=source.get("include", "*"),
+            orientation=source.get("orientation", "auto"),
+            axes=source.get("axes"),
+            classes=tuple(source["classes"]) if source.get("classes") else None,
+            kind=source.get("kind", "auto"),
+        ),
         values=tuple(source["values"]) if source.get("values") else None,
         ignore_label=source.get("ignore_label"),
         min_size=config["instances"].get("min_size", 0) if chosen else 0,
         metrics=tuple(name for metric in metrics.values() for name in metric.modes),
-        orientation=source.get("orientation", "auto"),
-        axes=source.get("axes"),
         scaling=config["scaling"],
     )
     if "root" not in data:
         return described("", inspect_stack(build.make(data, "source")(), choices), choices)
-    root, include = Path(data["root"]), source.get("include", "*")
-    file = Path(config["cache_dir"]) / "checks" / f"{fingerprint(root, include, choices)}.json"
+    root = Path(data["root"])
+    file = Path(config["cache_dir"]) / "checks" / f"{fingerprint(root, choices)}.json"
     return kept(
         file,
         lambda file: read_json(file, Summary),
-        lambda: described(str(root), inspect_folder(root, include, choices, read), choices),
+        lambda: described(str(root), inspect_folder(root, choices, read), choices),
         write_json,
     )
 
 
-def fingerprint(root: Path, include: str, choices: Choices) -> str:
+def fingerprint(root: Path, choices: Choices) -> str:
     """A hash of all that the findings depend on: files, choices, and the version of the program."""
-    pairs, alone = matched(root, include, choices.orientation, choices.axes)
-    files = [pair.labels for pair in pairs]
+    pairs, alone = matched(root, choices.wanted)
+    files = [root / LABELMAP] if (root / LABELMAP).is_file() else []
     for pair in pairs:
-        files += pair.image.rglob("*") if pair.image.is_dir() else [pair.image]  # an OME-Zarr
-    facts = (LAYOUT, version(), str(root), include, choices, alone, [pair.name for pair in pairs], stamp(root, files))
+        for file in (pair.image, *(pair.form.parts or (pair.labels,))):
+            files += file.rglob("*") if file.is_dir() else [file]  # an OME-Zarr
+    facts = (LAYOUT, version(), str(root), choices, alone, [pair.name for pair in pairs], stamp(root, set(files)))
     return hashlib.sha256(repr(facts).encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
@@ -112,9 +118,14 @@ def suggested(found: dict) -> list[str]:
     """What to train with, where nothing has been chosen yet."""
     overrides = [each for each in given() if not each.startswith("data=")]
     arguments = [f"experiment={EXPERIMENTS[found['kind']]}", *overrides]
+    classes = len(found["classes"]) - (found["void"] is not None) if found["kind"] == "classes" else 2
+    turned = found["values"] if found["kind"] == "boundary" or (found["other"] and found["kind"] == "binary") else None
     wanted = {
+        "data.source.kind": (found["kind"] if found["other"] else None, None),
+        "data.source.values": (str(turned).replace(" ", ""), "None"),
+        "data.source.ignore_label": (found["void"], None),
         "model.in_channels": (found["channels"][0], 1),
-        "model.classes": (len(found["classes"]) if found["kind"] == "classes" else 2, 2),
+        "model.classes": (max(2, classes), 2),
         "data.source.orientation": (found["orientation"], "shown"),
         "data.source.axes": (found["axes"], None),
     }

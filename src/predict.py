@@ -57,7 +57,7 @@ def main(config: DictConfig) -> None:
                 warn(f"{image.missing_chunks} chunks of {file} are missing and are read as its fill value")
             for note in image.notes:
                 say(f"{file}: {note.found}; taken: {note.taken}")
-            say(predict_image(image, predictor, decoder, wishes))
+            say(predict_image(image, predictor, decoder, wishes, trained[0].legend))
     failures.check("predicted")
 
 

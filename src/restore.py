@@ -8,6 +8,7 @@ import torch
 from omegaconf import OmegaConf
 
 from src import build
+from src.files.legend import legend_of
 from src.files.limits import check_plain, reason
 from src.files.stored import Reading
 from src.instances import Decoder
@@ -38,13 +39,16 @@ def restore(checkpoint: str | Path) -> Trained:
         weights = {name.removeprefix("model."): weight for name, weight in content["state_dict"].items()}
         model.load_state_dict(weights, assign=True)
         decoder = Decoder(build.make(parts, "instances"), content["threshold"])
-        reading = checked_reading(content)
+        reading, legend = checked_reading(content), legend_of(content.get("legend", {}))
+        if not legend.fits(model.classes):
+            raise ValueError(f"expected a legend of {model.classes} classes, but got {str(legend)[:80]}")
     except OSError:
         raise
     except Exception as error:  # a part that refuses its arguments may do so in any way
         said = reason(build.cause(error))
         raise ValueError(f"expected a checkpoint written by src.train, but {checkpoint} is none: {said}") from error
-    return Trained(model.to(memory_format=torch.channels_last).eval(), decoder, stored_scores(content), reading)
+    model = model.to(memory_format=torch.channels_last).eval()
+    return Trained(model, decoder, stored_scores(content), reading, legend)
 
 
 def checked_reading(content: dict) -> Reading:

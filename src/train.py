@@ -40,6 +40,7 @@ def main(config: DictConfig) -> float | None:
         made = None if finished else training.parts(chosen, read)
         processes = ranks.to_start(made.trainer) if made else 0
         checked = None if finished else checking.before_training(chosen, read_pair if processes else read)
+        chosen, checked = training.as_judged(chosen, directory, checked, made, read)
     runs.open_run(directory, asked)
     if checked:
         write_json(directory / "check.json", checked)

@@ -19,7 +19,7 @@ from src.model.segmenter import Segmenter
 from src.model.trained import Trained
 from src.model.unet import UNet
 from src.run import directory as runs
-from src.run import lightning_seam
+from src.run import lightning_seam, provenance
 from src.run.checkpoint import Checkpoints, OutOfTime, keep_for_prediction, last_checkpoint
 from src.run.device import choose_precision, pays_to_compile
 from src.terminal import warn
@@ -89,6 +89,38 @@ def parts(config: dict, read: Callable[[Pair], list[Annotated]] | None = None) -
     check_choice(f"monitor_mode of {config['monitor']}", config["monitor_mode"], modes)
     module.compiled = pays_to_compile(config["compile"], config["trainer"]["max_steps"])
     return Parts(trainer, data, module)
+
+
+def as_judged(
+    config: dict,
+    directory: Path,
+    checked: dict | None,
+    made: Parts | None,
+    read: Callable[[Pair], list[Annotated]],
+) -> tuple[dict, dict | None]:
+    """What to train with and what was found, where labels mean what the check took them for, or the run has begun with.
+
+    Args:
+        config: of the run.
+        directory: of the run.
+        checked: what `checking.before_training` gives.
+        made: what trains, in this process, if it does.
+        read: gives the slices of a pair of files.
+    """
+    before, source = provenance.judged_before(directory), config["data"]["source"]
+    if (before is None and checked is None) or source.get("kind") is None:
+        return config, checked
+    checked = checked and checked | (before or {})
+    judged = before or checked
+    # Versions that did not write the values took small numbers as the classes themselves.
+    values = judged["values"] or (list(range(len(judged["classes"]))) if judged["kind"] == "classes" else None)
+    chosen = {"kind": judged["kind"] if source["kind"] == "auto" else source["kind"]}
+    if source["values"] is None and chosen["kind"] == judged["kind"]:
+        chosen["values"] = values
+    config = config | {"data": config["data"] | {"source": source | chosen}}
+    if made:
+        made.data.source = build.make(config["data"], "source", read=read)
+    return config, checked
 
 
 def make_segmenter(config: dict) -> Segmenter:

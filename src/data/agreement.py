@@ -1,9 +1,12 @@
 """How well labels lie on an image: by what tells areas apart, brightness and edges."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
 CLEAR = 0.1  # by which one reading has to agree better than another, to be believed
+SKETCH = 48  # pixels of a side
 
 
 def agreement(image: np.ndarray, labels: np.ndarray) -> float:
@@ -14,10 +17,31 @@ def agreement(image: np.ndarray, labels: np.ndarray) -> float:
         labels: ``(H, W)`` integers.
     """
     grey = image.astype(np.float32) if image.ndim == 2 else image.mean(axis=2, dtype=np.float32)
-    blurred = cv2.GaussianBlur(grey, (0, 0), 1)
-    slope = cv2.magnitude(cv2.Sobel(blurred, cv2.CV_32F, 1, 0), cv2.Sobel(blurred, cv2.CV_32F, 0, 1))
-    by_edges = _correlation(slope, cv2.GaussianBlur(edges_of(labels), (0, 0), 1))
+    by_edges = _correlation(_slope(grey), cv2.GaussianBlur(edges_of(labels), (0, 0), 1))
     return abs(_correlation(grey, labels != 0)) + max(0.0, by_edges)
+
+
+def sketch(grey: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """What `agreements` needs of a grey image ``(H, W)`` float32 and of its labels, small: ``(4, pixels)`` float16."""
+    parts = (grey, _slope(grey), (labels != 0).astype(np.float32), edges_of(labels))
+    found = []
+    for part in parts:
+        small = cv2.resize(part, (SKETCH, SKETCH), interpolation=cv2.INTER_AREA).ravel().astype(np.float64)
+        small -= small.mean()
+        norm = np.linalg.norm(small)
+        found.append(small / norm if norm > 1e-6 else np.zeros_like(small))
+    return np.array(found, np.float16)
+
+
+def agreements(sketches: Sequence[np.ndarray]) -> np.ndarray:
+    """How much of each image, a row, the labels of each image, a column, explain: as `agreement`, roughly."""
+    grey, slope, mask, edges = np.stack(sketches).astype(np.float32).transpose(1, 0, 2)
+    return np.abs(grey @ mask.T) + np.maximum(0, slope @ edges.T)
+
+
+def _slope(grey: np.ndarray) -> np.ndarray:
+    blurred = cv2.GaussianBlur(grey, (0, 0), 1)
+    return cv2.magnitude(cv2.Sobel(blurred, cv2.CV_32F, 1, 0), cv2.Sobel(blurred, cv2.CV_32F, 0, 1))
 
 
 def edges_of(labels: np.ndarray) -> np.ndarray:

@@ -10,7 +10,8 @@ import numpy as np
 from src.data.agreement import CLEAR, agreement
 from src.data.finding import ERROR, NOTE, Finding, Refused
 from src.data.matching import Pair, asked
-from src.data.numbers import labels_and_notes, unreadable
+from src.data.numbers import Drawn, unreadable
+from src.data.sources import Form, read_files
 from src.files.image import Image, image_of, in_memory
 from src.files.stored import SHOWN, Note, Reading, Stored
 
@@ -30,6 +31,8 @@ class Annotated:
         reading: how its pixels were seen.
         evidence: the orientation that its labels fit, None if nobody can tell, empty if viewers do not turn the file.
         notes: on its files.
+        in_colours: whether the labels are packed colours.
+        overlap: share of the labels that lies in several of the files that they were put together from.
     """
 
     name: str
@@ -40,6 +43,13 @@ class Annotated:
     reading: Reading = SHOWN
     evidence: str | None = ""
     notes: tuple[Finding, ...] = ()
+    in_colours: bool = False
+    overlap: float = 0.0
+
+    @property
+    def form(self) -> Form:
+        """How its labels lie on disk."""
+        return self.pair.form
 
 
 def read_pair(pair: Pair) -> list[Annotated]:
@@ -53,8 +63,9 @@ def read_pair(pair: Pair) -> list[Annotated]:
     except (ValueError, OSError) as error:
         raise Refused(unreadable(pair.image, error)) from error
     given = asked(pair.orientation, pair.axes)
-    labels, notes = labels_and_notes(pair.labels, given)
-    stack = labels if labels.ndim == 3 else labels[None]
+    size = tuple(stored.array.shape[stored.axes.index(axis)] for axis in "YX")
+    drawn = read_files(pair.labels, pair.form, pair.image.name, size, given, pair.kind)
+    stack = drawn.numbers if drawn.numbers.ndim == 3 else drawn.numbers[None]
     readings = _possible(pair, stored, stack, given)
     seen = {each: _planes(pair.image, stored, each) for each in readings}
     fitting = [each for each in readings if _size(seen[each][0]) == _size(stack)]
@@ -63,22 +74,30 @@ def read_pair(pair: Pair) -> list[Annotated]:
     reading, sure = _best(fitting, {each: seen[each][0] for each in fitting}, stack)
     planes, image = seen[reading]
     evidence = "" if len(readings) == 1 else reading.orientation if sure else None
-    told = [(pair.image, note) for note in image.notes] + [(pair.labels, note) for note in notes]
+    findings = _told(pair, stored, reading, bool(evidence), image, drawn)
+    numbered = [pair.name] if len(planes) == 1 else [f"{pair.name}_{number:03d}" for number in range(len(planes))]
+    return [
+        Annotated(
+            *(name, pair, plane, each, image.pixel_size.get("X"), reading, evidence, () if place else findings),
+            *(drawn.in_colours, drawn.overlap),
+        )
+        for place, (name, plane, each) in enumerate(zip(numbered, planes, stack, strict=True))
+    ]
+
+
+def _told(pair: Pair, stored: Stored, reading: Reading, fits: bool, image: Image, drawn: Drawn) -> tuple[Finding, ...]:
+    """What a person should know of how two files were read."""
+    told = [(pair.image, note) for note in image.notes] + [(pair.labels, note) for note in drawn.notes]
     if stored.orientation != 1:
         other = "stored" if reading.orientation == "shown" else "shown"
-        found = f"pixels that viewers turn (tag {stored.orientation})" + (", which its labels fit" if evidence else "")
+        found = f"pixels that viewers turn (tag {stored.orientation})" + (", which its labels fit" if fits else "")
         taken = {"shown": "turned as viewers do", "stored": "as they are stored"}[reading.orientation]
         told.append((pair.image, Note("turned", found, taken, f"data.source.orientation={other} takes the other")))
     if stored.unclear and pair.axes is None:
         found = f"{stored.array.shape[0]} planes tagged as colours, of which the labels tell what they are"
         taken = "slices" if reading.axes == "ZYX" else "channels"
         told.append((pair.image, Note("planes", found, taken, "data.source.axes=ZYX or data.source.axes=CYX chooses")))
-    findings = tuple(Finding(each.code, NOTE, str(file), each.found, each.taken, each.fix) for file, each in told)
-    numbered = [pair.name] if len(planes) == 1 else [f"{pair.name}_{number:03d}" for number in range(len(planes))]
-    return [
-        Annotated(name, pair, plane, each, image.pixel_size.get("X"), reading, evidence, () if place else findings)
-        for place, (name, plane, each) in enumerate(zip(numbered, planes, stack, strict=True))
-    ]
+    return tuple(Finding(each.code, NOTE, str(file), each.found, each.taken, each.fix) for file, each in told)
 
 
 def _possible(pair: Pair, stored: Stored, stack: np.ndarray, given: Reading) -> list[Reading]:

@@ -17,6 +17,7 @@ from src.data.split import split
 from src.data.stack import Stack, stacked
 from src.data.weight_map import WeightMap, separate_touching
 from src.files.grey import normalise, with_channels
+from src.files.legend import NUMBERS
 from src.files.stored import Reading
 
 
@@ -46,7 +47,7 @@ class SliceData(lightning.LightningDataModule):
 
     Attributes:
         reading: how the pixels of its files are seen, known when they have been read.
-
+        legend: of its classes, likewise.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class SliceData(lightning.LightningDataModule):
         self.classes, self.channels, self.augment, self.weight_map = classes, channels, augment, weight_map
         self.context, self.seed, self.cache_dir = context, seed, Path(cache_dir)
         self.split: dict[str, Stack] = {}
-        self.reading = Reading(scaling=scaling)
+        self.reading, self.legend = Reading(scaling=scaling), NUMBERS
 
     def prepare_data(self) -> None:
         # What is downloaded here is also read here, once; `setup` reads it in the other processes.
@@ -97,6 +98,7 @@ class SliceData(lightning.LightningDataModule):
         numbers = split(self.groups, stack.names, stack.files)
         self.check_images(stack)
         self.reading = replace(stack.reading, scaling=self.scaling)
+        self.legend = stack.legend if stack.legend.fits(self.classes) else NUMBERS
         self.split = {group: stack.take(chosen) for group, chosen in numbers.items()}
 
     def check_images(self, stack: Stack) -> None:

@@ -1,15 +1,45 @@
 """A folder of one's own images and labels, as they are learnt from."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
+from src.data import colours
 from src.data.annotated import Annotated, read_pair, reading_of, settled
+from src.data.description import Description, describe
 from src.data.finding import ERROR, Refused
-from src.data.labels import KINDS, MOST_CLASSES, Description, describe, detect, to_learn
-from src.data.matching import Pair, matched
+from src.data.kinds import Judgement, judged
+from src.data.labels import to_learn
+from src.data.matching import Pair, Wanted, matched
+from src.data.numbers import as_colours, unpacked
+from src.data.sources import Form
 from src.data.stack import Stack, stacked
+from src.files.legend import NUMBERS, Legend
+
+
+class Labelled(Protocol):
+    """What is known of the labels of one slice, with its pixels or without them."""
+
+    form: Form
+    in_colours: bool
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What the labels of a folder mean.
+
+    Attributes:
+        judgement: their kind and values.
+        legend: of their classes, as predictions are to have them.
+        in_colours: whether values are packed colours.
+    """
+
+    judgement: Judgement
+    legend: Legend = NUMBERS
+    in_colours: bool = False
 
 
 def read_folder(
@@ -20,19 +50,21 @@ def read_folder(
     include: str = "*",
     orientation: str = "auto",
     axes: str | None = None,
+    classes: Sequence[str] | None = None,
     read: Callable[[Pair], list[Annotated]] | None = None,
 ) -> Stack:
     """The annotated images of a folder, in the order of their names.
 
     Args:
         root: the folder.
-        kind: what the labels mean, one of `labels.KINDS`; auto finds out.
-        values: those of class 0, 1, …; None: see `class_values`.
+        kind: what the labels mean, one of `kinds.KINDS`; auto finds out.
+        values: those of class 0, 1, …; None: see `kinds.judged`.
         ignore_label: the value of pixels that nobody has annotated.
         include: images whose names fit this pattern only, such as ``plate1_*``.
         orientation: of images that viewers turn: shown, stored, or auto, which asks their labels.
         axes: a letter an axis of files with as many axes, such as ZYX where slices are tagged as channels; None: as
             the files say.
+        classes: names of which NAME_CLASS is a file each, later ones over earlier ones; None finds them out.
         read: gives the slices of a pair of files; None: `read_pair`, or what has read them already.
 
     Raises:
@@ -40,46 +72,81 @@ def read_folder(
         FileNotFoundError: there is no such folder, or no image in it.
         ValueError: there is no such kind of labels, or labels hold other classes.
     """
-    pairs, alone = matched(Path(root), include, orientation, axes)
+    wanted = Wanted(include, orientation, axes, tuple(classes) if classes else None, kind)
+    pairs, alone = matched(Path(root), wanted)
     for finding in alone:
         if finding.severity == ERROR:
             raise Refused(finding)
     slices = settled([(read or read_pair)(pair) for pair in pairs], read or read_pair)
-    open_question = kind == "auto" or (kind == "classes" and values is None)
-    described = [describe(without(each.labels, ignore_label)) for each in slices if open_question]
-    kind = chosen_kind(kind, described)
-    values = class_values(described, values)
-    learnt = [to_learn(each.labels, kind, values, ignore_label) for each in slices]
-    targets, cells, known = (stacked(list(parts)) for parts in zip(*learnt, strict=True))
+    known = values is not None or kind == "instances"
+    described = [describe(without(each.labels, ignore_label), grey(each.image)) for each in slices if not known]
+    found = meaning(slices, described, kind, values, colours.read_labelmap(Path(root)))
+    labels = [alike(each.labels, each.in_colours, found.in_colours) for each in slices]
+    learnt = [to_learn(each, found.judgement.kind, found.judgement.values, ignore_label) for each in labels]
+    targets, cells, annotated = (stacked(list(parts)) for parts in zip(*learnt, strict=True))
     return Stack(
         stacked([each.image for each in slices]),
         targets,
         cells,
         [each.name for each in slices],
         [each.pair.source for each in slices],
-        known,
+        annotated,
         reading_of(slices),
+        found.legend,
     )
 
 
-def chosen_kind(kind: str, described: Sequence[Description]) -> str:
-    """The kind of labels that was asked for, or that they look like.
+def meaning(
+    slices: Sequence[Labelled],
+    described: Sequence[Description],
+    kind: str = "auto",
+    values: Sequence[int] | None = None,
+    labelmap: dict[int, str] | None = None,
+) -> Meaning:
+    """What the labels of a folder mean, from all of them together; for a check and for training alike.
+
+    Args:
+        slices: all of them.
+        described: their labels; may be empty where kind and values leave nothing open.
+        kind: as it was asked for.
+        values: as they were asked for.
+        labelmap: names of colours, as `colours.read_labelmap` gives them.
 
     Raises:
         ValueError: there is no such kind.
     """
-    if kind not in ("auto", *KINDS):
-        raise ValueError(f"expected data.source.kind to be auto, {', '.join(KINDS)}, but got {kind}")
-    return detect(described) if kind == "auto" else kind
+    said = {each.form.said for each in slices}
+    classes = next((each.form.classes for each in slices if each.form.classes), ())
+    if not any(each.in_colours for each in slices):
+        found = judged(described, kind, values, said.pop() if len(said) == 1 else "")
+        names = ("background", *classes) if classes and found.kind == "classes" and values is None else ()
+        if names:
+            found = replace(found, values=tuple(range(len(names))))
+        return Meaning(found, Legend(found.values or (), names) if found.kind == "classes" else NUMBERS)
+    pairs = zip(described, slices, strict=bool(described))
+    counted = [replace(one, counts=_packed(one.counts, each.in_colours)) for one, each in pairs]
+    chosen = tuple(values) if values is not None else colours.table(counted, labelmap)
+    few = values is not None or bool(labelmap) or colours.are_classes(counted)
+    found = judged(counted, kind, chosen if few or kind == "classes" else chosen[:1], "classes" if few else "instances")
+    if found.kind != "classes":
+        return Meaning(replace(found, values=chosen[:1]), in_colours=True)
+    names = tuple(labelmap[value] for value in chosen) if labelmap and set(chosen) <= set(labelmap) else ()
+    return Meaning(found, Legend(names=names, colours=tuple(map(unpacked, chosen))), in_colours=True)
 
 
-def class_values(described: Sequence[Description], values: Sequence[int] | None) -> Sequence[int] | None:
-    """Of labels of classes the values of class 0, 1, …: those given, or all that occur if they are not small numbers.
+def _packed(counts: dict[int, int], in_colours: bool) -> dict[int, int]:
+    return counts if in_colours else {int(as_colours(np.int64(value))): count for value, count in counts.items()}
 
-    Small numbers are their classes themselves (None), also where one of them does not occur.
-    """
-    found = sorted(set().union(*(each.counts for each in described)))
-    return found if values is None and found and max(found) > MOST_CLASSES else values
+
+def alike(labels: np.ndarray, in_colours: bool, all_in_colours: bool) -> np.ndarray:
+    """Labels in packed colours, if those of any file of the folder are."""
+    return as_colours(labels) if all_in_colours and not in_colours else labels
+
+
+def grey(image: np.ndarray) -> np.ndarray:
+    """An image ``(H, W)`` or ``(H, W, C)`` as one grey value a pixel, float32; 0 where it is no number."""
+    values = image.astype(np.float32) if image.ndim == 2 else image.mean(axis=2, dtype=np.float32)
+    return np.nan_to_num(values, posinf=0, neginf=0).clip(-1e9, 1e9)
 
 
 def without(labels: np.ndarray, ignore_label: int | None) -> np.ndarray:

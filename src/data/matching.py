@@ -3,6 +3,11 @@
 ROOT/images/NAME.tif + ROOT/labels/NAME.tif            also imgs, and masks (StarDist, milesial/Pytorch-UNet)
 ROOT/NAME.tif + ROOT/NAME_masks.tif                    Cellpose
 ROOT/01/tNNN.tif + ROOT/01_GT/SEG/man_segNNN.tif       Cell Tracking Challenge; frames without labels are left out
+ROOT/JPEGImages/NAME.jpg + ROOT/SegmentationClass/NAME.png     Pascal VOC, CVAT
+ROOT/NAME/images/NAME.png + ROOT/NAME/masks/*.png      Data Science Bowl 2018, one file a cell
+
+Labels of an image may also be files of one class each, NAME_nucleus.png and NAME_cell.png; a folder NAME/ of files of
+one object each; an OME-Zarr; or shapes: NAME.json of labelme, a COCO file for all images, NAME_RoiSet.zip of ImageJ.
 """
 
 import re
@@ -12,13 +17,13 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from src.data.finding import ERROR, NOTE, WARNING, Finding
+from src.data.sources import LABEL_ENDINGS, ONE_FILE, Form, by_stem, label_files
 from src.files.names import IMAGE_SUFFIXES, LABEL_SUFFIXES, stem, without_ending
 from src.files.stored import SHOWN, Reading
 from src.files.tiffs import first_parts
 
-IMAGE_FOLDERS = ("images", "imgs", "image", "img")
-LABEL_FOLDERS = ("labels", "masks", "label", "mask", "annotations")
-LABEL_ENDINGS = ("_cp_masks", "_masks", "_mask", "_labels", "_label", "_seg")
+IMAGE_FOLDERS = ("images", "imgs", "image", "img", "JPEGImages")
+LABEL_FOLDERS = ("labels", "masks", "label", "mask", "annotations", "SegmentationClass")
 LAYOUTS = "images/ and labels/, or NAME.tif beside NAME_masks.tif, or 01/ and 01_GT/SEG/"
 
 
@@ -29,10 +34,12 @@ class Pair:
     Attributes:
         name: of both.
         image: the file of the image.
-        labels: the file of the labels.
+        labels: the file of the labels, or the folder of files of one object each.
         source: the file or the film that all its slices are of; a split does not part them.
         orientation: as `read_folder` takes it.
         axes: as `read_folder` takes it.
+        form: how its labels lie on disk.
+        kind: of labels, as it was asked for.
     """
 
     name: str
@@ -41,6 +48,22 @@ class Pair:
     source: str
     orientation: str = "auto"
     axes: str | None = None
+    form: Form = ONE_FILE
+    kind: str = "auto"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What of a folder is to be read, and how; all of it as `read_folder` takes it."""
+
+    include: str = "*"
+    orientation: str = "auto"
+    axes: str | None = None
+    classes: tuple[str, ...] | None = None
+    kind: str = "auto"
+
+
+ALL = Wanted()
 
 
 def asked(orientation: str, axes: str | None) -> Reading:
@@ -52,61 +75,68 @@ def asked(orientation: str, axes: str | None) -> Reading:
     return replace(SHOWN, orientation=SHOWN.orientation if orientation == "auto" else orientation, axes=axes)
 
 
-def matched(
-    root: Path, include: str = "*", orientation: str = "auto", axes: str | None = None
-) -> tuple[list[Pair], list[Finding]]:
+def matched(root: Path, wanted: Wanted = ALL) -> tuple[list[Pair], list[Finding]]:
     """Each image of a folder with its labels, by name, and what has no partner.
 
     Args:
         root: the folder.
-        include: a pattern of names.
-        orientation: as of `read_folder`.
-        axes: as of `read_folder`.
+        wanted: what of it.
 
     Raises:
         FileNotFoundError: there is no such folder, it has another layout, or nothing in it fits.
         ValueError: there is no such orientation, or no such axes.
     """
-    asked(orientation, axes)
+    asked(wanted.orientation, wanted.axes)
     if not root.is_dir():
         raise FileNotFoundError(f"expected a folder of images and labels, but there is none at {root}")
     pictures, masks = (
         next((root / name for name in names if (root / name).is_dir()), None)
         for names in (IMAGE_FOLDERS, LABEL_FOLDERS)
     )
-    films = [] if pictures or masks else sorted(path for path in root.glob("[0-9][0-9]_GT/SEG") if path.is_dir())
     if (pictures is None) != (masks is None):
         raise FileNotFoundError(f"expected {LAYOUTS} in {root}, but got {(pictures or masks).name}/ alone")
+    films = [] if pictures else sorted(path for path in root.glob("[0-9][0-9]_GT/SEG") if path.is_dir())
     if films:
         pairs, findings = _of_films(root, films), []
     elif pictures and masks:
-        pairs, findings = _of_folders(pictures, masks)
+        pairs, findings = _of_folders(pictures, masks, wanted.classes)
     else:
-        pairs, findings = _of_endings(root)
-    pairs = [replace(pair, orientation=orientation, axes=axes) for pair in pairs if fnmatch(pair.name, include)]
-    findings = [finding for finding in findings if fnmatch(stem(Path(finding.file)), include)]
+        pairs, findings = _of_one_folder_each(root) or _of_endings(root)
+    how = {"orientation": wanted.orientation, "axes": wanted.axes, "kind": wanted.kind}
+    pairs = [replace(pair, **how) for pair in pairs if fnmatch(pair.name, wanted.include)]
+    findings = [finding for finding in findings if fnmatch(stem(Path(finding.file)), wanted.include)]
     if not pairs and not findings:
         there = ", ".join(sorted(path.name for path in root.iterdir())[:5]) or "nothing"
-        raise FileNotFoundError(f"expected {LAYOUTS} in {root}, with names that fit {include}, but got {there}")
+        raise FileNotFoundError(f"expected {LAYOUTS} in {root}, with names that fit {wanted.include}, but got {there}")
     return pairs, findings
 
 
-def _of_folders(pictures: Path, masks: Path) -> tuple[list[Pair], list[Finding]]:
-    pictured, findings = _by_stem(pictures, IMAGE_SUFFIXES)
-    drawn, more = _by_stem(masks, (*LABEL_SUFFIXES, ".jpg", ".jpeg"))  # which are refused by name
-    # An image may itself be called NAME_mask.
-    labelled = {without_ending(name, LABEL_ENDINGS): file for name, file in drawn.items()} | {
-        name: file for name, file in drawn.items() if name in pictured
-    }
+def _of_folders(pictures: Path, masks: Path, classes: Sequence[str] | None) -> tuple[list[Pair], list[Finding]]:
+    pictured, findings = by_stem(pictures, IMAGE_SUFFIXES)
+    labelled, more = label_files(masks, pictured, classes)
     return _partners(pictured, labelled, findings + more)
 
 
 def _of_endings(root: Path) -> tuple[list[Pair], list[Finding]]:
-    found, findings = _by_stem(root, IMAGE_SUFFIXES)
-    images = {name: without_ending(name, LABEL_ENDINGS) for name in found}
-    labelled = {images[name]: file for name, file in found.items() if images[name] != name}
-    pictured = {name: file for name, file in found.items() if images[name] == name}
-    return _partners(pictured, labelled, findings) if labelled else ([], [])
+    found, findings = by_stem(root, IMAGE_SUFFIXES)
+    pictured = {name: file for name, file in found.items() if without_ending(name, LABEL_ENDINGS) == name}
+    labelled, more = label_files(root, pictured)
+    return _partners(pictured, labelled, list(dict.fromkeys(findings + more))) if labelled else ([], [])
+
+
+def _of_one_folder_each(root: Path) -> tuple[list[Pair], list[Finding]] | None:
+    """Of NAME/images/ with one image and NAME/masks/ with a file for each cell; None if it is another layout."""
+    pairs, findings = [], []
+    for folder in sorted(path.parent for path in root.glob("*/masks") if (path.parent / "images").is_dir()):
+        pictured, found = by_stem(folder / "images", IMAGE_SUFFIXES)
+        parts, more = by_stem(folder / "masks", LABEL_SUFFIXES)
+        if len(pictured) != 1:
+            return None
+        ((name, image),) = pictured.items()
+        form = Form(tuple(parts.values()), said="instances")
+        pairs.append(Pair(name, image, folder / "masks", image.name, form=form))
+        findings += found + more
+    return (pairs, findings) if pairs else None
 
 
 def _of_films(root: Path, folders: list[Path]) -> list[Pair]:
@@ -116,12 +146,13 @@ def _of_films(root: Path, folders: list[Path]) -> list[Pair]:
         for labels in sorted(masks.glob("man_seg*.tif")):
             number = re.sub("^man_seg_?", "", labels.stem).split("_")[0]
             name = f"{film}_t{number}"
-            pairs.append(Pair(name, root / film / f"t{number}.tif", labels, film))
+            image = root / film / f"t{number}.tif"
+            pairs.append(Pair(name, image, labels, film, form=Form(said="instances")))
     return pairs
 
 
 def _partners(
-    pictured: dict[str, Path], labelled: dict[str, Path], findings: list[Finding]
+    pictured: dict[str, Path], labelled: dict[str, tuple[Path, Form]], findings: list[Finding]
 ) -> tuple[list[Pair], list[Finding]]:
     both, alone = sorted(pictured.keys() & labelled.keys()), sorted(pictured.keys() - labelled.keys())
     whole = set(first_parts([pictured[name] for name in (*both, *alone)])) if alone else set()
@@ -134,25 +165,8 @@ def _partners(
         fix = "annotate it, or move it out of the folder"
         findings.append(Finding("missing-label", ERROR, file, "an image without labels", expected, fix))
     for name in sorted(labelled.keys() - pictured.keys()):
-        file, found = str(labelled[name]), "labels without an image; they are left out"
+        file, found = str(labelled[name][0]), "labels without an image; they are left out"
         fix = "add the image, or delete the labels"
         findings.append(Finding("missing-image", WARNING, file, found, f"an image named {name}", fix))
-    return [Pair(name, pictured[name], labelled[name], pictured[name].name) for name in both], findings
-
-
-def _by_stem(directory: Path, suffixes: Sequence[str]) -> tuple[dict[str, Path], list[Finding]]:
-    files: dict[str, Path] = {}
-    findings = []
-    for file in sorted(directory.iterdir()):
-        if file.suffix.lower() not in suffixes or file.name.startswith("."):
-            continue
-        named = file.name.encode("utf-8", "backslashreplace").decode()
-        if named != file.name:
-            what, fix = "a name that is not UTF-8", "give it another name"
-            findings.append(Finding("name-encoding", ERROR, str(directory / named), what, "names in UTF-8", fix))
-            continue
-        other = files.setdefault(stem(file), file)
-        if other != file:
-            found, fix = f"{other.name} beside it", "move one of the two out of the folder"
-            findings.append(Finding("same-name", ERROR, str(file), found, "one file of each name", fix))
-    return files, findings
+    pairs = [Pair(name, pictured[name], labelled[name][0], pictured[name].name) for name in both]
+    return [replace(pair, form=labelled[pair.name][1]) for pair in pairs], findings

@@ -1,8 +1,10 @@
 """Label files of any tool: the numbers that were drawn, however they are shown."""
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from src.data.finding import ERROR, Finding, Refused
@@ -11,34 +13,52 @@ from src.files.arrays import value_counts
 from src.files.grey import is_grey
 from src.files.image import in_memory
 from src.files.stored import SHOWN, Note, Reading, Stored, axes_of, turned
+from src.instances import pieces
 
-MOST_COLOURS = 20  # up to which a colour stands for a class
+FEWEST_SMOOTHED = 4  # colours from which some may have been made by smoothing …
+FEWEST_OF_COLOUR = 10  # … if most of them have fewer pixels than this
+MOST_BETWEEN = 0.001  # share of the pixels of a mask with a value between its two
+LARGEST_BETWEEN = 4  # pixels that lie together there
+FURTHEST_APART = 20  # a mask of two values has larger ones, so that what lies between cannot be a class
 
 
-def read_labels(file: Path, reading: Reading = SHOWN) -> np.ndarray:
-    """A label image or stack, ``(H, W)`` or ``(D, H, W)`` integers: the numbers, whatever colours show them.
+@dataclass(frozen=True)
+class Drawn:
+    """What was drawn in one file.
 
-    Raises:
-        Refused: as of `labels_and_notes`.
+    Attributes:
+        numbers: ``(H, W)`` or ``(D, H, W)`` integers; of colours the packed ones, as `packed` makes them.
+        notes: what to know of them.
+        in_colours: whether the numbers are colours.
+        overlap: share of what was drawn that lies in several of the files that it was put together from.
     """
-    return labels_and_notes(file, reading)[0]
+
+    numbers: np.ndarray
+    notes: tuple[Note, ...] = ()
+    in_colours: bool = False
+    overlap: float = 0.0
 
 
-def labels_and_notes(file: Path, reading: Reading = SHOWN) -> tuple[np.ndarray, list[Note]]:
-    """The numbers of a label image or stack, ``(H, W)`` or ``(D, H, W)`` integers, and what to know of them.
+def read_labels(file: Path, reading: Reading = SHOWN) -> Drawn:
+    """The numbers of a label image or stack.
 
     They are the stored ones under any table of colours; ImageJ shows 255 as black in its masks, and means an object.
     Only where white is 0 and a pixel is one bit, as in a fax, are they read as they are shown. Grey values that were
-    saved as equal red, green and blue count as one number a pixel; of planes of which exactly one is on in each pixel
-    that one is its number.
+    saved as equal red, green and blue count as one number a pixel, other colours as one number a colour; of planes of
+    which exactly one is on in each pixel that one is its number. A few pixels between the two values of a mask, as
+    drawing with smooth edges leaves them, become the nearer of the two.
 
     Args:
         file: where they lie.
         reading: how the pixels of images are seen, of which orientation and axes hold for labels too.
 
     Raises:
-        Refused: it holds colours or real numbers, is a JPEG, or cannot be decoded.
+        Refused: it holds smoothed colours or real numbers, is a JPEG, or cannot be decoded.
     """
+    if file.suffix.lower() == ".npy":
+        found = "a file of Python objects, which may run code when it is opened"
+        fix = "save the masks from Cellpose as TIFF or PNG: File, Save masks; or cellpose.io.save_masks"
+        raise Refused(Finding("pickled-label", ERROR, str(file), found, "masks as TIFF or PNG", fix))
     if file.suffix.lower() in (".jpg", ".jpeg"):
         found = "a JPEG, which alters the values"
         fix = "save the labels as PNG or TIFF from the program that they were drawn in"
@@ -47,22 +67,31 @@ def labels_and_notes(file: Path, reading: Reading = SHOWN) -> tuple[np.ndarray, 
         stored = in_memory(file)
     except (ValueError, OSError) as error:
         raise Refused(unreadable(file, error)) from error
-    return numbers_of(stored, file, reading)
+    return drawn(stored, file, reading)
 
 
-def numbers_of(stored: Stored, file: Path, reading: Reading = SHOWN) -> tuple[np.ndarray, list[Note]]:
-    """As `labels_and_notes`, of what a file holds.
+def drawn(stored: Stored, file: Path, reading: Reading = SHOWN) -> Drawn:
+    """As `read_labels`, of what a file holds.
 
     Raises:
-        Refused: it holds colours or real numbers.
+        Refused: it holds smoothed colours or real numbers.
     """
     values, axes = stored.array, axes_of(stored, reading)
     if stored.orientation != 1 and reading.orientation == "shown":
         values = turned(values, axes, stored.orientation)
     if stored.unclear and axes[0] == "S" and not (values == values[:1]).all():
         axes = f"Z{axes[1:]}"  # red, green and blue would be no labels
-    numbers, notes = _numbers(values, stored)
-    return as_labels(numbers, axes, file), [*stored.notes, *notes]
+    values, notes = _numbers(values, stored)
+    values, axes = _without_single(values, axes)
+    in_colours = "S" in axes
+    if in_colours:
+        colours, axes = np.moveaxis(values, axes.index("S"), -1), axes.replace("S", "")
+        values, in_colours = _of_colours(colours, file)
+    planes, more = _whole(_ordered(values, axes, file), file)
+    if not in_colours:
+        planes, between = sharpened(planes)
+        more += between
+    return Drawn(planes, (*stored.notes, *notes, *more), in_colours)
 
 
 def _numbers(values: np.ndarray, stored: Stored) -> tuple[np.ndarray, list[Note]]:
@@ -87,22 +116,33 @@ def _numbers(values: np.ndarray, stored: Stored) -> tuple[np.ndarray, list[Note]
     return values, []
 
 
-def as_labels(labels: np.ndarray, axes: str, file: Path) -> np.ndarray:
-    """What was read from a file, ``(H, W)`` or ``(D, H, W)`` integers, or refused as of `labels_and_notes`."""
-    if "S" in axes:
-        labels, axes = _grey(np.moveaxis(labels, axes.index("S"), -1), file), axes.replace("S", "")
-    if labels.dtype.kind not in "iub":
-        whole = labels.dtype.kind == "f" and np.isfinite(labels).all() and not np.any(labels % 1)
-        found = f"{labels.dtype} from {labels.min():g} to {labels.max():g}, {'' if whole else 'not '}all of them whole"
-        cast = f"tifffile.imwrite({file.with_suffix('.tif').name!r}, labels.astype('uint16'))"
-        fix = cast if whole else "choose a threshold: a probability is no label"
-        raise Refused(Finding("float-label", ERROR, str(file), found, "labels of whole numbers", fix))
-    if labels.ndim not in (2, 3) or 0 in labels.shape:
+def _without_single(values: np.ndarray, axes: str) -> tuple[np.ndarray, str]:
+    """Values without axes of length 1, but for rows and columns."""
+    single = [place for place, axis in enumerate(axes) if values.shape[place] == 1 and axis not in "YX"]
+    return values.squeeze(tuple(single)), "".join(axis for place, axis in enumerate(axes) if place not in single)
+
+
+def _ordered(values: np.ndarray, axes: str, file: Path) -> np.ndarray:
+    """``(H, W)`` or ``(D, H, W)``, or refused; planes of which exactly one is on become the number of that one."""
+    if values.ndim not in (2, 3) or 0 in values.shape:
         expected, fix = "one number a pixel, (H, W) or (D, H, W)", "save one plane a file, or a stack of planes"
-        raise Refused(Finding("label-shape", ERROR, str(file), f"shape {labels.shape}", expected, fix))
+        raise Refused(Finding("label-shape", ERROR, str(file), f"shape {values.shape}", expected, fix))
     order = [place for place, axis in enumerate(axes) if axis not in "YX"] + [axes.index("Y"), axes.index("X")]
-    labels = labels.transpose(order)
-    return one_hot(labels) if labels.ndim == 3 else labels
+    values = values.transpose(order)
+    return one_hot(values) if values.ndim == 3 else values
+
+
+def _whole(values: np.ndarray, file: Path) -> tuple[np.ndarray, list[Note]]:
+    """Integers, also where they were saved as real numbers."""
+    if values.dtype.kind in "iub":
+        return values, []
+    if np.isfinite(values).all() and not np.any(values % 1) and np.abs(values).max(initial=0) < 2**53:
+        small = np.abs(values).max(initial=0) < 2**31
+        found = f"whole numbers saved as {values.dtype}"
+        return values.astype(np.int32 if small else np.int64), [Note("float-label", found, "the numbers")]
+    found = f"{values.dtype} from {values.min():g} to {values.max():g}, not all of them whole"
+    fix = "choose a threshold: a probability is no label"
+    raise Refused(Finding("float-label", ERROR, str(file), found, "labels of whole numbers", fix))
 
 
 def one_hot(planes: np.ndarray) -> np.ndarray:
@@ -111,6 +151,60 @@ def one_hot(planes: np.ndarray) -> np.ndarray:
         return planes
     on = planes != 0
     return on.argmax(axis=0).astype(np.uint8) if (on.sum(axis=0) == 1).all() else planes
+
+
+def sharpened(labels: np.ndarray) -> tuple[np.ndarray, list[Note]]:
+    """A mask ``(…, H, W)`` without the few pixels that lie between its two values; any other labels as they are."""
+    values, counts = value_counts(labels.reshape(-1, labels.shape[-1]))
+    if len(values) <= 2 or labels.dtype == bool:
+        return labels, []
+    low, high = (int(value) for value in sorted(values[np.argsort(-counts, kind="stable")[:2]]))
+    among = int(counts[(values != low) & (values != high)].sum())
+    if values[0] < low or values[-1] > high or high - low <= FURTHEST_APART or among > MOST_BETWEEN * labels.size:
+        return labels, []
+    between = (labels != low) & (labels != high)
+    planes = between.reshape(-1, *labels.shape[-2:])
+    if not all(
+        _along_edges(plane, part, low, high) for plane, part in zip(planes, labels.reshape(planes.shape), strict=True)
+    ):
+        return labels, []
+    found = f"{among} pixels between {low} and {high}, as smooth edges leave them"
+    sharp = np.where(between, np.where(labels > (low + high) / 2, high, low), labels).astype(labels.dtype)
+    return sharp, [Note("smooth-edges", found, f"the nearer of {low} and {high}")]
+
+
+def _along_edges(labels: np.ndarray, low: int, high: int) -> bool:
+    """Whether all pixels with other values than two lie in small groups beside both of these."""
+    between = (labels != low) & (labels != high)
+    if not between.any():
+        return True
+    near = [cv2.dilate((labels == value).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0 for value in (low, high)]
+    sizes = np.bincount(pieces(between.astype(np.uint8)).ravel())[1:]
+    return bool((near[0] & near[1])[between].all() and sizes.max() <= LARGEST_BETWEEN)
+
+
+def packed(colours: np.ndarray) -> np.ndarray:
+    """One integer a colour ``(…, C)``, its channels one behind the other: of 8 bits 0xRRGGBB."""
+    bits = 8 * colours.dtype.itemsize
+    whole = colours.astype(np.int64 if bits * colours.shape[-1] > 31 else np.int32)
+    number = whole[..., 0]
+    for channel in range(1, colours.shape[-1]):
+        number = (number << bits) | whole[..., channel]
+    return number
+
+
+def as_colours(numbers: np.ndarray) -> np.ndarray:
+    """Grey values of 8 bits as packed colours."""
+    return numbers.astype(np.int32) * 0x010101
+
+
+def unpacked(number: int) -> tuple[int, int, int]:
+    """Red, green and blue of 8 bits of a packed colour.
+
+    >>> unpacked(0x307020)
+    (48, 112, 32)
+    """
+    return number >> 16 & 255, number >> 8 & 255, number & 255
 
 
 def unreadable(file: Path, error: BaseException) -> Finding:
@@ -122,20 +216,33 @@ def unreadable(file: Path, error: BaseException) -> Finding:
     return Finding("unreadable", ERROR, str(file), found, "a complete image", fix)
 
 
-def _grey(labels: np.ndarray, file: Path) -> np.ndarray:
-    """``(…, H, W)`` of ``(…, H, W, C)`` with equal colours; what is opaque everywhere does not count.
+def _of_colours(colours: np.ndarray, file: Path) -> tuple[np.ndarray, bool]:
+    """Numbers of colours ``(…, H, W, C)``, and whether they are packed colours, and not grey values.
+
+    What is opaque everywhere does not count, and what is transparent is black.
 
     Raises:
-        Refused: the colours differ.
+        Refused: they are so many, or so small, that nobody has drawn them.
     """
-    colours = labels[..., :-1] if labels.shape[-1] in (2, 4) and np.ptp(labels[..., -1]) == 0 else labels
+    if colours.shape[-1] in (2, 4):
+        alpha, colours = colours[..., -1:], colours[..., :-1]
+        if np.ptp(alpha) > 0:
+            colours = np.where(alpha == 0, 0, colours).astype(colours.dtype)
+            if ((alpha > 0) & (alpha < alpha.max())).any():
+                raise Refused(_smoothed_colours(colours, file, "half transparent pixels"))
     if is_grey(colours):
-        return colours[..., 0]
+        return colours[..., 0], False
+    if colours.dtype.itemsize > 1 and colours.dtype.kind in "iu":
+        colours = (colours >> 8 * (colours.dtype.itemsize - 1)).astype(np.uint8)  # as a display shows them
+    numbers = packed(colours) if colours.dtype == np.uint8 else None
+    counts = None if numbers is None else value_counts(numbers.reshape(-1, numbers.shape[-1]))[1]
+    if counts is None or (len(counts) >= FEWEST_SMOOTHED and np.median(counts) < FEWEST_OF_COLOUR):
+        raise Refused(_smoothed_colours(colours, file, f"{0 if counts is None else len(counts)} colours"))
+    return numbers, True
+
+
+def _smoothed_colours(colours: np.ndarray, file: Path, what: str) -> Finding:
     values, counts = np.unique(colours.reshape(-1, colours.shape[-1]), axis=0, return_counts=True)
-    most = [tuple(map(int, values[place])) for place in np.argsort(-counts)[:4]]
-    number = "np.unique(rgb.reshape(-1, rgb.shape[-1]), axis=0, return_inverse=True)[1].reshape(rgb.shape[:2])"
-    fix = f"write {number} as uint8 PNG, for all files by the same table of colours"
-    if len(values) > MOST_COLOURS:
-        fix = "save the labels without smoothing, compression or overlay, one number a pixel"
-    found = f"{len(values)} colours, most often {', '.join(map(str, most))}"
-    raise Refused(Finding("rgb-label", ERROR, str(file), found, "one number a pixel", fix))
+    most = ", ".join(str(tuple(map(int, values[place]))) for place in np.argsort(-counts)[:4])
+    fix = "save the labels without smoothing, compression or overlay, one number or one colour a class"
+    return Finding("rgb-label", ERROR, str(file), f"{what}, most often {most}", "labels as they were drawn", fix)

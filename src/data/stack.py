@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from src.files.arrays import content_hash
+from src.files.legend import NUMBERS, Legend
 from src.files.stored import SHOWN, Reading
 
 NO_CLASS = 255
@@ -26,6 +27,7 @@ class Stack:
         known: where somebody has annotated, each ``(H, W)`` bool; elsewhere there is no loss, no weight and no score.
             None: everywhere.
         reading: how the pixels of the files were seen.
+        legend: of its classes.
     """
 
     images: Slices
@@ -35,6 +37,7 @@ class Stack:
     files: list[str] | None = None
     known: Slices | None = None
     reading: Reading = SHOWN
+    legend: Legend = NUMBERS
 
     def __post_init__(self):
         if self.known is None:
@@ -58,7 +61,7 @@ class Stack:
             for slices in (self.images, self.targets, self.instances, self.known)
         )
         names, files = (each and [each[number] for number in numbers] for each in (self.names, self.files))
-        return Stack(images, targets, instances, names, files, known, self.reading)
+        return Stack(images, targets, instances, names, files, known, self.reading, self.legend)
 
     @property
     def content(self) -> str:

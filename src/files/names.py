@@ -7,7 +7,7 @@ TIFF_SUFFIXES = (".tif", ".tiff", ".lsm", ".svs")
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".jp2", ".j2k", ".bmp", ".gif", ".webp")
 MICROSCOPE_SUFFIXES = (".czi", ".lif", ".nd2")
 IMAGE_SUFFIXES = (*TIFF_SUFFIXES, *PICTURE_SUFFIXES, ".zarr", *MICROSCOPE_SUFFIXES)
-LABEL_SUFFIXES = (".tif", ".tiff", ".png", ".bmp", ".gif")
+LABEL_SUFFIXES = (".tif", ".tiff", ".png", ".bmp", ".gif", ".zarr")
 OUTPUTS = ("probabilities", "labels")
 PREDICTED = tuple(f"_{kind}" for kind in OUTPUTS)
 

@@ -10,12 +10,14 @@ import cv2
 import numpy as np
 from scipy import fft
 
-from src.data.agreement import edges_of
+from src.data.agreement import edges_of, sketch
 from src.data.annotated import Annotated, read_pair
+from src.data.description import Description, describe
 from src.data.finding import WARNING, Finding, Refused
-from src.data.folder import without
-from src.data.labels import Description, describe
-from src.data.matching import Pair
+from src.data.folder import Meaning, alike, grey, without
+from src.data.labels import to_learn
+from src.data.matching import ALL, Pair, Wanted
+from src.data.sources import ONE_FILE, Form
 from src.files.grey import is_grey, range_of, scaled
 from src.files.image import open_image
 from src.files.stored import SHOWN, Reading
@@ -33,11 +35,11 @@ class Choices:
     Attributes:
         classes, channels: of the network; None if they have not been chosen yet.
         depth, padded: of the network.
-        kind, values, ignore_label: of the labels, as `folder.read_folder` takes them.
+        wanted: of a folder.
+        values, ignore_label: of the labels, as `folder.read_folder` takes them.
         groups: the split, as `split.split` takes it.
         min_size: smallest cell that prediction keeps, in pixels.
         metrics: names of the scores that training reports.
-        orientation, axes: of the images, as `folder.read_folder` takes them.
         scaling: of grey values, one of `files.stored.SCALINGS`.
     """
 
@@ -46,13 +48,11 @@ class Choices:
     depth: int
     padded: bool
     groups: dict[str, str]
-    kind: str = "auto"
+    wanted: Wanted = ALL
     values: tuple[int, ...] | None = None
     ignore_label: int | None = None
     min_size: int = 0
     metrics: tuple[str, ...] = ()
-    orientation: str = "auto"
-    axes: str | None = None
     scaling: str = "objects"
 
 
@@ -84,7 +84,11 @@ class Facts:
         cells, background: medians of the scaled grey values where labels are not 0, and where they are; None if there
             is no such pixel.
         clipped: share of the grey values of cells that scaling cuts off.
-        reading, evidence, notes: as of `folder.Annotated`.
+        sketch: image and labels, as `agreement.agreements` compares them.
+        form: how the labels lie on disk.
+        in_colours: whether their values are packed colours.
+        overlap: as of `annotated.Annotated`.
+        reading, evidence, notes: likewise.
     """
 
     name: str
@@ -105,6 +109,10 @@ class Facts:
     pixel_size: float | None
     lossy: bool
     labels: Description
+    sketch: np.ndarray
+    form: Form = ONE_FILE
+    in_colours: bool = False
+    overlap: float = 0.0
     grey: bool = True
     cells: float | None = None
     background: float | None = None
@@ -119,6 +127,7 @@ def look_at_files(
     ignore_label: int | None,
     read: Callable[[Pair], list[Annotated]] = read_pair,
     scaling: str = "objects",
+    meaning: Meaning | None = None,
 ) -> tuple[list[Facts], list[Finding]]:
     """Look at a pair of files, in a way that threads can share out: a file that cannot be used is a finding.
 
@@ -127,12 +136,13 @@ def look_at_files(
         ignore_label: the value of pixels that nobody has annotated.
         read: gives the slices of the pair.
         scaling: of grey values.
+        meaning: of the labels, to look at what is learnt of them; None: at what is drawn.
 
     Returns:
         The facts of each slice, and what is wrong with the files; if they cannot be used, no facts.
     """
     try:
-        return [look(each, ignore_label, scaling) for each in read(pair)], missing_chunks(pair)
+        return [look(each, ignore_label, scaling, meaning) for each in read(pair)], missing_chunks(pair)
     except Refused as refused:
         return [], [refused.finding]
 
@@ -148,22 +158,24 @@ def missing_chunks(pair: Pair) -> list[Finding]:
     return [Finding("missing-chunks", WARNING, str(pair.image), found, "all chunks", fix)] if missing else []
 
 
-def look(annotated: Annotated, ignore_label: int | None = None, scaling: str = "objects") -> Facts:
+def look(
+    annotated: Annotated, ignore_label: int | None = None, scaling: str = "objects", meaning: Meaning | None = None
+) -> Facts:
     """Look at one slice, once, so that no check needs its pixels again.
 
     Args:
         annotated: image ``(H, W)`` or ``(H, W, C)`` and labels ``(H, W)``.
         ignore_label: the value of pixels that nobody has annotated.
         scaling: of grey values.
+        meaning: as of `look_at_files`.
     """
     image, pair = annotated.image, annotated.pair
-    labels = without(annotated.labels, ignore_label)
-    description = describe(labels)  # first, because it needs most memory
+    labels = without(annotated.labels, ignore_label) if meaning is None else _learnt(annotated, meaning, ignore_label)
+    values = grey(image)
+    description = describe(labels, values)
     finite = image.dtype.kind != "f" or bool(
         np.isfinite(image).all() and isfinite(float(image.max()) - float(image.min()))
     )
-    seen = image if finite else np.nan_to_num(image, posinf=0, neginf=0).clip(-1e9, 1e9)
-    grey = seen.astype(np.float32) if image.ndim == 2 else seen.mean(axis=2, dtype=np.float32)
     highest = image.max()
     cells, background, clipped = _scaled(image, labels != 0, scaling) if finite else (None, None, 0.0)
     return Facts(
@@ -175,16 +187,20 @@ def look(annotated: Annotated, ignore_label: int | None = None, scaling: str = "
         channels=1 if image.ndim == 2 else image.shape[2],
         dtype=str(image.dtype),
         finite=finite,
-        levels=_levels(grey),
+        levels=_levels(values),
         saturated=float(np.mean(image == highest)) if image.dtype.kind in "iu" and highest in FULL_WELLS else 0.0,
         digest=hashlib.sha256(np.ascontiguousarray(image)).hexdigest(),
-        thumbnail=_thumbnail(grey),
-        shift=_shift(grey, labels),
+        thumbnail=_thumbnail(values),
+        shift=_shift(values, labels),
         is_its_labels=np.array_equal(image, annotated.labels),
         ignored=float(np.mean(annotated.labels == ignore_label)) if ignore_label is not None else 0.0,
         pixel_size=annotated.pixel_size,
         lossy=pair.image.suffix.lower() in (".jpg", ".jpeg"),
         labels=description,
+        sketch=sketch(values, labels),
+        form=annotated.form,
+        in_colours=annotated.in_colours,
+        overlap=annotated.overlap,
         grey=image.ndim == 2 or is_grey(image),
         cells=cells,
         background=background,
@@ -193,6 +209,13 @@ def look(annotated: Annotated, ignore_label: int | None = None, scaling: str = "
         evidence=annotated.evidence,
         notes=annotated.notes,
     )
+
+
+def _learnt(annotated: Annotated, meaning: Meaning, ignore_label: int | None) -> np.ndarray:
+    """The number of the class or of the cell of each pixel."""
+    labels, judgement = alike(annotated.labels, annotated.in_colours, meaning.in_colours), meaning.judgement
+    target, cells, _ = to_learn(labels, judgement.kind, judgement.values, ignore_label)
+    return cells if judgement.kind == "instances" else target
 
 
 def _scaled(image: np.ndarray, inside: np.ndarray, scaling: str) -> tuple[float | None, float | None, float]:

@@ -5,13 +5,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from src.data import kinds
 from src.data.annotated import Annotated, read_pair, reading_of, undecided
-from src.data.finding import ERROR, NOTE, WARNING, Finding
-from src.data.folder import chosen_kind, class_values
+from src.data.colours import read_labelmap
+from src.data.finding import ERROR, NOTE, WARNING, Finding, Refused
+from src.data.folder import Meaning, meaning
 from src.data.matching import Pair, matched
 from src.data.stack import NO_CLASS, Stack, marked
 from src.files.stored import Reading
-from src.findings import images, labels, split
+from src.findings import images, labels, meanings, partners, split
 from src.findings.facts import Choices, Facts, look, look_at_files
 
 
@@ -21,29 +23,28 @@ class Inspection:
 
     Attributes:
         facts: of each slice that could be read and whose labels are no nonsense.
-        kind: of the labels.
-        values: those of class 0, 1, … where they are not these numbers themselves.
+        meaning: of the labels.
+        void: a value that may mark what nobody has annotated, None if there is none.
+        values: by which the labels of the facts are classes.
         groups: the slices of each group of the split, by name; empty if there is no valid one.
         findings: errors first.
         reading: how the pixels of the files are seen.
     """
 
     facts: list[Facts]
-    kind: str
-    values: list[int] | None
+    meaning: Meaning
+    void: int | None
+    values: tuple[int, ...] | None
     groups: dict[str, list[str]]
     findings: list[Finding]
     reading: Reading
 
 
-def inspect_folder(
-    root: Path, include: str, choices: Choices, read: Callable[[Pair], list[Annotated]] = read_pair
-) -> Inspection:
+def inspect_folder(root: Path, choices: Choices, read: Callable[[Pair], list[Annotated]] = read_pair) -> Inspection:
     """Look at all images and labels of a folder, in threads, and find all that is wrong with them at once.
 
     Args:
         root: the folder.
-        include: images whose names fit this pattern only.
         choices: what training will do.
         read: gives the slices of a pair of files.
 
@@ -51,20 +52,33 @@ def inspect_folder(
         FileNotFoundError: there is no such folder, or one of another layout.
         ValueError: a choice is none.
     """
-    pairs, findings = matched(root, include, choices.orientation, choices.axes)
+    pairs, findings = matched(root, choices.wanted)
 
-    def both_files(pair: Pair) -> tuple[list[Facts], list[Finding]]:
-        return look_at_files(pair, choices.ignore_label, read, choices.scaling)
+    def both_files(pair: Pair, meaning: Meaning | None = None) -> tuple[list[Facts], list[Finding]]:
+        return look_at_files(pair, choices.ignore_label, read, choices.scaling, meaning)
 
     with ThreadPoolExecutor() as pool:
         looked = list(pool.map(both_files, pairs))
     orientation = reading_of([facts for each, _ in looked for facts in each]).orientation
     for place, (each, _) in enumerate(looked):
         if each and undecided(each[0], orientation):
-            looked[place] = both_files(replace(pairs[place], orientation=orientation))
+            pairs[place] = replace(pairs[place], orientation=orientation)
+            looked[place] = both_files(pairs[place])
     for _, found in looked:
         findings += found
-    return _concluded([facts for each, _ in looked for facts in each], findings, choices, str(root))
+    try:
+        labelmap = read_labelmap(root)
+    except Refused as refused:
+        labelmap, findings = None, [*findings, refused.finding]
+
+    def again(sound: list[Facts], meaning: Meaning) -> list[Facts]:
+        names = {each.name for each in sound}
+        with ThreadPoolExecutor() as pool:
+            learnt = pool.map(lambda pair: both_files(pair, meaning)[0], pairs)
+            return [facts for each in learnt for facts in each if facts.name in names]
+
+    facts = [facts for each, _ in looked for facts in each]
+    return _concluded(facts, findings, choices, str(root), labelmap, again)
 
 
 def inspect_stack(stack: Stack, choices: Choices) -> Inspection:
@@ -78,17 +92,23 @@ def inspect_stack(stack: Stack, choices: Choices) -> Inspection:
     return _concluded(facts, [], choices, "the data")
 
 
-def _concluded(facts: list[Facts], findings: list[Finding], choices: Choices, where: str) -> Inspection:
+def _concluded(
+    facts: list[Facts],
+    findings: list[Finding],
+    choices: Choices,
+    where: str,
+    labelmap: dict[int, str] | None = None,
+    again: Callable[[list[Facts], Meaning], list[Facts]] | None = None,
+) -> Inspection:
     """What all facts together say."""
     findings = [*findings, *(note for each in facts for note in each.notes)]
     if all(each.grey for each in facts):
         if colours := [each for each in facts if each.channels > 1]:
             findings.append(images.grey_colours(colours, len(facts)))
         facts = [replace(each, channels=1) for each in facts]
-    kind = chosen_kind(choices.kind, [each.labels for each in facts])
     groups, sound = {}, []
     if facts:
-        wrong = list(labels.wrong_values(facts, kind, choices))
+        wrong = list(labels.wrong_values(facts, _meant(facts, choices, labelmap).judgement.kind, choices))
         errors = {finding.file for finding in wrong if finding.severity == ERROR}
         sound = [each for each in facts if each.labels_file not in errors]
         findings += [*wrong, *images.each_image(facts, choices), *images.acquisition(facts)]
@@ -97,12 +117,22 @@ def _concluded(facts: list[Facts], findings: list[Finding], choices: Choices, wh
         findings += refused
         for check in (images.duplicates, split.near_duplicates, split.neighbours, images.sizes):
             findings += check(facts, group)
+    found = _meant(sound, choices, labelmap)
+    kind, values, void = found.judgement.kind, found.judgement.values, None
     if sound and not any(finding.code == "nothing-annotated" for finding in findings):
-        kind = chosen_kind(choices.kind, [each.labels for each in sound])
-        for check in (labels.wrong_kind, labels.object_sizes, labels.other_metrics):
-            findings += check(sound, kind, choices)
-        findings += labels.balance(sound, kind, choices, group)
+        void = kinds.void([each.labels for each in sound]) if choices.ignore_label is None else None
+        findings += [*meanings.judgements(sound, found, choices, void), *partners.of_another_image(sound)]
+        findings += labels.wrong_kind(sound, found, choices)
+        if again and kind != "classes" and values and values[0] != 0:
+            sound, values = again(sound, found), None
+        learnt = replace(choices, values=values)
+        for check in (labels.object_sizes, labels.other_metrics):
+            findings += check(sound, kind, learnt)
+        findings += labels.balance(sound, kind, learnt, group)
     order = (ERROR, WARNING, NOTE)
     findings = sorted(findings, key=lambda finding: (order.index(finding.severity), finding.code, finding.file))
-    values = class_values([each.labels for each in sound], choices.values) if kind == "classes" else None
-    return Inspection(sound, kind, list(values) if values else None, groups, findings, reading_of(facts))
+    return Inspection(sound, found, void, values, groups, findings, reading_of(facts))
+
+
+def _meant(facts: list[Facts], choices: Choices, labelmap: dict[int, str] | None) -> Meaning:
+    return meaning(facts, [each.labels for each in facts], choices.wanted.kind, choices.values, labelmap)

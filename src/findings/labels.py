@@ -1,16 +1,15 @@
 """What is wrong with labels: values that nobody meant, another kind than they are taken for, cells and classes."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 from src.data.finding import ERROR, NOTE, WARNING, Finding
-from src.data.folder import class_values
-from src.data.labels import detect
+from src.data.folder import Meaning
+from src.data.kinds import KINDS, looks
 from src.findings.facts import Choices, Facts
+from src.findings.meanings import EXPERIMENTS, few, folder_of
 from src.tiles.geometry import margin
 
-EXPERIMENTS = {"boundary": "membranes", "classes": "classes", "instances": "cells", "binary": "cells"}
 RARE = 0.01  # share of a class
 MOST_PICTURE = 0.05  # pieces a pixel, up to which labels are drawn and no picture
 
@@ -22,10 +21,10 @@ def wrong_values(facts: list[Facts], kind: str, choices: Choices) -> Iterator[Fi
         yield from _wrong_value(each, kind, choices.ignore_label, nothing)
     if nothing:
         fix = "export the labels again; 0 is background"
-        yield Finding("nothing-annotated", ERROR, _folder(facts), "background in all labels", "annotated cells", fix)
+        yield Finding("nothing-annotated", ERROR, folder_of(facts), "background in all labels", "annotated cells", fix)
     if choices.ignore_label is not None and not any(each.ignored for each in facts):
         found, expected = f"no pixel of ignore_label={choices.ignore_label}", "pixels that nobody has annotated"
-        yield Finding("no-ignored-pixels", WARNING, _folder(facts), found, expected, "data.source.ignore_label=null")
+        yield Finding("no-ignored-pixels", WARNING, folder_of(facts), found, expected, "data.source.ignore_label=null")
 
 
 def _wrong_value(each: Facts, kind: str, ignore_label: int | None, nothing: bool) -> Iterator[Finding]:
@@ -34,14 +33,25 @@ def _wrong_value(each: Facts, kind: str, ignore_label: int | None, nothing: bool
     if min(counts) < 0:
         fix = f"data.source.ignore_label={min(counts)}, if nobody has annotated there"
         yield Finding("negative-label", ERROR, file, _histogram(counts), "labels from 0", fix)
+    elif each.in_colours:
+        return
     elif each.labels.smoothed:
         found = f"values between those that were drawn: {_histogram(counts)}"
         fix = "resize labels with nearest neighbours and save no JPEG; a mask is mended by labels > 127"
         yield Finding("smoothed-label", ERROR, file, found, "labels as they were drawn", fix)
+    elif each.labels.wrapped:
+        cells = each.labels.pieces
+        found, expected = f"{cells} pieces, but numbers up to 255 only", "another number for each cell"
+        fix = "export the labels again with 16 bits; in 8 bits the numbers from 256 on begin again at 0"
+        yield Finding("wrapped-label", ERROR, file, found, expected, fix)
     elif each.labels.pieces > MOST_PICTURE * each.size[0] * each.size[1] and len(counts) > 4:
         found = f"{len(counts)} values in {each.labels.pieces} pieces"
         fix = "see whether images and labels were exchanged"
         yield Finding("label-is-picture", ERROR, file, found, "labels", fix)
+    elif each.labels.interpolated:
+        found = f"numbers between those of neighbours along most edges: {_histogram(counts)}"
+        fix = "resize labels with nearest neighbours: skimage.transform.resize(labels, shape, order=0)"
+        yield Finding("interpolated-label", ERROR, file, found, "labels as they were drawn", fix)
     elif each.ignored == 1:
         found, fix = f"nothing but ignore_label={ignore_label}", "move it out of the folder"
         yield Finding("nothing-known", WARNING, file, found, "annotated pixels", fix)
@@ -53,45 +63,45 @@ def _wrong_value(each: Facts, kind: str, ignore_label: int | None, nothing: bool
         yield Finding("no-background", WARNING, file, _histogram(counts), "some background, which is 0", fix)
 
 
-def wrong_kind(facts: list[Facts], kind: str, choices: Choices) -> Iterator[Finding]:
-    """Find labels that mean something else than they are taken for."""
-    folder, looks = _folder(facts), detect([each.labels for each in facts])
+def wrong_kind(facts: list[Facts], meaning: Meaning, choices: Choices) -> Iterator[Finding]:
+    """Find labels that look as if they meant something else than was asked for, and classes that the network lacks."""
+    kind, folder, likely = meaning.judgement.kind, folder_of(facts), looks([each.labels for each in facts])
     counted = {value for each in facts for value in each.labels.counts if value != 0}
     if kind == "classes":
-        yield from _classes(facts, choices)
+        yield from _classes(facts, meaning, choices)
     elif choices.classes not in (None, 2):
         found = f"labels of kind {kind}, which have two classes"
         expected = f"{choices.classes} classes, as the network has"
         fix = "model.classes=2, or data.source.kind=classes"
         yield Finding("unused-class", WARNING, folder, found, expected, fix)
-    if kind == "classes" and looks == "instances":
-        found, fix = f"{len(counted)} values, each in one piece: numbered cells", "data.source.kind=instances"
-        yield Finding("instances-as-classes", ERROR, folder, found, "values of classes", fix)
-    elif kind == "instances" and looks == "classes":
-        found, fix = f"the values {_few(counted)}, each in many pieces: classes", "data.source.kind=classes"
-        yield Finding("classes-as-instances", ERROR, folder, found, "a number for each cell", fix)
-    elif kind == "instances":
+    if kind == "instances":
         yield from _numbers(facts)
-    elif kind in ("binary", "boundary") and len(counted) > 1:
-        code = f"{looks if looks in ('classes', 'instances') else 'instances'}-as-{kind}"
-        found, fix = f"{len(counted)} values beside 0, all taken for one class", f"data.source.kind={looks}"
-        yield Finding(code, WARNING, folder, found, "0 and one other value", fix)
+    if meaning.in_colours or choices.wanted.kind == "auto" or likely.kind == kind or "few-numbers" in likely.reasons:
+        return
+    if kind == "classes" and likely.kind == "instances":
+        found, fix = f"{len(counted)} values, each in one piece: numbered cells", "data.source.kind=instances"
+        yield Finding("instances-as-classes", WARNING, folder, found, "values of classes", fix)
+    elif kind == "instances" and likely.kind == "classes":
+        found, fix = f"the values {few(counted)}, each in many pieces: classes", "data.source.kind=classes"
+        yield Finding("classes-as-instances", WARNING, folder, found, "a number for each cell", fix)
+    elif kind in ("binary", "boundary") and len(counted) > 1 and not choices.values and likely.kind not in KINDS[:2]:
+        found, fix = f"{len(counted)} values beside 0, all taken for one class", f"data.source.kind={likely.kind}"
+        yield Finding(f"{likely.kind}-as-{kind}", WARNING, folder, found, "0 and one other value", fix)
 
 
-def _classes(facts: list[Facts], choices: Choices) -> Iterator[Finding]:
-    values = class_values([each.labels for each in facts], choices.values)
-    for each in facts:
-        wrong = set(each.labels.counts) - set(values) if values else set()
+def _classes(facts: list[Facts], meaning: Meaning, choices: Choices) -> Iterator[Finding]:
+    values = meaning.judgement.values
+    for each in facts if len(values) > 1 and not meaning.in_colours else ():
+        wrong = set(each.labels.counts) - set(values)
         if wrong - {0} or (wrong and not each.ignored):
             found = _histogram(each.labels.counts)
             fix = "mend the labels, or name all values: data.source.values=[0,1,…]"
-            yield Finding("unexpected-value", ERROR, each.labels_file, found, f"the values {_few(values)}", fix)
-    highest = max((value for each in facts for value in each.labels.counts), default=0)
-    classes = len(values) if values else highest + 1
+            yield Finding("unexpected-value", ERROR, each.labels_file, found, f"the values {few(values)}", fix)
+    classes = max(2, len(values))
     if choices.classes not in (None, classes):
         code, severity = ("more-classes", ERROR) if classes > choices.classes else ("unused-class", WARNING)
-        expected, fix = f"{choices.classes}, as the network has", f"model.classes={max(2, classes)}"
-        yield Finding(code, severity, _folder(facts), f"{classes} classes", expected, fix)
+        expected, fix = f"{choices.classes}, as the network has", f"model.classes={classes}"
+        yield Finding(code, severity, folder_of(facts), f"{classes} classes", expected, fix)
 
 
 def _numbers(facts: list[Facts]) -> Iterator[Finding]:
@@ -141,29 +151,36 @@ def balance(facts: list[Facts], kind: str, choices: Choices, group: dict[str, st
     for number, share in shares.items():
         if 0 < share < RARE:
             found, fix = f"class {number} in {share:.2%} of the pixels", "data.foreground=0.5 weight_map.balance=true"
-            yield Finding("rare-class", NOTE, _folder(facts), found, f"at least {RARE:.0%}", fix)
+            yield Finding("rare-class", NOTE, folder_of(facts), found, f"at least {RARE:.0%}", fix)
     learnt = class_shares([each for each in facts if group.get(each.name) == "train"], kind, choices)
     for number in shares:
         if group and shares[number] and not learnt.get(number):
             found, expected = f"class {number} in no training slice", "each class among what is learnt from"
             fix = "choose the split: data.train=… data.validation=… data.held_out=…"
-            yield Finding("class-not-learnt", WARNING, _folder(facts), found, expected, fix)
+            yield Finding("class-not-learnt", WARNING, folder_of(facts), found, expected, fix)
 
 
 def class_shares(facts: list[Facts], kind: str, choices: Choices) -> dict[int, float]:
     """Return the share of the annotated pixels that each class has, by its number."""
-    values = class_values([each.labels for each in facts], choices.values) if kind == "classes" else None
     pixels: dict[int, float] = defaultdict(float)
     for each in facts:
         for value, count in each.labels.counts.items():
-            if kind != "classes":
-                number = int(value in choices.values[1:] if choices.values and kind != "instances" else value != 0)
-            else:
-                number = list(values).index(value) if values and value in values else value
             # What nobody has annotated counts as 0 in the description.
-            pixels[number] += count - (each.ignored * each.size[0] * each.size[1] if value == 0 else 0)
+            annotated = count - (each.ignored * each.size[0] * each.size[1] if value == 0 else 0)
+            pixels[_class_of(value, kind, choices.values)] += annotated
+    for number in range(len(choices.values or ()) if kind == "classes" else 0):
+        pixels[number] += 0  # a class that occurs nowhere is one all the same
     total = sum(pixels.values()) or 1
     return {number: pixels[number] / total for number in sorted(pixels)}
+
+
+def _class_of(value: int, kind: str, values: tuple[int, ...] | None) -> int:
+    """The number of the class that a value stands for."""
+    if values is None:
+        return value if kind == "classes" else int(value != 0)
+    if kind == "classes" and len(values) > 1:
+        return values.index(value) if value in values else value
+    return int(value != values[0] if len(values) == 1 or kind == "instances" else value in values[1:])
 
 
 def other_metrics(facts: list[Facts], kind: str, choices: Choices) -> Iterator[Finding]:
@@ -172,11 +189,7 @@ def other_metrics(facts: list[Facts], kind: str, choices: Choices) -> Iterator[F
     if choices.metrics and wanted not in choices.metrics:
         found = f"labels of kind {kind}, scored by {', '.join(choices.metrics[:3])}"
         fix = f"experiment={EXPERIMENTS[kind]}"
-        yield Finding("other-metrics", WARNING, _folder(facts), found, f"scores such as {wanted}", fix)
-
-
-def _folder(facts: list[Facts]) -> str:
-    return str(Path(facts[0].labels_file).parent)
+        yield Finding("other-metrics", WARNING, folder_of(facts), found, f"scores such as {wanted}", fix)
 
 
 def _histogram(counts: dict[int, int]) -> str:
@@ -185,8 +198,3 @@ def _histogram(counts: dict[int, int]) -> str:
     most = sorted(counts, key=counts.get, reverse=True)
     shown = ", ".join(f"{value}: {counts[value] / total:.1%}" for value in most[:6])
     return shown + (f" and {len(most) - 6} more values" if len(most) > 6 else "")
-
-
-def _few(values: Iterable[int]) -> str:
-    values = sorted(values)
-    return ", ".join(map(str, values[:8])) + ("…" if len(values) > 8 else "")

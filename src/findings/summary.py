@@ -1,7 +1,7 @@
 """An inspection as plain values, to be kept and shown again, and as the lines that a person reads."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from src.data.finding import SHOWN_FILES, Findings, by_code
 from src.files.reading import Layout, Number
@@ -29,6 +29,10 @@ class Summary(Findings):
     dtypes: list[str]
     kind: str
     values: list[int] | None
+    colours: bool
+    names: list[str]
+    other: str | None
+    void: int | None
     cells: int
     smallest_cell: float
     classes: dict[str, float]
@@ -47,6 +51,7 @@ def described(root: str, found: Inspection, choices: Choices) -> dict:
         choices: what was inspected for.
     """
     sides = sorted({each.size for each in found.facts})
+    shares = class_shares(found.facts, found.meaning.judgement.kind, replace(choices, values=found.values))
     areas = [each.labels.area for each in found.facts if each.labels.area]
     return {
         "root": root,
@@ -54,11 +59,15 @@ def described(root: str, found: Inspection, choices: Choices) -> dict:
         "sizes": [list(side) for side in dict.fromkeys((sides[0], sides[-1]))] if sides else [],
         "channels": sorted({each.channels for each in found.facts}),
         "dtypes": sorted({each.dtype for each in found.facts}),
-        "kind": found.kind,
-        "values": found.values,
+        "kind": found.meaning.judgement.kind,
+        "values": list(values) if (values := found.meaning.judgement.values) else None,
+        "colours": found.meaning.in_colours,
+        "names": list(found.meaning.legend.names),
+        "other": found.meaning.judgement.other,
+        "void": found.void,
         "cells": sum(each.labels.cells for each in found.facts),
         "smallest_cell": min(areas, default=0),
-        "classes": {str(number): share for number, share in class_shares(found.facts, found.kind, choices).items()},
+        "classes": {str(number): share for number, share in shares.items()},
         "split": found.groups,
         "orientation": found.reading.orientation,
         "axes": found.reading.axes,

@@ -23,7 +23,12 @@ MOVED = {
 }
 
 # Keys that versions have added, and what a configuration without them means.
-ADDED = {"scaling": "percentiles", "data.source.orientation": "stored", "data.source.axes": None}
+ADDED = {
+    "scaling": "percentiles",
+    "data.source.orientation": "stored",
+    "data.source.axes": None,
+    "data.source.classes": None,
+}
 
 
 def moved(node: object) -> object:

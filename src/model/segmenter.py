@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import MeanMetric
 
+from src.files.legend import NUMBERS, plain
 from src.files.stored import SHOWN
 from src.files.whole import without_nan
 from src.instances import Decoder, Numbering
@@ -37,6 +38,7 @@ class Segmenter(lightning.LightningModule):
         threshold: probability above which a pixel is foreground; chosen on the validation slices and
             kept in the checkpoint.
         reading: how the pixels of files are seen; kept in the checkpoint.
+        legend: of the classes; kept in the checkpoint.
         validation_scores: those of the weights when they were last judged; kept in the checkpoint.
         predicted_share: share of the validation pixels that are more probably something else than class 0.
         held_out_scores: those of all held-out slices together, when they have been judged.
@@ -62,7 +64,7 @@ class Segmenter(lightning.LightningModule):
         self.predicted = MeanMetric()  # share of what is more probably something else than class 0
         self.optimizer, self.scheduler, self.instances = optimizer, scheduler, instances
         self.threshold = 0.5
-        self.reading = SHOWN
+        self.reading, self.legend = SHOWN, NUMBERS
         self.validation_scores: dict[str, float] = {}
         self.predicted_share = 0.0
         self.tta, self.compiled = "none", False
@@ -76,7 +78,7 @@ class Segmenter(lightning.LightningModule):
 
     def setup(self, stage: str) -> None:
         if self.trainer.datamodule is not None:  # which has been set up before
-            self.reading = self.trainer.datamodule.reading
+            self.reading, self.legend = self.trainer.datamodule.reading, self.trainer.datamodule.legend
 
     @property
     def decoder(self) -> Decoder:
@@ -153,6 +155,7 @@ class Segmenter(lightning.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict) -> None:
         checkpoint["threshold"] = self.threshold
         checkpoint["reading"] = asdict(self.reading)
+        checkpoint["legend"] = plain(self.legend)
         checkpoint["validation_scores"] = without_nan(self.validation_scores)
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from src.files.legend import NUMBERS, Legend
 from src.files.stored import EARLIER, Reading
 from src.instances import Decoder
 from src.model.unet import UNet
@@ -23,20 +24,25 @@ class Trained:
         decoder: numbers the cells, at the threshold that was chosen on the validation slices.
         validation_scores: those of these weights.
         reading: how the pixels of files are seen, as in training.
+        legend: of the classes.
     """
 
     model: UNet
     decoder: Decoder
     validation_scores: dict[str, float] = field(default_factory=dict)
     reading: Reading = EARLIER
+    legend: Legend = NUMBERS
 
 
 def common_reading(trained: Sequence[Trained]) -> Reading:
     """How the pixels of files are seen by all of several networks.
 
     Raises:
-        ValueError: they were trained on different pixels.
+        ValueError: they were trained on different pixels, or classes.
     """
+    legends = {each.legend for each in trained}
+    if len(legends) > 1:
+        raise ValueError(f"expected networks trained on the same classes, but got {sorted(map(str, legends))}")
     readings = {each.reading for each in trained}
     if len(readings) > 1:
         raise ValueError(

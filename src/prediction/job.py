@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from src.files.image import Image, has_equal_channels
+from src.files.legend import NUMBERS, Legend, plain
 from src.files.names import OUTPUTS, stem
 from src.instances import Decoder
 from src.prediction.labelling import write_labels
@@ -47,7 +48,9 @@ class Wishes:
     seed: int = 0
 
 
-def predict_image(image: Image, predictor: Predictor, decoder: Decoder, wishes: Wishes) -> str:
+def predict_image(
+    image: Image, predictor: Predictor, decoder: Decoder, wishes: Wishes, legend: Legend = NUMBERS
+) -> str:
     """Write what is asked for of one image, or go on with it; → what has become of it.
 
     Raises:
@@ -56,7 +59,7 @@ def predict_image(image: Image, predictor: Predictor, decoder: Decoder, wishes: 
     """
     image = with_channels(image, wishes.channels, predictor.in_channels)
     ending = suffix(image, wishes.format)
-    sources = recipes(image, decoder, predictor)
+    sources = recipes(image, decoder, predictor, legend)
     finals = {kind: prediction_file(wishes.output, stem(image.file), kind, ending) for kind in OUTPUTS}
     wanted = {kind: finals[kind] for kind in wishes.write}
     written = ", ".join(map(str, wanted.values()))
@@ -82,7 +85,7 @@ def predict_image(image: Image, predictor: Predictor, decoder: Decoder, wishes: 
         )
     try:
         if "labels" in wanted:
-            write_labels(finals["labels"], probabilities, decoder, sources["labels"])
+            write_labels(finals["labels"], probabilities, decoder, sources["labels"], legend)
         if "probabilities" in wanted:
             probabilities.finish()
         else:
@@ -128,13 +131,14 @@ def suffix(image: Image, chosen: str) -> str:
     return ".zarr" if image.pixels > LARGEST_TIFF or image.file.suffix == ".zarr" else ".tif"
 
 
-def recipes(image: Image, decoder: Decoder, predictor: Predictor) -> dict[str, str]:
+def recipes(image: Image, decoder: Decoder, predictor: Predictor, legend: Legend = NUMBERS) -> dict[str, str]:
     """Of each kind of result, a name for all that it depends on: networks, image and choices."""
     seen = [str(image.file.resolve()), image.file.stat().st_size, image.file.stat().st_mtime_ns, image.channels]
     seen += [image.axes, image.negative, image.array.shape, image.scaling]
     common = [predictor.weights, seen, predictor.tta, str(predictor.dtype)]
     numbering = decoder.numbering
     labelled = [decoder.threshold, type(numbering).__name__.lower(), dataclasses.asdict(numbering)]
+    labelled += [plain(legend)] if legend != NUMBERS else []  # so that results of earlier versions are known again
     hashed = {
         kind: hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
         for kind, parts in {"probabilities": common, "labels": [common, labelled]}.items()

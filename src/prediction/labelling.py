@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from src.files.legend import NUMBERS, Legend, in_values
 from src.instances import Classes, Components, Decoder, cell_probability
 from src.prediction.store import Store, drop, unfinished
 from src.prediction.tiff import write_tiff
@@ -15,7 +16,7 @@ from src.tiles.overlap import Window
 AT_ONCE = 2**26  # pixels; a larger plane is labelled block by block
 
 
-def write_labels(final: Path, probabilities: Store, decoder: Decoder, made_from: str) -> None:
+def write_labels(final: Path, probabilities: Store, decoder: Decoder, made_from: str, legend: Legend = NUMBERS) -> None:
     """Write the label image of a prediction.
 
     Args:
@@ -23,16 +24,20 @@ def write_labels(final: Path, probabilities: Store, decoder: Decoder, made_from:
         probabilities: what to read.
         decoder: makes labels of probabilities.
         made_from: names what the labels depend on.
+        legend: of classes, by whose values they are written.
     """
+    legend = legend if decoder.numbering.of_classes else NUMBERS
     image, side = probabilities.image, probabilities.array.chunks[-1]
     if final.suffix == ".tif" and image.height * image.width <= AT_ONCE:
         whole = Window(0, 0, image.height, image.width)
-        planes = (decoder(_read(probabilities, plane, whole)) for plane in range(image.planes))
+        planes = (
+            in_values(decoder(_read(probabilities, plane, whole)), legend.values) for plane in range(image.planes)
+        )
         shape = (*image.stack_shape, image.height, image.width)
-        write_tiff(final, planes, shape, "int32", f"{image.stack_axes}YX", image.pixel_size, made_from)
+        write_tiff(final, planes, shape, "int32", f"{image.stack_axes}YX", image.pixel_size, made_from, legend=legend)
         drop(unfinished(final))  # of a plane that was not to be labelled at once
         return
-    labels = Store(final, image, 1, "int32", side, made_from)
+    labels = Store(final, image, 1, "int32", side, made_from, legend)
     label(labels, probabilities, decoder)
     labels.finish()
 
@@ -59,7 +64,7 @@ def label(labels: Store, probabilities: Store, decoder: Decoder) -> None:
                 case Components(fill_holes=False, min_size=min_size):
                     segment = joined_components(partial(_foreground, decoder.threshold, read), labels.blocks, min_size)
         for window in labels.blocks:
-            labels.write(plane, window, segment(window))
+            labels.write(plane, window, in_values(segment(window), labels.legend.values))
 
 
 def _read(probabilities: Store, plane: int, window: Window) -> np.ndarray:

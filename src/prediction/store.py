@@ -14,6 +14,7 @@ import zarr
 
 from src.files.image import Image
 from src.files.incomplete import beside
+from src.files.legend import NUMBERS, Legend
 from src.prediction.tiff import SPACE, write_tiff
 from src.tiles.blocks import blocks
 from src.tiles.overlap import Window
@@ -33,13 +34,23 @@ class Store:
         dtype: of the values.
         side: of a block in pixels, unless the store lies there already.
         made_from: names what the prediction depends on.
+        legend: of the classes that its values are.
 
     Raises:
         FileExistsError: an unfinished store lies there that was made from something else.
     """
 
-    def __init__(self, final: Path, image: Image, classes: int, dtype: str, side: int, made_from: str):
-        self.final, self.image, self.made_from = final, image, made_from
+    def __init__(
+        self,
+        final: Path,
+        image: Image,
+        classes: int,
+        dtype: str,
+        side: int,
+        made_from: str,
+        legend: Legend = NUMBERS,
+    ):
+        self.final, self.image, self.made_from, self.legend = final, image, made_from, legend
         self.folder = unfinished(final)
         self.axes = image.stack_axes + ("C" if classes > 1 else "") + "YX"
         if not self.folder.exists():
@@ -89,7 +100,11 @@ class Store:
         ]
         scale = [{"type": "scale", "scale": [size.get(axis, 1.0) for axis in self.axes]}]
         dataset = {"path": "0", "coordinateTransformations": scale}
-        return {"version": "0.5", "multiscales": [{"axes": axes, "datasets": [dataset], "name": self.final.stem}]}
+        found = {"version": "0.5", "multiscales": [{"axes": axes, "datasets": [dataset], "name": self.final.stem}]}
+        if described := self.legend.described():
+            classes = [{"label-value": int(value), "class": name} for value, name in described.items()]
+            found["image-label"] = {"properties": classes}
+        return found
 
     def _place(self, plane: int, window: Window) -> tuple:
         """Where a window of a plane stands in the array."""
@@ -160,6 +175,7 @@ class Store:
             self.image.pixel_size,
             self.made_from,
             TIFF_TILE if tiled else None,
+            self.legend,
         )
         drop(self.folder)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
+from src.files.legend import NUMBERS, Legend, in_values
 from src.files.whole import complete_file
 from src.prediction.names import prediction_file
 
@@ -22,6 +23,7 @@ def write_tiff(
     pixel_size: Mapping[str, float] | None = None,
     made_from: str | None = None,
     tile: int | None = None,
+    legend: Legend = NUMBERS,
 ) -> None:
     """Write an OME-TIFF that appears under its name only when it is complete.
 
@@ -34,6 +36,7 @@ def write_tiff(
         pixel_size: of the axes Z, Y and X in µm, as far as it is known.
         made_from: names what the content depends on.
         tile: side of the squares in pixels.
+        legend: of classes, which is kept as a map annotation.
     """
     size = pixel_size or {}
     # The same file of the same content: tifffile would make its identifier of the clock.
@@ -41,6 +44,8 @@ def write_tiff(
     for axis in SPACE:
         if axis in size and axis in axes:
             metadata |= {f"PhysicalSize{axis}": size[axis], f"PhysicalSize{axis}Unit": "µm"}
+    if described := legend.described():
+        metadata["MapAnnotation"] = described
     flat = "X" in size and "Y" in size
     with complete_file(file) as partial:
         tifffile.imwrite(
@@ -60,7 +65,9 @@ def write_tiff(
         )
 
 
-def write_prediction(directory: Path, name: str, probabilities: np.ndarray, labels: np.ndarray) -> None:
+def write_prediction(
+    directory: Path, name: str, probabilities: np.ndarray, labels: np.ndarray, legend: Legend = NUMBERS
+) -> None:
     """Write the probabilities (float32) and the label image (int32) of an image in memory.
 
     Args:
@@ -68,7 +75,9 @@ def write_prediction(directory: Path, name: str, probabilities: np.ndarray, labe
         name: of the image.
         probabilities: of each class, ``(K, H, W)``. Of two classes only that of class 1 is written.
         labels: the label image ``(H, W)``.
+        legend: of its classes, by whose values it is written.
     """
+    labels = in_values(labels, legend.values).astype(np.int32)
     several = len(probabilities) > 2
     shown = probabilities.astype(np.float32) if several else probabilities[1:].astype(np.float32)
     for kind, pages, shape in (
@@ -76,4 +85,5 @@ def write_prediction(directory: Path, name: str, probabilities: np.ndarray, labe
         ("labels", labels[None], labels.shape),
     ):
         file = prediction_file(directory, name, kind)
-        write_tiff(file, pages, shape, pages.dtype, "CYX"[-len(shape) :])
+        told = legend if kind == "labels" else NUMBERS
+        write_tiff(file, pages, shape, pages.dtype, "CYX"[-len(shape) :], legend=told)

@@ -13,6 +13,7 @@ from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
+from src.files.legend import NUMBERS
 from src.files.reading import read_json, set_aside, unless_damaged
 from src.files.whole import complete_file, write_json
 from src.metrics.mistakes import KINDS, largest_places, mistakes_of
@@ -236,7 +237,8 @@ class HeldOut(Callback):
         name = batch["name"][0]
         probabilities = outputs["probabilities"]
         labels = module.decoder(probabilities)
-        write_prediction(self.directory / "predictions", name, probabilities, labels)
+        legend = module.legend if module.instances.of_classes else NUMBERS
+        write_prediction(self.directory / "predictions", name, probabilities, labels, legend)
         image, truth = seen(module, batch)
         write_comparison(self.directory / "predictions" / f"{name}.png", image, truth, labels)
         known = np.where(batch["known"][0].cpu().numpy(), labels, 0)

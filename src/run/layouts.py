@@ -29,6 +29,14 @@ class Judged(Planned):
     monitor_mode: Literal["max", "min"]
 
 
+class Meant(Layout):
+    """What ``check.json`` says that the labels of a folder mean."""
+
+    kind: str
+    values: list[int] | None
+    classes: dict[str, Number]
+
+
 class Row(Layout):
     """The scores of one image; None is one that could not be judged."""
 

@@ -6,8 +6,9 @@ from pathlib import Path
 from src.data.datamodule import SliceData
 from src.files.arrays import content_hash
 from src.files.kept import stamp
-from src.files.reading import read_json
-from src.run.layouts import Facts
+from src.files.reading import read_json, unless_damaged
+from src.run.directory import finished_scores, resumable_files
+from src.run.layouts import Facts, Meant
 
 HASHES = ("data_hash", "cells_hash")
 _read: dict[tuple, dict[str, str]] = {}  # hashes of data that the points of a sweep have in common
@@ -70,3 +71,16 @@ def hold_against(directory: Path, data: SliceData) -> str | None:
     if different(before, _read[key]):
         raise ValueError(f"{changed}; {cure}")
     return None
+
+
+def judged_before(directory: Path) -> dict | None:
+    """What the labels mean to a run that has begun; None if it has not, or nobody knows.
+
+    It is written once, so that a later version, which may judge otherwise, goes on with the same labels.
+    """
+    file = directory / "check.json"
+    if not file.exists() or (finished_scores(directory) is None and not resumable_files(directory)):
+        return None
+    unknown = "its labels are judged anew"
+    found = unless_damaged(lambda file: read_json(file, Meant), file, None, unknown)
+    return found and {key: found[key] for key in Meant.model_fields}

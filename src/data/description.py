@@ -1,0 +1,265 @@
+"""What a label image holds, measured once, so that it can be judged with others without its pixels."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from scipy import ndimage
+
+from src.data.agreement import edges_of
+from src.files.arrays import strips_of, value_counts
+from src.instances import component_boxes, components, pieces
+
+MOST_CLASSES = 20  # values up to which labels may be classes
+MAIN_PIECE = 0.9  # share of a value's pixels in its largest piece, from which it is one piece
+EDGE = 8  # pixels around an edge that smoothing or JPEG alter, at most
+LARGEST_NUMBER = 2**20  # of a cell, up to which a list of all numbers is a short one
+LONG = 1 / 3  # of the longer side of an image: what is as long reaches across it
+STRETCHED = 8  # pixels of a piece over its largest width squared: 0.8 of a disc, more the longer and thinner it is
+HOLLOW = 0.45  # share of its convex hull that a branching or winding piece fills, at most
+SLENDER = 8  # length over width of a straight piece
+FEWEST_MESHES = 6  # cells that a net of lines parts
+LARGEST_MESH = 0.5  # share of what lies between the lines
+COMPACT = 0.85  # share of its convex hull that a cell fills
+INTERPOLATED = 0.2  # share of the pixels along edges whose value lies between those on both sides
+ONE_VALUE = 0.8  # share of those pixels that a class drawn around others has
+EIGHT_BITS = 255
+
+
+@dataclass(frozen=True)
+class Area:
+    """Where and what the pixels of one value are: centre and size as shares of the image, grey as deviation.
+
+    Attributes:
+        y, x: the centre, from 0 to 1.
+        share: of the pixels.
+        grey: the median grey value in standard deviations from the mean of the image; 0 without an image.
+        spans: whether it reaches from one border of the image to the opposite one.
+        border: share of the pixels along the border of the image.
+    """
+
+    y: float
+    x: float
+    share: float
+    grey: float
+    spans: bool
+    border: float
+
+
+@dataclass(frozen=True)
+class Description:
+    """What one label image holds, from which follow its kind and what is wrong with it.
+
+    Attributes:
+        counts: pixels of each value.
+        single: of the values but 0, the share that is one connected piece.
+        pieces: connected pieces of one value.
+        cells: values but 0 if there are several, else the pieces.
+        side: longest side of the bounding boxes of pieces in pixels, 0 if there are none.
+        area: 5th percentile of the areas of cells in pixels; 0 if there are none.
+        thin: whether 0 is a thin line between pieces.
+        smoothed: whether values lie between two that dominate, as resizing and JPEG leave them.
+        whole: of the values but 0, the share whose largest piece holds nearly all pixels.
+        areas: of each value, where there are at most `MOST_CLASSES`.
+        is_net: whether what is not 0 is a net of thin lines around cells.
+        is_branching: whether what is not 0 is mostly long and thin, as vessels and fibres are.
+        has_blobs: whether 0 is compact pieces in what surrounds them.
+        interpolated: whether numbers lie between those of neighbours, as resizing leaves them.
+        wrapped: whether more numbers were drawn than 8 bits hold.
+    """
+
+    counts: dict[int, int]
+    single: float
+    pieces: int
+    cells: int
+    side: int
+    area: float
+    thin: bool
+    smoothed: bool
+    whole: float = 1.0
+    areas: dict[int, Area] | None = None
+    is_net: bool = False
+    is_branching: bool = False
+    has_blobs: bool = False
+    interpolated: bool = False
+    wrapped: bool = False
+
+
+def describe(labels: np.ndarray, image: np.ndarray | None = None) -> Description:
+    """What a label image ``(H, W)`` of integers holds.
+
+    Args:
+        labels: the label image.
+        image: of which it is, ``(H, W)``; None leaves the grey values of areas out.
+    """
+    values, counts = value_counts(labels)
+    cells = values[values != 0]
+    found = _pieces(labels, cells)
+    of_pieces = np.concatenate([[], *(each[:, cv2.CC_STAT_AREA] for each in found)])
+    areas = counts[values != 0] if len(cells) > 1 else of_pieces
+    main = [each[:, cv2.CC_STAT_AREA].max() / each[:, cv2.CC_STAT_AREA].sum() for each in found]
+    sides = [each[:, (cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT)].max() for each in found]
+    is_mask = len(cells) == 1 and len(values) == 2
+    thin, is_net = (_is_thin(labels == 0), _is_net(labels != 0)) if is_mask else (_is_thin(labels == 0), False)
+    return Description(
+        counts=dict(zip(map(int, values), map(int, counts), strict=True)),
+        single=float(np.mean([len(each) == 1 for each in found])) if found else 1.0,
+        pieces=len(of_pieces),
+        cells=len(areas),
+        side=int(max(sides, default=0)),
+        area=float(np.percentile(areas, 5)) if len(areas) else 0.0,
+        thin=thin and len(of_pieces) >= components(labels == 0, corners=True).max(),
+        smoothed=_is_smoothed(labels, values, counts),
+        whole=float(np.mean(np.array(main) >= MAIN_PIECE)) if found else 1.0,
+        areas=_areas(labels, values, image) if len(values) <= MOST_CLASSES + 1 else None,
+        is_net=is_net,
+        is_branching=is_mask and not is_net and _is_branching(labels != 0),
+        has_blobs=is_mask and _has_blobs(labels == 0),
+        interpolated=_is_interpolated(labels, len(cells)),
+        wrapped=_is_wrapped(cells, found),
+    )
+
+
+def _pieces(labels: np.ndarray, cells: np.ndarray) -> list[np.ndarray]:
+    """Boxes of the connected pieces of each of the values ``cells``, as `instances.component_boxes` gives them.
+
+    Each value is looked at in its bounding box, which takes less memory than numbering all pieces at once.
+    """
+    if len(cells) and (cells[0] < 0 or cells[-1] > LARGEST_NUMBER):
+        numbers = np.empty(labels.shape, np.int32)
+        for strip, part in zip(strips_of(numbers), strips_of(labels), strict=True):
+            strip[:] = np.where(part != 0, np.searchsorted(cells, part) + 1, 0)
+        labels, cells = numbers, np.arange(1, len(cells) + 1)
+    boxes = ndimage.find_objects(labels.astype(np.uint8) if labels.dtype == bool else labels)
+    found = []
+    for value in cells:
+        box = boxes[value - 1]
+        found.append(component_boxes(labels[box] == value))
+    return found
+
+
+def _areas(labels: np.ndarray, values: np.ndarray, image: np.ndarray | None) -> dict[int, Area]:
+    height, width = labels.shape
+    grey = None if image is None else (image - image.mean(dtype=np.float64)) / (image.std(dtype=np.float64) or 1)
+    border = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
+    found = {}
+    for value in values:
+        inside = labels == value
+        rows, columns = inside.sum(axis=1), inside.sum(axis=0)
+        count = int(rows.sum())
+        found[int(value)] = Area(
+            y=float(np.arange(height) @ rows / count / height),
+            x=float(np.arange(width) @ columns / count / width),
+            share=count / labels.size,
+            grey=0.0 if grey is None else float(np.median(grey[inside])),
+            spans=bool((rows[0] and rows[-1]) or (columns[0] and columns[-1])),
+            border=float(np.mean(border == value)),
+        )
+    return found
+
+
+def _widths(mask: np.ndarray) -> np.ndarray:
+    """Of each pixel of a mask its distance to what is outside, ``(pixels,)``."""
+    return cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5)[mask]
+
+
+def _is_thin(background: np.ndarray) -> bool:
+    """Whether the background, less than half of an image, is less than half as thick as what lies between it."""
+    if background.mean() > 0.5 or not background.any():
+        return False
+    return bool(np.median(_widths(background)) < 0.5 * np.median(_widths(~background)))
+
+
+def _is_net(lines: np.ndarray) -> bool:
+    """Whether thin lines part an image into many cells, of which none is most of it."""
+    if not _is_thin(lines):
+        return False
+    meshes = component_boxes(~lines)[:, cv2.CC_STAT_AREA]
+    large = meshes[meshes > meshes.sum() / 1000]
+    return len(large) >= FEWEST_MESHES and bool(large.max() < LARGEST_MESH * meshes.sum())
+
+
+def _is_branching(mask: np.ndarray) -> bool:
+    """Whether most of a mask lies in pieces that reach across an image, and branch, wind or are straight and narrow."""
+    long = 0
+    numbers = components(mask, corners=True)
+    for number, box in enumerate(ndimage.find_objects(numbers), start=1):
+        sides = [part.stop - part.start for part in box]
+        if max(sides) < LONG * max(mask.shape):
+            continue
+        piece = np.pad(numbers[box] == number, 1)
+        area, width = np.count_nonzero(piece), 2 * _widths(piece).max()
+        if area < STRETCHED * width**2 / 4:
+            continue
+        (_, axes, _), solid = cv2.minAreaRect(_contour(piece)), _solidity(piece)
+        if solid < HOLLOW or max(axes) > SLENDER * (min(axes) + 1):
+            long += area
+    return long > 0.5 * np.count_nonzero(mask)
+
+
+def _has_blobs(zero: np.ndarray) -> bool:
+    """Whether 0 is several compact pieces within one piece that holds nearly all of the border of the image."""
+    if not 0 < zero.mean() < 0.5:
+        return False
+    border = np.concatenate([zero[0], zero[-1], zero[:, 0], zero[:, -1]])
+    numbers = components(zero)
+    found = ndimage.find_objects(numbers)
+    others = component_boxes(~zero)[:, cv2.CC_STAT_AREA]
+    if border.mean() > 0.25 or len(found) < 3 or others.max() < 0.95 * others.sum():
+        return False
+    compact = total = 0
+    for number, box in enumerate(found, start=1):
+        piece = np.pad(numbers[box] == number, 1)
+        area = np.count_nonzero(piece)
+        compact, total = compact + area * (_solidity(piece) > COMPACT), total + area
+    return compact > 0.7 * total
+
+
+def _contour(piece: np.ndarray) -> np.ndarray:
+    found, _ = cv2.findContours(piece.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    return np.concatenate(found)
+
+
+def _solidity(piece: np.ndarray) -> float:
+    """Share of its convex hull that a piece fills."""
+    hull = np.zeros(piece.shape, np.uint8)
+    cv2.fillConvexPoly(hull, cv2.convexHull(_contour(piece)), 1)
+    return np.count_nonzero(piece) / max(1, np.count_nonzero(hull))
+
+
+def _is_smoothed(labels: np.ndarray, values: np.ndarray, counts: np.ndarray) -> bool:
+    first, second = values[np.argsort(-counts, kind="stable")[:2]] if len(values) > 4 else (0, 0)
+    if max(first, second) <= MOST_CLASSES:
+        return False
+    rest = (labels != first) & (labels != second)
+    near = np.ones((2 * EDGE + 1,) * 2, np.uint8)
+    between = cv2.dilate((labels == first).astype(np.uint8), near) & cv2.dilate(
+        (labels == second).astype(np.uint8), near
+    )
+    if rest.mean() > 0.4 or between[rest].mean() < 0.9:
+        return False
+    # Neighbouring cells may lie so too, but each of them is one piece.
+    return bool(pieces(np.where(rest, labels, 0)).max() > 2 * (len(values) - 2))
+
+
+def _is_interpolated(labels: np.ndarray, cells: int) -> bool:
+    """Whether many pixels along edges have a value between those of the pixels on both sides, and not all the same."""
+    if cells < 4 or min(labels.shape) < 3:
+        return False
+    middle = labels[1:-1, 1:-1]
+    between = np.zeros(middle.shape, bool)
+    for one, other in ((labels[1:-1, :-2], labels[1:-1, 2:]), (labels[:-2, 1:-1], labels[2:, 1:-1])):
+        between |= (np.minimum(one, other) < middle) & (middle < np.maximum(one, other))
+    along = np.count_nonzero(edges_of(labels))
+    if not along or np.count_nonzero(between) < INTERPOLATED * along / 2:  # an edge has a pixel on each side
+        return False
+    return bool(value_counts(middle[between][None])[1].max() < ONE_VALUE * np.count_nonzero(between))
+
+
+def _is_wrapped(cells: np.ndarray, found: list[np.ndarray]) -> bool:
+    """Whether nearly all numbers of 8 bits occur, some for several cells: from 256 on they begin again, or stay."""
+    if len(cells) < EIGHT_BITS - 5 or cells[-1] > EIGHT_BITS or cells[0] < 0:
+        return False
+    usual = np.median([each[:, cv2.CC_STAT_AREA].max() for each in found])
+    again = [np.count_nonzero(each[:, cv2.CC_STAT_AREA] > usual / 4) - 1 for each in found]
+    return sum(max(0, each) for each in again) >= 3

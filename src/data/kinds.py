@@ -1,0 +1,206 @@
+"""What the values of labels mean, judged by all label images together.
+
+==========  ===================================================================================
+binary      0 is background, one other value is foreground; cells are its components
+boundary    the same, where the background is a thin line between cells (membranes, as ISBI-2012)
+instances   0 is background, every other value one cell
+classes     each value a class
+==========  ===================================================================================
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import stats
+
+from src.data.description import MOST_CLASSES, Area, Description
+
+KINDS = ("binary", "boundary", "instances", "classes")
+FEW_CLASSES = 4  # up to which values that look alike may be classes
+MOST_SCATTERED = 0.75  # share of values in one piece, below which values are no cells
+AT_ITS_PLACE = 0.15  # of the image, by which the centre of an organ moves from image to image, at most
+CHANCE = 0.01  # of such a correlation where there is none (F test), below which it is believed
+KEPT = 0.7  # correlation of what a value has in one image with what it has in another, from which it keeps it
+ALIKE = 0.2  # standard deviation over mean of areas, up to which all are of one size, as wells are
+MASKED = {1, *(2**bits - 1 for bits in (8, 16, 32))}  # values by which programs mark the foreground of a mask
+VOID = tuple(2**bits - 1 for bits in (8, 16))  # by which they mark what nobody has annotated
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What labels mean, and what else they may mean.
+
+    Attributes:
+        kind: one of `KINDS`.
+        values: those of class 0, 1, …; of instances the background alone. None: 0 is background, all others are not.
+        other: the kind that they may be just as well, None if there is no doubt.
+        reasons: what a person should know: few-numbers, thin-pieces, mixed-mask, white-lines, white-ground, no-zero.
+    """
+
+    kind: str
+    values: tuple[int, ...] | None = None
+    other: str | None = None
+    reasons: tuple[str, ...] = ()
+
+
+def judged(
+    described: Sequence[Description],
+    kind: str = "auto",
+    values: Sequence[int] | None = None,
+    said: str = "",
+) -> Judgement:
+    """What was asked for, and where nothing was, what the files say, or what their values look like.
+
+    Args:
+        described: each label image, without what nobody has annotated.
+        kind: one of `KINDS`, or auto.
+        values: those of class 0, 1, …, if they were chosen.
+        said: the kind that the files themselves say, empty if they do not.
+
+    Raises:
+        ValueError: there is no such kind.
+    """
+    if kind not in ("auto", *KINDS):
+        raise ValueError(f"expected data.source.kind to be auto, {', '.join(KINDS)}, but got {kind}")
+    found = Judgement(said) if said else looks(described)
+    if kind == "auto":
+        kind = found.kind if values is None else _kind_of(found, values)
+    if values is not None:
+        return replace(found, kind=kind, values=tuple(values))
+    if kind != found.kind:
+        # What was asked for is taken as it stands: 0 is background, and a doubt is for the check to say.
+        found = replace(found, kind=kind, values=found.values if "no-zero" in found.reasons else None)
+    return replace(found, values=_class_values(described, found)) if kind == "classes" else found
+
+
+def _kind_of(found: Judgement, values: Sequence[int]) -> str:
+    """The kind of labels whose values were chosen, but not their kind."""
+    if found.kind == "instances":
+        return "instances" if len(values) == 1 else "classes"
+    same_ground = values[0] == (found.values or (0,))[0]
+    return found.kind if len(values) <= 2 and (same_ground or found.kind != "boundary") else "classes"
+
+
+def _class_values(described: Sequence[Description], found: Judgement) -> tuple[int, ...]:
+    """The values of class 0, 1, …: all that occur; 0 first, which is background also where it does not occur."""
+    occurring = sorted(set().union(*(each.counts for each in described)))
+    if "mixed-mask" in found.reasons:
+        return (0,)
+    return found.values or tuple(occurring if found.reasons == ("no-zero",) else sorted({0, *occurring}))
+
+
+def looks(described: Sequence[Description]) -> Judgement:
+    """What labels are by their values, and by where these lie."""
+    drawn = [each for each in described if set(each.counts) != {0}]
+    values = [tuple(sorted(value for value in each.counts if value != 0)) for each in drawn]
+    foreground = set().union(*values)
+    if not any(0 in each.counts for each in described) and 2 <= len(foreground) <= MOST_CLASSES:
+        return _without_zero(drawn, values, sorted(foreground))
+    if all(len(each) == 1 for each in values) and (len(foreground) <= 1 or foreground <= MASKED):
+        return _mask(drawn, mixed=len(foreground) > 1)
+    return _numbers(drawn, values) if len(foreground) <= MOST_CLASSES else Judgement("instances")
+
+
+def _mask(drawn: Sequence[Description], mixed: bool) -> Judgement:
+    reasons = ("mixed-mask",) if mixed else ()
+    if _most(each.is_net for each in drawn):
+        white = max(set().union(*(each.counts for each in drawn)))
+        return Judgement("boundary", (white, 0), "classes", (*reasons, "white-lines"))
+    if _most(each.thin for each in drawn):
+        return Judgement("boundary", reasons=reasons)
+    if _most(each.has_blobs for each in drawn):
+        return Judgement("binary", reasons=(*reasons, "white-ground"))
+    if _most(each.is_branching for each in drawn):
+        return Judgement("classes", None, "binary", (*reasons, "thin-pieces"))
+    return Judgement("binary", reasons=reasons)
+
+
+def _without_zero(drawn: Sequence[Description], values: Sequence[tuple], foreground: list[int]) -> Judgement:
+    """Labels in which each pixel has a value, such as the 1 and 2 of ilastik."""
+    numbers = _numbers(drawn, values)
+    if len(foreground) > 2:
+        return replace(numbers, reasons=("no-zero",)) if numbers.kind == "classes" else numbers
+    border = {value: sum(each.areas[value].border for each in drawn if value in each.areas) for value in foreground}
+    ground = max(foreground, key=border.get)
+    return Judgement("binary", (ground, *(value for value in foreground if value != ground)), "classes", ("no-zero",))
+
+
+def _numbers(drawn: Sequence[Description], values: Sequence[tuple]) -> Judgement:
+    """Few different numbers, which may name classes or count cells.
+
+    A cell is one piece, and lies, grows and shines as it happens; a class is in several pieces, or keeps its place, its
+    size or its grey level from image to image.
+    """
+    if np.mean([each.single for each in drawn]) < MOST_SCATTERED > np.mean([each.whole for each in drawn]):
+        return Judgement("classes", other="instances")
+    classes, cells = (
+        Judgement(kind, None, other, ("few-numbers",))
+        for kind, other in (("classes", "instances"), ("instances", "classes"))
+    )
+    count = len(set().union(*values))
+    closed_up = all(each == tuple(range(1, len(each) + 1)) for each in values)
+    recurring = [value for value in set().union(*values) if sum(value in each for each in values) > 1]
+    areas = [{value: each.areas[value] for value in found} for each, found in zip(drawn, values, strict=True)]
+    if len(values) == 1 or not recurring:
+        layers = any(area.spans for each in areas for area in each.values())
+        return classes if layers or (len(values) == 1 and not closed_up) else cells
+    size = _kept(areas, recurring, lambda area: [np.log(area.share)])
+    grey = _kept(areas, recurring, lambda area: [area.grey])
+    place = _kept(areas, recurring, lambda area: [area.y, area.x], AT_ITS_PLACE)
+    if max(size, grey, place) >= KEPT:
+        wells = _alike(areas) and (grey < KEPT or count > FEW_CLASSES)
+        return cells if wells and closed_up else classes
+    return cells if closed_up or (count > FEW_CLASSES and len(values) > 2) else classes
+
+
+def _kept(
+    areas: Sequence[dict[int, Area]],
+    values: Sequence[int],
+    of: Callable[[Area], list[float]],
+    farthest: float = math.inf,
+) -> float:
+    """How well a value is known by what its areas are: the intraclass correlation (Fisher 1925) over images.
+
+    1: each value has it the same in all images, and another one than other values. 0: no more than by chance, or it
+    deviates by more than ``farthest``.
+    """
+    groups = [np.array([of(each[value]) for each in areas if value in each]) for value in values]
+    sizes = np.array([len(group) for group in groups])
+    if len(groups) < 2:
+        return 0.0
+    centre = np.concatenate(groups).mean(axis=0)
+    between = sum(len(group) * np.sum((group.mean(axis=0) - centre) ** 2) for group in groups) / (len(groups) - 1)
+    within = sum(np.sum((group - group.mean(axis=0)) ** 2) for group in groups) / (sizes.sum() - len(groups))
+    if within > farthest**2:
+        return 0.0
+    total = between + (sizes.mean() - 1) * within
+    by_chance = stats.f.sf(between / within, len(groups) - 1, sizes.sum() - len(groups)) if within else 0.0
+    return float((between - within) / total) if total > 1e-12 and by_chance < CHANCE else 0.0
+
+
+def _alike(areas: Sequence[dict[int, Area]]) -> bool:
+    """Whether all areas are of one size, and none reaches across an image, as layers do."""
+    every = [area for each in areas for area in each.values()]
+    shares = np.array([area.share for area in every])
+    return shares.std() <= ALIKE * shares.mean() and not any(area.spans for area in every)
+
+
+def _most(found: Iterable[bool]) -> bool:
+    found = list(found)
+    return bool(found) and sum(found) > len(found) / 2
+
+
+def void(described: Sequence[Description]) -> int | None:
+    """A value that may mark what nobody has annotated: 255 where all other values are small numbers without gaps."""
+    values = set().union(*(each.counts for each in described))
+    for value in VOID:
+        others = values - {value, 0}
+        having = [each for each in described if value in each.counts]
+        if value not in values or not others or max(others) > MOST_CLASSES:
+            continue
+        if others == set(range(1, max(others) + 1)) and 2 * len(having) > len(described) and len(values) > 2:
+            # In a mask of 0, 1 and 255, of which no image has all three, 1 and 255 mean the same.
+            return value if any(len(each.counts) > 2 for each in having) else None
+    return None

@@ -1,0 +1,177 @@
+"""Labels on disk, in whatever files they are: found by the names of their images, and read."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from src.data import numbers, shapes
+from src.data.finding import ERROR, Finding, Refused
+from src.data.numbers import Drawn
+from src.files.names import LABEL_SUFFIXES, stem, without_ending
+from src.files.stored import SHOWN, Reading
+
+LABEL_ENDINGS = ("_cp_masks", "_masks", "_mask", "_labels", "_label", "_seg", "_Simple Segmentation", "_RoiSet")
+REFUSED_SUFFIXES = (".jpg", ".jpeg", ".npy")  # by name, when they are read
+
+
+@dataclass(frozen=True)
+class Form:
+    """How the labels of an image lie on disk, beside their file or folder.
+
+    Attributes:
+        parts: the files that they are put together from, later ones over earlier ones; empty if it is one file.
+        classes: names of classes 1, 2, …, where files or shapes have any; of parts one each.
+        said: the kind of labels that this says, one of `kinds.KINDS`; empty if it says none.
+    """
+
+    parts: tuple[Path, ...] = ()
+    classes: tuple[str, ...] = ()
+    said: str = ""
+
+
+ONE_FILE = Form()
+
+
+def label_files(
+    folder: Path, images: Mapping[str, Path], classes: Sequence[str] | None = None
+) -> tuple[dict[str, tuple[Path, Form]], list[Finding]]:
+    """The labels that lie in a folder, by the names of their images, and files that cannot be told apart.
+
+    Args:
+        folder: label images, files of one class or one object each, OME-Zarr, or shapes.
+        images: by name; one that lies in the same folder is not taken for labels.
+        classes: names of classes, of which NAME_CLASS is a file; None finds them out.
+    """
+    files, findings = by_stem(folder, (*LABEL_SUFFIXES, *REFUSED_SUFFIXES))
+    files = {name: file for name, file in files.items() if file != images.get(name)}
+    found, more = _object_folders(folder, images)
+    by_class = _class_files(files, images, classes)
+    for name, parts in by_class.items():
+        found[name] = (next(iter(parts.values())), Form(tuple(parts.values()), tuple(parts), "classes"))
+    used = {file for parts in by_class.values() for file in parts.values()}
+    rest = {name: file for name, file in files.items() if file not in used}
+    # An image may itself be called NAME_mask.
+    labelled = {without_ending(name, LABEL_ENDINGS): file for name, file in rest.items()}
+    labelled |= {name: file for name, file in rest.items() if name in images}
+    found |= {name: (file, ONE_FILE) for name, file in labelled.items()}
+    of_shapes, others = _shapes(folder)
+    for name in found.keys() & of_shapes.keys():
+        what, fix = f"{of_shapes[name][0].name} beside it", "move one of the two out of the folder"
+        more.append(Finding("same-name", ERROR, str(found[name][0]), what, "one file of each name", fix))
+    return found | of_shapes, [*findings, *more, *others]
+
+
+def _object_folders(folder: Path, images: Mapping[str, Path]) -> tuple[dict[str, tuple[Path, Form]], list[Finding]]:
+    """Folders of files of one object each, which have the names of images."""
+    found, findings = {}, []
+    for part in sorted(path for path in folder.iterdir() if path.is_dir() and path.name in images):
+        parts, more = by_stem(part, LABEL_SUFFIXES)
+        if parts and part != images[part.name]:
+            found[part.name], findings = (part, Form(tuple(parts.values()), said="instances")), findings + more
+    return found, findings
+
+
+def _shapes(folder: Path) -> tuple[dict[str, tuple[Path, Form]], list[Finding]]:
+    """Files of shapes by the names of the images that they are of."""
+    files, findings = by_stem(folder, shapes.SHAPE_SUFFIXES)
+    found, labelme = {}, {}
+    for name, file in files.items():
+        annotated = shapes.coco_images(file) if file.suffix == ".json" else None
+        if annotated is not None:
+            found |= {stem(Path(image)): (file, _of_shapes([file])) for image in annotated}
+        elif file.suffix != ".json":
+            found[without_ending(name, LABEL_ENDINGS)] = (file, Form(said="instances"))
+        elif shapes.is_labelme(file):
+            labelme[name] = file
+    form = _of_shapes(list(labelme.values()))
+    return found | {name: (file, form) for name, file in labelme.items()}, findings
+
+
+def _of_shapes(files: Sequence[Path]) -> Form:
+    classes = tuple(sorted({name for file in files for name in shapes.names_in(file)}))
+    return Form(classes=classes, said="classes" if len(classes) > 1 else "instances")
+
+
+def _class_files(
+    files: Mapping[str, Path], images: Mapping[str, Path], classes: Sequence[str] | None
+) -> dict[str, dict[str, Path]]:
+    """Of each image the file of each class: where every image has files of the same two endings or more."""
+    ends: dict[str, dict[str, Path]] = {}
+    for name, file in files.items():
+        # The longest name that fits: a_1 and not a of a_1_cell.
+        image = max((each for each in images if name.startswith(f"{each}_")), key=len, default=None)
+        if image is not None and file.suffix.lower() in LABEL_SUFFIXES and name not in images:
+            ends.setdefault(image, {})[name.removeprefix(f"{image}_")] = file
+    every = sorted({end for parts in ends.values() for end in parts})
+    chosen = list(classes) if classes else every
+    known = {ending.removeprefix("_") for ending in LABEL_ENDINGS}
+    if not classes and (
+        len(every) < 2 or known & set(every) or any(set(parts) != set(every) for parts in ends.values())
+    ):
+        return {}
+    return {image: {end: parts[end] for end in chosen if end in parts} for image, parts in ends.items()}
+
+
+def by_stem(directory: Path, suffixes: Sequence[str]) -> tuple[dict[str, Path], list[Finding]]:
+    """The files of a folder that end so, by their names without endings, and those that no name tells apart."""
+    files: dict[str, Path] = {}
+    findings = []
+    for file in sorted(directory.iterdir()):
+        if file.suffix.lower() not in suffixes or file.name.startswith("."):
+            continue
+        named = file.name.encode("utf-8", "backslashreplace").decode()
+        if named != file.name:
+            what, fix = "a name that is not UTF-8", "give it another name"
+            findings.append(Finding("name-encoding", ERROR, str(directory / named), what, "names in UTF-8", fix))
+            continue
+        other = files.setdefault(stem(file), file)
+        if other != file:
+            found, fix = f"{other.name} beside it", "move one of the two out of the folder"
+            findings.append(Finding("same-name", ERROR, str(file), found, "one file of each name", fix))
+    return files, findings
+
+
+def read_files(
+    file: Path, form: Form, image: str, size: tuple[int, int], reading: Reading = SHOWN, kind: str = "auto"
+) -> Drawn:
+    """What was drawn for an image.
+
+    Args:
+        file: the file or folder of its labels.
+        form: how they lie there.
+        image: the name of the file of the image.
+        size: its rows and columns, as it is stored.
+        reading: how its pixels are seen, of which orientation and axes hold for labels too.
+        kind: as it was asked for; shapes of several classes are numbered one by one for instances.
+
+    Raises:
+        Refused: as of `numbers.read_labels`, or the files have several sizes.
+    """
+    if form.parts:
+        return _together(form, reading)
+    if file.suffix.lower() not in shapes.SHAPE_SUFFIXES:
+        return numbers.read_labels(file, reading)
+    drawn = shapes.read_shapes(file, image, size)
+    if (form.said if kind == "auto" else kind) == "instances":
+        return Drawn(drawn.objects, drawn.notes)
+    places = [0, *(form.classes.index(name) + 1 for name in drawn.names)]
+    return Drawn(np.asarray(places, np.int32)[drawn.classes], drawn.notes)
+
+
+def _together(form: Form, reading: Reading) -> Drawn:
+    """Files of one class or one object each as one label image."""
+    result = covered = None
+    for number, part in enumerate(form.parts, start=1):
+        mask = numbers.read_labels(part, reading).numbers != 0
+        if result is None:
+            result, covered = np.zeros(mask.shape, np.int32), np.zeros(mask.shape, np.uint8)
+        if mask.shape != result.shape:
+            found, expected = f"shape {mask.shape}", f"{result.shape}, as of {form.parts[0].name}"
+            fix = "export the labels of all classes and objects of an image in one size"
+            raise Refused(Finding("size-mismatch", ERROR, str(part), found, expected, fix))
+        result[mask] = number
+        covered += mask & (covered < 2)
+    several = np.count_nonzero(covered > 1) / max(1, np.count_nonzero(covered))
+    return Drawn(result, overlap=several)

@@ -1,0 +1,135 @@
+"""What a person should know of how labels were taken: their kind, their values, their colours, their files."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from src.data import colours
+from src.data.colours import LABELMAP
+from src.data.finding import ERROR, NOTE, WARNING, Finding
+from src.data.folder import Meaning
+from src.data.numbers import unpacked
+from src.findings.facts import Choices, Facts
+
+EXPERIMENTS = {"boundary": "membranes", "classes": "classes", "instances": "cells", "binary": "cells"}
+OVERLAP_OF_TWO = 0.75  # share of what was drawn that two people draw alike, and two classes do not share
+
+
+def judgements(facts: list[Facts], meaning: Meaning, choices: Choices, void: int | None) -> Iterator[Finding]:
+    """Say what was taken for what, and which key takes it for something else.
+
+    Args:
+        facts: of each slice.
+        meaning: of the labels.
+        choices: what training will do.
+        void: a value that may mark what nobody has annotated.
+    """
+    folder, values = folder_of(facts), {value for each in facts for value in each.labels.counts}
+    if void is not None:
+        share = np.mean([each.labels.counts.get(void, 0) / (each.size[0] * each.size[1]) for each in facts])
+        found = f"{void} in {share:.1%} of the pixels, beside {few(values - {void})}"
+        expected = f"a class, unless {void} marks what nobody has annotated"
+        yield Finding("void-label", NOTE, folder, found, expected, f"data.source.ignore_label={void}")
+    if meaning.in_colours:
+        yield from _colours(facts, meaning, folder)
+    elif choices.values is None:
+        yield from _kinds(meaning, values, folder, asked=choices.wanted.kind != "auto")
+    yield from _overlaps(facts, folder)
+
+
+def _kinds(meaning: Meaning, values: set[int], folder: str, asked: bool) -> Iterator[Finding]:
+    """What follows from each reason of a judgement."""
+    kind, reasons = meaning.judgement.kind, meaning.judgement.reasons
+    if "few-numbers" in reasons and not asked:
+        classes = f"experiment=classes data.source.kind=classes model.classes={len(values | {0})}"
+        cells = "experiment=cells data.source.kind=instances"
+        first, second = (cells, classes) if kind == "instances" else (classes, cells)
+        found, taken = f"the numbers {few(values - {0})}, each in one piece", TAKEN[kind]
+        yield Finding("few-numbers", NOTE, folder, found, taken, f"{first}, or {second}")
+    if "thin-pieces" in reasons and not asked:
+        fix = "experiment=classes data.source.kind=classes, or experiment=cells data.source.kind=binary"
+        yield Finding("thin-pieces", NOTE, folder, "long thin pieces, as of vessels or fibres", TAKEN[kind], fix)
+    white = max(values)
+    if "white-lines" in reasons and (kind == "boundary" or not asked):
+        turned = meaning.judgement.values is not None
+        found = f"a net of thin lines of {white} around cells of 0"
+        expected = "membranes of 0, as which the lines are taken" if turned else "membranes of 0"
+        fix = f"data.source.values=[{white},0]; to learn the lines: experiment=classes data.source.kind=classes"
+        yield Finding("inverted-labels", WARNING, folder, found, expected, fix)
+    if "white-ground" in reasons and kind in ("binary", "boundary"):
+        found, expected = f"compact pieces of 0 in one piece of {white}", "0 outside of cells"
+        fix = f"data.source.values=[{white},0], if the pieces are the cells"
+        yield Finding("inverted-labels", WARNING, folder, found, expected, fix)
+    if "mixed-mask" in reasons:
+        found = f"masks in which the foreground is {' and '.join(map(str, sorted(values - {0})))}"
+        yield Finding("mixed-mask", NOTE, folder, found, "one value, as which they are taken", "nothing")
+    if "no-zero" in reasons and kind in ("binary", "boundary") and meaning.judgement.values:
+        ground, other = meaning.judgement.values
+        found, expected = f"the values {ground} and {other}, and no 0", f"background, as which {ground} is taken"
+        yield Finding(
+            "no-zero", NOTE, folder, found, expected, f"data.source.values=[{other},{ground}] takes the other"
+        )
+
+
+TAKEN = {
+    "instances": "cells, as which they are taken",
+    "classes": "classes, as which they are taken",
+    "binary": "pieces, as which they are taken",
+    "boundary": "membranes, as which they are taken",
+}
+
+
+def _colours(facts: list[Facts], meaning: Meaning, folder: str) -> Iterator[Finding]:
+    """The table of colours, and colours that are not in it."""
+    values, names = meaning.judgement.values, meaning.legend.names
+    if meaning.judgement.kind != "classes":
+        found, expected = "a colour for each cell", f"cells on {unpacked(values[0])}, as which they are taken"
+        fix = "data.source.kind=classes, if a colour is a class"
+        yield Finding("colour-labels", NOTE, folder, found, expected, fix)
+        return
+    fix = (
+        f"a file {LABELMAP} with a line for each, such as cell:{','.join(map(str, unpacked(values[-1])))}, orders them"
+    )
+    expected = "classes, as which they are taken"
+    yield Finding("colour-labels", NOTE, folder, f"colours: {colours.shown(values, names)}", expected, fix)
+    for each in facts:
+        other = sorted(set(each.labels.counts) - set(values)) if each.in_colours else []
+        if other:
+            found = f"{len(other)} more colours, such as {unpacked(other[0])}"
+            fix = (
+                f"mend the labels, or add a line to {LABELMAP}, such as other:{','.join(map(str, unpacked(other[0])))}"
+            )
+            expected = f"the colours {', '.join(str(unpacked(value)) for value in values)}"
+            yield Finding("unexpected-value", ERROR, each.labels_file, found, expected, fix)
+
+
+def _overlaps(facts: list[Facts], folder: str) -> Iterator[Finding]:
+    """Files of one image that cover the same pixels."""
+    drawn = [each for each in facts if each.overlap]
+    if not drawn:
+        return
+    share = float(np.mean([each.overlap for each in facts]))
+    classes = drawn[0].form.classes
+    found = f"{share:.1%} of what was drawn in several files"
+    if classes and share > OVERLAP_OF_TWO:
+        expected, fix = "another class a file", f"keep one of {', '.join(classes)}, if each was drawn by another person"
+        yield Finding("overlapping-files", WARNING, folder, found, expected, fix)
+    elif classes:
+        expected = f"one class a pixel: of {', '.join(classes)} the later one is taken"
+        fix = f"data.source.classes=[{','.join(reversed(classes))}] takes the other way round"
+        yield Finding("overlapping-files", NOTE, folder, found, expected, fix)
+    else:
+        expected = "one cell a pixel: that of the later file is taken"
+        yield Finding("overlapping-files", NOTE, folder, found, expected, "nothing, if that is meant")
+
+
+def folder_of(facts: list[Facts]) -> str:
+    """The folder in which the labels lie."""
+    return str(Path(facts[0].labels_file).parent)
+
+
+def few(values: Iterable[int]) -> str:
+    """Some values, as a person reads them."""
+    values = sorted(values)
+    return ", ".join(map(str, values[:8])) + ("…" if len(values) > 8 else "")
