@@ -53,7 +53,7 @@ The pieces:
     data/agreement          how well labels lie on an image
     data/sources            labels on disk, in whatever files they are
     data/numbers            label files, as the numbers that were drawn
-    data/shapes             labels that were drawn as shapes
+    data/shapes rois outlines   labels that were drawn as shapes
     data/colours            one table of colours for all label files
     data/description        what a label image holds
     data/kinds              what the values of labels mean

@@ -54,6 +54,13 @@ def table(described: Sequence[Description], labelmap: dict[int, str] | None) -> 
     return (ground, *(colour for colour in ordered if colour != ground))
 
 
+def mixed(file: Path, in_colours: bool) -> Finding:
+    """That one file holds colours where most hold numbers, or numbers where most hold colours."""
+    found, expected = ("colours", "numbers") if in_colours else ("numbers", "colours")
+    fix = f"save all labels as {expected}, or all as {found}"
+    return Finding("rgb-label", ERROR, str(file), found, f"{expected}, as in most files", fix)
+
+
 def are_classes(described: Sequence[Description]) -> bool:
     """Whether so few colours occur that each stands for a class; else each object has one of its own."""
     return len(set().union(*(each.counts for each in described))) <= MOST_CLASSES + 1

@@ -108,7 +108,8 @@ def describe(labels: np.ndarray, image: np.ndarray | None = None) -> Description
         cells=len(areas),
         side=int(max(sides, default=0)),
         area=float(np.percentile(areas, 5)) if len(areas) else 0.0,
-        thin=thin and len(of_pieces) >= components(labels == 0, corners=True).max(),
+        # Lines part several cells, and are connected with each other.
+        thin=thin and len(of_pieces) >= max(2, components(labels == 0, corners=True).max()),
         smoothed=_is_smoothed(labels, values, counts),
         whole=float(np.mean(np.array(main) >= MAIN_PIECE)) if found else 1.0,
         areas=_areas(labels, values, image) if len(values) <= MOST_CLASSES + 1 else None,

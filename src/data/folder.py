@@ -25,6 +25,7 @@ class Labelled(Protocol):
 
     form: Form
     in_colours: bool
+    was_grey: bool
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,8 @@ def read_folder(
     slices = settled([(read or read_pair)(pair) for pair in pairs], read or read_pair)
     known = values is not None or kind == "instances"
     described = [describe(without(each.labels, ignore_label), grey(each.image)) for each in slices if not known]
+    for each in odd_ones(slices):
+        raise Refused(colours.mixed(each.pair.labels, each.in_colours))
     found = meaning(slices, described, kind, values, colours.read_labelmap(Path(root)))
     labels = [alike(each.labels, each.in_colours, found.in_colours) for each in slices]
     learnt = [to_learn(each, found.judgement.kind, found.judgement.values, ignore_label) for each in labels]
@@ -134,6 +137,14 @@ def meaning(
     return Meaning(found, Legend(names=names, colours=tuple(map(unpacked, chosen))), in_colours=True)
 
 
+def odd_ones(slices: Sequence[Labelled]) -> list[Labelled]:
+    """Slices with colours where most files have numbers, or with numbers where most have colours."""
+    in_colours, in_numbers = (
+        [each for each in slices if each.in_colours is coloured and not each.was_grey] for coloured in (True, False)
+    )
+    return min(in_colours, in_numbers, key=len)
+
+
 def _packed(counts: dict[int, int], in_colours: bool) -> dict[int, int]:
     return counts if in_colours else {int(as_colours(np.int64(value))): count for value, count in counts.items()}
 
@@ -145,8 +156,9 @@ def alike(labels: np.ndarray, in_colours: bool, all_in_colours: bool) -> np.ndar
 
 def grey(image: np.ndarray) -> np.ndarray:
     """An image ``(H, W)`` or ``(H, W, C)`` as one grey value a pixel, float32; 0 where it is no number."""
-    values = image.astype(np.float32) if image.ndim == 2 else image.mean(axis=2, dtype=np.float32)
-    return np.nan_to_num(values, posinf=0, neginf=0).clip(-1e9, 1e9)
+    if image.dtype.kind == "f":
+        image = np.nan_to_num(image, posinf=0, neginf=0).clip(-1e9, 1e9)
+    return image.astype(np.float32) if image.ndim == 2 else image.mean(axis=2, dtype=np.float32)
 
 
 def without(labels: np.ndarray, ignore_label: int | None) -> np.ndarray:

@@ -71,7 +71,8 @@ def judged(
         return replace(found, kind=kind, values=tuple(values))
     if kind != found.kind:
         # What was asked for is taken as it stands: 0 is background, and a doubt is for the check to say.
-        found = replace(found, kind=kind, values=found.values if "no-zero" in found.reasons else None)
+        kept = found.values if "no-zero" in found.reasons and kind != "instances" else None
+        found = replace(found, kind=kind, values=kept)
     return replace(found, values=_class_values(described, found)) if kind == "classes" else found
 
 
@@ -140,19 +141,20 @@ def _numbers(drawn: Sequence[Description], values: Sequence[tuple]) -> Judgement
         for kind, other in (("classes", "instances"), ("instances", "classes"))
     )
     count = len(set().union(*values))
+    sure = Judgement("instances") if count > FEW_CLASSES else cells
     closed_up = all(each == tuple(range(1, len(each) + 1)) for each in values)
     recurring = [value for value in set().union(*values) if sum(value in each for each in values) > 1]
     areas = [{value: each.areas[value] for value in found} for each, found in zip(drawn, values, strict=True)]
     if len(values) == 1 or not recurring:
         layers = any(area.spans for each in areas for area in each.values())
-        return classes if layers or (len(values) == 1 and not closed_up) else cells
+        return sure if not layers and (closed_up or count > FEW_CLASSES or len(values) > 1) else classes
     size = _kept(areas, recurring, lambda area: [np.log(area.share)])
     grey = _kept(areas, recurring, lambda area: [area.grey])
     place = _kept(areas, recurring, lambda area: [area.y, area.x], AT_ITS_PLACE)
     if max(size, grey, place) >= KEPT:
         wells = _alike(areas) and (grey < KEPT or count > FEW_CLASSES)
         return cells if wells and closed_up else classes
-    return cells if closed_up or (count > FEW_CLASSES and len(values) > 2) else classes
+    return sure if closed_up or count > FEW_CLASSES else classes
 
 
 def _kept(

@@ -30,12 +30,14 @@ class Drawn:
         numbers: ``(H, W)`` or ``(D, H, W)`` integers; of colours the packed ones, as `packed` makes them.
         notes: what to know of them.
         in_colours: whether the numbers are colours.
+        was_grey: whether each was saved as equal red, green and blue, so that it may stand beside files in colours.
         overlap: share of what was drawn that lies in several of the files that it was put together from.
     """
 
     numbers: np.ndarray
     notes: tuple[Note, ...] = ()
     in_colours: bool = False
+    was_grey: bool = False
     overlap: float = 0.0
 
 
@@ -83,15 +85,15 @@ def drawn(stored: Stored, file: Path, reading: Reading = SHOWN) -> Drawn:
         axes = f"Z{axes[1:]}"  # red, green and blue would be no labels
     values, notes = _numbers(values, stored)
     values, axes = _without_single(values, axes)
-    in_colours = "S" in axes
-    if in_colours:
+    in_colours, samples = False, "S" in axes
+    if samples:
         colours, axes = np.moveaxis(values, axes.index("S"), -1), axes.replace("S", "")
         values, in_colours = _of_colours(colours, file)
     planes, more = _whole(_ordered(values, axes, file), file)
     if not in_colours:
         planes, between = sharpened(planes)
         more += between
-    return Drawn(planes, (*stored.notes, *notes, *more), in_colours)
+    return Drawn(planes, (*stored.notes, *notes, *more), in_colours, samples and not in_colours)
 
 
 def _numbers(values: np.ndarray, stored: Stored) -> tuple[np.ndarray, list[Note]]:

@@ -154,8 +154,8 @@ def read_files(
     if file.suffix.lower() not in shapes.SHAPE_SUFFIXES:
         return numbers.read_labels(file, reading)
     drawn = shapes.read_shapes(file, image, size)
-    if (form.said if kind == "auto" else kind) == "instances":
-        return Drawn(drawn.objects, drawn.notes)
+    if not drawn.names or (form.said if kind == "auto" else kind) == "instances":
+        return Drawn(drawn.objects if kind != "classes" else drawn.classes, drawn.notes)
     places = [0, *(form.classes.index(name) + 1 for name in drawn.names)]
     return Drawn(np.asarray(places, np.int32)[drawn.classes], drawn.notes)
 

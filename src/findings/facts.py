@@ -86,9 +86,7 @@ class Facts:
         clipped: share of the grey values of cells that scaling cuts off.
         sketch: image and labels, as `agreement.agreements` compares them.
         form: how the labels lie on disk.
-        in_colours: whether their values are packed colours.
-        overlap: as of `annotated.Annotated`.
-        reading, evidence, notes: likewise.
+        in_colours, was_grey, overlap, reading, evidence, notes: as of `annotated.Annotated`.
     """
 
     name: str
@@ -112,6 +110,7 @@ class Facts:
     sketch: np.ndarray
     form: Form = ONE_FILE
     in_colours: bool = False
+    was_grey: bool = False
     overlap: float = 0.0
     grey: bool = True
     cells: float | None = None
@@ -200,6 +199,7 @@ def look(
         sketch=sketch(values, labels),
         form=annotated.form,
         in_colours=annotated.in_colours,
+        was_grey=annotated.was_grey,
         overlap=annotated.overlap,
         grey=image.ndim == 2 or is_grey(image),
         cells=cells,

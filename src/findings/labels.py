@@ -2,9 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
+from pathlib import Path
 
+from src.data.colours import mixed
 from src.data.finding import ERROR, NOTE, WARNING, Finding
-from src.data.folder import Meaning
+from src.data.folder import Meaning, odd_ones
 from src.data.kinds import KINDS, looks
 from src.findings.facts import Choices, Facts
 from src.findings.meanings import EXPERIMENTS, few, folder_of
@@ -16,6 +18,8 @@ MOST_PICTURE = 0.05  # pieces a pixel, up to which labels are drawn and no pictu
 
 def wrong_values(facts: list[Facts], kind: str, choices: Choices) -> Iterator[Finding]:
     """Find values that nobody can have meant. What else may be wrong with such labels need not be asked."""
+    for each in odd_ones(facts):
+        yield mixed(Path(each.labels_file), each.in_colours)
     nothing = all(set(each.labels.counts) == {0} for each in facts)
     for each in facts:
         yield from _wrong_value(each, kind, choices.ignore_label, nothing)

@@ -26,8 +26,9 @@ def of_another_image(facts: list[Facts]) -> Iterator[Finding]:
 def _compared(facts: list[Facts]) -> Iterator[Finding]:
     agreed = agreements([each.sketch for each in facts])
     for place, (each, row) in enumerate(zip(facts, agreed, strict=True)):
-        best, own = int(row.argmax()), row[place]
-        if own < row[best] - CLEAR and own < OWN * row[best]:
-            found = f"an image that the labels of {facts[best].name} fit better ({row[best]:.2f} against {own:.2f})"
+        best, own = int(row.argmax()), max(row[place], agreed[row.argmax(), row.argmax()])
+        if own < row[best] - CLEAR and own < OWN * row[best]:  # and these labels fit that image worse than this one
+            agreeing = f"{row[best]:.2f} against {row[place]:.2f}"
+            found = f"an image that the labels of {facts[best].name} fit better ({agreeing})"
             fix = "see whether labels were numbered in another order than images, such as 1, 10, 2"
             yield Finding("labels-of-another", WARNING, each.labels_file, found, "labels of their own image", fix)

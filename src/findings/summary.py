@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 
 from src.data.finding import SHOWN_FILES, Findings, by_code
+from src.data.numbers import unpacked
 from src.files.reading import Layout, Number
 from src.findings.facts import Choices
 from src.findings.inspection import Inspection
@@ -94,8 +95,13 @@ def lines(found: dict) -> Iterator[str]:
         sizes = " to ".join("×".join(map(str, side)) for side in found["sizes"])
         channels, dtypes = ("/".join(map(str, found[key])) for key in ("channels", "dtypes"))
         yield f"{found['slices']} slices of {sizes} px, channels {channels}, {dtypes}"
-        shares = ", ".join(f"class {number} {share:.1%}" for number, share in found["classes"].items())
-        named = f" with the values {', '.join(map(str, found['values']))}" if found["values"] else ""
+        names = {str(number): f" {name}" for number, name in enumerate(found["names"])}
+        shares = ", ".join(
+            f"class {number}{names.get(number, '')} {share:.1%}" for number, share in found["classes"].items()
+        )
+        plain = found["values"] in (None, list(range(len(found["values"] or ()))))
+        values = map(str, map(unpacked, found["values"])) if found["colours"] else map(str, found["values"] or ())
+        named = "" if plain else f" with the {'colours' if found['colours'] else 'values'} {', '.join(values)}"
         what = {"instances": "cells", "classes": "areas"}.get(found["kind"], "pieces")
         yield f"labels: {found['kind']}{named}; {found['cells']} {what}; {shares}"
     for group, names in found["split"].items():

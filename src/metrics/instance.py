@@ -1,8 +1,14 @@
 """Scores of cells, each one found or not: AP, F1, PQ; SEG and DET; splits, merges, missed, extra.
 
-AP and F1 as StarDist and the 2018 Data Science Bowl count them; PQ: Kirillov et al. 2019 (CVPR); SEG
-and DET: Cell Tracking Challenge, Maška et al. 2014 (Bioinformatics 30:1609), Ulman et al. 2017
-(Nature Methods 14:1141).
+AP and F1 as the 2018 Data Science Bowl counts cells, PQ: Kirillov et al. 2019 (CVPR); SEG and DET: Cell Tracking
+Challenge, Maška et al. 2014 (Bioinformatics 30:1609), Ulman et al. 2017 (Nature Methods 14:1141).
+
+A cell is found where its IoU with a predicted one is larger than the threshold, at each of the ten: an IoU of exactly
+0.5 is none. Then no cell has two partners. So do PQ ("IoU(p, g) > 0.5"; torchmetrics), the Data Science Bowl ("greater
+than 0.5", "above the threshold"; ``iou > threshold`` in the code that was handed around) and, with the share of the
+true cell in place of IoU, the Cell Tracking Challenge (|R ∩ S| > 0.5 |R|; py-ctcmetrics). StarDist
+(``stardist/matching.py``: ``scores >= thr``), Cellpose (``cellpose/metrics.py``: ``iou >= th``) and COCO (pycocotools
+leaves out ``iou < t``) count equality as found. Pixels are compared as whole numbers, so that no rounding decides.
 """
 
 from dataclasses import dataclass
@@ -10,11 +16,10 @@ from typing import ClassVar
 
 import numpy as np
 from scipy.sparse import csr_array
-from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from src.files.arrays import strips_of, value_counts
 
-IOU_THRESHOLDS = tuple(percent / 100 for percent in range(50, 100, 5))
+IOU_PERCENTS = tuple(range(50, 100, 5))  # the thresholds of IoU
 # Of the Cell Tracking Challenge: what it costs to split a cell, add a missed one, remove an extra one.
 SPLIT_COST, ADD_COST, REMOVE_COST = 5, 10, 1
 MISTAKES = ("splits", "merges", "missed", "extra")
@@ -39,9 +44,14 @@ class Overlap:
     predicted_area: np.ndarray
 
     @property
+    def union(self) -> np.ndarray:
+        """Pixels of either cell of each pair, ``(P,)``."""
+        return self.true_area[self.true] + self.predicted_area[self.predicted] - self.shared
+
+    @property
     def iou(self) -> np.ndarray:
         """Intersection over union of each pair, ``(P,)``."""
-        return self.shared / (self.true_area[self.true] + self.predicted_area[self.predicted] - self.shared)
+        return self.shared / self.union
 
 
 def overlap(labels: np.ndarray, instances: np.ndarray) -> Overlap:
@@ -63,14 +73,10 @@ def overlap(labels: np.ndarray, instances: np.ndarray) -> Overlap:
     return Overlap(*cells.coords, cells.data.astype(int), *areas)
 
 
-def matches(pairs: Overlap, threshold: float) -> tuple[int, float]:
-    """How many cells are found one to one with at least this IoU (0.5 or more), and their summed IoU."""
-    found = pairs.iou >= threshold
-    where = (pairs.true[found], pairs.predicted[found])
-    graph = csr_array((pairs.iou[found], where), shape=(len(pairs.true_area), len(pairs.predicted_area)))
-    partner = maximum_bipartite_matching(graph, perm_type="column")
-    rows = np.flatnonzero(partner >= 0)
-    return len(rows), float(graph[rows, partner[rows]].sum()) if len(rows) else 0.0
+def matches(pairs: Overlap, percent: int) -> tuple[int, float]:
+    """How many cells are found with an IoU of more than so many percent, 50 or more, and their summed IoU."""
+    found = 100 * pairs.shared > percent * pairs.union
+    return int(found.sum()), float(pairs.iou[found].sum())
 
 
 def tracking_costs(pairs: Overlap) -> tuple[float, int]:
@@ -120,8 +126,8 @@ class Instances:
     ) | dict.fromkeys(MISTAKES, "min")
     best_over_thresholds = False
     nothing: ClassVar = {
-        "found": np.zeros(len(IOU_THRESHOLDS), np.int64),
-        "found_iou": np.zeros(len(IOU_THRESHOLDS), np.float32),
+        "found": np.zeros(len(IOU_PERCENTS), np.int64),
+        "found_iou": np.zeros(len(IOU_PERCENTS), np.float32),
         "cells": np.zeros(2, np.int64),
         "covered_iou": np.zeros(1, np.float32),
         "cost": np.zeros(1, np.int64),
@@ -131,7 +137,7 @@ class Instances:
     def count(self, labels: np.ndarray, instances: np.ndarray) -> dict[str, np.ndarray]:
         """Of an image, predicted and true cell of each pixel, integers ``(H, W)``, 0 = background."""
         pairs = overlap(labels, instances)
-        found, found_iou = zip(*(matches(pairs, threshold) for threshold in IOU_THRESHOLDS), strict=True)
+        found, found_iou = zip(*(matches(pairs, percent) for percent in IOU_PERCENTS), strict=True)
         covered_iou, cost = tracking_costs(pairs)
         counts = {
             "found": found,

@@ -3,18 +3,18 @@
 import pytest
 import tifffile
 
-from src.data.matching import matched
+from src.data.matching import Wanted, matched
 from tests.data.own import draw, folder
 from tests.files.test_tiffs import spread
 
 
 def test_how_pixels_are_to_be_seen_goes_with_each_pair(tmp_path):
-    pairs, _ = matched(folder(tmp_path / "own", 2), orientation="stored", axes="ZYX")
+    pairs, _ = matched(folder(tmp_path / "own", 2), Wanted(orientation="stored", axes="ZYX"))
     assert [(pair.orientation, pair.axes) for pair in pairs] == [("stored", "ZYX")] * 2
     with pytest.raises(ValueError, match="expected orientation to be shown or stored, but got upright"):
-        matched(tmp_path / "own", orientation="upright")
+        matched(tmp_path / "own", Wanted(orientation="upright"))
     with pytest.raises(ValueError, match="expected axes of the letters"):
-        matched(tmp_path / "own", axes="slices")
+        matched(tmp_path / "own", Wanted(axes="slices"))
 
 
 def test_the_parts_of_an_image_in_several_files_need_one_label(tmp_path):

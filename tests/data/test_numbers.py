@@ -8,7 +8,7 @@ import tifffile
 from PIL import Image
 
 from src.data.finding import Refused
-from src.data.numbers import labels_and_notes, one_hot, read_labels
+from src.data.numbers import as_colours, one_hot, packed, read_labels, sharpened, unpacked
 from src.files.stored import Reading
 from tests.data.own import draw
 
@@ -36,7 +36,7 @@ def test_labels_are_read_as_numbers(name, tmp_path):
         tifffile.imwrite(tmp_path / name, written, photometric=photometric)
     else:
         iio.imwrite(tmp_path / name, written)
-    np.testing.assert_array_equal(read_labels(tmp_path / name), expected)
+    np.testing.assert_array_equal(read_labels(tmp_path / name).numbers, expected)
 
 
 def test_a_palette_gives_its_numbers_and_not_its_colours(tmp_path):
@@ -46,22 +46,25 @@ def test_a_palette_gives_its_numbers_and_not_its_colours(tmp_path):
     image.save(tmp_path / "palette.png")
     with Image.open(tmp_path / "palette.png") as saved:
         assert saved.mode == "P"
-    np.testing.assert_array_equal(read_labels(tmp_path / "palette.png"), CELLS)
+    np.testing.assert_array_equal(read_labels(tmp_path / "palette.png").numbers, CELLS)
 
 
 def test_a_mask_of_one_bit_is_read(tmp_path):
     Image.fromarray(MASK * 255).convert("1").save(tmp_path / "bits.png")
-    np.testing.assert_array_equal(read_labels(tmp_path / "bits.png"), MASK)
+    np.testing.assert_array_equal(read_labels(tmp_path / "bits.png").numbers, MASK)
 
 
-def test_what_is_refused_says_the_line_that_mends_it(tmp_path):
-    tifffile.imwrite(tmp_path / "real.tif", CELLS.astype(np.float32))
-    with pytest.raises(Refused, match=r"real\.tif: expected labels of whole numbers.*astype\('uint16'\)"):
-        read_labels(tmp_path / "real.tif")
+def test_whole_numbers_that_were_saved_as_real_ones_are_numbers(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", CELLS.astype(np.float32))
+    np.testing.assert_array_equal(read_labels(tmp_path / "a.tif").numbers, CELLS)
+    assert codes(tmp_path / "a.tif") == ["float-label"]
+    tifffile.imwrite(tmp_path / "b.tif", CELLS.astype(np.float32) / 2)
+    with pytest.raises(Refused, match=r"b\.tif: expected labels of whole numbers.*choose a threshold"):
+        read_labels(tmp_path / "b.tif")
 
 
 def codes(file) -> list[str]:
-    return [note.code for note in labels_and_notes(file)[1]]
+    return [note.code for note in read_labels(file).notes]
 
 
 def test_cells_in_16_bits_of_equal_colours_keep_numbers_above_255(tmp_path):
@@ -70,13 +73,13 @@ def test_cells_in_16_bits_of_equal_colours_keep_numbers_above_255(tmp_path):
         colours = np.repeat(many[..., None], channels, axis=2)
         colours[..., 3:] = 65535
         (tmp_path / "a.png").write_bytes(imagecodecs.png_encode(colours))
-        np.testing.assert_array_equal(read_labels(tmp_path / "a.png"), many)
+        np.testing.assert_array_equal(read_labels(tmp_path / "a.png").numbers, many)
 
 
 def test_signed_numbers_of_imagej_are_those_that_it_shows(tmp_path):
     metadata = {"cf": 0, "c0": -32768.0, "c1": 1.0}
     tifffile.imwrite(tmp_path / "a.tif", (CELLS + 32768).astype(np.uint16), imagej=True, metadata=metadata)
-    np.testing.assert_array_equal(read_labels(tmp_path / "a.tif"), CELLS)
+    np.testing.assert_array_equal(read_labels(tmp_path / "a.tif").numbers, CELLS)
 
 
 @pytest.mark.parametrize("how", ["miniswhite", "falling palette", "coloured palette"])
@@ -88,19 +91,19 @@ def test_under_any_table_of_colours_the_stored_numbers_are_the_labels(tmp_path, 
         ramp = np.arange(255, -1, -1).astype(np.uint16) * 257
         table = np.stack([ramp, ramp if "falling" in how else ramp // 2, ramp])
         tifffile.imwrite(tmp_path / "a.tif", values, photometric="palette", colormap=table)
-    np.testing.assert_array_equal(read_labels(tmp_path / "a.tif"), values)
-    (note,) = labels_and_notes(tmp_path / "a.tif")[1]
+    np.testing.assert_array_equal(read_labels(tmp_path / "a.tif").numbers, values)
+    (note,) = read_labels(tmp_path / "a.tif").notes
     assert note.code == ("colour-table" if "coloured" in how else "white-is-zero")
     assert ("data.source.values=[255,0]" in note.fix) == (note.code == "white-is-zero")
 
 
 def test_a_mask_of_one_bit_in_which_0_is_white_is_read_as_it_is_shown(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", MASK == 0, photometric="miniswhite")
-    np.testing.assert_array_equal(read_labels(tmp_path / "a.tif"), MASK)
-    (note,) = labels_and_notes(tmp_path / "a.tif")[1]
+    np.testing.assert_array_equal(read_labels(tmp_path / "a.tif").numbers, MASK)
+    (note,) = read_labels(tmp_path / "a.tif").notes
     assert "data.source.values=[1,0]" in note.fix
     tifffile.imwrite(tmp_path / "b.tif", MASK > 0, photometric="minisblack")
-    np.testing.assert_array_equal(read_labels(tmp_path / "b.tif"), MASK)
+    np.testing.assert_array_equal(read_labels(tmp_path / "b.tif").numbers, MASK)
     assert codes(tmp_path / "b.tif") == []
 
 
@@ -108,19 +111,19 @@ def test_a_mask_of_one_bit_in_which_0_is_white_is_read_as_it_is_shown(tmp_path):
 def test_labels_with_a_tag_of_orientation_are_turned_as_images_are(tmp_path, orientation):
     tifffile.imwrite(tmp_path / "a.tif", CELLS, extratags=[(274, "H", 1, orientation, True)])
     expected = np.rot90(CELLS, {3: 2, 6: 3}[orientation])
-    np.testing.assert_array_equal(read_labels(tmp_path / "a.tif"), expected)
-    np.testing.assert_array_equal(read_labels(tmp_path / "a.tif", Reading()), CELLS)
+    np.testing.assert_array_equal(read_labels(tmp_path / "a.tif").numbers, expected)
+    np.testing.assert_array_equal(read_labels(tmp_path / "a.tif", Reading()).numbers, CELLS)
 
 
 def test_planes_tagged_as_channels_are_slices(tmp_path):
     stack = np.stack([draw(number)[1] for number in range(5)])
     tifffile.imwrite(tmp_path / "a.tif", stack, imagej=True, metadata={"axes": "CYX"})
-    np.testing.assert_array_equal(read_labels(tmp_path / "a.tif"), stack)
+    np.testing.assert_array_equal(read_labels(tmp_path / "a.tif").numbers, stack)
     rgb = {"photometric": "rgb", "planarconfig": "separate"}
     tifffile.imwrite(tmp_path / "b.tif", stack[:3].astype(np.uint8), **rgb)
-    np.testing.assert_array_equal(read_labels(tmp_path / "b.tif"), stack[:3])
+    np.testing.assert_array_equal(read_labels(tmp_path / "b.tif").numbers, stack[:3])
     tifffile.imwrite(tmp_path / "c.tif", np.stack([MASK] * 3), **rgb)
-    np.testing.assert_array_equal(read_labels(tmp_path / "c.tif"), MASK)
+    np.testing.assert_array_equal(read_labels(tmp_path / "c.tif").numbers, MASK)
 
 
 @pytest.mark.parametrize("count", [2, 3, 5])
@@ -130,7 +133,7 @@ def test_of_planes_of_which_one_is_on_that_one_is_the_class(tmp_path, count):
     np.testing.assert_array_equal(one_hot(planes), classes)
     rgb = {"photometric": "rgb", "planarconfig": "separate"} if count == 3 else {"photometric": "minisblack"}
     tifffile.imwrite(tmp_path / "a.tif", planes, **rgb)
-    np.testing.assert_array_equal(read_labels(tmp_path / "a.tif"), classes)
+    np.testing.assert_array_equal(read_labels(tmp_path / "a.tif").numbers, classes)
 
 
 def test_slices_of_masks_are_no_planes_of_classes():
@@ -141,5 +144,5 @@ def test_slices_of_masks_are_no_planes_of_classes():
 @pytest.mark.parametrize("name", ["a.bmp", "a.gif"])
 def test_masks_of_other_programs_are_read(tmp_path, name):
     Image.fromarray(MASK * 255).save(tmp_path / name)
-    found = read_labels(tmp_path / name)
+    found = read_labels(tmp_path / name).numbers
     assert len(np.unique(found)) == 2 and np.array_equal(found != found[0, 0], MASK[0, 0] != MASK)

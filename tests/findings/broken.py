@@ -12,7 +12,8 @@ import tifffile
 
 from src.data.annotated import Annotated
 from src.data.finding import ERROR, NOTE, WARNING
-from src.data.matching import Pair
+from src.data.folder import Meaning, meaning
+from src.data.matching import ALL, Pair, Wanted
 from src.findings.facts import Choices, Facts, look
 from tests.data.own import IMAGES, SIDE, change_image, change_labels, draw, write
 
@@ -22,7 +23,14 @@ LAST = IMAGES - 1  # one of the two that are held out
 def choices(**others) -> Choices:
     """Of a network that has not been chosen yet, small enough for small images."""
     auto = {"train": "auto", "validation": "auto", "held_out": "auto"}
-    return Choices(**{"classes": None, "channels": None, "depth": 2, "padded": False, "groups": auto} | others)
+    wanted = Wanted(**{key: others.pop(key) for key in ("include", "orientation", "axes", "kind") if key in others})
+    usual = {"classes": None, "channels": None, "depth": 2, "padded": False, "groups": auto, "wanted": wanted}
+    return Choices(**usual | others)
+
+
+def meant(drawn, kind="auto", values=None) -> Meaning:
+    """What labels mean that were drawn so."""
+    return meaning(drawn, [each.labels for each in drawn], kind, values)
 
 
 def annotated(number: int = 0, **others) -> Annotated:
@@ -178,7 +186,7 @@ BROKEN = {
         {},
     ),
     "labels as JPEG": ("jpeg-label", ERROR, lambda root: change_labels(root, mask, [3], ".jpg"), {}),
-    "real numbers": ("float-label", ERROR, lambda root: change_labels(root, np.float32, **ONE), {}),
+    "real numbers": ("float-label", NOTE, lambda root: change_labels(root, np.float32, **ONE), {}),
     "probabilities": ("float-label", ERROR, lambda root: change_labels(root, lambda x: np.float32(x) / 9, **ONE), {}),
     "colours": ("rgb-label", ERROR, lambda root: change_labels(root, coloured, [3], ".png"), {}),
     "resized mask": ("smoothed-label", ERROR, lambda root: change_labels(root, shrink), {}),
@@ -194,10 +202,10 @@ BROKEN = {
     ),
     "classes 0 to 2": ("more-classes", ERROR, lambda root: change_labels(root, classes), {"classes": 2}),
     "fewer classes": ("unused-class", WARNING, lambda root: change_labels(root, classes), {"classes": 4}),
-    "numbered cells": ("instances-as-classes", ERROR, lambda root: None, {"kind": "classes"}),
+    "numbered cells": ("instances-as-classes", WARNING, lambda root: None, {"kind": "classes"}),
     "classes of cells": (
         "classes-as-instances",
-        ERROR,
+        WARNING,
         lambda root: change_labels(root, classes),
         {"kind": "instances"},
     ),

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from src.data.finding import ERROR, NOTE, WARNING
+from src.data.folder import Meaning
+from src.data.kinds import Judgement
 from src.findings.labels import (
-    EXPERIMENTS,
     balance,
     class_shares,
     object_sizes,
@@ -13,8 +14,9 @@ from src.findings.labels import (
     wrong_kind,
     wrong_values,
 )
+from src.findings.meanings import EXPERIMENTS
 from tests.data.own import SIDE
-from tests.findings.broken import choices, classes, described, facts, mask, rare, redrawn
+from tests.findings.broken import choices, classes, described, facts, mask, meant, rare, redrawn
 
 DRAWN = [facts(number) for number in range(4)]
 CLASSES = [redrawn(number, classes) for number in range(4)]
@@ -26,6 +28,14 @@ GROUP = {"cell_00": "train", "cell_01": "train", "cell_02": "validation", "cell_
 def with_last(**others):
     """Four slices, the labels of the last one of which hold something else."""
     return [*DRAWN[:3], described(3, **others)]
+
+
+def given(*values):
+    """What classes mean whose values were chosen."""
+    return Meaning(Judgement("classes", values))
+
+
+CELLS = Meaning(Judgement("instances"))
 
 
 def short(findings):
@@ -83,14 +93,14 @@ def test_what_nobody_has_annotated():
 @pytest.mark.parametrize(
     ("drawn", "kind", "code", "severity", "found", "fix"),
     [
-        (DRAWN, "classes", "instances-as-classes", ERROR, "7 values, each in one piece", "kind=instances"),
-        (CLASSES, "instances", "classes-as-instances", ERROR, "the values 1, 2, each in many pieces", "kind=classes"),
+        (DRAWN, "classes", "instances-as-classes", WARNING, "7 values, each in one piece", "kind=instances"),
+        (CLASSES, "instances", "classes-as-instances", WARNING, "the values 1, 2, each in many pieces", "kind=classes"),
         (DRAWN, "binary", "instances-as-binary", WARNING, "7 values beside 0", "kind=instances"),
         (CLASSES, "boundary", "classes-as-boundary", WARNING, "2 values beside 0", "kind=classes"),
     ],
 )
 def test_labels_of_another_kind(drawn, kind, code, severity, found, fix):
-    (one,) = wrong_kind(drawn, kind, choices())
+    one = [each for each in wrong_kind(drawn, meant(drawn, kind), choices(kind=kind)) if each.severity != NOTE][0]
     assert short([one]) == [(code, severity, "labels")]
     assert found in one.found and one.fix == f"data.source.{fix}"
 
@@ -99,7 +109,7 @@ def test_labels_of_another_kind(drawn, kind, code, severity, found, fix):
 @pytest.mark.parametrize("network", [None, 2, 3, 4])
 def test_labels_of_their_kind_for_networks_of_other_classes(drawn, kind, network):
     own = 3 if kind == "classes" else 2
-    found = list(wrong_kind(drawn, kind, choices(classes=network)))
+    found = list(wrong_kind(drawn, meant(drawn, kind), choices(classes=network)))
     if network in (None, own):
         assert not found
     else:
@@ -110,33 +120,32 @@ def test_labels_of_their_kind_for_networks_of_other_classes(drawn, kind, network
 
 
 def test_a_network_has_two_classes_at_least():
-    (one,) = wrong_kind([described(counts={0: 9})], "classes", choices(classes=3))
-    assert (one.found, one.fix) == ("1 classes", "model.classes=2")
+    (one,) = wrong_kind([described(counts={0: 9})], given(0), choices(classes=3))
+    assert (one.found, one.fix) == ("2 classes", "model.classes=2")
 
 
 def test_values_of_no_class():
-    given = choices(values=(0, 1))
-    found = list(wrong_kind([*MASKS[:3], described(3, counts={0: 3, 2: 1})], "classes", choices(values=(0, 255))))
+    found = list(wrong_kind([*MASKS[:3], described(3, counts={0: 3, 2: 1})], given(0, 255), choices()))
     assert short(found) == [("unexpected-value", ERROR, LAST)]
     assert (found[0].found, found[0].expected) == ("0: 75.0%, 2: 25.0%", "the values 0, 255")
-    assert len(list(wrong_kind(CLASSES, "classes", given))) == 4
+    assert len(list(wrong_kind(CLASSES, given(0, 1), choices()))) == 4
 
 
 def test_background_that_is_no_class_is_what_nobody_has_annotated():
-    given, counts = choices(values=(1, 2)), {0: 3, 1: 2, 2: 1}
+    counts = {0: 3, 1: 2, 2: 1}
     known = [described(number, counts=counts, single=0.0) for number in range(4)]
     unknown = [facts(number, labels=each.labels, ignored=0.5) for number, each in enumerate(known)]
-    assert [one.code for one in wrong_kind(known, "classes", given)] == ["unexpected-value"] * 4
-    assert not list(wrong_kind(unknown, "classes", given))
+    assert [one.code for one in wrong_kind(known, given(1, 2), choices())] == ["unexpected-value"] * 4
+    assert not list(wrong_kind(unknown, given(1, 2), choices()))
 
 
 def test_numbers_in_pieces_and_numbers_of_many_cells():
-    (one,) = wrong_kind(with_last(single=6 / 7, pieces=9), "instances", choices())
+    (one,) = wrong_kind(with_last(single=6 / 7, pieces=9), CELLS, choices())
     assert short([one]) == [("cell-in-pieces", NOTE, LAST)]
     assert one.found == "1 of 7 numbers in several pieces, 9 pieces together"
-    (one,) = wrong_kind(with_last(counts={0: 9, 4: 9}, single=0.0, pieces=3), "instances", choices())
+    (one,) = wrong_kind(with_last(counts={0: 9, 4: 9}, single=0.0, pieces=3), CELLS, choices())
     assert short([one]) == [("one-number-many-cells", WARNING, LAST)] and one.found == "3 cells, all numbered 4"
-    assert not list(wrong_kind(with_last(counts={0: 9, 4: 9}, single=0.0, pieces=2), "instances", choices()))
+    assert not list(wrong_kind(with_last(counts={0: 9, 4: 9}, single=0.0, pieces=2), CELLS, choices()))
 
 
 @pytest.mark.parametrize(("side", "severity", "depth"), [(40, None, 2), (41, NOTE, 3), (79, NOTE, 3), (89, WARNING, 4)])
@@ -170,7 +179,9 @@ def test_the_shares_of_classes_are_those_of_the_annotated_pixels():
     counts = {0: 50, 1: 30, 128: 20}
     one = facts(size=(10, 10), ignored=0.25, labels=described(counts=counts).labels)
     assert class_shares([one], "instances", choices()) == {0: 25 / 75, 1: 50 / 75}
-    assert class_shares([one], "classes", choices()) == {0: 25 / 75, 1: 30 / 75, 2: 20 / 75}
+    assert class_shares([one], "binary", choices(values=(128, 1))) == {0: 45 / 75, 1: 30 / 75}
+    assert class_shares([one], "classes", choices(values=(0,))) == {0: 25 / 75, 1: 50 / 75}
+    assert class_shares([one], "classes", choices(values=(0, 1, 128, 7)))[3] == 0
     assert class_shares([one], "classes", choices(values=(0, 128, 1))) == {0: 25 / 75, 1: 20 / 75, 2: 30 / 75}
     assert class_shares([], "classes", choices()) == {}
 

@@ -5,6 +5,8 @@ import json
 import pytest
 
 from src.data.finding import ERROR, NOTE, SHOWN_FILES, Finding
+from src.data.folder import Meaning
+from src.data.kinds import Judgement
 from src.files.stored import SHOWN
 from src.findings.inspection import Inspection
 from src.findings.summary import described, lines, times
@@ -19,7 +21,8 @@ def inspected(**others):
     drawn = [facts(0), facts(1, size=(80, 96), dtype="uint16")]
     given = {
         "facts": drawn,
-        "kind": "instances",
+        "meaning": Meaning(Judgement("instances")),
+        "void": None,
         "values": None,
         "groups": {},
         "findings": [],
@@ -45,6 +48,10 @@ def test_an_inspection_is_plain_values_that_json_keeps():
         "dtypes": ["uint16", "uint8"],
         "kind": "instances",
         "values": None,
+        "colours": False,
+        "names": [],
+        "other": None,
+        "void": None,
         "cells": 14,
         "smallest_cell": min(each.labels.area for each in inspected().facts),
         "split": {"train": ["cell_00"]},
@@ -82,10 +89,10 @@ def test_the_first_lines_say_what_the_data_are():
         "2 slices of 80×96 to 96×96 px, channels 1, uint16/uint8",
         "labels: instances; 14 cells; class 0 81.3%, class 1 18.7%",
     ]
-    one = said(facts=[facts(0)], kind="classes", values=[0, 128])
+    one = said(facts=[facts(0)], meaning=Meaning(Judgement("classes", (0, 128))), values=(0, 128))
     assert one[0] == "1 slices of 96×96 px, channels 1, uint8"
     assert one[1].startswith("labels: classes with the values 0, 128; 7 areas; class 0 ")
-    assert "; 14 pieces; " in said(kind="binary")[1]
+    assert "; 14 pieces; " in said(meaning=Meaning(Judgement("binary")))[1]
 
 
 def test_each_group_says_its_first_and_last_slice():

@@ -124,4 +124,4 @@ def test_a_large_label_image_that_compresses_well_is_read(tmp_path):
     labels = np.zeros((14_000, 14_000), np.uint8)
     labels[5000:6000, 5000:6000] = 1
     iio.imwrite(tmp_path / "large.png", labels)
-    assert np.count_nonzero(read_labels(tmp_path / "large.png")) == 1_000_000
+    assert np.count_nonzero(read_labels(tmp_path / "large.png").numbers) == 1_000_000
