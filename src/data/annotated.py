@@ -68,6 +68,8 @@ def read_pair(pair: Pair) -> list[Annotated]:
     stack = drawn.numbers if drawn.numbers.ndim == 3 else drawn.numbers[None]
     readings = _possible(pair, stored, stack, given)
     seen = {each: _planes(pair.image, stored, each) for each in readings}
+    if len(stack) > 1 and all(len(planes) == 1 for planes, _ in seen.values()):
+        stack, drawn = _classes_of(stack, drawn)
     fitting = [each for each in readings if _size(seen[each][0]) == _size(stack)]
     if not fitting:
         raise Refused(_mismatch(pair, stored, stack, seen[readings[0]][0]))
@@ -83,6 +85,18 @@ def read_pair(pair: Pair) -> list[Annotated]:
         )
         for place, (name, plane, each) in enumerate(zip(numbered, planes, stack, strict=True))
     ]
+
+
+def _classes_of(stack: np.ndarray, drawn: Drawn) -> tuple[np.ndarray, Drawn]:
+    """Planes ``(K, H, W)`` of an image of one plane as classes 1 … K, later ones over earlier ones, if each is a mask."""
+    if any(len(np.unique(plane)) > 2 for plane in stack) or drawn.in_colours:
+        return stack, drawn
+    labels, covered = np.zeros((1, *stack.shape[1:]), np.int32), (stack != 0).sum(axis=0)
+    for number, plane in enumerate(stack, start=1):
+        labels[0][plane != 0] = number
+    overlap = np.count_nonzero(covered > 1) / max(1, np.count_nonzero(covered))
+    note = Note("class-planes", f"{len(stack)} planes of an image of one", "a class each, later ones over earlier ones")
+    return labels, replace(drawn, notes=(*drawn.notes, note), overlap=overlap)
 
 
 def _told(pair: Pair, stored: Stored, reading: Reading, fits: bool, image: Image, drawn: Drawn) -> tuple[Finding, ...]:

@@ -20,7 +20,7 @@ HOLLOW = 0.45  # share of its convex hull that a branching or winding piece fill
 SLENDER = 8  # length over width of a straight piece
 FEWEST_MESHES = 6  # cells that a net of lines parts
 LARGEST_MESH = 0.5  # share of what lies between the lines
-COMPACT = 0.85  # share of its convex hull that a cell fills
+COMPACT = 0.6  # share of their convex hulls that cells fill, also those that touch; membranes fill a quarter
 INTERPOLATED = 0.2  # share of the pixels along edges whose value lies between those on both sides
 ONE_VALUE = 0.8  # share of those pixels that a class drawn around others has
 EIGHT_BITS = 255
@@ -206,14 +206,11 @@ def _has_blobs(zero: np.ndarray) -> bool:
     numbers = components(zero)
     found = ndimage.find_objects(numbers)
     others = component_boxes(~zero)[:, cv2.CC_STAT_AREA]
-    if border.mean() > 0.25 or len(found) < 3 or others.max() < 0.95 * others.sum():
+    if border.mean() > 0.4 or len(found) < 3 or others.max() < 0.95 * others.sum():
         return False
-    compact = total = 0
-    for number, box in enumerate(found, start=1):
-        piece = np.pad(numbers[box] == number, 1)
-        area = np.count_nonzero(piece)
-        compact, total = compact + area * (_solidity(piece) > COMPACT), total + area
-    return compact > 0.7 * total
+    drawn = [np.pad(numbers[box] == number, 1) for number, box in enumerate(found, start=1)]
+    areas = np.array([np.count_nonzero(piece) for piece in drawn])
+    return bool(areas @ np.array([_solidity(piece) for piece in drawn]) > COMPACT * areas.sum())
 
 
 def _contour(piece: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from src.data.finding import ERROR, NOTE, WARNING, Finding
-from src.data.sources import LABEL_ENDINGS, ONE_FILE, Form, by_stem, label_files
+from src.data.sources import LABEL_ENDINGS, ONE_FILE, Form, by_stem, label_files, labels_within
 from src.files.names import IMAGE_SUFFIXES, LABEL_SUFFIXES, stem, without_ending
 from src.files.stored import SHOWN, Reading
 from src.files.tiffs import first_parts
@@ -93,10 +93,13 @@ def matched(root: Path, wanted: Wanted = ALL) -> tuple[list[Pair], list[Finding]
         next((root / name for name in names if (root / name).is_dir()), None)
         for names in (IMAGE_FOLDERS, LABEL_FOLDERS)
     )
-    if (pictures is None) != (masks is None):
+    within = masks is None and _within(pictures or root)
+    if not within and (pictures is None) != (masks is None):
         raise FileNotFoundError(f"expected {LAYOUTS} in {root}, but got {(pictures or masks).name}/ alone")
     films = [] if pictures else sorted(path for path in root.glob("[0-9][0-9]_GT/SEG") if path.is_dir())
-    if films:
+    if within:
+        pairs, findings = within, []
+    elif films:
         pairs, findings = _of_films(root, films), []
     elif pictures and masks:
         pairs, findings = _of_folders(pictures, masks, wanted.classes)
@@ -137,6 +140,20 @@ def _of_one_folder_each(root: Path) -> tuple[list[Pair], list[Finding]] | None:
         pairs.append(Pair(name, image, folder / "masks", image.name, form=form))
         findings += found + more
     return (pairs, findings) if pairs else None
+
+
+def _within(folder: Path) -> list[Pair]:
+    """OME-Zarr images that hold their labels themselves.
+
+    Raises:
+        FileNotFoundError: one of them holds several.
+    """
+    found = {file: labels_within(file) for file in sorted(folder.glob("*.zarr"))}
+    several = [labels for labels in found.values() if len(labels) > 1]
+    if several:
+        names = ", ".join(file.name for file in several[0])
+        raise FileNotFoundError(f"expected one label image in {several[0][0].parent}, but got {names}")
+    return [Pair(stem(file), file, labels[0], file.name) for file, labels in found.items() if labels]
 
 
 def _of_films(root: Path, folders: list[Path]) -> list[Pair]:

@@ -85,7 +85,7 @@ def drawn(stored: Stored, file: Path, reading: Reading = SHOWN) -> Drawn:
         axes = f"Z{axes[1:]}"  # red, green and blue would be no labels
     values, notes = _numbers(values, stored)
     values, axes = _without_single(values, axes)
-    in_colours, samples = False, "S" in axes
+    in_colours, samples = False, "S" in axes and values.shape[axes.index("S")] <= 4  # more are planes of classes
     if samples:
         colours, axes = np.moveaxis(values, axes.index("S"), -1), axes.replace("S", "")
         values, in_colours = _of_colours(colours, file)
@@ -164,15 +164,13 @@ def sharpened(labels: np.ndarray) -> tuple[np.ndarray, list[Note]]:
     among = int(counts[(values != low) & (values != high)].sum())
     if values[0] < low or values[-1] > high or high - low <= FURTHEST_APART or among > MOST_BETWEEN * labels.size:
         return labels, []
-    between = (labels != low) & (labels != high)
-    planes = between.reshape(-1, *labels.shape[-2:])
-    if not all(
-        _along_edges(plane, part, low, high) for plane, part in zip(planes, labels.reshape(planes.shape), strict=True)
-    ):
+    planes = labels.reshape(-1, *labels.shape[-2:])
+    if not all(_along_edges(plane, low, high) for plane in planes):
         return labels, []
     found = f"{among} pixels between {low} and {high}, as smooth edges leave them"
-    sharp = np.where(between, np.where(labels > (low + high) / 2, high, low), labels).astype(labels.dtype)
-    return sharp, [Note("smooth-edges", found, f"the nearer of {low} and {high}")]
+    return np.where(labels > (low + high) / 2, high, low).astype(labels.dtype), [
+        Note("smooth-edges", found, f"the nearer of {low} and {high}")
+    ]
 
 
 def _along_edges(labels: np.ndarray, low: int, high: int) -> bool:
@@ -186,13 +184,9 @@ def _along_edges(labels: np.ndarray, low: int, high: int) -> bool:
 
 
 def packed(colours: np.ndarray) -> np.ndarray:
-    """One integer a colour ``(…, C)``, its channels one behind the other: of 8 bits 0xRRGGBB."""
-    bits = 8 * colours.dtype.itemsize
-    whole = colours.astype(np.int64 if bits * colours.shape[-1] > 31 else np.int32)
-    number = whole[..., 0]
-    for channel in range(1, colours.shape[-1]):
-        number = (number << bits) | whole[..., channel]
-    return number
+    """One integer 0xRRGGBB a colour ``(…, 3)`` of 8 bits."""
+    red, green, blue = np.moveaxis(colours.astype(np.int32), -1, 0)
+    return red << 16 | green << 8 | blue
 
 
 def as_colours(numbers: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import zarr
 
 from src.data import numbers, shapes
 from src.data.finding import ERROR, Finding, Refused
@@ -87,6 +88,17 @@ def _shapes(folder: Path) -> tuple[dict[str, tuple[Path, Form]], list[Finding]]:
             labelme[name] = file
     form = _of_shapes(list(labelme.values()))
     return found | {name: (file, form) for name, file in labelme.items()}, findings
+
+
+def labels_within(file: Path) -> tuple[Path, ...]:
+    """The label images in the group ``labels`` of an OME-Zarr, as its specification has them; empty if there are none."""
+    if file.suffix != ".zarr" or not (file / "labels").is_dir():
+        return ()
+    try:
+        attributes = zarr.open_group(file / "labels", mode="r").attrs
+        return tuple(file / "labels" / name for name in attributes.get("ome", attributes).get("labels", ()))
+    except (ValueError, OSError):  # no Zarr, so none of its
+        return ()
 
 
 def _of_shapes(files: Sequence[Path]) -> Form:

@@ -169,10 +169,14 @@ def open_stored(file: Path) -> Stored:
         ValueError: it is no image of a kind that we read, is truncated, or has no rows and columns.
     """
     limits.check_regular(file)
-    if file.suffix.lower() not in IMAGE_SUFFIXES:
+    within = any(
+        (file / name).exists() for name in ("zarr.json", ".zgroup", ".zarray")
+    )  # such as labels of an OME-Zarr
+    ending = ".zarr" if within else file.suffix.lower()
+    if ending not in IMAGE_SUFFIXES:
         raise ValueError(f"expected an image ending in {', '.join(IMAGE_SUFFIXES)}, but got {file}")
     with limits.decoding(file):
-        stored = OPENERS.get(file.suffix.lower(), tiffs.open_tiff)(file)
+        stored = OPENERS.get(ending, tiffs.open_tiff)(file)
     letters, shape = stored.axes, stored.array.shape
     unclear = len(letters) != len(shape) or len(set(letters)) < len(letters) or {"C", "S"} <= set(letters)
     if unclear or not {"Y", "X"} <= set(letters) <= set(f"TZYX{CHANNEL_AXES}") or 0 in shape:

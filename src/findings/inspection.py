@@ -108,7 +108,7 @@ def _concluded(
         facts = [replace(each, channels=1) for each in facts]
     groups, sound = {}, []
     if facts:
-        wrong = list(labels.wrong_values(facts, _meant(facts, choices, labelmap).judgement.kind, choices))
+        wrong = list(labels.wrong_values(facts, _meant(facts, choices, labelmap), choices))
         errors = {finding.file for finding in wrong if finding.severity == ERROR}
         sound = [each for each in facts if each.labels_file not in errors]
         findings += [*wrong, *images.each_image(facts, choices), *images.acquisition(facts)]
@@ -121,13 +121,17 @@ def _concluded(
     kind, values, void = found.judgement.kind, found.judgement.values, None
     if sound and not any(finding.code == "nothing-annotated" for finding in findings):
         void = kinds.void([each.labels for each in sound]) if choices.ignore_label is None else None
-        findings += [*meanings.judgements(sound, found, choices, void), *partners.of_another_image(sound)]
+        others = list(partners.of_another_image(sound))
+        moved = {finding.file for finding in others}
+        findings = [each for each in findings if each.code != "shifted-labels" or each.file not in moved]
+        findings += [*meanings.judgements(sound, found, choices, void), *others]
         findings += labels.wrong_kind(sound, found, choices)
         if again and kind != "classes" and values and values[0] != 0:
             sound, values = again(sound, found), None
         learnt = replace(choices, values=values)
-        for check in (labels.object_sizes, labels.other_metrics):
-            findings += check(sound, kind, learnt)
+        if "white-ground" not in found.judgement.reasons or values is not None:  # else of what is no cell
+            findings += labels.object_sizes(sound, kind, learnt)
+        findings += labels.other_metrics(sound, kind, learnt)
         findings += labels.balance(sound, kind, learnt, group)
     order = (ERROR, WARNING, NOTE)
     findings = sorted(findings, key=lambda finding: (order.index(finding.severity), finding.code, finding.file))

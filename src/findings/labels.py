@@ -16,13 +16,13 @@ RARE = 0.01  # share of a class
 MOST_PICTURE = 0.05  # pieces a pixel, up to which labels are drawn and no picture
 
 
-def wrong_values(facts: list[Facts], kind: str, choices: Choices) -> Iterator[Finding]:
+def wrong_values(facts: list[Facts], meaning: Meaning, choices: Choices) -> Iterator[Finding]:
     """Find values that nobody can have meant. What else may be wrong with such labels need not be asked."""
     for each in odd_ones(facts):
         yield mixed(Path(each.labels_file), each.in_colours)
     nothing = all(set(each.labels.counts) == {0} for each in facts)
     for each in facts:
-        yield from _wrong_value(each, kind, choices.ignore_label, nothing)
+        yield from _wrong_value(each, meaning, choices.ignore_label, nothing)
     if nothing:
         fix = "export the labels again; 0 is background"
         yield Finding("nothing-annotated", ERROR, folder_of(facts), "background in all labels", "annotated cells", fix)
@@ -31,7 +31,7 @@ def wrong_values(facts: list[Facts], kind: str, choices: Choices) -> Iterator[Fi
         yield Finding("no-ignored-pixels", WARNING, folder_of(facts), found, expected, "data.source.ignore_label=null")
 
 
-def _wrong_value(each: Facts, kind: str, ignore_label: int | None, nothing: bool) -> Iterator[Finding]:
+def _wrong_value(each: Facts, meaning: Meaning, ignore_label: int | None, nothing: bool) -> Iterator[Finding]:
     """The first thing that is wrong with one label image; that it is empty only where others are not."""
     counts, file = each.labels.counts, each.labels_file
     if min(counts) < 0:
@@ -62,7 +62,7 @@ def _wrong_value(each: Facts, kind: str, ignore_label: int | None, nothing: bool
     elif set(counts) == {0} and not nothing:
         fix = "move it out of the folder, unless there really is nothing in the image"
         yield Finding("empty-label", WARNING, file, "background alone", "annotated cells", fix)
-    elif 0 not in counts and not each.ignored and kind != "classes":
+    elif 0 not in counts and not each.ignored and meaning.judgement.values is None:
         fix = "see whether the labels begin with 1, or kind should be classes: data.source.kind=classes"
         yield Finding("no-background", WARNING, file, _histogram(counts), "some background, which is 0", fix)
 

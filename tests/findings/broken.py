@@ -1,5 +1,6 @@
 """Facts of a drawing without fault, and each way in which people's data are wrong."""
 
+import json
 import os
 import shutil
 from dataclasses import replace
@@ -13,8 +14,11 @@ import tifffile
 from src.data.annotated import Annotated
 from src.data.finding import ERROR, NOTE, WARNING
 from src.data.folder import Meaning, meaning
-from src.data.matching import ALL, Pair, Wanted
+from src.data.matching import Pair, Wanted
 from src.findings.facts import Choices, Facts, look
+from src.instances import component_boxes
+from tests.data.drawn import mask as drawn_mask
+from tests.data.drawn import membranes, organs, vessels
 from tests.data.own import IMAGES, SIDE, change_image, change_labels, draw, write
 
 LAST = IMAGES - 1  # one of the two that are held out
@@ -155,6 +159,64 @@ def magnify(root):
         change_image(root, lambda x: x, [number], ".tif", **options)
 
 
+def each_labels(root, make, suffix=".png"):
+    """Write other labels of all images, that ``make`` gives for the number of each."""
+    for number in range(IMAGES):
+        change_labels(root, lambda _, n=number: make(n), [number], suffix)
+
+
+def redraw(root, one, suffix=".png"):
+    """Replace all images and labels by others, ``(labels, image)`` of a number."""
+    for number in range(IMAGES):
+        labels, image = one(number)
+        change_image(root, lambda _, i=image: i, [number])
+        change_labels(root, lambda _, found=labels: found, [number], suffix)
+
+
+def by_class(root):
+    """Save a file for each of two classes, which overlap."""
+    for number in range(IMAGES):
+        labels = draw(number)[1]
+        (root / f"labels/cell_{number:02d}.tif").unlink()
+        for name, part in (("cell", labels > 0), ("nucleus", np.roll(labels == 2, 4, axis=1))):
+            write(root / f"labels/cell_{number:02d}_{name}.png", part.astype(np.uint8) * 255)
+
+
+def pickle(root):
+    (root / "labels/cell_03.tif").unlink()
+    np.save(root / "labels/cell_03_seg.npy", draw(3)[1])
+
+
+def rotate(root):
+    """Give each image the labels of the one before it."""
+    each_labels(root, lambda number: draw((number - 1) % IMAGES)[1])
+
+
+def crowded(root):
+    """Save more than 255 cells in 8 bits."""
+    cells = np.kron(np.arange(324).reshape(18, 18), np.pad(np.ones((4, 4), int), ((0, 1), (0, 1))))
+    change_labels(root, lambda _: np.pad(cells, 3).astype(np.uint8), [3])
+
+
+def smooth(labels):
+    """A mask with smooth edges at a few pixels."""
+    found = mask(labels)
+    edges = np.argwhere((found[1:] == 0) & (found[:-1] == 255))[:4]
+    found[edges[:, 0], edges[:, 1]] = 100
+    return found
+
+
+def shapes_with_a_line(root):
+    (root / "labels/cell_03.tif").unlink()
+    ((left, top, width, height),) = component_boxes(draw(3)[1] == 1)[:, :4].tolist()
+    shapes = [
+        {"label": "cell", "points": [[left, top], [left + width, top + height]], "shape_type": "rectangle"},
+        {"label": "cell", "points": [[2, 2], [60, 60]], "shape_type": "line"},
+    ]
+    size = {"imageHeight": SIDE, "imageWidth": SIDE}
+    (root / "labels/cell_03.json").write_text(json.dumps({"shapes": shapes, **size}))
+
+
 CAFE = os.fsdecode(b"caf\xe9.png")
 ONE = {"numbers": [3]}
 # name: (code, severity, what is done to the folder, choices)
@@ -192,6 +254,65 @@ BROKEN = {
     "resized mask": ("smoothed-label", ERROR, lambda root: change_labels(root, shrink), {}),
     "mask from a JPEG": ("smoothed-label", ERROR, lambda root: change_labels(root, compress), {}),
     "one resized mask": ("smoothed-label", ERROR, lambda root: change_labels(root, shrink, **ONE), {}),
+    "interpolated numbers": (
+        "interpolated-label",
+        ERROR,
+        lambda root: change_labels(root, lambda x: cv2.resize(cv2.resize(x, (48, 48)), (SIDE, SIDE)), **ONE),
+        {},
+    ),
+    "more than 255 cells in 8 bits": ("wrapped-label", ERROR, crowded, {}),
+    "few pixels of smooth edges": (
+        "smooth-edges",
+        NOTE,
+        lambda root: (change_labels(root, mask), change_labels(root, smooth, **ONE)),
+        {},
+    ),
+    "a pickle": ("pickled-label", ERROR, pickle, {}),
+    "lines among shapes": ("not-drawn", NOTE, shapes_with_a_line, {}),
+    "few numbers": ("few-numbers", NOTE, lambda root: redraw(root, organs), {}),
+    "vessels": ("thin-pieces", NOTE, lambda root: redraw(root, vessels), {}),
+    "white membranes": ("inverted-labels", WARNING, lambda root: redraw(root, lambda n: membranes(n, white=True)), {}),
+    "an inverted mask": ("inverted-labels", WARNING, lambda root: redraw(root, lambda n: drawn_mask(n, 0, 255)), {}),
+    "masks of 1 and of 255": (
+        "mixed-mask",
+        NOTE,
+        lambda root: redraw(root, lambda n: drawn_mask(n, (1, 255)[n % 2])),
+        {},
+    ),
+    "1 and 2": ("no-zero", NOTE, lambda root: change_labels(root, lambda x: 1 + np.uint8(x > 0)), {}),
+    "255 beside classes": (
+        "void-label",
+        NOTE,
+        lambda root: change_labels(root, lambda x: np.where(x == 5, 255, classes(x)).astype(np.uint8)),
+        {},
+    ),
+    "classes in colours": ("colour-labels", NOTE, lambda root: change_labels(root, coloured, suffix=".png"), {}),
+    "a colour of no class": (
+        "unexpected-value",
+        ERROR,
+        lambda root: (
+            change_labels(root, coloured, suffix=".png"),
+            (root / "labelmap.txt").write_text("background:0,0,0::\ncell:255,0,0::\n"),
+        ),
+        {},
+    ),
+    "no labelmap": (
+        "labelmap",
+        ERROR,
+        lambda root: (
+            change_labels(root, coloured, suffix=".png"),
+            (root / "labelmap.txt").write_text("background:black\n"),
+        ),
+        {},
+    ),
+    "smoothed colours": (
+        "rgb-label",
+        ERROR,
+        lambda root: change_labels(root, lambda x: cv2.GaussianBlur(coloured(x), (0, 0), 1), [3], ".png"),
+        {},
+    ),
+    "files of classes": ("overlapping-files", NOTE, by_class, {}),
+    "labels of others": ("labels-of-another", WARNING, rotate, {}),
     "exchanged": ("label-is-picture", ERROR, swap, {}),
     "negative": ("negative-label", ERROR, lambda root: change_labels(root, lambda x: np.int16(x) - 1, **ONE), {}),
     "another class": (

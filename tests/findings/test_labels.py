@@ -35,7 +35,7 @@ def given(*values):
     return Meaning(Judgement("classes", values))
 
 
-CELLS = Meaning(Judgement("instances"))
+CELLS, MASK = Meaning(Judgement("instances")), Meaning(Judgement("binary"))
 
 
 def short(findings):
@@ -53,7 +53,7 @@ def short(findings):
     ],
 )
 def test_values_that_nobody_can_have_meant(others, code, severity, found):
-    (one,) = wrong_values(with_last(**others), "instances", choices())
+    (one,) = wrong_values(with_last(**others), CELLS, choices())
     assert short([one]) == [(code, severity, LAST)] and found in one.found
 
 
@@ -61,33 +61,33 @@ def test_values_that_nobody_can_have_meant(others, code, severity, found):
     "others", [{}, {"pieces": SIDE * SIDE // 20}, {"pieces": 999, "counts": {0: 1, 1: 1, 2: 1, 3: 1}}]
 )
 def test_values_that_somebody_may_have_meant(others):
-    assert not list(wrong_values(with_last(**others), "instances", choices()))
+    assert not list(wrong_values(with_last(**others), CELLS, choices()))
 
 
 def test_many_values_are_counted_and_not_listed():
-    (one,) = wrong_values(with_last(counts={value: 9 - value for value in range(-1, 8)}), "instances", choices())
+    (one,) = wrong_values(with_last(counts={value: 9 - value for value in range(-1, 8)}), CELLS, choices())
     assert one.found == "-1: 18.5%, 0: 16.7%, 1: 14.8%, 2: 13.0%, 3: 11.1%, 4: 9.3% and 3 more values"
     assert one.fix == "data.source.ignore_label=-1, if nobody has annotated there"
 
 
 def test_background_may_be_a_class_or_unknown():
     full = with_last(counts={1: 3, 2: 1})
-    assert not list(wrong_values(full, "classes", choices()))
-    assert not list(wrong_values([*DRAWN[:3], facts(3, labels=full[3].labels, ignored=0.1)], "instances", choices()))
+    assert not list(wrong_values(full, given(1, 2), choices()))
+    assert not list(wrong_values([*DRAWN[:3], facts(3, labels=full[3].labels, ignored=0.1)], CELLS, choices()))
 
 
 def test_all_labels_are_empty():
-    (one,) = wrong_values([described(number, counts={0: 9}) for number in range(4)], "binary", choices())
+    (one,) = wrong_values([described(number, counts={0: 9}) for number in range(4)], MASK, choices())
     assert short([one]) == [("nothing-annotated", ERROR, "labels")]
 
 
 def test_what_nobody_has_annotated():
     unknown = choices(ignore_label=255)
-    (one,) = wrong_values([*DRAWN[:3], facts(3, ignored=1.0)], "instances", unknown)
+    (one,) = wrong_values([*DRAWN[:3], facts(3, ignored=1.0)], CELLS, unknown)
     assert short([one]) == [("nothing-known", WARNING, LAST)] and one.found == "nothing but ignore_label=255"
-    (one,) = wrong_values(DRAWN, "instances", unknown)
+    (one,) = wrong_values(DRAWN, CELLS, unknown)
     assert short([one]) == [("no-ignored-pixels", WARNING, "labels")]
-    assert not list(wrong_values([*DRAWN[:3], facts(3, ignored=0.5)], "instances", unknown))
+    assert not list(wrong_values([*DRAWN[:3], facts(3, ignored=0.5)], CELLS, unknown))
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_what_nobody_has_annotated():
     ],
 )
 def test_labels_of_another_kind(drawn, kind, code, severity, found, fix):
-    one = [each for each in wrong_kind(drawn, meant(drawn, kind), choices(kind=kind)) if each.severity != NOTE][0]
+    one = next(each for each in wrong_kind(drawn, meant(drawn, kind), choices(kind=kind)) if each.severity != NOTE)
     assert short([one]) == [(code, severity, "labels")]
     assert found in one.found and one.fix == f"data.source.{fix}"
 
