@@ -88,7 +88,7 @@ def read_pair(pair: Pair) -> list[Annotated]:
 
 
 def _classes_of(stack: np.ndarray, drawn: Drawn) -> tuple[np.ndarray, Drawn]:
-    """Planes ``(K, H, W)`` of an image of one plane as classes 1 … K, later ones over earlier ones, if each is a mask."""
+    """Planes ``(K, H, W)`` of an image of one as classes 1 … K, later ones over earlier ones, if each is a mask."""
     if any(len(np.unique(plane)) > 2 for plane in stack) or drawn.in_colours:
         return stack, drawn
     labels, covered = np.zeros((1, *stack.shape[1:]), np.int32), (stack != 0).sum(axis=0)

@@ -132,7 +132,7 @@ def meaning(
     few = values is not None or bool(labelmap) or colours.are_classes(counted)
     found = judged(counted, kind, chosen if few or kind == "classes" else chosen[:1], "classes" if few else "instances")
     if found.kind != "classes":
-        return Meaning(replace(found, values=chosen[:1]), in_colours=True)
+        return Meaning(replace(found, values=chosen if values is not None else chosen[:1]), in_colours=True)
     names = tuple(labelmap[value] for value in chosen) if labelmap and set(chosen) <= set(labelmap) else ()
     return Meaning(found, Legend(names=names, colours=tuple(map(unpacked, chosen))), in_colours=True)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from skimage.measure import label
 
 from src.data.finding import ERROR, Finding, Refused
 from src.files import limits
@@ -16,7 +17,7 @@ from src.files.stored import SHOWN, Note, Reading, Stored, axes_of, turned
 from src.instances import pieces
 
 FEWEST_SMOOTHED = 4  # colours from which some may have been made by smoothing …
-FEWEST_OF_COLOUR = 10  # … if most of them have fewer pixels than this
+FEWEST_OF_COLOUR = 10  # … if most of them have no group of as many pixels
 MOST_BETWEEN = 0.001  # share of the pixels of a mask with a value between its two
 LARGEST_BETWEEN = 4  # pixels that lie together there
 FURTHEST_APART = 20  # a mask of two values has larger ones, so that what lies between cannot be a class
@@ -225,20 +226,31 @@ def _of_colours(colours: np.ndarray, file: Path) -> tuple[np.ndarray, bool]:
         if np.ptp(alpha) > 0:
             colours = np.where(alpha == 0, 0, colours).astype(colours.dtype)
             if ((alpha > 0) & (alpha < alpha.max())).any():
-                raise Refused(_smoothed_colours(colours, file, "half transparent pixels"))
+                raise Refused(_smoothed_colours(colours, file, "half transparent "))
     if is_grey(colours):
         return colours[..., 0], False
     if colours.dtype.itemsize > 1 and colours.dtype.kind in "iu":
         colours = (colours >> 8 * (colours.dtype.itemsize - 1)).astype(np.uint8)  # as a display shows them
     numbers = packed(colours) if colours.dtype == np.uint8 else None
-    counts = None if numbers is None else value_counts(numbers.reshape(-1, numbers.shape[-1]))[1]
-    if counts is None or (len(counts) >= FEWEST_SMOOTHED and np.median(counts) < FEWEST_OF_COLOUR):
-        raise Refused(_smoothed_colours(colours, file, f"{0 if counts is None else len(counts)} colours"))
+    if numbers is None or _are_smoothed(numbers.reshape(-1, *numbers.shape[-2:])):
+        raise Refused(_smoothed_colours(colours, file))
     return numbers, True
 
 
-def _smoothed_colours(colours: np.ndarray, file: Path, what: str) -> Finding:
+def _are_smoothed(planes: np.ndarray) -> bool:
+    """Whether most colours lie in groups that are too small to be drawn."""
+    colours, places = np.unique(planes, return_inverse=True)
+    largest = np.zeros(len(colours), np.int64)
+    for plane in places.reshape(planes.shape):
+        groups = label(plane, background=-1, connectivity=1)
+        numbers, first = np.unique(groups, return_index=True)
+        np.maximum.at(largest, plane.ravel()[first], np.bincount(groups.ravel())[numbers])
+    return len(colours) >= FEWEST_SMOOTHED and bool(np.median(largest) < FEWEST_OF_COLOUR)
+
+
+def _smoothed_colours(colours: np.ndarray, file: Path, what: str = "") -> Finding:
     values, counts = np.unique(colours.reshape(-1, colours.shape[-1]), axis=0, return_counts=True)
     most = ", ".join(str(tuple(map(int, values[place]))) for place in np.argsort(-counts)[:4])
     fix = "save the labels without smoothing, compression or overlay, one number or one colour a class"
-    return Finding("rgb-label", ERROR, str(file), f"{what}, most often {most}", "labels as they were drawn", fix)
+    found = f"{len(values)} {what}colours, most often {most}"
+    return Finding("rgb-label", ERROR, str(file), found, "labels as they were drawn", fix)

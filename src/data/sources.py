@@ -91,7 +91,7 @@ def _shapes(folder: Path) -> tuple[dict[str, tuple[Path, Form]], list[Finding]]:
 
 
 def labels_within(file: Path) -> tuple[Path, ...]:
-    """The label images in the group ``labels`` of an OME-Zarr, as its specification has them; empty if there are none."""
+    """The label images in the group ``labels`` of an OME-Zarr, where its specification has them, if there are any."""
     if file.suffix != ".zarr" or not (file / "labels").is_dir():
         return ()
     try:

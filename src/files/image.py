@@ -168,10 +168,10 @@ def open_stored(file: Path) -> Stored:
         FileNotFoundError: there is no such file.
         ValueError: it is no image of a kind that we read, is truncated, or has no rows and columns.
     """
-    limits.check_regular(file)
-    within = any(
-        (file / name).exists() for name in ("zarr.json", ".zgroup", ".zarray")
-    )  # such as labels of an OME-Zarr
+    # A group within an OME-Zarr, such as one of its labels, has no ending.
+    within = any((file / name).exists() for name in ("zarr.json", ".zgroup", ".zarray"))
+    if not within:
+        limits.check_regular(file)
     ending = ".zarr" if within else file.suffix.lower()
     if ending not in IMAGE_SUFFIXES:
         raise ValueError(f"expected an image ending in {', '.join(IMAGE_SUFFIXES)}, but got {file}")

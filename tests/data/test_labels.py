@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 
 from src.data.kinds import KINDS
-from src.data.labels import coded, to_learn
+from src.data.labels import to_learn
 from tests.data.own import draw
 
 CELLS = draw(0)[1]

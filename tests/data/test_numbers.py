@@ -1,5 +1,6 @@
 """Label files of any tool: the numbers that were drawn, however they are shown."""
 
+import cv2
 import imagecodecs
 import imageio.v3 as iio
 import numpy as np
@@ -146,3 +147,90 @@ def test_masks_of_other_programs_are_read(tmp_path, name):
     Image.fromarray(MASK * 255).save(tmp_path / name)
     found = read_labels(tmp_path / name).numbers
     assert len(np.unique(found)) == 2 and np.array_equal(found != found[0, 0], MASK[0, 0] != MASK)
+
+
+SMOOTH = np.kron(MASK * 255, np.ones((2, 2), np.uint8))
+EDGES = np.argwhere((SMOOTH[1:] == 0) & (SMOOTH[:-1] == 255))[::20][:4]
+
+
+def smoothed(values, labels=SMOOTH, places=EDGES):
+    """A mask with other values at some places."""
+    found = labels.copy()
+    for (row, column), value in zip(places, np.resize(values, len(places)), strict=True):
+        found[row, column] = value
+    return found
+
+
+@pytest.mark.parametrize("values", [[1], [127], [128, 200], [254]])
+@pytest.mark.parametrize("form", ["grey", "rgb", "stack"])
+def test_a_few_pixels_of_smooth_edges_become_the_nearer_value(values, form, tmp_path):
+    drawing = smoothed(values)
+    written = {"grey": drawing, "rgb": np.repeat(drawing[..., None], 3, axis=2), "stack": np.stack([drawing, SMOOTH])}
+    tifffile.imwrite(tmp_path / "a.tif", written[form], photometric="rgb" if form == "rgb" else "minisblack")
+    found = read_labels(tmp_path / "a.tif")
+    expected = np.where(drawing > 127, 255, 0)
+    np.testing.assert_array_equal(found.numbers, np.stack([expected, SMOOTH]) if form == "stack" else expected)
+    (note,) = found.notes
+    assert note.code == "smooth-edges" and note.found.startswith(f"{len(EDGES)} pixels between 0 and 255")
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        SMOOTH,
+        CELLS,
+        smoothed([1], places=np.argwhere(SMOOTH == 0)[:4]),  # far from any edge
+        smoothed([1], places=np.argwhere(SMOOTH == 255)[-40:]),  # more than a few
+        smoothed([1], SMOOTH // 255 * 2),  # a class between two
+        np.where(SMOOTH, 40, 0) + np.pad(np.full((3, 2), 12), ((0, SMOOTH.shape[0] - 3), (0, SMOOTH.shape[1] - 2))),
+    ],
+)
+def test_all_other_labels_stay_as_they_are(labels):
+    found, notes = sharpened(labels)
+    assert found is labels and notes == []
+
+
+def test_axes_of_length_1_are_none(tmp_path):
+    for number, written in enumerate([CELLS[None, None], CELLS[..., None], CELLS[:, None][None]]):
+        tifffile.imwrite(tmp_path / f"{number}.tif", written, photometric="minisblack")
+    np.testing.assert_array_equal(read_labels(tmp_path / "0.tif").numbers, CELLS)
+    np.testing.assert_array_equal(read_labels(tmp_path / "1.tif").numbers, CELLS)
+
+
+COLOURS = np.array([[0, 0, 0], [255, 0, 0], [0, 200, 0]], np.uint8)[CELLS % 3]
+
+
+@pytest.mark.parametrize("form", ["RGB", "opaque", "transparent", "16 bits", "tif"])
+def test_colours_are_one_number_each(form, tmp_path):
+    alpha = np.where(form == "opaque", 255, np.where(CELLS % 3, 255, 0))[..., None].astype(np.uint8)
+    written = np.concatenate([COLOURS, alpha], axis=-1) if form in ("opaque", "transparent") else COLOURS
+    file = tmp_path / ("a.tif" if form == "tif" else "a.png")
+    if form == "16 bits":
+        file.write_bytes(imagecodecs.png_encode(written.astype(np.uint16) * 257))
+    elif form == "tif":
+        tifffile.imwrite(file, written, photometric="rgb")
+    else:
+        iio.imwrite(file, written)
+    found = read_labels(file)
+    assert found.in_colours and not found.was_grey
+    np.testing.assert_array_equal(found.numbers, packed(COLOURS))
+    assert {unpacked(int(value)) for value in np.unique(found.numbers)} == {(0, 0, 0), (255, 0, 0), (0, 200, 0)}
+
+
+def test_grey_that_was_saved_as_colours_may_stand_beside_colours(tmp_path):
+    iio.imwrite(tmp_path / "a.png", np.repeat(MASK[..., None] * 255, 3, axis=2))
+    found = read_labels(tmp_path / "a.png")
+    assert found.was_grey and not found.in_colours
+    assert unpacked(int(as_colours(found.numbers).max())) == (255, 255, 255)
+
+
+@pytest.mark.parametrize("how", ["smooth", "jpeg", "half transparent"])
+def test_colours_that_nobody_has_drawn_are_refused(how, tmp_path):
+    changed = {
+        "smooth": cv2.GaussianBlur(COLOURS, (0, 0), 1),
+        "jpeg": imagecodecs.jpeg_decode(imagecodecs.jpeg_encode(COLOURS, level=70)),
+        "half transparent": np.concatenate([COLOURS, cv2.GaussianBlur(MASK * 255, (0, 0), 1)[..., None]], axis=-1),
+    }[how]
+    iio.imwrite(tmp_path / "a.png", changed)
+    with pytest.raises(Refused, match=r"a\.png: expected labels as they were drawn, but got"):
+        read_labels(tmp_path / "a.png")
