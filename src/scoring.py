@@ -1,18 +1,214 @@
-"""Predictions of any tool, scored image by image: what `src.score` adds up."""
+"""Predictions of any tool, scored image by image; and what their values mean, which all files together tell."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
-from src.data.comparison import Comparison, doubts
-from src.instances import Numbering, numbered
+from src.data import colours
+from src.data.comparison import EDGED, FLAT, GRADED, Comparison, Facts
+from src.data.finding import Refused
+from src.data.folder import odd_ones
+from src.data.kinds import VOID
+from src.data.numbers import Drawn, as_colours
+from src.files.arrays import strips_of
+from src.instances import Numbering, components, numbered, pieces
 from src.metrics.evaluator import THRESHOLDS, Evaluator, Labels, Metric, Prediction, Probabilities
 from src.metrics.mistakes import kinds_of_mistakes, mistakes_of
+from src.metrics.semantic import MOST_CLASSES
 from src.pages.page import worst_first
 from src.pages.pictures import panels
 
 MOST_PICTURES = 12  # of images, the worst ones
+WHITE = tuple(2**bits - 1 for bits in (8, 16, 32))  # of masks
+SCALES = {"uint8": 255, "uint16": 65535}  # of probabilities in whole numbers …
+DARK, BRIGHT = 0.05, 0.5  # … and the shares of them that the lowest and the highest reach
+
+
+@dataclass(frozen=True)
+class Meant:
+    """What the numbers of all truths, or of all predictions, mean.
+
+    Attributes:
+        values: those of class 0, 1, …, or of the background and all cells; None: the numbers themselves.
+        masks: whether 0 and 255 alone in a file are 0 and 1.
+        in_colours: whether they are packed colours.
+        pieced: whether one of them may be of several cells.
+    """
+
+    values: tuple[int, ...] | None = None
+    masks: bool = True
+    in_colours: bool = False
+    pieced: bool = False
+
+    def __call__(self, drawn: Drawn, known: np.ndarray | None) -> np.ndarray:
+        """The classes or cells of what was drawn, 0 where that is not known."""
+        labels = as_colours(drawn.numbers) if self.in_colours and not drawn.in_colours else drawn.numbers
+        ground = self.values[0] if self.values else 0
+        if labels.dtype.kind == "i" and not self.in_colours:
+            labels = np.where(labels == -1, ground, labels)
+        labels = labels if known is None else np.where(known, labels, ground).astype(labels.dtype)
+        if self.values is not None:
+            order = np.argsort(self.values).astype(np.int32)
+            labels = order[np.searchsorted(self.values, labels, sorter=order).clip(0, len(order) - 1)]
+            return pieces(labels) if self.pieced else labels
+        white = labels.max()
+        if not self.masks or white not in WHITE:
+            return labels
+        is_mask = all(((strip == 0) | (strip == white)).all() for strip in strips_of(labels))
+        return (labels > 0).astype(np.uint8) if is_mask else labels
+
+
+def scales_of(predicted: Sequence[Facts]) -> dict[str, int]:
+    """By what values of each dtype are divided that are probabilities: in one file of it, and so in all.
+
+    Raises:
+        ValueError: they do not span their dtype, or other files of it hold numbers.
+    """
+    scales = {}
+    for dtype in dict.fromkeys(each.dtype for each in predicted):
+        held = [each for each in predicted if each.dtype == dtype]
+        (low, high), scale = span(held), SCALES.get(dtype, 0)
+        graded, flat = ([each.file for each in held if each.grain in kinds] for kinds in ((GRADED, EDGED), (FLAT,)))
+        if any(each.grain is None for each in held) or (dtype.startswith("float") and 0 <= low <= high <= 1):
+            scales[dtype] = 1
+        elif graded and flat:
+            got = f"grey levels in {graded[0]} and numbers in {flat[0]}"
+            raise ValueError(f"expected probabilities or labels throughout, but got {got}; nearest valid: one of both")
+        elif graded and not low <= DARK * scale < BRIGHT * scale <= high:
+            expected = "labels, or probabilities of 8 bits from 0 to 255 or of 16 bits from 0 to 65535"
+            got = f"grey levels of {dtype} from {low} to {high} in {graded[0]} and all others"
+            raise ValueError(f"expected {expected}, but got {got}; nearest valid: real numbers from 0 to 1")
+        elif graded:
+            scales[dtype] = scale
+    return scales
+
+
+def span(side: Sequence[Facts]) -> tuple[int, int]:
+    """The lowest and the highest value."""
+    return min(min(each.counts, default=0) for each in side), max(max(each.counts, default=0) for each in side)
+
+
+def _alike(side: Sequence[Facts]) -> list[Facts]:
+    """The same, in packed colours if any is in colours."""
+    if not any(each.in_colours for each in side):
+        return list(side)
+    for odd in odd_ones(side):
+        raise Refused(colours.mixed(odd.file, odd.in_colours))
+    packed = {value: int(as_colours(np.int64(value))) for value in range(256)}
+    counts = [{packed[value]: n for value, n in each.counts.items()} if each.was_grey else each.counts for each in side]
+    return [replace(each, counts=count) for each, count in zip(side, counts, strict=True)]
+
+
+def said_values(predicted: Sequence[Facts]) -> tuple[int, ...] | None:
+    """The values of class 0, 1, … that prediction files say themselves; None where they say nothing, as all do now."""
+    return None
+
+
+def _held(side: Sequence[Facts]) -> set[int]:
+    """All values; −1 is background."""
+    return {0 if value == -1 else value for each in side for value in each.counts}
+
+
+def _are_masks(side: Sequence[Facts]) -> bool:
+    """Whether there are but 0 and 1, or 0 and 255, in each file."""
+    return all(any(each.counts.keys() <= {-1, 0, white} for white in (1, *WHITE)) for each in side)
+
+
+def _listed(values: Iterable[int]) -> str:
+    return ", ".join(map(str, values if isinstance(values, tuple) else sorted(values)))
+
+
+def meanings(
+    true: Sequence[Facts], labels: Sequence[Facts], of_classes: bool, values: tuple[int, ...] | None, names: dict[int, str]
+) -> tuple[Meant, Meant, list[str]]:
+    """What truth and prediction mean, from all files of them together, and what to say of that.
+
+    Args:
+        true: all truths.
+        labels: the predictions but for probabilities.
+        of_classes: whether they are to be classes, not cells.
+        values: those of class 0, 1, … in the truth; None finds out.
+        names: of colours in the truth.
+
+    Raises:
+        ValueError: they may mean several things, or nothing.
+    """
+    true, labels, said = _alike(true), _alike(labels), []
+    if not of_classes:
+        return *(_cells(side) for side in (true, labels)), said
+    if values is None and any(each.in_colours for each in true):
+        values = colours.table(true, names)
+        said.append(f"classes by their colours: {colours.shown(values, tuple(names.values()))}")
+    if values is not None:
+        return *_by_values(true, labels, values), said
+    of_truth, held = _held(true), _held(labels)
+    usual = {int(value > 0) for value in of_truth} if _are_masks(true) else of_truth
+    if usual == set(range(len(usual))) or len(usual) > MOST_CLASSES:
+        if not _are_masks(labels) and held - usual and held != set(range(len(held))):
+            said.append(f"the prediction holds {_listed(held)}, and the truth {_listed(usual)}")
+        return Meant(masks=_are_masks(true)), Meant(masks=_are_masks(labels)), said
+    void = [value for value in VOID if of_truth - {value} == set(range(len(of_truth) - 1))]
+    if not labels or not held <= of_truth:
+        raise ValueError(_mismatch(of_truth, held, void, next((s.file for s in labels if not _held([s]) <= of_truth), true[0].file)))
+    said += [f"{each} is scored as a class; if it is where nobody has annotated: ignore_label={each}" for each in void]
+    if max(of_truth) < MOST_CLASSES:
+        return Meant(masks=False), Meant(masks=False), said
+    said.append(f"classes 0 to {len(of_truth) - 1} are {_listed(of_truth)} in truth and prediction")
+    return *_by_values(true, labels, tuple(sorted(of_truth))), said
+
+
+def _cells(side: Sequence[Facts]) -> Meant:
+    if not any(each.in_colours for each in side):
+        return Meant()
+    return Meant(colours.table(side, None), in_colours=True, pieced=colours.are_classes(side))
+
+
+def _mismatch(of_truth: set[int], held: set[int], void: list[int], file: Path) -> str:
+    every, nearest = of_truth | held, [f"ignore_label={value}" for value in void]
+    nearest += [f"values=[{_listed(of_truth)}]"] if held <= set(range(len(of_truth))) else []
+    nearest += [f"values=[{_listed(every)}]"] if held and every == set(range(len(every))) else []
+    got = f"{_listed(of_truth)} in the truth and {_listed(held) or 'probabilities'} in the prediction ({file})"
+    fix = " or ".join(each.replace(", ", ",") for each in nearest) or "the values of the truth in the prediction"
+    return f"expected the same values in truth and prediction, but got {got}; nearest valid: {fix}"
+
+
+def _by_values(true: Sequence[Facts], labels: Sequence[Facts], values: tuple[int, ...]) -> tuple[Meant, Meant]:
+    """Where the truth holds ``values`` of classes, and the prediction these, or the numbers of classes."""
+    coloured, in_colours = (any(each.in_colours for each in side) for side in (true, labels))
+    allowed = (set(values) if in_colours == coloured else set(), set() if in_colours else set(range(len(values))))
+    for side, sets in ((true, (set(values),)), (labels, allowed)):
+        ...
+    truth, held, said = Meant(values, in_colours=coloured), _held(labels), said_values(labels)
+    if said is not None:
+        return truth, Meant(said)
+    by_value, by_place = (held <= each for each in allowed)
+    ...
+
+
+def doubts(image: Comparison, membranes: bool) -> list[str]:
+    """What looks as if it were not meant, in words; ``membranes``: whether they alone tell cells apart."""
+    found = []
+    true_cell = image.truth > 0
+    background = image.prediction[0] if image.is_probable else image.prediction == 0
+    if _difference(background, true_cell) > 0.5:
+        found.append("the prediction looks inverted: expected high values in cells, and 0 in the background")
+    if not membranes:
+        return found
+    cells, holes = (components(mask).max() for mask in (true_cell, ~true_cell))
+    if 0 < cells < holes and true_cell.mean() < 0.5:
+        found.append("the truth looks inverted: expected cells above 0, and membranes 0")
+    if not image.is_probable and image.prediction.max() > 1:
+        found.append("the prediction holds integers above 1: each pixel that is not 0 is taken as cell")
+    return found
+
+
+def _difference(background: np.ndarray, true_cell: np.ndarray) -> float:
+    """Mean distance between the probability of cell and the truth."""
+    strips = zip(strips_of(background), strips_of(true_cell), strict=True)
+    return sum(np.abs((1 - part) - truth).sum() for part, truth in strips) / true_cell.size
 
 
 class Scoring:
@@ -57,9 +253,11 @@ class Scoring:
             thresholds = THRESHOLDS if self.probable else (0.0,)
             self.evaluator = Evaluator(self.metrics, self.threshold, thresholds=thresholds)
         if image.is_probable != self.probable:
-            raise ValueError(
-                f"expected probabilities or labels throughout, but {image.name} differs from {self.rows[0]['name']}"
-            )
+            got = f"{image.name} differs from {self.rows[0]['name']}"
+            raise ValueError(f"expected probabilities or labels throughout, but {got}")
+        if self.probable and self.of_classes and image.truth.max() >= len(image.prediction):
+            got, most = f"class {image.truth.max()} in the truth of {image.name}", len(image.prediction)
+            raise ValueError(f"expected classes 0 to {most - 1}, as the prediction has, but got {got}")
         prediction = Probabilities(image.prediction, self.numbering) if self.probable else Labels(image.prediction)
         scores = self.evaluator.update(prediction, image.truth, numbered(image.truth), image.known)
         self.rows.append({"name": image.name, **scores})

@@ -31,6 +31,8 @@ from src.restore import restore
 from src.tiles import overlap
 from src.tiles.overlap import Window, reader
 from tests.conftest import composed
+from tests.data.drawn import types
+from tests.data.own import folder, write
 from tests.files.test_tiffs import spread
 
 # Processes of their own, forked in a blink from one that has imported torch.
@@ -807,3 +809,36 @@ def test_an_image_in_several_files_is_predicted_once(predicted, tmp_path):
 def test_networks_trained_on_pixels_seen_otherwise_have_no_mean(network, checkpoint, refused, cell):
     earlier = network(seed=1)
     assert "trained on pixels that were seen alike" in refused(cell, checkpoint=f"[{earlier},{checkpoint}]")
+
+
+VALUES = {
+    "gaps": ({0: 0, 1: 1, 2: 5}, [0, 1, 5], ()),
+    "hundreds": ({0: 0, 1: 100, 2: 201}, [0, 100, 201], ()),
+    "colours": ({0: (0, 0, 0), 1: (255, 0, 0), 2: (0, 99, 0)}, [0, 1, 2], ("ground", "alive", "dead")),
+}
+
+
+@pytest.mark.parametrize("form", VALUES)
+def test_classes_come_back_in_the_values_and_names_of_the_annotation(form, train, predicted, tmp_path):
+    values, expected, names = VALUES[form]
+    root = folder(tmp_path / "own", 6)
+    for number in range(6):
+        labels, image = types(number)
+        write(root / f"images/cell_{number:02d}.png", image)
+        (root / f"labels/cell_{number:02d}.tif").unlink()
+        write(root / f"labels/cell_{number:02d}.png", np.array(list(values.values()), np.uint8)[labels])
+    if names:
+        (root / "labelmap.txt").write_text("ground:0,0,0::\nalive:255,0,0::\ndead:0,99,0::\n")
+    slim = ("~callbacks.samples", "~callbacks.overlay", "page=false")
+    given = (f"data.root={root}", "experiment=classes", "model.classes=3", *slim)
+    directory, status, _, error = train(*given)
+    assert status == 0, error
+    predicted(root / "images", checkpoint=directory / "checkpoints/best.ckpt")
+    written = [*(tmp_path / "out").glob("*_labels.tif"), *(directory / "predictions").glob("*_labels.tif")]
+    assert len(written) == 7
+    found = set()
+    for file in written:
+        with tifffile.TiffFile(file) as tiff:
+            found |= set(np.unique(tiff.asarray()).tolist())
+            assert all(f">{name} #" in tiff.ome_metadata for name in names)
+    assert len(found) > 1 and found <= set(expected)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from src import training
+from src.files.legend import NUMBERS, Legend, plain
 from src.files.stored import EARLIER, Reading
 from src.model import archive
 from src.model.trained import logits
@@ -72,3 +73,13 @@ def test_another_reading_is_refused(wrong, tmp_path):
     _, file = saved(composed("model.base_channels=2", "model.depth=2"), tmp_path, reading=wrong)
     with pytest.raises(ValueError, match=r"some\.ckpt is none: expected"):
         restore(file)
+
+
+def test_the_legend_of_the_classes_is_restored_and_must_be_of_as_many(tmp_path):
+    config = composed("model.base_channels=2", "model.depth=2")
+    legend = Legend((0, 255), ("ground", "vessel"), ((0, 0, 0), (9, 9, 9)))
+    assert restore(saved(config, tmp_path, legend=plain(legend))[1]).legend == legend
+    assert restore(saved(config, tmp_path)[1]).legend == NUMBERS
+    for wrong in ({"values": [0, 1, 5]}, {"values": ["0", "1"]}, {"names": ["a", {"_target_": "os.system"}]}, [], None):
+        with pytest.raises(ValueError, match=r"expected a checkpoint written by src\.train, but .* is none: expected"):
+            restore(saved(config, tmp_path, legend=wrong)[1])

@@ -1,47 +1,68 @@
 """Truth and prediction from disk, as any tool writes them: files matched by name, looked at, and read."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from src.data.agreement import edges_of
 from src.data.finding import ERROR, Refused
 from src.data.matching import matched
-from src.data.numbers import Drawn, drawn
+from src.data.numbers import FURTHEST_APART, Drawn, drawn
 from src.data.shapes import SHAPE_SUFFIXES, coco_images
 from src.data.sources import LABEL_ENDINGS, ONE_FILE, REFUSED_SUFFIXES, Form, label_files, read_files
 from src.files.arrays import strips_of, value_counts
+from src.files.grey import is_grey
 from src.files.image import in_memory
 from src.files.names import LABEL_SUFFIXES, PREDICTED, stem, without_ending
-from src.files.stored import Stored, turned
+from src.files.stored import Note, Stored, turned
 from src.instances import pieces
 
 ROUNDING = 1e-5  # by which a probability may leave [0, 1]
-MOST_VALUES = 1000  # of a file that are kept one by one
-MOST_STRIPS = 16  # of a file that are looked at closely
-# What integers look like. Measured on label images of many kinds, probability maps, pictures and all label files at
-# hand: of grey levels half of the areas of one value are a single pixel, of numbers hardly any are, but for spots and
-# edges of masks, which stand out from what lies around them.
+MOST_VALUES = 1000  # of a file of numbers that are kept, the lowest and the highest
+MOST_STRIPS = 4  # of a file that are looked at closely
 GRADED, EDGED, FLAT = "grey levels", "a mask with smooth edges", "numbers"
-TINY, STEP, SMALL_STEP = 2, 0.36, 0.1  # pixels of an area; shares of the range
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where one side of an image lies: a file or folder, how it lies there, and the name of the image for shapes."""
+    """Where one side of an image lies: its file or folder, how it lies there, its name and the file of the image."""
 
     file: Path
     form: Form = ONE_FILE
+    name: str = ""
     image: str = ""
 
     @property
     def is_shapes(self) -> bool:
-        """Whether it needs the size of an image to be drawn on."""
+        """Whether it is shapes, which need the size of an image."""
         return not self.form.parts and self.file.suffix.lower() in SHAPE_SUFFIXES
 
 
 Pair = tuple[Source, Source]  # truth and prediction
+Meaning = Callable[[Drawn, np.ndarray | None], np.ndarray]  # from what was drawn, and is known, to classes or cells
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What one side of an image holds, from which, with all others, follows what its values mean.
+
+    Attributes:
+        file: where it lies.
+        dtype: of its values as they are stored; empty if they were put together.
+        grain: what they look like, as of `grain`; None of real numbers.
+        counts: pixels of each of them, but for ignored ones; of more than `MOST_VALUES` of the lowest and highest.
+        in_colours, was_grey, notes: as of `numbers.Drawn`.
+    """
+
+    file: Path
+    dtype: str
+    grain: str | None
+    counts: dict[int, int]
+    in_colours: bool = False
+    was_grey: bool = False
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,34 +87,8 @@ class Comparison:
         return self.prediction.dtype.kind == "f"
 
 
-@dataclass(frozen=True)
-class Facts:
-    """What one side of an image holds, from which, with all others, follows what its values mean.
-
-    Attributes:
-        file: where it lies.
-        dtype: of the values as they are stored.
-        lowest, highest: of the values.
-        counts: pixels of each value; None if there are more than `MOST_VALUES` of them.
-        grain: what integers look like, as of `grain`; None of real numbers.
-        in_colours, was_grey, notes: as of `numbers.Drawn`.
-    """
-
-    file: Path
-    dtype: str
-    lowest: float
-    highest: float
-    counts: dict[int, int] | None
-    grain: str | None
-    in_colours: bool
-    was_grey: bool
-    notes: tuple
-
-
 def match(truth: Path, prediction: Path, preferred: str) -> tuple[list[Pair], list[Path]]:
-    """What belongs to the same names in two folders, and the files without a partner; or one pair of files.
-
-    Names are compared without such endings as ``_probabilities``, ``_labels`` and ``_masks``.
+    """What has the same name in two folders, and the files without a partner; or one pair of files.
 
     Args:
         truth: a file or folder, or a data set in a layout of `data.matching`.
@@ -110,7 +105,7 @@ def match(truth: Path, prediction: Path, preferred: str) -> tuple[list[Pair], li
     folders = [_is_folder(path) for path in (truth, prediction)]
     if not any(folders):
         return [(_alone(truth, prediction), _alone(prediction, truth))], []
-    if not all(folders) and not (_is_folder(prediction) and truth.suffix.lower() == ".json"):
+    if not folders[1] or not (folders[0] or truth.suffix.lower() == ".json"):  # a COCO file is of many images
         raise FileNotFoundError(f"expected two files or two folders, but got {truth} and {prediction}")
     true, predicted = _by_name(truth, "_labels", prediction), _by_name(prediction, preferred, truth)
     if not true.keys() & predicted.keys() and folders[0]:
@@ -120,7 +115,8 @@ def match(truth: Path, prediction: Path, preferred: str) -> tuple[list[Pair], li
         raise FileNotFoundError(f"expected files of the same names in {truth} and {prediction}, but got none")
     alone = [files[name].file for files in (true, predicted) for name in sorted(files.keys() - set(both))]
     used = {files[name].file for files in (true, predicted) for name in both}
-    return [(true[name], predicted[name]) for name in both], [each for each in dict.fromkeys(alone) if each not in used]
+    pairs = [(replace(true[name], name=name), replace(predicted[name], name=name)) for name in both]
+    return pairs, [file for file in dict.fromkeys(alone) if file not in used]
 
 
 def _is_folder(path: Path) -> bool:
@@ -129,59 +125,52 @@ def _is_folder(path: Path) -> bool:
 
 def name_of(file: Path) -> str:
     """The name of an image, of a file of its labels or of what was predicted for it."""
-    name = file.stem[:-4] if file.stem.lower().endswith(".ome") else stem(file)
-    return without_ending(name, (*PREDICTED, *LABEL_ENDINGS))
+    return without_ending(stem(file), (*PREDICTED, *LABEL_ENDINGS))
 
 
 def _by_name(path: Path, preferred: str, other: Path) -> dict[str, Source]:
     """What lies in a folder by its names: of several files that with the preferred ending, then with another, then
-    TIFF. A file without an ending is an image where one with it lies beside each of them.
+    TIFF. A file without an ending is an image where one lies beside each file with one.
     """
     found = _special(path, {name_of(file) for file in other.iterdir()} if _is_folder(other) else set())
-    if not _is_folder(path):
-        return found
-    suffixes = (*REFUSED_SUFFIXES, *sorted(LABEL_SUFFIXES))  # worst first: .png < .tif
-    files = [file for file in path.iterdir() if file.suffix.lower() in suffixes and not file.name.startswith(".")]
-    files.sort(key=lambda file: (_rank(file, preferred), suffixes.index(file.suffix.lower())))
-    named = {name_of(file): Source(file) for file in files if _rank(file, preferred)} | found
-    plain = {name_of(file): Source(file) for file in files if not _rank(file, preferred)}
+    suffixes = (*REFUSED_SUFFIXES, *sorted(LABEL_SUFFIXES))  # .png < .tif
+    files = [file for file in (path.iterdir() if _is_folder(path) else ()) if file.suffix.lower() in suffixes]
+    ranked = {file: (_rank(file, preferred), suffixes.index(file.suffix.lower())) for file in files}
+    worst_first = [file for file in sorted(ranked, key=ranked.get) if not file.name.startswith(".")]
+    named = {name_of(file): Source(file) for file in worst_first if ranked[file][0]} | found
+    plain = {name_of(file): Source(file) for file in worst_first if not ranked[file][0]}
     return named if named and named.keys() <= plain.keys() else plain | named
 
 
 def _rank(file: Path, preferred: str) -> int:
-    """How surely a file holds what is looked for: 0 without an ending."""
-    if file.stem.endswith((preferred, *PREDICTED)):
-        return 3 if file.stem.endswith(preferred) else 1
-    return 0 if name_of(file) in (stem(file), file.stem[:-4]) else 2
+    """How surely a file is the one that is looked for; 0 of a name without an ending."""
+    name = stem(file)
+    return 3 if name.endswith(preferred) else 1 if name.endswith(PREDICTED) else 2 * (name != name_of(file))
 
 
-def _special(path: Path, names: set[str]) -> dict[str, Source]:
+def _special(path: Path, names: Collection[str]) -> dict[str, Source]:
     """Shapes, and labels in several files, by their names, of which the other side has ``names``."""
     found, _ = label_files(path if _is_folder(path) else path.parent, dict.fromkeys(names, Path()))
-    sources = {name: Source(file, form) for name, (file, form) in found.items() if _is_folder(path) or file == path}
-    sources = {name: each for name, each in sources.items() if each.form.parts or each.is_shapes}
-    for name, each in sources.items():
-        images = coco_images(each.file) or () if each.is_shapes else ()
-        image = next((image for image in images if stem(Path(image)) == name), "")
-        sources[name] = replace(each, image=image)
-    return sources
+    sources = {name: Source(file, form, name) for name, (file, form) in found.items()}
+    of_path = {name: each for name, each in sources.items() if _is_folder(path) or each.file == path}
+    return {name: each for name, each in of_path.items() if each.form.parts or each.is_shapes}
 
 
 def _alone(file: Path, other: Path) -> Source:
     """One of two files, of any names."""
-    found = _special(file, set()) if file.suffix.lower() in SHAPE_SUFFIXES else {}
-    return found.get(name_of(other)) or next(iter(found.values()), Source(file))
+    found = _special(file, ()) if file.suffix.lower() in SHAPE_SUFFIXES else {}
+    return found.get(name_of(other)) or next(iter(found.values()), Source(file, name=name_of(file)))
 
 
 def _of_data_set(root: Path) -> dict[str, Source]:
     try:
         pairs, findings = matched(root)
-    except FileNotFoundError:  # no data set
+    except FileNotFoundError:  # another folder
         return {}
     for finding in findings:
         if finding.severity == ERROR and finding.code != "missing-label":
             raise Refused(finding)
-    return {pair.name: Source(pair.labels, pair.form, pair.image.name) for pair in pairs}
+    return {pair.name: Source(pair.labels, pair.form, image=pair.image.name) for pair in pairs}
 
 
 def look(pair: Pair, of_classes: bool, ignore_label: int | None = None) -> tuple[Facts, Facts]:
@@ -190,20 +179,22 @@ def look(pair: Pair, of_classes: bool, ignore_label: int | None = None) -> tuple
     Raises:
         ValueError: one cannot be read or holds numbers below −1, or the truth is a picture.
     """
-    truth, prediction = (
-        _facts(source.file, *found, ignored)
-        for source, found, ignored in zip(pair, _both(pair, of_classes), (ignore_label, None), strict=True)
-    )
-    if truth.grain in (GRADED, EDGED):
-        raise ValueError(
-            f"expected labels in the truth, but {truth.file} looks like {truth.grain} from {truth.lowest} to "
-            f"{truth.highest}, as of a picture or of probabilities; nearest valid: labels > {truth.highest // 2}"
-        )
+    (true, _), (predicted, dtype) = _both(pair, of_classes)
+    truth, prediction = _facts(pair[0].file, true, "", ignore_label), _facts(pair[1].file, predicted, dtype)
     for facts in (truth, prediction):
-        if facts.grain is not None and facts.lowest < -1:
+        low, high = min(facts.counts, default=0), max(facts.counts, default=0)
+        if facts is truth and facts.grain in (GRADED, EDGED):
+            expected, fix = (
+                "labels in the truth",
+                f"labels > {(low + high) // 2} saved as a mask, or the labels of cells",
+            )
             raise ValueError(
-                f"expected labels from 0, but {facts.file} holds negative ones, down to {facts.lowest}; nearest valid: "
-                f"0, or ignore_label={facts.lowest} where nobody has annotated the truth"
+                f"expected {expected}, but {facts.file} holds {facts.grain} from {low} to {high}; nearest valid: {fix}"
+            )
+        if low < -1 and not facts.in_colours:
+            fix = "0 in the background" + (f", or ignore_label={low}" if facts is truth else "")
+            raise ValueError(
+                f"expected labels from 0, but {facts.file} holds negative ones, down to {low}; nearest valid: {fix}"
             )
     return truth, prediction
 
@@ -211,7 +202,7 @@ def look(pair: Pair, of_classes: bool, ignore_label: int | None = None) -> tuple
 def _both(pair: Pair, of_classes: bool, probable: Collection[str] = ()) -> list[tuple[Drawn, str]]:
     """Truth and prediction with the types of their values; real numbers and ``probable`` ones as they are stored."""
     found, size = [None, None], None
-    for place in sorted((0, 1), key=lambda place: pair[place].is_shapes):  # these need the size of the other one
+    for place in sorted((0, 1), key=lambda place: pair[place].is_shapes):  # they need the size of the other one
         found[place] = _read(pair[place], of_classes, size, probable if place else None)
         size = found[place][0].numbers.shape[-2:]
     return found
@@ -222,20 +213,20 @@ def _read(
 ) -> tuple[Drawn, str]:
     file, form = source.file, source.form
     if source.is_shapes and size is None:
-        raise ValueError(f"expected a label image beside shapes, which gives their size, but got {file} and shapes")
-    if probable is None or form.parts or file.suffix.lower() not in LABEL_SUFFIXES:
-        kind = "classes" if of_classes and form.classes else "instances"
-        found = read_files(file, form, source.image, size or (0, 0), kind=kind)
-        if of_classes and form.said == "instances" and not form.classes:
-            return replace(found, numbers=found.numbers != 0), ""  # objects of one class
-        if form.parts and form.said == "classes" and not of_classes:
-            return replace(found, numbers=pieces(found.numbers)), ""
-        return found, ""
-    stored = in_memory(file)
-    values, dtype = stored.array, str(stored.array.dtype)
-    if dtype in probable or (values.dtype.kind == "f" and not (np.isfinite(values).all() and (values % 1 == 0).all())):
-        return Drawn(_planes(stored)), dtype
-    return drawn(stored, file), dtype
+        raise ValueError(f"expected a label image beside the shapes in {file}, but got shapes, which have no size")
+    if probable is not None and not form.parts and file.suffix.lower() in LABEL_SUFFIXES:
+        stored = in_memory(file)
+        values, dtype = stored.array, str(stored.array.dtype)
+        is_real = values.dtype.kind == "f" and not (np.isfinite(values).all() and (values % 1 == 0).all())
+        return (Drawn(_planes(stored)) if is_real or dtype in probable else drawn(stored, file)), dtype
+    named = (each for each in coco_images(file) or () if stem(Path(each)) == source.name) if source.is_shapes else ()
+    kind = "classes" if of_classes and form.classes else "instances"
+    found = read_files(file, form, source.image or next(iter(named), ""), size or (0, 0), kind=kind)
+    if form.said == "instances" and of_classes and not form.classes:  # objects of one class
+        return replace(found, numbers=found.numbers != 0), ""
+    if form.said == "classes" and form.parts and not of_classes:
+        return replace(found, numbers=pieces(found.numbers)), ""
+    return found, ""
 
 
 def _planes(stored: Stored) -> np.ndarray:
@@ -246,19 +237,18 @@ def _planes(stored: Stored) -> np.ndarray:
         colours = samples[..., : 1 if samples.shape[-1] == 2 else 3]
         if is_grey(colours):
             values, axes = colours[..., 0], axes.replace("S", "")
-    order = sorted(range(len(axes)), key=lambda place: ("YX".find(axes[place]), place))
-    return values.transpose(order)
+    return values.transpose(sorted(range(len(axes)), key=lambda place: ("YX".find(axes[place]), place)))
 
 
-def _facts(file: Path, found: Drawn, dtype: str, ignored: int | None) -> Facts:
+def _facts(file: Path, found: Drawn, dtype: str, ignored: int | None = None) -> Facts:
     values, more = found.numbers, (found.in_colours, found.was_grey, found.notes)
     if values.dtype.kind == "f":
-        return Facts(file, dtype, float(values.min()), float(values.max()), None, None, *more)
+        return Facts(file, dtype, None, {}, *more)
     distinct, counts = value_counts(values.reshape(-1, values.shape[-1]))
-    seen = "" if found.in_colours else grain(values, distinct, counts)
-    counted = {int(value): int(count) for value, count in zip(distinct, counts, strict=True) if value != ignored}
-    few = found.in_colours or len(counted) <= MOST_VALUES
-    return Facts(file, dtype, min(counted, default=0), max(counted, default=0), counted if few else None, seen, *more)
+    counted = [(int(value), int(count)) for value, count in zip(distinct, counts, strict=True) if value != ignored]
+    if not found.in_colours and len(counted) > MOST_VALUES:
+        counted = counted[: MOST_VALUES // 2] + counted[-MOST_VALUES // 2 :]
+    return Facts(file, dtype, "" if found.in_colours else grain(values, distinct, counts), dict(counted), *more)
 
 
 def is_graded(values: np.ndarray) -> bool:
@@ -271,16 +261,16 @@ def grain(values: np.ndarray, distinct: np.ndarray, counts: np.ndarray) -> str:
 
     Measured on label images, probability maps and pictures of many kinds, and on all label files at hand. Of grey
     levels half of the areas of one value are one pixel or two, nearly all pixels lie beside another value, and that is
-    not far away. Spots, too, are small, but stand out; so does each side of an edge that is smooth.
+    not far away. Spots are as small, but stand out; so does each side of an edge that is smooth.
     """
     if len(distinct) < 3:
         return ""
     low, high = np.sort(distinct[np.argsort(-counts, kind="stable")[:2]])
-    strips = [strip for strip in strips_of(values.reshape(-1, values.shape[-1])) if np.ptp(strip)]
+    strips = [strip for strip in strips_of(values.reshape(-1, values.shape[-1])) if strip.min() < strip.max()]
     seen = np.concatenate(strips[:: -(-len(strips) // MOST_STRIPS)]).astype(np.int64)
     others = (seen != low) & (seen != high)
-    areas = np.bincount(pieces(np.where(others, seen - distinct[0] + 1, 0)).ravel())[1:]
-    fine = len(areas) and np.median(areas) <= 2 and (edges_of(seen) > 0)[others].mean() > 0.7
+    areas = np.bincount(pieces(np.where(others, seen - int(distinct[0]) + 1, 0)).ravel())[1:]
+    fine = len(areas) > 0 and np.median(areas) <= 2 and (edges_of(seen) > 0)[others].mean() > 0.7
     steps = np.concatenate([each[each > 0] for each in (np.abs(np.diff(seen, axis=axis)) for axis in (0, 1))])
     step = np.median(steps) / max(1, np.ptp(np.percentile(distinct, (5, 95))))  # one number far away does not count
     many = len(distinct) >= 24 or (len(distinct) >= 6 and np.ptp(distinct) >= 8 * len(distinct))
@@ -291,27 +281,47 @@ def grain(values: np.ndarray, distinct: np.ndarray, counts: np.ndarray) -> str:
     return EDGED if is_edge else "" if fine else FLAT
 
 
-def comparisons(pair: Pair, agreed: Agreed, of_classes: bool, ignore_label: int | None = None) -> Iterator[Comparison]:
-    """Each slice of a pair that holds an image ``(H, W)`` or a stack ``(D, H, W)``.
+def comparisons(
+    pair: Pair, meant: tuple[Meaning, Meaning], scales: dict[str, int], of_classes: bool, ignore: int | None = None
+) -> Iterator[Comparison]:
+    """Each slice of a pair that holds an image ``(H, W)`` or a stack ``(D, H, W)``, or a reason why there is none.
 
     Args:
         pair: truth, and a prediction in labels or probabilities.
-        agreed: what their values mean.
+        meant: what their labels mean.
+        scales: by what probabilities of each dtype are divided.
         of_classes: whether they are to be classes, not cells.
-        ignore_label: the value of pixels of the truth that nobody has annotated.
-
-    Raises:
-        ValueError: the prediction holds no probabilities, or their shapes differ.
+        ignore: the value of pixels of the truth that nobody has annotated.
     """
-    (true, _), (predicted, dtype) = _both(pair, of_classes, agreed.scales)
-    known = None if ignore_label is None else true.numbers != ignore_label
-    if known is not None:
-        true = replace(true, numbers=np.where(known, true.numbers, agreed.truth.ground))
-    truth, file = agreed.truth.applied(true), pair[1].file
-    if predicted.numbers.dtype.kind == "f" or dtype in agreed.scales:
-        predictions = _probabilities(predicted.numbers, agreed.scales.get(dtype, 1), truth.shape, file)
-    else:
-        predictions = agreed.prediction.applied(predicted)
-        _check_shape(predictions.shape, truth.shape, predicted, file)
+    (true, _), (predicted, dtype) = _both(pair, of_classes, scales)
+    known = None if ignore is None else true.numbers != ignore
+    truth, values, file, probable = meant[0](true, known), predicted.numbers, pair[1].file, dtype in scales
+    while probable and values.ndim > truth.ndim + 1 and len(values) == 1:
+        values = values[0]
+    of_channels = probable and values.ndim == truth.ndim + 1
+    if truth.shape != (values.shape[:-3] + values.shape[-2:] if of_channels else values.shape):
+        raise ValueError(f"expected the shape of the truth, {truth.shape}, but {file} has shape {values.shape}")
     shape = (-1, *truth.shape[-2:])
-    stack, predictions, places = truth.reshape(shape), ...
+    if probable:
+        values = _probabilities(
+            values.reshape(*shape[:1], values.shape[-3] if of_channels else 1, *shape[1:]), scales[dtype], file
+        )
+    else:
+        values = meant[1](predicted, None).reshape(shape)
+    stack = truth.reshape(shape)
+    places = [None] * len(stack) if known is None else known.reshape(shape)
+    for index, (plane, predicted_plane, where) in enumerate(zip(stack, values, places, strict=True)):
+        name = f"{pair[1].name}_{index:02d}" if len(stack) > 1 else pair[1].name
+        yield Comparison(name, plane, predicted_plane, where)
+
+
+def _probabilities(values: np.ndarray, scale: int, file: Path) -> np.ndarray:
+    """Class probabilities ``(D, K, H, W)`` of those in a file; one alone is that of class 1 of two."""
+    low, high = values.min(), values.max()
+    if not np.isfinite(high - low):
+        raise ValueError(f"expected probabilities, but {file} holds NaN or infinity")
+    if low < -ROUNDING or high > scale * (1 + ROUNDING):
+        fix = f"divide them by {high:g}" if low >= 0 else "see whether they are logits"
+        raise ValueError(f"expected probabilities in [0, 1], but {file} holds {low} to {high}; nearest valid: {fix}")
+    each = (values.astype(np.float32) / scale).clip(0, 1)
+    return each if each.shape[1] > 1 else np.concatenate([1 - each, each], axis=1)

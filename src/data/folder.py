@@ -122,9 +122,10 @@ def meaning(
     classes = next((each.form.classes for each in slices if each.form.classes), ())
     if not any(each.in_colours for each in slices):
         found = judged(described, kind, values, said.pop() if len(said) == 1 else "")
-        names = ("background", *classes) if classes and found.kind == "classes" and values is None else ()
-        if names:
-            found = replace(found, values=tuple(range(len(names))))
+        numbers = tuple(range(len(classes) + 1))
+        names = ()
+        if classes and found.kind == "classes" and (values is None or tuple(values) == numbers):
+            names, found = ("background", *classes), replace(found, values=numbers)
         return Meaning(found, Legend(found.values or (), names) if found.kind == "classes" else NUMBERS)
     pairs = zip(described, slices, strict=bool(described))
     counted = [replace(one, counts=_packed(one.counts, each.in_colours)) for one, each in pairs]

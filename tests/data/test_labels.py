@@ -5,13 +5,14 @@ import pytest
 from scipy import ndimage
 
 from src.data.kinds import KINDS
-from src.data.labels import to_learn
+from src.data.labels import coded, to_learn
 from tests.data.own import draw
 
 CELLS = draw(0)[1]
 MASK = (CELLS > 0).astype(np.uint8)
 
 
+@pytest.mark.parametrize("kind", ["binary", "boundary"])
 def test_of_a_mask_the_cells_are_its_pieces(kind):
     target, cells, known = to_learn(MASK * 255, kind)
     np.testing.assert_array_equal(target, MASK)
@@ -49,3 +50,18 @@ def test_what_is_ignored_belongs_to_no_class_and_no_cell(kind):
     target, cells, known = to_learn(labels, kind, ignore=7)
     assert known.tolist() == [[True, True, False, True, True]] and target[0, 2] == cells[0, 2] == 0
     assert (target[0, [0, 4]] == 0).all() and (target[0, [1, 3]] > 0).all()
+
+
+def test_a_background_alone_makes_all_else_one_class():
+    labels = np.array([[0, 1, 255, 7]])
+    for kind in ("binary", "boundary", "classes"):
+        assert coded(labels, kind, [0]).tolist() == [[0, 1, 1, 1]]
+        assert coded(labels, kind, [7]).tolist() == [[1, 1, 1, 0]]
+    target, cells, _ = to_learn(labels, "instances", [7])
+    assert target.tolist() == [[1, 1, 1, 0]] and cells.tolist() == [[1, 2, 3, 0]]
+
+
+def test_what_is_none_of_the_values_is_no_class():
+    labels = np.array([[5, 1, 300000, -2, 0]])
+    assert coded(labels, "classes", [300000, 5, -2]).tolist() == [[1, -1, 0, 2, -1]]
+    assert coded(labels, "binary", [1, 5, -2]).tolist() == [[1, 0, 0, 1, 0]]

@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 
+from src.files.legend import Legend
 from src.files.stored import EARLIER, SHOWN
-from src.instances import Components, Decoder
+from src.instances import Classes, Components, Decoder
 from src.model.trained import Trained, common_reading, logits, predict_window, stored_scores
 from src.model.unet import UNet
 from src.tiles.overlap import Window, reader
@@ -53,3 +54,13 @@ def test_networks_that_see_pixels_alike_have_one_reading(model):
     assert common_reading([now, now]) == SHOWN and common_reading([earlier]) == EARLIER
     with pytest.raises(ValueError, match=r"networks trained on pixels that were seen alike, but got .*percentiles"):
         common_reading([now, earlier])
+
+
+def test_networks_of_other_classes_have_no_mean(model):
+    decoder = Decoder(Classes(), 0.4)
+    ours, others = (
+        Trained(model, decoder, reading=SHOWN, legend=Legend(values=values)) for values in ((0, 1), (0, 255))
+    )
+    assert common_reading([ours, ours]) == SHOWN
+    with pytest.raises(ValueError, match="expected networks trained on the same classes"):
+        common_reading([ours, others])

@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+import zarr
 from scipy import ndimage
 
-from src.files.image import Image
+from src.files.image import Image, read_image
+from src.files.legend import Legend
 from src.instances import Classes, Components, Decoder, Watershed
 from src.prediction import labelling
-from src.prediction.labelling import label
+from src.prediction.labelling import label, write_labels
 from src.prediction.store import Store
 from src.tiles.blocks import blocks
 from src.tiles.overlap import Window
@@ -180,3 +182,20 @@ def test_the_threshold_of_the_network_decides(function, at_once, stores, monkeyp
     monkeypatch.setattr(labelling, "AT_ONCE", at_once)
     values = np.full((2, *SHAPE), 0.5, np.float32)
     assert (labelled(stores, values, numbering(function, 0.4)) == 1).all()
+
+
+@pytest.mark.parametrize("ending", [".tif", ".zarr"])
+@pytest.mark.parametrize("at_once", [SIDE, 2**20])
+def test_classes_are_written_by_their_values_and_cells_by_their_numbers(ending, at_once, stores, monkeypatch, tmp_path):
+    monkeypatch.setattr(labelling, "AT_ONCE", at_once)
+    _, predicted = stores(probabilities(3))
+    legend = Legend((0, 7, 300), ("ground", "cell", "nucleus"))
+    expected = np.array(legend.values)[classes(probabilities(3), 0.5)]
+    write_labels(tmp_path / f"a{ending}", predicted, Decoder(Classes(), 0.5), "a", legend)
+    found, _ = read_image(tmp_path / f"a{ending}")
+    np.testing.assert_array_equal(found, expected)
+    if ending == ".zarr":
+        described = zarr.open_group(tmp_path / "a.zarr", mode="r").attrs["ome"]["image-label"]["properties"]
+        assert described[2] == {"label-value": 300, "class": "nucleus"}
+    write_labels(tmp_path / f"b{ending}", predicted, Decoder(Components(), 0.5), "b", legend)
+    np.testing.assert_array_equal(read_image(tmp_path / f"b{ending}")[0], components(probabilities(3), 0.5))

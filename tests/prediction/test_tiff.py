@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from src.files.legend import Legend
 from src.prediction.tiff import write_prediction, write_tiff
 
 
@@ -74,3 +75,25 @@ def test_a_prediction_in_memory_has_the_layout_of_one_of_any_size(count, tmp_pat
         np.testing.assert_array_equal(file.asarray(), probabilities if count == 3 else probabilities[1])
     with tifffile.TiffFile(tmp_path / "a_labels.tif") as file:
         assert (file.is_ome, file.series[0].axes, file.series[0].dtype) == (True, "YX", np.int32)
+
+
+def said(file):
+    """What a label image says of its values."""
+    with tifffile.TiffFile(file) as tiff:
+        found = tifffile.xml2dict(tiff.ome_metadata)["OME"].get("StructuredAnnotations", {}).get("MapAnnotation")
+    pairs = found["Value"]["M"] if found else []
+    return {str(pair["K"]): pair["value"] for pair in pairs}
+
+
+def test_classes_are_written_by_the_values_of_the_annotation_which_the_file_names(tmp_path):
+    classes, probabilities = np.array([[0, 1, 2], [2, 1, 0]]), np.full((3, 2, 3), 1 / 3)
+    legend = Legend((0, 1, 255), ("ground", "Zelle & Kern", "<void>"))
+    write_prediction(tmp_path, "a", probabilities, classes, legend)
+    labels = tifffile.imread(tmp_path / "a_labels.tif")
+    assert labels.dtype == np.int32 and labels.tolist() == [[0, 1, 255], [255, 1, 0]]
+    assert said(tmp_path / "a_labels.tif") == {"0": "ground", "1": "Zelle & Kern", "255": "<void>"}
+    assert said(tmp_path / "a_probabilities.tif") == {}
+    write_prediction(tmp_path, "b", probabilities, classes)
+    assert tifffile.imread(tmp_path / "b_labels.tif").tolist() == classes.tolist() and not said(
+        tmp_path / "b_labels.tif"
+    )

@@ -1,9 +1,11 @@
 """A finished run answers for the data that it was trained on, and for no others."""
 
+import json
 import os
 import shutil
 import sys
 from pathlib import Path
+from unittest.mock import ANY
 
 import imageio.v3 as iio
 import numpy as np
@@ -121,3 +123,30 @@ def test_a_stamp_is_of_names_sizes_and_times(tmp_path):
     (tmp_path / "a").rename(tmp_path / "b")
     third = provenance.stamped(tmp_path)
     assert len({first, second, third}) == 3 and np.all([len(each) == 64 for each in (first, second, third)])
+
+
+def test_a_run_goes_on_with_the_kind_of_labels_that_it_began_with(run, tmp_path):
+    assert provenance.judged_before(tmp_path / "run") == {"kind": "boundary", "values": None, "classes": ANY}
+    file = tmp_path / "run/check.json"
+    (tmp_path / "run/scores.json").unlink()
+    found = json.loads(file.read_text())
+    status, _, error = run()
+    assert status == 0, error
+    # As a version would have judged that does not know membranes: what is learnt from is the same for this kind.
+    file.write_text(json.dumps(found | {"kind": "binary"}))
+    (tmp_path / "run/scores.json").unlink()
+    status, _, error = run()
+    assert status == 0, error
+    assert json.loads(file.read_text())["kind"] == "binary"
+
+
+def test_a_run_that_has_not_begun_is_judged_anew(tmp_path):
+    assert provenance.judged_before(tmp_path) is None
+    (tmp_path / "check.json").write_text(json.dumps({"kind": "binary", "values": None, "classes": {}}))
+    assert provenance.judged_before(tmp_path) is None
+
+
+def test_a_damaged_check_is_judged_anew_with_a_word(run, tmp_path, capsys):
+    (tmp_path / "run/check.json").write_text("{")
+    assert provenance.judged_before(tmp_path / "run") is None
+    assert "its labels are judged anew" in capsys.readouterr().err
