@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig
 
 from src import command
 from src.arguments import check_probability
@@ -12,7 +12,7 @@ from src.terminal import print_scores, say, shown, warn
 @command.verb("score")
 def main(config: DictConfig) -> None:
     from src import build
-    from src.data.comparison import comparisons, match
+    from src.data.comparison import comparisons, look, match
     from src.files.whole import write_json, write_rows
     from src.pages.page import write_score_page
     from src.scoring import Scoring
@@ -24,15 +24,21 @@ def main(config: DictConfig) -> None:
     scoring = Scoring(
         build.make(config, "metrics"), build.make(config, "instances"), config.threshold, with_pictures=bool(output)
     )
+    values = _values(config["values"], scoring.of_classes)
     preferred = "_probabilities" if scoring.membranes else "_labels"
     pairs, alone = match(Path(config.truth), Path(config.prediction), preferred)
     for file in alone:
         warn(f"{file} has no counterpart and is left out")
 
     failures = command.Failures(len(pairs), config.debug)
+    facts = {}
     for pair in pairs:
-        with failures.noted(pair[1]):
-            for image in list(comparisons(*pair, config.ignore_label)):  # all of a stack are read before any counts
+        with failures.noted(pair[1].file):
+            facts[pair] = look(pair, scoring.of_classes, config.ignore_label)
+    meant, scales = _agreed(list(facts.values()), scoring.of_classes, values, Path(config.truth))
+    for pair in facts:
+        with failures.noted(pair[1].file):  # all of a stack are read before any counts
+            for image in list(comparisons(pair, meant, scales, scoring.of_classes, config.ignore_label)):
                 scoring.add(image)
     for warning in scoring.warnings():
         warn(warning)
@@ -45,6 +51,45 @@ def main(config: DictConfig) -> None:
         page = output.with_suffix(".html")
         write_score_page(page, scoring.scores(), *scoring.monitor, scoring.pictures, scoring.kinds, shown)
         say(f"report: {page}")
+
+
+def _values(values: object, of_classes: bool) -> tuple[int, ...] | None:
+    """The values of class 0, 1, … in the truth, as they were chosen."""
+    if values is None:
+        return None
+    whole = isinstance(values, ListConfig) and all(type(value) is int and value >= 0 for value in values)
+    if not whole or not len(set(values)) == len(values) > 1:
+        raise ValueError(f"expected values of class 0, 1, … from 0 on, but got values={values}; nearest valid: [0,1,5]")
+    if not of_classes:
+        raise ValueError("expected values with metrics of classes, but got others; nearest valid: metrics=semantic")
+    return tuple(values)
+
+
+def _agreed(facts: list, of_classes: bool, values: tuple[int, ...] | None, root: Path) -> tuple[tuple, dict[str, int]]:
+    """What labels mean, and by what probabilities of each dtype are divided: from all files together, and said."""
+    from src.data.colours import read_labelmap
+    from src.scoring import meanings, scales_of, span
+
+    true, predicted = ([each[side] for each in facts] for side in (0, 1))
+    scales = scales_of(predicted)
+    for dtype in (dtype for dtype, scale in scales.items() if scale > 1):
+        held = [each for each in predicted if each.dtype == dtype]
+        low, high = span(held)
+        say(f"note: {held[0].file}: probabilities from {low} to {high}, divided by {scales[dtype]} ({len(held)} files)")
+    names = {}
+    if any(each.in_colours for each in true):
+        folders = (root, true[0].file.parent, true[0].file.parent.parent)
+        names = next((names for folder in folders if (names := read_labelmap(folder))), {})
+    labels = [each for each in predicted if each.dtype not in scales]
+    *meant, said = meanings(true, labels, of_classes, values, names)
+    for line in said:
+        warn(line)
+    notes = {note.code: (each.file, note) for each in (*true, *labels)[::-1] for note in each.notes}
+    for file, note in notes.values():
+        say(f"note: {file}: {note.found}; taken: {note.taken}")
+    if any({-1, 0} <= each.counts.keys() for each in true):
+        warn("the truth holds -1 beside 0, and both are background; ignore_label=-1 leaves it out")
+    return tuple(meant), scales
 
 
 if __name__ == "__main__":

@@ -29,19 +29,12 @@ DARK, BRIGHT = 0.05, 0.5  # … and the shares of them that the lowest and the h
 
 @dataclass(frozen=True)
 class Meant:
-    """What the numbers of all truths, or of all predictions, mean.
+    """What the numbers of all truths, or of all predictions, mean: a `comparison.Meaning`."""
 
-    Attributes:
-        values: those of class 0, 1, …, or of the background and all cells; None: the numbers themselves.
-        masks: whether 0 and 255 alone in a file are 0 and 1.
-        in_colours: whether they are packed colours.
-        pieced: whether one of them may be of several cells.
-    """
-
-    values: tuple[int, ...] | None = None
-    masks: bool = True
-    in_colours: bool = False
-    pieced: bool = False
+    values: tuple[int, ...] | None = None  # of class 0, 1, …, or of the background and all cells; None: the numbers
+    masks: bool = True  # whether 0 and 255 alone in a file are 0 and 1
+    in_colours: bool = False  # whether they are packed colours …
+    pieced: bool = False  # … of which each may be that of several cells
 
     def __call__(self, drawn: Drawn, known: np.ndarray | None) -> np.ndarray:
         """The classes or cells of what was drawn, 0 where that is not known."""
@@ -117,12 +110,17 @@ def _are_masks(side: Sequence[Facts]) -> bool:
     return all(any(each.counts.keys() <= {-1, 0, white} for white in (1, *WHITE)) for each in side)
 
 
-def _listed(values: Iterable[int]) -> str:
-    return ", ".join(map(str, values if isinstance(values, tuple) else sorted(values)))
+def _listed(values: Iterable[int], in_colours: bool = False) -> str:
+    values = values if isinstance(values, tuple) else sorted(values)
+    return ", ".join(str(colours.unpacked(value) if in_colours else value) for value in values)
 
 
 def meanings(
-    true: Sequence[Facts], labels: Sequence[Facts], of_classes: bool, values: tuple[int, ...] | None, names: dict[int, str]
+    true: Sequence[Facts],
+    labels: Sequence[Facts],
+    of_classes: bool,
+    values: tuple[int, ...] | None,
+    names: dict[int, str],
 ) -> tuple[Meant, Meant, list[str]]:
     """What truth and prediction mean, from all files of them together, and what to say of that.
 
@@ -152,7 +150,9 @@ def meanings(
         return Meant(masks=_are_masks(true)), Meant(masks=_are_masks(labels)), said
     void = [value for value in VOID if of_truth - {value} == set(range(len(of_truth) - 1))]
     if not labels or not held <= of_truth:
-        raise ValueError(_mismatch(of_truth, held, void, next((s.file for s in labels if not _held([s]) <= of_truth), true[0].file)))
+        raise ValueError(
+            _mismatch(of_truth, held, void, next((s.file for s in labels if not _held([s]) <= of_truth), true[0].file))
+        )
     said += [f"{each} is scored as a class; if it is where nobody has annotated: ignore_label={each}" for each in void]
     if max(of_truth) < MOST_CLASSES:
         return Meant(masks=False), Meant(masks=False), said
@@ -176,16 +176,29 @@ def _mismatch(of_truth: set[int], held: set[int], void: list[int], file: Path) -
 
 
 def _by_values(true: Sequence[Facts], labels: Sequence[Facts], values: tuple[int, ...]) -> tuple[Meant, Meant]:
-    """Where the truth holds ``values`` of classes, and the prediction these, or the numbers of classes."""
+    """What they mean where the truth holds ``values`` of classes, and the prediction these or numbers of classes."""
     coloured, in_colours = (any(each.in_colours for each in side) for side in (true, labels))
-    allowed = (set(values) if in_colours == coloured else set(), set() if in_colours else set(range(len(values))))
-    for side, sets in ((true, (set(values),)), (labels, allowed)):
-        ...
+    by_value = set(values) if in_colours == coloured else set()
+    by_place = set() if in_colours else set(range(len(values)))
+    shown = _listed(values, coloured)
+    for each in true:
+        if not _held([each]) <= set(values):
+            got = f"{_listed(_held([each]), coloured)} in {each.file}"
+            raise ValueError(f"expected {shown} in the truth, but got {got}; nearest valid: values=[…] of all classes")
     truth, held, said = Meant(values, in_colours=coloured), _held(labels), said_values(labels)
     if said is not None:
         return truth, Meant(said)
-    by_value, by_place = (held <= each for each in allowed)
-    ...
+    file = next((s.file for s in labels if not (_held([s]) <= by_value or _held([s]) <= by_place)), true[0].file)
+    expected = f"{shown} or, as numbers of these classes, 0 to {len(values) - 1} in the prediction"
+    got = f"{_listed(held, in_colours)} ({file})"
+    if held <= by_value & by_place and any(values[value] != value for value in held):
+        fix = "another number for each class in the prediction, or no values=…, which takes them as the truth's"
+        raise ValueError(f"expected {expected}, but got {got}, which may be either; nearest valid: {fix}")
+    if held <= by_value:
+        return truth, Meant(values, in_colours=coloured)
+    if held <= by_place or (_are_masks(labels) and not in_colours):
+        return truth, Meant()
+    raise ValueError(f"expected {expected}, but got {got}; nearest valid: the values of the truth")
 
 
 def doubts(image: Comparison, membranes: bool) -> list[str]:

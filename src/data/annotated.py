@@ -31,7 +31,7 @@ class Annotated:
         reading: how its pixels were seen.
         evidence: the orientation that its labels fit, None if nobody can tell, empty if viewers do not turn the file.
         notes: on its files.
-        in_colours, was_grey, overlap: as of `numbers.Drawn`.
+        in_colours, was_grey, palette, overlap: as of `numbers.Drawn`.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Annotated:
     notes: tuple[Finding, ...] = ()
     in_colours: bool = False
     was_grey: bool = False
+    palette: tuple[int, ...] = ()
     overlap: float = 0.0
 
     @property
@@ -81,7 +82,7 @@ def read_pair(pair: Pair) -> list[Annotated]:
     return [
         Annotated(
             *(name, pair, plane, each, image.pixel_size.get("X"), reading, evidence, () if place else findings),
-            *(drawn.in_colours, drawn.was_grey, drawn.overlap),
+            *(drawn.in_colours, drawn.was_grey, drawn.palette, drawn.overlap),
         )
         for place, (name, plane, each) in enumerate(zip(numbered, planes, stack, strict=True))
     ]

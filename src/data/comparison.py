@@ -46,21 +46,13 @@ Meaning = Callable[[Drawn, np.ndarray | None], np.ndarray]  # from what was draw
 
 @dataclass(frozen=True)
 class Facts:
-    """What one side of an image holds, from which, with all others, follows what its values mean.
-
-    Attributes:
-        file: where it lies.
-        dtype: of its values as they are stored; empty if they were put together.
-        grain: what they look like, as of `grain`; None of real numbers.
-        counts: pixels of each of them, but for ignored ones; of more than `MOST_VALUES` of the lowest and highest.
-        in_colours, was_grey, notes: as of `numbers.Drawn`.
-    """
+    """What one side of an image holds, from which, with all others, follows what its values mean."""
 
     file: Path
-    dtype: str
-    grain: str | None
-    counts: dict[int, int]
-    in_colours: bool = False
+    dtype: str  # of values as they are stored; empty if they were put together
+    grain: str | None  # what they look like, as of `grain`; None of real numbers
+    counts: dict[int, int]  # pixels of each value but the ignored one; of very many the lowest and the highest
+    in_colours: bool = False  # as of `numbers.Drawn`, and the others too
     was_grey: bool = False
     notes: tuple[Note, ...] = ()
 
@@ -181,21 +173,16 @@ def look(pair: Pair, of_classes: bool, ignore_label: int | None = None) -> tuple
     """
     (true, _), (predicted, dtype) = _both(pair, of_classes)
     truth, prediction = _facts(pair[0].file, true, "", ignore_label), _facts(pair[1].file, predicted, dtype)
+    if truth.grain in (GRADED, EDGED):
+        low, high = min(truth.counts), max(truth.counts)
+        got = f"{truth.file} holds {truth.grain} from {low} to {high}"
+        raise ValueError(f"expected labels in the truth, but {got}; nearest valid: labels > {(low + high) // 2}")
     for facts in (truth, prediction):
-        low, high = min(facts.counts, default=0), max(facts.counts, default=0)
-        if facts is truth and facts.grain in (GRADED, EDGED):
-            expected, fix = (
-                "labels in the truth",
-                f"labels > {(low + high) // 2} saved as a mask, or the labels of cells",
-            )
-            raise ValueError(
-                f"expected {expected}, but {facts.file} holds {facts.grain} from {low} to {high}; nearest valid: {fix}"
-            )
-        if low < -1 and not facts.in_colours:
-            fix = "0 in the background" + (f", or ignore_label={low}" if facts is truth else "")
-            raise ValueError(
-                f"expected labels from 0, but {facts.file} holds negative ones, down to {low}; nearest valid: {fix}"
-            )
+        low = min(facts.counts, default=0)
+        if low < -1:
+            fix = f"0, or ignore_label={low} where nobody has annotated" if facts is truth else "0"
+            got = f"{facts.file} holds negative ones, down to {low}"
+            raise ValueError(f"expected labels from 0, but {got}; nearest valid: {fix}")
     return truth, prediction
 
 
@@ -232,7 +219,7 @@ def _read(
 def _planes(stored: Stored) -> np.ndarray:
     """Values as they are stored, rows and columns last; without transparency, and once where colours are grey."""
     values, axes = turned(stored.array, stored.axes, stored.orientation), stored.axes
-    if "S" in axes:
+    if "S" in axes and not stored.unclear:
         samples = np.moveaxis(values, axes.index("S"), -1)
         colours = samples[..., : 1 if samples.shape[-1] == 2 else 3]
         if is_grey(colours):
@@ -263,10 +250,10 @@ def grain(values: np.ndarray, distinct: np.ndarray, counts: np.ndarray) -> str:
     levels half of the areas of one value are one pixel or two, nearly all pixels lie beside another value, and that is
     not far away. Spots are as small, but stand out; so does each side of an edge that is smooth.
     """
-    if len(distinct) < 3:
+    strips = [strip for strip in strips_of(values.reshape(-1, values.shape[-1])) if strip.min() < strip.max()]
+    if len(distinct) < 3 or not strips:
         return ""
     low, high = np.sort(distinct[np.argsort(-counts, kind="stable")[:2]])
-    strips = [strip for strip in strips_of(values.reshape(-1, values.shape[-1])) if strip.min() < strip.max()]
     seen = np.concatenate(strips[:: -(-len(strips) // MOST_STRIPS)]).astype(np.int64)
     others = (seen != low) & (seen != high)
     areas = np.bincount(pieces(np.where(others, seen - int(distinct[0]) + 1, 0)).ravel())[1:]
@@ -284,35 +271,36 @@ def grain(values: np.ndarray, distinct: np.ndarray, counts: np.ndarray) -> str:
 def comparisons(
     pair: Pair, meant: tuple[Meaning, Meaning], scales: dict[str, int], of_classes: bool, ignore: int | None = None
 ) -> Iterator[Comparison]:
-    """Each slice of a pair that holds an image ``(H, W)`` or a stack ``(D, H, W)``, or a reason why there is none.
+    """Each slice of a pair that holds an image ``(H, W)`` or a stack ``(D, H, W)``.
 
     Args:
-        pair: truth, and a prediction in labels or probabilities.
-        meant: what their labels mean.
+        pair: truth, and a prediction in labels, which ``meant`` gives a meaning, or in probabilities.
+        meant: of truth and prediction.
         scales: by what probabilities of each dtype are divided.
         of_classes: whether they are to be classes, not cells.
         ignore: the value of pixels of the truth that nobody has annotated.
+
+    Raises:
+        ValueError: the prediction holds no probabilities, or their shapes differ.
     """
     (true, _), (predicted, dtype) = _both(pair, of_classes, scales)
     known = None if ignore is None else true.numbers != ignore
     truth, values, file, probable = meant[0](true, known), predicted.numbers, pair[1].file, dtype in scales
     while probable and values.ndim > truth.ndim + 1 and len(values) == 1:
         values = values[0]
-    of_channels = probable and values.ndim == truth.ndim + 1
-    if truth.shape != (values.shape[:-3] + values.shape[-2:] if of_channels else values.shape):
+    each = values.shape[-3:-2] if probable and values.ndim > truth.ndim else ()
+    if values.shape != truth.shape[:-2] + each + truth.shape[-2:]:
         raise ValueError(f"expected the shape of the truth, {truth.shape}, but {file} has shape {values.shape}")
-    shape = (-1, *truth.shape[-2:])
+    plane = truth.shape[-2:]
     if probable:
-        values = _probabilities(
-            values.reshape(*shape[:1], values.shape[-3] if of_channels else 1, *shape[1:]), scales[dtype], file
-        )
+        predictions = _probabilities(values.reshape(-1, *(each or (1,)), *plane), scales[dtype], file)
     else:
-        values = meant[1](predicted, None).reshape(shape)
-    stack = truth.reshape(shape)
-    places = [None] * len(stack) if known is None else known.reshape(shape)
-    for index, (plane, predicted_plane, where) in enumerate(zip(stack, values, places, strict=True)):
+        predictions = meant[1](predicted, None).reshape(-1, *plane)
+    stack = truth.reshape(-1, *plane)
+    places = [None] * len(stack) if known is None else known.reshape(stack.shape)
+    for index, (labels, prediction, where) in enumerate(zip(stack, predictions, places, strict=True)):
         name = f"{pair[1].name}_{index:02d}" if len(stack) > 1 else pair[1].name
-        yield Comparison(name, plane, predicted_plane, where)
+        yield Comparison(name, labels, prediction, where)
 
 
 def _probabilities(values: np.ndarray, scale: int, file: Path) -> np.ndarray:

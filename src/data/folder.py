@@ -26,6 +26,7 @@ class Labelled(Protocol):
     form: Form
     in_colours: bool
     was_grey: bool
+    palette: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -79,12 +80,13 @@ def read_folder(
         if finding.severity == ERROR:
             raise Refused(finding)
     slices = settled([(read or read_pair)(pair) for pair in pairs], read or read_pair)
-    known = values is not None or kind == "instances"
+    # Whether palettes differ depends on the numbers that occur.
+    known = (values is not None or kind == "instances") and not any(each.palette for each in slices)
     described = [describe(without(each.labels, ignore_label), grey(each.image)) for each in slices if not known]
     for each in odd_ones(slices):
         raise Refused(colours.mixed(each.pair.labels, each.in_colours))
     found = meaning(slices, described, kind, values, colours.read_labelmap(Path(root)))
-    labels = [alike(each.labels, each.in_colours, found.in_colours) for each in slices]
+    labels = [alike(each.labels, each, found.in_colours) for each in slices]
     learnt = [to_learn(each, found.judgement.kind, found.judgement.values, ignore_label) for each in labels]
     targets, cells, annotated = (stacked(list(parts)) for parts in zip(*learnt, strict=True))
     return Stack(
@@ -120,7 +122,7 @@ def meaning(
     """
     said = {each.form.said for each in slices}
     classes = next((each.form.classes for each in slices if each.form.classes), ())
-    if not any(each.in_colours for each in slices):
+    if not any(each.in_colours for each in slices) and not _palettes_differ(slices, described):
         found = judged(described, kind, values, said.pop() if len(said) == 1 else "")
         numbers = tuple(range(len(classes) + 1))
         names = ()
@@ -128,7 +130,7 @@ def meaning(
             names, found = ("background", *classes), replace(found, values=numbers)
         return Meaning(found, Legend(found.values or (), names) if found.kind == "classes" else NUMBERS)
     pairs = zip(described, slices, strict=bool(described))
-    counted = [replace(one, counts=_packed(one.counts, each.in_colours)) for one, each in pairs]
+    counted = [replace(one, counts=_packed(one.counts, each)) for one, each in pairs]
     chosen = tuple(values) if values is not None else colours.table(counted, labelmap)
     few = values is not None or bool(labelmap) or colours.are_classes(counted)
     found = judged(counted, kind, chosen if few or kind == "classes" else chosen[:1], "classes" if few else "instances")
@@ -141,18 +143,37 @@ def meaning(
 def odd_ones(slices: Sequence[Labelled]) -> list[Labelled]:
     """Slices with colours where most files have numbers, or with numbers where most have colours."""
     in_colours, in_numbers = (
-        [each for each in slices if each.in_colours is coloured and not each.was_grey] for coloured in (True, False)
+        [each for each in slices if each.in_colours is coloured and not (each.was_grey or each.palette)]
+        for coloured in (True, False)
     )
     return min(in_colours, in_numbers, key=len)
 
 
-def _packed(counts: dict[int, int], in_colours: bool) -> dict[int, int]:
-    return counts if in_colours else {int(as_colours(np.int64(value))): count for value, count in counts.items()}
+def _palettes_differ(slices: Sequence[Labelled], described: Sequence[Description]) -> bool:
+    """Whether a number has one colour in one file and another one in another, so that it means nothing by itself."""
+    shown: dict[int, int] = {}
+    used = (
+        (value, each.palette[value])
+        for each, one in zip(slices, described, strict=False)
+        if each.palette
+        for value in one.counts
+    )
+    return any(shown.setdefault(value, colour) != colour for value, colour in used)
 
 
-def alike(labels: np.ndarray, in_colours: bool, all_in_colours: bool) -> np.ndarray:
-    """Labels in packed colours, if those of any file of the folder are."""
-    return as_colours(labels) if all_in_colours and not in_colours else labels
+def _packed(counts: dict[int, int], each: Labelled) -> dict[int, int]:
+    values = alike(np.array(list(counts)), each, True).tolist()
+    found: dict[int, int] = {}
+    for value, count in zip(values, counts.values(), strict=True):
+        found[value] = found.get(value, 0) + count
+    return found
+
+
+def alike(labels: np.ndarray, each: Labelled, in_colours: bool) -> np.ndarray:
+    """The labels of a file in packed colours, if those of its folder are told by their colours."""
+    if not in_colours or each.in_colours:
+        return labels
+    return np.asarray(each.palette, np.int32)[labels] if each.palette else as_colours(labels)
 
 
 def grey(image: np.ndarray) -> np.ndarray:

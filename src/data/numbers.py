@@ -32,6 +32,7 @@ class Drawn:
         notes: what to know of them.
         in_colours: whether the numbers are colours.
         was_grey: whether each was saved as equal red, green and blue, so that it may stand beside files in colours.
+        palette: the packed colour of number 0, 1, … where a picture has such a table; empty where it has none.
         overlap: share of what was drawn that lies in several of the files that it was put together from.
     """
 
@@ -39,6 +40,7 @@ class Drawn:
     notes: tuple[Note, ...] = ()
     in_colours: bool = False
     was_grey: bool = False
+    palette: tuple[int, ...] = ()
     overlap: float = 0.0
 
 
@@ -94,7 +96,9 @@ def drawn(stored: Stored, file: Path, reading: Reading = SHOWN) -> Drawn:
     if not in_colours:
         planes, between = sharpened(planes)
         more += between
-    return Drawn(planes, (*stored.notes, *notes, *more), in_colours, samples and not in_colours)
+    of_picture = stored.table is not None and stored.is_picture and not stored.way
+    palette = tuple(packed(stored.table).tolist()) if of_picture and planes.max() < len(stored.table) else ()
+    return Drawn(planes, (*stored.notes, *notes, *more), in_colours, samples and not in_colours, palette)
 
 
 def _numbers(values: np.ndarray, stored: Stored) -> tuple[np.ndarray, list[Note]]:

@@ -86,7 +86,7 @@ class Facts:
         clipped: share of the grey values of cells that scaling cuts off.
         sketch: image and labels, as `agreement.agreements` compares them.
         form: how the labels lie on disk.
-        in_colours, was_grey, overlap, reading, evidence, notes: as of `annotated.Annotated`.
+        in_colours, was_grey, palette, overlap, reading, evidence, notes: as of `annotated.Annotated`.
     """
 
     name: str
@@ -111,6 +111,7 @@ class Facts:
     form: Form = ONE_FILE
     in_colours: bool = False
     was_grey: bool = False
+    palette: tuple[int, ...] = ()
     overlap: float = 0.0
     grey: bool = True
     cells: float | None = None
@@ -200,6 +201,7 @@ def look(
         form=annotated.form,
         in_colours=annotated.in_colours,
         was_grey=annotated.was_grey,
+        palette=annotated.palette,
         overlap=annotated.overlap,
         grey=image.ndim == 2 or is_grey(image),
         cells=cells,
@@ -213,7 +215,7 @@ def look(
 
 def _learnt(annotated: Annotated, meaning: Meaning, ignore_label: int | None) -> np.ndarray:
     """The number of the class or of the cell of each pixel."""
-    labels, judgement = alike(annotated.labels, annotated.in_colours, meaning.in_colours), meaning.judgement
+    labels, judgement = alike(annotated.labels, annotated, meaning.in_colours), meaning.judgement
     target, cells, _ = to_learn(labels, judgement.kind, judgement.values, ignore_label)
     return cells if judgement.kind == "instances" else target
 

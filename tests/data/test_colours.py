@@ -3,6 +3,7 @@
 import imageio.v3 as iio
 import numpy as np
 import pytest
+from PIL import Image
 
 from src.data.colours import read_labelmap, shown, table
 from src.data.description import describe
@@ -128,3 +129,21 @@ def test_numbers_among_colours_are_refused(own):
 
 def test_a_table_is_shown_with_its_names():
     assert shown([0, RED], ["ground"]) == "0 ground (0, 0, 0), 1 (255, 0, 0)"
+
+
+@pytest.mark.parametrize("differ", [True, False])
+def test_numbers_of_palettes_that_differ_are_told_by_their_colours(differ, own):
+    for number, file in enumerate(sorted((own / "labels").iterdir())):
+        labels = drawn.types(number)[0]
+        order = [0, 2, 1] if differ and number % 2 else [0, 1, 2]  # the colour that each number of the file is shown in
+        picture = Image.fromarray(np.argsort(order).astype(np.uint8)[labels]).convert("P")
+        picture.putpalette([part for value in order for part in COLOURS[value]])
+        picture.save(file)
+    stack = read_folder(own)
+    packed_colours = [red << 16 | green << 8 | blue for red, green, blue in stack.legend.colours]
+    again = read_folder(own, kind="classes", values=packed_colours or [0, 1, 2])  # as a check passes on what it found
+    assert again.content == stack.content
+    assert bool(stack.legend.colours) == differ and len(stack.legend.values) == (0 if differ else 3)
+    for number, target in enumerate(stack.targets):
+        found = in_colours(target, dict(enumerate(stack.legend.colours or COLOURS.values())))
+        np.testing.assert_array_equal(found, in_colours(drawn.types(number)[0]))
