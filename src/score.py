@@ -81,15 +81,13 @@ def _agreed(facts: list, of_classes: bool, values: tuple[int, ...] | None, root:
         folders = (root, true[0].file.parent, true[0].file.parent.parent)
         names = next((names for folder in folders if (names := read_labelmap(folder))), {})
     labels = [each for each in predicted if each.dtype not in scales]
-    *meant, said = meanings(true, labels, of_classes, values, names)
-    for line in said:
-        warn(line)
+    meant = meanings(true, labels, of_classes, values, names)
     notes = {note.code: (each.file, note) for each in (*true, *labels)[::-1] for note in each.notes}
     for file, note in notes.values():
         say(f"note: {file}: {note.found}; taken: {note.taken}")
     if any({-1, 0} <= each.counts.keys() for each in true):
         warn("the truth holds -1 beside 0, and both are background; ignore_label=-1 leaves it out")
-    return tuple(meant), scales
+    return meant, scales
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from src.metrics.mistakes import kinds_of_mistakes, mistakes_of
 from src.metrics.semantic import MOST_CLASSES
 from src.pages.page import worst_first
 from src.pages.pictures import panels
+from src.terminal import say, warn
 
 MOST_PICTURES = 12  # of images, the worst ones
 WHITE = tuple(2**bits - 1 for bits in (8, 16, 32))  # of masks
@@ -119,10 +120,10 @@ def meanings(
     true: Sequence[Facts],
     labels: Sequence[Facts],
     of_classes: bool,
-    values: tuple[int, ...] | None,
-    names: dict[int, str],
-) -> tuple[Meant, Meant, list[str]]:
-    """What truth and prediction mean, from all files of them together, and what to say of that.
+    values: tuple[int, ...] | None = None,
+    names: dict[int, str] | None = None,
+) -> tuple[Meant, Meant]:
+    """What truth and prediction mean, from all files of them together; what was found out is said.
 
     Args:
         true: all truths.
@@ -134,30 +135,32 @@ def meanings(
     Raises:
         ValueError: they may mean several things, or nothing.
     """
-    true, labels, said = _alike(true), _alike(labels), []
+    true, labels, coloured = _alike(true), _alike(labels), any(each.in_colours for each in true)
     if not of_classes:
-        return *(_cells(side) for side in (true, labels)), said
-    if values is None and any(each.in_colours for each in true):
+        return _cells(true), _cells(labels)
+    for each in labels:
+        if each.in_colours and not coloured:
+            raise Refused(colours.mixed(each.file, True))
+    if coloured and values is None:
         values = colours.table(true, names)
-        said.append(f"classes by their colours: {colours.shown(values, tuple(names.values()))}")
+        say(f"note: classes by their colours: {colours.shown(values, tuple((names or {}).values()))}")
     if values is not None:
-        return *_by_values(true, labels, values), said
-    of_truth, held = _held(true), _held(labels)
-    usual = {int(value > 0) for value in of_truth} if _are_masks(true) else of_truth
+        return _by_values(true, labels, values, coloured)
+    of_truth, held, masks = _held(true), _held(labels), _are_masks(true)
+    usual = {int(value > 0) for value in of_truth} if masks else of_truth
     if usual == set(range(len(usual))) or len(usual) > MOST_CLASSES:
         if not _are_masks(labels) and held - usual and held != set(range(len(held))):
-            said.append(f"the prediction holds {_listed(held)}, and the truth {_listed(usual)}")
-        return Meant(masks=_are_masks(true)), Meant(masks=_are_masks(labels)), said
+            warn(f"the prediction holds {_listed(held)}, and the truth {_listed(usual)}")
+        return Meant(masks=masks), Meant(masks=_are_masks(labels))
     void = [value for value in VOID if of_truth - {value} == set(range(len(of_truth) - 1))]
     if not labels or not held <= of_truth:
-        raise ValueError(
-            _mismatch(of_truth, held, void, next((s.file for s in labels if not _held([s]) <= of_truth), true[0].file))
-        )
-    said += [f"{each} is scored as a class; if it is where nobody has annotated: ignore_label={each}" for each in void]
+        raise ValueError(_mismatch(true, labels, void))
+    for value in void:
+        warn(f"{value} is scored as a class; where nobody has annotated: ignore_label={value}")
     if max(of_truth) < MOST_CLASSES:
-        return Meant(masks=False), Meant(masks=False), said
-    said.append(f"classes 0 to {len(of_truth) - 1} are {_listed(of_truth)} in truth and prediction")
-    return *_by_values(true, labels, tuple(sorted(of_truth))), said
+        return Meant(masks=False), Meant(masks=False)
+    say(f"note: classes 0 to {len(of_truth) - 1} are {_listed(of_truth)} in truth and prediction")
+    return _by_values(true, labels, tuple(sorted(of_truth)), coloured)
 
 
 def _cells(side: Sequence[Facts]) -> Meant:
@@ -166,7 +169,9 @@ def _cells(side: Sequence[Facts]) -> Meant:
     return Meant(colours.table(side, None), in_colours=True, pieced=colours.are_classes(side))
 
 
-def _mismatch(of_truth: set[int], held: set[int], void: list[int], file: Path) -> str:
+def _mismatch(true: Sequence[Facts], labels: Sequence[Facts], void: list[int]) -> str:
+    of_truth, held = _held(true), _held(labels)
+    file = next((each.file for each in labels if not _held([each]) <= of_truth), true[0].file)
     every, nearest = of_truth | held, [f"ignore_label={value}" for value in void]
     nearest += [f"values=[{_listed(of_truth)}]"] if held <= set(range(len(of_truth))) else []
     nearest += [f"values=[{_listed(every)}]"] if held and every == set(range(len(every))) else []
@@ -175,9 +180,11 @@ def _mismatch(of_truth: set[int], held: set[int], void: list[int], file: Path) -
     return f"expected the same values in truth and prediction, but got {got}; nearest valid: {fix}"
 
 
-def _by_values(true: Sequence[Facts], labels: Sequence[Facts], values: tuple[int, ...]) -> tuple[Meant, Meant]:
+def _by_values(
+    true: Sequence[Facts], labels: Sequence[Facts], values: tuple[int, ...], coloured: bool
+) -> tuple[Meant, Meant]:
     """What they mean where the truth holds ``values`` of classes, and the prediction these or numbers of classes."""
-    coloured, in_colours = (any(each.in_colours for each in side) for side in (true, labels))
+    in_colours = any(each.in_colours for each in labels)
     by_value = set(values) if in_colours == coloured else set()
     by_place = set() if in_colours else set(range(len(values)))
     shown = _listed(values, coloured)
@@ -188,7 +195,9 @@ def _by_values(true: Sequence[Facts], labels: Sequence[Facts], values: tuple[int
     truth, held, said = Meant(values, in_colours=coloured), _held(labels), said_values(labels)
     if said is not None:
         return truth, Meant(said)
-    file = next((s.file for s in labels if not (_held([s]) <= by_value or _held([s]) <= by_place)), true[0].file)
+    file = next(
+        (s.file for s in labels if not (_held([s]) <= by_value or _held([s]) <= by_place)), (*labels, *true)[0].file
+    )
     expected = f"{shown} or, as numbers of these classes, 0 to {len(values) - 1} in the prediction"
     got = f"{_listed(held, in_colours)} ({file})"
     if held <= by_value & by_place and any(values[value] != value for value in held):

@@ -8,6 +8,7 @@ import pytest
 
 from src.data.finding import ERROR
 from tests.conftest import TINY, imported_by
+from tests.data.drawn import KINDS, types
 from tests.data.own import IMAGES, SIDE, change_image, change_labels, draw, folder, write
 from tests.findings.broken import BROKEN, classes
 
@@ -115,6 +116,49 @@ def test_what_is_suggested_trains(own, check, train):
     line = printed[printed.index("train: python -m src.train ") :].split()[4:]
     assert {"experiment=cells", "model.in_channels=3"} <= set(line)
     assert train(*line, "~callbacks.samples")[1] == 0
+
+
+# What is drawn, and what the printed line says of it.
+PRINTED = {
+    "organs": "experiment=classes data.source.kind=classes model.classes=4",
+    "two cells": "experiment=cells data.source.kind=instances",
+    "vessels": "experiment=classes data.source.kind=classes",
+    "white membranes": "experiment=membranes data.source.kind=boundary data.source.values=[255,0]",
+    "ilastik": "experiment=cells data.source.kind=binary data.source.values=[1,2]",
+    "mixed masks": "experiment=cells",
+    "void": "experiment=classes data.source.kind=classes data.source.ignore_label=255 model.classes=3",
+    "colours": "experiment=classes model.classes=3",
+}
+
+
+def of_kind(name, number):
+    """Labels and image of one of them."""
+    if name not in ("void", "colours"):
+        return KINDS[name][2](number)
+    labels, image = types(number)
+    if name == "void":
+        labels[:10] = 255
+        return labels, image
+    return np.array([[255, 255, 255], [200, 0, 0], [0, 0, 200]], np.uint8)[labels], image
+
+
+@pytest.mark.parametrize("name", PRINTED)
+def test_what_is_printed_is_learnt_from_as_it_was_judged(name, own, check, train):
+    for number in range(IMAGES):
+        labels, image = of_kind(name, number)
+        change_image(own, lambda _, new=image: new, [number])
+        change_labels(own, lambda _, new=labels: new, [number], ".png")
+    status, _, printed, error = check(own)
+    assert status == 0, error
+    line = printed[printed.index("train: python -m src.train ") :].split()[4:]
+    own_keys = ("experiment", "data.source", "model.classes")
+    assert " ".join(each for each in line if each.startswith(own_keys)) == PRINTED[name]
+    directory, status, _, error = train(*line, "~callbacks.samples", "~callbacks.overlay", "page=false")
+    assert status == 0, error
+    learnt = json.loads((directory / "check.json").read_text())
+    assert f"labels: {learnt['kind']}" in printed
+    for number, share in learnt["classes"].items():
+        assert name == "void" or f"class {number} {share:.1%}" in printed
 
 
 @pytest.mark.parametrize("kind", ["membranes", "classes"])

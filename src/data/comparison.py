@@ -19,7 +19,7 @@ from src.files.names import LABEL_SUFFIXES, PREDICTED, stem, without_ending
 from src.files.stored import Note, Stored, turned
 from src.instances import pieces
 
-ROUNDING = 1e-5  # by which a probability may leave [0, 1]
+ROUNDING = 1e-5  # by which probabilities may leave their range
 MOST_VALUES = 1000  # of a file of numbers that are kept, the lowest and the highest
 MOST_STRIPS = 4  # of a file that are looked at closely
 GRADED, EDGED, FLAT = "grey levels", "a mask with smooth edges", "numbers"
@@ -59,19 +59,12 @@ class Facts:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One image of the truth and what was predicted for it.
+    """One image of the truth and what was predicted for it."""
 
-    Attributes:
-        name: of the image; in a stack with the number of the slice.
-        truth: class or cell of each pixel, ``(H, W)`` integers, 0 = background.
-        prediction: the same, or class probabilities ``(K, H, W)`` float32.
-        known: where the truth is known, ``(H, W)`` booleans; None: everywhere.
-    """
-
-    name: str
-    truth: np.ndarray
-    prediction: np.ndarray
-    known: np.ndarray | None = None
+    name: str  # of the image; in a stack with the number of the slice
+    truth: np.ndarray  # class or cell of each pixel, ``(H, W)`` integers, 0 = background
+    prediction: np.ndarray  # the same, or class probabilities ``(K, H, W)`` float32
+    known: np.ndarray | None = None  # where the truth is known, ``(H, W)`` booleans; None: everywhere
 
     @property
     def is_probable(self) -> bool:
@@ -105,10 +98,10 @@ def match(truth: Path, prediction: Path, preferred: str) -> tuple[list[Pair], li
     both = sorted(true.keys() & predicted.keys())
     if not both:
         raise FileNotFoundError(f"expected files of the same names in {truth} and {prediction}, but got none")
-    alone = [files[name].file for files in (true, predicted) for name in sorted(files.keys() - set(both))]
-    used = {files[name].file for files in (true, predicted) for name in both}
-    pairs = [(replace(true[name], name=name), replace(predicted[name], name=name)) for name in both]
-    return pairs, [file for file in dict.fromkeys(alone) if file not in used]
+    pairs = [(true[name], replace(predicted[name], name=name)) for name in both]
+    used = {side.file for pair in pairs for side in pair}
+    rest = [files[name].file for files in (true, predicted) for name in sorted(files.keys() - set(both))]
+    return pairs, [file for file in dict.fromkeys(rest) if file not in used]
 
 
 def _is_folder(path: Path) -> bool:
@@ -143,9 +136,8 @@ def _rank(file: Path, preferred: str) -> int:
 def _special(path: Path, names: Collection[str]) -> dict[str, Source]:
     """Shapes, and labels in several files, by their names, of which the other side has ``names``."""
     found, _ = label_files(path if _is_folder(path) else path.parent, dict.fromkeys(names, Path()))
-    sources = {name: Source(file, form, name) for name, (file, form) in found.items()}
-    of_path = {name: each for name, each in sources.items() if _is_folder(path) or each.file == path}
-    return {name: each for name, each in of_path.items() if each.form.parts or each.is_shapes}
+    sources = {name: Source(file, form, name) for name, (file, form) in found.items() if file == path or path.is_dir()}
+    return {name: each for name, each in sources.items() if each.form.parts or each.is_shapes}
 
 
 def _alone(file: Path, other: Path) -> Source:
@@ -274,14 +266,13 @@ def comparisons(
     """Each slice of a pair that holds an image ``(H, W)`` or a stack ``(D, H, W)``.
 
     Args:
-        pair: truth, and a prediction in labels, which ``meant`` gives a meaning, or in probabilities.
-        meant: of truth and prediction.
+        pair: truth and prediction, whose labels mean what ``meant`` says.
         scales: by what probabilities of each dtype are divided.
-        of_classes: whether they are to be classes, not cells.
+        of_classes: whether labels are to be classes, not cells.
         ignore: the value of pixels of the truth that nobody has annotated.
 
     Raises:
-        ValueError: the prediction holds no probabilities, or their shapes differ.
+        ValueError: their shapes differ, or probabilities are none.
     """
     (true, _), (predicted, dtype) = _both(pair, of_classes, scales)
     known = None if ignore is None else true.numbers != ignore
