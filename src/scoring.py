@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
@@ -27,12 +26,15 @@ WHITE = tuple(2**bits - 1 for bits in (8, 16, 32))  # of masks
 SCALES = {"uint8": 255, "uint16": 65535}  # of probabilities in whole numbers …
 DARK, BRIGHT = 0.05, 0.5  # … and the shares of them that the lowest and the highest reach
 
+Side = Sequence[Facts]  # of all truths, or of all predictions
+Values = tuple[int, ...] | None  # of class 0, 1, …; None: the numbers themselves
+
 
 @dataclass(frozen=True)
 class Meant:
     """What the numbers of all truths, or of all predictions, mean: a `comparison.Meaning`."""
 
-    values: tuple[int, ...] | None = None  # of class 0, 1, …, or of the background and all cells; None: the numbers
+    values: Values = None  # or those of the background and all cells
     masks: bool = True  # whether 0 and 255 alone in a file are 0 and 1
     in_colours: bool = False  # whether they are packed colours …
     pieced: bool = False  # … of which each may be that of several cells
@@ -55,7 +57,7 @@ class Meant:
         return (labels > 0).astype(np.uint8) if is_mask else labels
 
 
-def scales_of(predicted: Sequence[Facts]) -> dict[str, int]:
+def scales_of(predicted: Side) -> dict[str, int]:
     """By what values of each dtype are divided that are probabilities: in one file of it, and so in all.
 
     Raises:
@@ -80,12 +82,12 @@ def scales_of(predicted: Sequence[Facts]) -> dict[str, int]:
     return scales
 
 
-def span(side: Sequence[Facts]) -> tuple[int, int]:
+def span(side: Side) -> tuple[int, int]:
     """The lowest and the highest value."""
     return min(min(each.counts, default=0) for each in side), max(max(each.counts, default=0) for each in side)
 
 
-def _alike(side: Sequence[Facts]) -> list[Facts]:
+def _alike(side: Side) -> list[Facts]:
     """The same, in packed colours if any is in colours."""
     if not any(each.in_colours for each in side):
         return list(side)
@@ -96,17 +98,17 @@ def _alike(side: Sequence[Facts]) -> list[Facts]:
     return [replace(each, counts=count) for each, count in zip(side, counts, strict=True)]
 
 
-def said_values(predicted: Sequence[Facts]) -> tuple[int, ...] | None:
+def said_values(predicted: Side) -> Values:
     """The values of class 0, 1, … that prediction files say themselves; None where they say nothing, as all do now."""
     return None
 
 
-def _held(side: Sequence[Facts]) -> set[int]:
+def _held(side: Side) -> set[int]:
     """All values; −1 is background."""
     return {0 if value == -1 else value for each in side for value in each.counts}
 
 
-def _are_masks(side: Sequence[Facts]) -> bool:
+def _are_masks(side: Side) -> bool:
     """Whether there are but 0 and 1, or 0 and 255, in each file."""
     return all(any(each.counts.keys() <= {-1, 0, white} for white in (1, *WHITE)) for each in side)
 
@@ -117,11 +119,7 @@ def _listed(values: Iterable[int], in_colours: bool = False) -> str:
 
 
 def meanings(
-    true: Sequence[Facts],
-    labels: Sequence[Facts],
-    of_classes: bool,
-    values: tuple[int, ...] | None = None,
-    names: dict[int, str] | None = None,
+    true: Side, labels: Side, of_classes: bool, values: Values = None, names: dict[int, str] | None = None
 ) -> tuple[Meant, Meant]:
     """What truth and prediction mean, from all files of them together; what was found out is said.
 
@@ -149,7 +147,7 @@ def meanings(
     of_truth, held, masks = _held(true), _held(labels), _are_masks(true)
     usual = {int(value > 0) for value in of_truth} if masks else of_truth
     if usual == set(range(len(usual))) or len(usual) > MOST_CLASSES:
-        if not _are_masks(labels) and held - usual and held != set(range(len(held))):
+        if (len(usual) > 2 if _are_masks(labels) else held != set(range(len(held)))) and labels and held != usual:
             warn(f"the prediction holds {_listed(held)}, and the truth {_listed(usual)}")
         return Meant(masks=masks), Meant(masks=_are_masks(labels))
     void = [value for value in VOID if of_truth - {value} == set(range(len(of_truth) - 1))]
@@ -163,13 +161,13 @@ def meanings(
     return _by_values(true, labels, tuple(sorted(of_truth)), coloured)
 
 
-def _cells(side: Sequence[Facts]) -> Meant:
+def _cells(side: Side) -> Meant:
     if not any(each.in_colours for each in side):
         return Meant()
     return Meant(colours.table(side, None), in_colours=True, pieced=colours.are_classes(side))
 
 
-def _mismatch(true: Sequence[Facts], labels: Sequence[Facts], void: list[int]) -> str:
+def _mismatch(true: Side, labels: Side, void: list[int]) -> str:
     of_truth, held = _held(true), _held(labels)
     file = next((each.file for each in labels if not _held([each]) <= of_truth), true[0].file)
     every, nearest = of_truth | held, [f"ignore_label={value}" for value in void]
@@ -180,9 +178,7 @@ def _mismatch(true: Sequence[Facts], labels: Sequence[Facts], void: list[int]) -
     return f"expected the same values in truth and prediction, but got {got}; nearest valid: {fix}"
 
 
-def _by_values(
-    true: Sequence[Facts], labels: Sequence[Facts], values: tuple[int, ...], coloured: bool
-) -> tuple[Meant, Meant]:
+def _by_values(true: Side, labels: Side, values: tuple[int, ...], coloured: bool) -> tuple[Meant, Meant]:
     """What they mean where the truth holds ``values`` of classes, and the prediction these or numbers of classes."""
     in_colours = any(each.in_colours for each in labels)
     by_value = set(values) if in_colours == coloured else set()

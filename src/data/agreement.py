@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 
 CLEAR = 0.1  # by which one reading has to agree better than another, to be believed
-SKETCH = 48  # pixels of a side
+MIDWAY = 512  # pixels of the longer side at which edges are looked for
+SKETCH = 48  # pixels of a side of what is left
 
 
 def agreement(image: np.ndarray, labels: np.ndarray) -> float:
@@ -23,6 +24,9 @@ def agreement(image: np.ndarray, labels: np.ndarray) -> float:
 
 def sketch(grey: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """What `agreements` needs of a grey image ``(H, W)`` float32 and of its labels, small: ``(4, pixels)`` float16."""
+    step = max(1, max(labels.shape) // MIDWAY)
+    labels = labels[::step, ::step]
+    grey = cv2.resize(grey, labels.shape[::-1], interpolation=cv2.INTER_AREA) if step > 1 else grey
     parts = (grey, _slope(grey), (labels != 0).astype(np.float32), edges_of(labels))
     found = []
     for part in parts:

@@ -6,8 +6,7 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from src.data.agreement import edges_of
-from src.files.arrays import strips_of, value_counts
+from src.files.arrays import STRIP, strips_of, value_counts
 from src.instances import component_boxes, components, pieces
 
 MOST_CLASSES = 20  # values up to which labels may be classes
@@ -141,7 +140,7 @@ def _pieces(labels: np.ndarray, cells: np.ndarray) -> list[np.ndarray]:
 
 def _areas(labels: np.ndarray, values: np.ndarray, image: np.ndarray | None) -> dict[int, Area]:
     height, width = labels.shape
-    grey = None if image is None else (image - image.mean(dtype=np.float64)) / (image.std(dtype=np.float64) or 1)
+    mean, deviation = (0.0, 1.0) if image is None else (image.mean(dtype=np.float64), image.std(dtype=np.float64) or 1.0)
     border = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
     found = {}
     for value in values:
@@ -152,7 +151,7 @@ def _areas(labels: np.ndarray, values: np.ndarray, image: np.ndarray | None) -> 
             y=float(np.arange(height) @ rows / count / height),
             x=float(np.arange(width) @ columns / count / width),
             share=count / labels.size,
-            grey=0.0 if grey is None else float(np.median(grey[inside])),
+            grey=0.0 if image is None else float((np.median(image[inside]) - mean) / deviation),
             spans=bool((rows[0] and rows[-1]) or (columns[0] and columns[-1])),
             border=float(np.mean(border == value)),
         )
@@ -244,14 +243,20 @@ def _is_interpolated(labels: np.ndarray, cells: int) -> bool:
     """Whether many pixels along edges have a value between those of the pixels on both sides, and not all the same."""
     if cells < 4 or min(labels.shape) < 3:
         return False
-    middle = labels[1:-1, 1:-1]
-    between = np.zeros(middle.shape, bool)
-    for one, other in ((labels[1:-1, :-2], labels[1:-1, 2:]), (labels[:-2, 1:-1], labels[2:, 1:-1])):
-        between |= (np.minimum(one, other) < middle) & (middle < np.maximum(one, other))
-    along = np.count_nonzero(edges_of(labels))
-    if not along or np.count_nonzero(between) < INTERPOLATED * along / 2:  # an edge has a pixel on each side
+    along, found = 0, []
+    rows = max(1, STRIP // labels.shape[1])
+    for top in range(0, len(labels) - 2, rows):
+        part = labels[top : top + rows + 2]
+        middle = part[1:-1, 1:-1]
+        along += np.count_nonzero((middle != part[:-2, 1:-1]) | (middle != part[1:-1, :-2]))
+        between = np.zeros(middle.shape, bool)
+        for one, other in ((part[1:-1, :-2], part[1:-1, 2:]), (part[:-2, 1:-1], part[2:, 1:-1])):
+            between |= (np.minimum(one, other) < middle) & (middle < np.maximum(one, other))
+        found.append(middle[between])
+    values = np.concatenate(found)
+    if not along or len(values) < INTERPOLATED * along / 2:  # an edge has a pixel on each side
         return False
-    return bool(value_counts(middle[between][None])[1].max() < ONE_VALUE * np.count_nonzero(between))
+    return bool(value_counts(values[None])[1].max() < ONE_VALUE * len(values))
 
 
 def _is_wrapped(cells: np.ndarray, found: list[np.ndarray]) -> bool:

@@ -171,8 +171,9 @@ def look(
     """
     image, pair = annotated.image, annotated.pair
     labels = without(annotated.labels, ignore_label) if meaning is None else _learnt(annotated, meaning, ignore_label)
+    # First, because it needs most memory.
+    description = describe(labels, image if image.ndim == 2 and image.dtype.kind in "iu" else grey(image))
     values = grey(image)
-    description = describe(labels, values)
     finite = image.dtype.kind != "f" or bool(
         np.isfinite(image).all() and isfinite(float(image.max()) - float(image.min()))
     )
