@@ -255,7 +255,7 @@ class Scoring:
         self.membranes = any(metric.best_over_thresholds for metric in metrics.values())
         self.monitor = next(item for metric in metrics.values() for item in metric.modes.items())
         self.evaluator: Evaluator | None = None
-        self.probable = False
+        self.first = ("", False)  # the name of the first image, and whether probabilities were predicted for it
         self.rows: list[dict] = []
         self.doubtful: dict[str, list[str]] = defaultdict(list)
         self.pictures: dict[str, dict[str, bytes]] = {}
@@ -266,17 +266,19 @@ class Scoring:
         Raises:
             ValueError: it holds labels where those before held probabilities, or the other way round.
         """
+        probable, highest = image.is_probable, image.truth.max()
         if self.evaluator is None:
-            self.probable = image.is_probable
-            thresholds = THRESHOLDS if self.probable else (0.0,)
+            self.first = (image.name, probable)
+            thresholds = THRESHOLDS if probable else (0.0,)
             self.evaluator = Evaluator(self.metrics, self.threshold, thresholds=thresholds)
-        if image.is_probable != self.probable:
-            got = f"{image.name} differs from {self.rows[0]['name']}"
-            raise ValueError(f"expected probabilities or labels throughout, but {got}")
-        if self.probable and self.of_classes and image.truth.max() >= len(image.prediction):
-            got, most = f"class {image.truth.max()} in the truth of {image.name}", len(image.prediction)
-            raise ValueError(f"expected classes 0 to {most - 1}, as the prediction has, but got {got}")
-        prediction = Probabilities(image.prediction, self.numbering) if self.probable else Labels(image.prediction)
+        if probable != self.first[1]:
+            raise ValueError(
+                f"expected probabilities or labels throughout, but {image.name} differs from {self.first[0]}"
+            )
+        if probable and self.of_classes and highest >= len(image.prediction):
+            expected = f"probabilities of all {highest + 1} classes of the truth"
+            raise ValueError(f"expected {expected}, but got {len(image.prediction)} for {image.name}")
+        prediction = Probabilities(image.prediction, self.numbering) if probable else Labels(image.prediction)
         scores = self.evaluator.update(prediction, image.truth, numbered(image.truth), image.known)
         self.rows.append({"name": image.name, **scores})
         worst = {row["name"] for row in worst_first(self.rows, *self.monitor)[:MOST_PICTURES]}

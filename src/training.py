@@ -113,7 +113,8 @@ def as_judged(
     checked = checked and checked | (before or {})
     judged = before or checked
     # Versions that did not write the values took small numbers as the classes themselves.
-    values = judged["values"] or (list(range(len(judged["classes"]))) if judged["kind"] == "classes" else None)
+    highest = max(map(int, judged["classes"]), default=0) if judged["kind"] == "classes" else None
+    values = judged["values"] or (None if highest is None else list(range(highest + 1)))
     chosen = {"kind": judged["kind"] if source["kind"] == "auto" else source["kind"]}
     if source["values"] is None and chosen["kind"] == judged["kind"]:
         chosen["values"] = values

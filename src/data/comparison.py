@@ -11,7 +11,7 @@ from src.data.finding import ERROR, Refused
 from src.data.matching import matched
 from src.data.numbers import FURTHEST_APART, Drawn, drawn
 from src.data.shapes import SHAPE_SUFFIXES, coco_images
-from src.data.sources import LABEL_ENDINGS, ONE_FILE, REFUSED_SUFFIXES, Form, label_files, read_files
+from src.data.sources import LABEL_ENDINGS, ONE_FILE, REFUSED_SUFFIXES, Form, label_files, labels_within, read_files
 from src.files.arrays import strips_of, value_counts
 from src.files.grey import is_grey
 from src.files.image import in_memory
@@ -73,7 +73,7 @@ class Comparison:
 
 
 def match(truth: Path, prediction: Path, preferred: str) -> tuple[list[Pair], list[Path]]:
-    """What has the same name in two folders, and the files without a partner; or one pair of files.
+    """What has the same name in two folders, and files without a partner; or one pair of files.
 
     Args:
         truth: a file or folder, or a data set in a layout of `data.matching`.
@@ -120,17 +120,22 @@ def _by_name(path: Path, preferred: str, other: Path) -> dict[str, Source]:
     found = _special(path, {name_of(file) for file in other.iterdir()} if _is_folder(other) else set())
     suffixes = (*REFUSED_SUFFIXES, *sorted(LABEL_SUFFIXES))  # .png < .tif
     files = [file for file in (path.iterdir() if _is_folder(path) else ()) if file.suffix.lower() in suffixes]
-    ranked = {file: (_rank(file, preferred), suffixes.index(file.suffix.lower())) for file in files}
-    worst_first = [file for file in sorted(ranked, key=ranked.get) if not file.name.startswith(".")]
-    named = {name_of(file): Source(file) for file in worst_first if ranked[file][0]} | found
-    plain = {name_of(file): Source(file) for file in worst_first if not ranked[file][0]}
+    ranks = {}
+    for file in sorted(files, key=lambda file: suffixes.index(file.suffix.lower())):
+        name = stem(file)
+        ranks[file] = 3 if name.endswith(preferred) else 1 if name.endswith(PREDICTED) else 2 * (name != name_of(file))
+    files = [file for file in sorted(ranks, key=ranks.get) if not file.name.startswith(".")]
+    named = {name_of(file): Source(_held_in(file)) for file in files if ranks[file]} | found
+    plain = {name_of(file): Source(_held_in(file)) for file in files if not ranks[file]}
     return named if named and named.keys() <= plain.keys() else plain | named
 
 
-def _rank(file: Path, preferred: str) -> int:
-    """How surely a file is the one that is looked for; 0 of a name without an ending."""
-    name = stem(file)
-    return 3 if name.endswith(preferred) else 1 if name.endswith(PREDICTED) else 2 * (name != name_of(file))
+def _held_in(file: Path) -> Path:
+    """The labels, where an OME-Zarr holds an image with its labels."""
+    labels = labels_within(file)
+    if len(labels) > 1:
+        raise ValueError(f"expected one label image in {file}, but got {len(labels)}; nearest valid: {labels[0]}")
+    return labels[0] if labels else file
 
 
 def _special(path: Path, names: Collection[str]) -> dict[str, Source]:
@@ -143,7 +148,7 @@ def _special(path: Path, names: Collection[str]) -> dict[str, Source]:
 def _alone(file: Path, other: Path) -> Source:
     """One of two files, of any names."""
     found = _special(file, ()) if file.suffix.lower() in SHAPE_SUFFIXES else {}
-    return found.get(name_of(other)) or next(iter(found.values()), Source(file, name=name_of(file)))
+    return found.get(name_of(other)) or next(iter(found.values()), Source(_held_in(file), name=name_of(file)))
 
 
 def _of_data_set(root: Path) -> dict[str, Source]:
