@@ -54,8 +54,8 @@ def inspect_folder(root: Path, choices: Choices, read: Callable[[Pair], list[Ann
     """
     pairs, findings = matched(root, choices.wanted)
 
-    def both_files(pair: Pair, meaning: Meaning | None = None) -> tuple[list[Facts], list[Finding]]:
-        return look_at_files(pair, choices.ignore_label, read, choices.scaling, meaning)
+    def both_files(pair: Pair) -> tuple[list[Facts], list[Finding]]:
+        return look_at_files(pair, choices.ignore_label, read, choices.scaling)
 
     with ThreadPoolExecutor() as pool:
         looked = list(pool.map(both_files, pairs))
@@ -73,8 +73,10 @@ def inspect_folder(root: Path, choices: Choices, read: Callable[[Pair], list[Ann
 
     def again(sound: list[Facts], meaning: Meaning) -> list[Facts]:
         names = {each.name for each in sound}
-        with ThreadPoolExecutor() as pool:
-            learnt = pool.map(lambda pair: both_files(pair, meaning)[0], pairs)
+        with ThreadPoolExecutor() as pool:  # from disk, because what ``read`` holds is for who comes next
+            learnt = pool.map(
+                lambda pair: look_at_files(pair, choices.ignore_label, read_pair, choices.scaling, meaning)[0], pairs
+            )
             return [facts for each in learnt for facts in each if facts.name in names]
 
     facts = [facts for each, _ in looked for facts in each]
