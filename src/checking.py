@@ -117,19 +117,20 @@ def given() -> list[str]:
 def suggested(found: dict) -> list[str]:
     """What to train with, where nothing has been chosen yet."""
     overrides = [each for each in given() if not each.startswith("data=")]
-    arguments = [f"experiment={EXPERIMENTS[found['kind']]}", *overrides]
-    classes = len(found["classes"]) - (found["void"] is not None) if found["kind"] == "classes" else 2
-    turned = found["values"] if found["kind"] == "boundary" or (found["other"] and found["kind"] == "binary") else None
+    void, kind = found["void"] or (None, found["kind"])
+    arguments = [f"experiment={EXPERIMENTS[kind]}", *overrides]
+    classes = len(found["classes"]) - (void is not None) if kind == "classes" else 2
+    turned = found["values"] if kind == "boundary" or (found["other"] and kind == "binary" and not void) else None
     wanted = {
-        "data.source.kind": (found["kind"] if found["other"] else None, None),
+        "data.source.kind": (kind if found["other"] else None, None),
         "data.source.values": (str(turned).replace(" ", ""), "None"),
-        "data.source.ignore_label": (found["void"], None),
+        "data.source.ignore_label": (void, None),
         "model.in_channels": (found["channels"][0], 1),
         "model.classes": (max(2, classes), 2),
         "data.source.orientation": (found["orientation"], "shown"),
         "data.source.axes": (found["axes"], None),
     }
-    if found["kind"] in ("instances", "binary"):
+    if kind in ("instances", "binary") and not void:
         wanted["instances.min_size"] = (max(20, int(found["smallest_cell"] / 3)), 20)
     return arguments + [
         f"{key}={value}" for key, (value, usual) in wanted.items() if value != usual and f"{key}=" not in str(overrides)

@@ -54,6 +54,7 @@ class Facts:
     counts: dict[int, int]  # pixels of each value but the ignored one; of very many the lowest and the highest
     in_colours: bool = False  # as of `numbers.Drawn`, and the others too
     was_grey: bool = False
+    palette: tuple[int, ...] = ()
     notes: tuple[Note, ...] = ()
 
 
@@ -82,7 +83,6 @@ def match(truth: Path, prediction: Path, preferred: str) -> tuple[list[Pair], li
 
     Raises:
         FileNotFoundError: one is not there, one is a file and the other a folder, or no name occurs in both.
-        Refused: files of a data set cannot be told apart.
     """
     for path in (truth, prediction):
         if not path.exists():
@@ -92,7 +92,7 @@ def match(truth: Path, prediction: Path, preferred: str) -> tuple[list[Pair], li
         return [(_alone(truth, prediction), _alone(prediction, truth))], []
     if not folders[1] or not (folders[0] or truth.suffix.lower() == ".json"):  # a COCO file is of many images
         raise FileNotFoundError(f"expected two files or two folders, but got {truth} and {prediction}")
-    true, predicted = _by_name(truth, "_labels", prediction), _by_name(prediction, preferred, truth)
+    true, predicted = _by_name(truth, "_masks", prediction), _by_name(prediction, preferred, truth)
     if not true.keys() & predicted.keys() and folders[0]:
         true |= _of_data_set(truth)
     both = sorted(true.keys() & predicted.keys())
@@ -114,9 +114,7 @@ def name_of(file: Path) -> str:
 
 
 def _by_name(path: Path, preferred: str, other: Path) -> dict[str, Source]:
-    """What lies in a folder by its names: of several files that with the preferred ending, then with another, then
-    TIFF. A file without an ending is an image where one lies beside each file with one.
-    """
+    """What lies in a folder by its names; a file without an ending is an image, if one lies beside each with one."""
     found = _special(path, {name_of(file) for file in other.iterdir()} if _is_folder(other) else set())
     suffixes = (*REFUSED_SUFFIXES, *sorted(LABEL_SUFFIXES))  # .png < .tif
     files = [file for file in (path.iterdir() if _is_folder(path) else ()) if file.suffix.lower() in suffixes]
@@ -124,18 +122,16 @@ def _by_name(path: Path, preferred: str, other: Path) -> dict[str, Source]:
     for file in sorted(files, key=lambda file: suffixes.index(file.suffix.lower())):
         name = stem(file)
         ranks[file] = 3 if name.endswith(preferred) else 1 if name.endswith(PREDICTED) else 2 * (name != name_of(file))
-    files = [file for file in sorted(ranks, key=ranks.get) if not file.name.startswith(".")]
+    files = [file for file in sorted(ranks, key=ranks.get) if not file.name.startswith(".")]  # worst first
     named = {name_of(file): Source(_held_in(file)) for file in files if ranks[file]} | found
     plain = {name_of(file): Source(_held_in(file)) for file in files if not ranks[file]}
     return named if named and named.keys() <= plain.keys() else plain | named
 
 
 def _held_in(file: Path) -> Path:
-    """The labels, where an OME-Zarr holds an image with its labels."""
+    """The labels, where an OME-Zarr holds an image with them."""
     labels = labels_within(file)
-    if len(labels) > 1:
-        raise ValueError(f"expected one label image in {file}, but got {len(labels)}; nearest valid: {labels[0]}")
-    return labels[0] if labels else file
+    return labels[0] if len(labels) == 1 else file
 
 
 def _special(path: Path, names: Collection[str]) -> dict[str, Source]:
@@ -163,11 +159,7 @@ def _of_data_set(root: Path) -> dict[str, Source]:
 
 
 def look(pair: Pair, of_classes: bool, ignore_label: int | None = None) -> tuple[Facts, Facts]:
-    """What truth and prediction of an image hold, as far as it takes all images to tell what that means.
-
-    Raises:
-        ValueError: one cannot be read or holds numbers below −1, or the truth is a picture.
-    """
+    """What truth and prediction of an image hold, as far as it takes all images to tell what that means."""
     (true, _), (predicted, dtype) = _both(pair, of_classes)
     truth, prediction = _facts(pair[0].file, true, "", ignore_label), _facts(pair[1].file, predicted, dtype)
     if truth.grain in (GRADED, EDGED):
@@ -192,17 +184,19 @@ def _both(pair: Pair, of_classes: bool, probable: Collection[str] = ()) -> list[
     return found
 
 
-def _read(
-    source: Source, of_classes: bool, size: tuple[int, int] | None, probable: Collection[str] | None
-) -> tuple[Drawn, str]:
+def _read(source: Source, of_classes: bool, size: tuple | None, probable: Collection[str] | None) -> tuple[Drawn, str]:
     file, form = source.file, source.form
     if source.is_shapes and size is None:
         raise ValueError(f"expected a label image beside the shapes in {file}, but got shapes, which have no size")
     if probable is not None and not form.parts and file.suffix.lower() in LABEL_SUFFIXES:
         stored = in_memory(file)
         values, dtype = stored.array, str(stored.array.dtype)
-        is_real = values.dtype.kind == "f" and not (np.isfinite(values).all() and (values % 1 == 0).all())
-        return (Drawn(_planes(stored)) if is_real or dtype in probable else drawn(stored, file)), dtype
+        whole = values.dtype.kind != "f" or (np.isfinite(values).all() and (values % 1 == 0).all())
+        if dtype in probable or not whole:
+            return Drawn(_planes(stored)), dtype
+        if values.dtype.kind == "f" and values.min() >= 0 and values.max() <= 1:
+            return Drawn(_planes(stored).astype(np.uint8)), dtype  # probabilities, unless other files hold labels
+        return drawn(stored, file), dtype
     named = (each for each in coco_images(file) or () if stem(Path(each)) == source.name) if source.is_shapes else ()
     kind = "classes" if of_classes and form.classes else "instances"
     found = read_files(file, form, source.image or next(iter(named), ""), size or (0, 0), kind=kind)
@@ -214,18 +208,19 @@ def _read(
 
 
 def _planes(stored: Stored) -> np.ndarray:
-    """Values as they are stored, rows and columns last; without transparency, and once where colours are grey."""
+    """Values as they are stored: slices, channels, rows, columns; if colours are grey, one channel without alpha."""
     values, axes = turned(stored.array, stored.axes, stored.orientation), stored.axes
     if "S" in axes and not stored.unclear:
         samples = np.moveaxis(values, axes.index("S"), -1)
         colours = samples[..., : 1 if samples.shape[-1] == 2 else 3]
         if is_grey(colours):
             values, axes = colours[..., 0], axes.replace("S", "")
-    return values.transpose(sorted(range(len(axes)), key=lambda place: ("YX".find(axes[place]), place)))
+    values = values.transpose(np.argsort([2 * "YX".find(axis) + (axis in "CS") for axis in axes], kind="stable"))
+    return values.squeeze(tuple(place for place in range(values.ndim - 2) if values.shape[place] == 1))
 
 
 def _facts(file: Path, found: Drawn, dtype: str, ignored: int | None = None) -> Facts:
-    values, more = found.numbers, (found.in_colours, found.was_grey, found.notes)
+    values, more = found.numbers, (found.in_colours, found.was_grey, found.palette, found.notes)
     if values.dtype.kind == "f":
         return Facts(file, dtype, None, {}, *more)
     distinct, counts = value_counts(values.reshape(-1, values.shape[-1]))
@@ -243,9 +238,9 @@ def is_graded(values: np.ndarray) -> bool:
 def grain(values: np.ndarray, distinct: np.ndarray, counts: np.ndarray) -> str:
     """What integers ``(…, H, W)`` look like, `GRADED`, `EDGED` or `FLAT`; empty where nobody can tell.
 
-    Measured on label images, probability maps and pictures of many kinds, and on all label files at hand. Of grey
-    levels half of the areas of one value are one pixel or two, nearly all pixels lie beside another value, and that is
-    not far away. Spots are as small, but stand out; so does each side of an edge that is smooth.
+    Of grey levels half of the areas of one value are a pixel or two, nearly all pixels lie beside another value, and
+    that is not far away. Spots are as small, but stand out; so does each side of an edge that is smooth. Measured on
+    label images, probability maps and pictures of many kinds, and on all label files at hand.
     """
     strips = [strip for strip in strips_of(values.reshape(-1, values.shape[-1])) if strip.min() < strip.max()]
     if len(distinct) < 3 or not strips:
@@ -261,8 +256,8 @@ def grain(values: np.ndarray, distinct: np.ndarray, counts: np.ndarray) -> str:
     again = len(distinct) >= 64 and len(areas) >= 8 * len(distinct)  # levels in blocks, as of an image made larger
     if many and others.sum() >= 64 and ((fine and step <= 0.36) or (again and step <= 0.1)):
         return GRADED
-    is_edge = fine and (low, high) == (distinct[0], distinct[-1]) and high - low > FURTHEST_APART
-    return EDGED if is_edge else "" if fine else FLAT
+    edged = fine and (low, high) == (distinct[0], distinct[-1]) and high - low > FURTHEST_APART
+    return EDGED if edged else "" if fine else FLAT
 
 
 def comparisons(
@@ -275,15 +270,10 @@ def comparisons(
         scales: by what probabilities of each dtype are divided.
         of_classes: whether labels are to be classes, not cells.
         ignore: the value of pixels of the truth that nobody has annotated.
-
-    Raises:
-        ValueError: their shapes differ, or probabilities are none.
     """
     (true, _), (predicted, dtype) = _both(pair, of_classes, scales)
     known = None if ignore is None else true.numbers != ignore
     truth, values, file, probable = meant[0](true, known), predicted.numbers, pair[1].file, dtype in scales
-    while probable and values.ndim > truth.ndim + 1 and len(values) == 1:
-        values = values[0]
     each = values.shape[-3:-2] if probable and values.ndim > truth.ndim else ()
     if values.shape != truth.shape[:-2] + each + truth.shape[-2:]:
         raise ValueError(f"expected the shape of the truth, {truth.shape}, but {file} has shape {values.shape}")
@@ -295,8 +285,7 @@ def comparisons(
     stack = truth.reshape(-1, *plane)
     places = [None] * len(stack) if known is None else known.reshape(stack.shape)
     for index, (labels, prediction, where) in enumerate(zip(stack, predictions, places, strict=True)):
-        name = f"{pair[1].name}_{index:02d}" if len(stack) > 1 else pair[1].name
-        yield Comparison(name, labels, prediction, where)
+        yield Comparison(f"{pair[1].name}{f'_{index:02d}' * (len(stack) > 1)}", labels, prediction, where)
 
 
 def _probabilities(values: np.ndarray, scale: int, file: Path) -> np.ndarray:

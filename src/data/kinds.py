@@ -194,6 +194,18 @@ def _most(found: Iterable[bool]) -> bool:
     return bool(found) and sum(found) > len(found) / 2
 
 
+def without(described: Sequence[Description], value: int) -> list[Description]:
+    """Label images without one value, as far as it can be known without their pixels."""
+    return [
+        replace(
+            each,
+            counts={other: count for other, count in each.counts.items() if other != value},
+            areas=each.areas and {other: area for other, area in each.areas.items() if other != value},
+        )
+        for each in described
+    ]
+
+
 def void(described: Sequence[Description]) -> int | None:
     """A value that may mark what nobody has annotated: 255 where all other values are small numbers without gaps."""
     values = set().union(*(each.counts for each in described))

@@ -17,6 +17,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from src.data.finding import ERROR, NOTE, WARNING, Finding
+from src.data.shapes import SHAPE_SUFFIXES
 from src.data.sources import LABEL_ENDINGS, ONE_FILE, Form, by_stem, label_files, labels_within
 from src.files.names import IMAGE_SUFFIXES, LABEL_SUFFIXES, stem, without_ending
 from src.files.stored import SHOWN, Reading
@@ -93,12 +94,12 @@ def matched(root: Path, wanted: Wanted = ALL) -> tuple[list[Pair], list[Finding]
         next((root / name for name in names if (root / name).is_dir()), None)
         for names in (IMAGE_FOLDERS, LABEL_FOLDERS)
     )
-    within = masks is None and _within(pictures or root)
+    within = masks is None and (_within(pictures or root) or (pictures and _of_shapes(pictures, root)))
     if not within and (pictures is None) != (masks is None):
         raise FileNotFoundError(f"expected {LAYOUTS} in {root}, but got {(pictures or masks).name}/ alone")
     films = [] if pictures else sorted(path for path in root.glob("[0-9][0-9]_GT/SEG") if path.is_dir())
     if within:
-        pairs, findings = within, []
+        pairs, findings = within
     elif films:
         pairs, findings = _of_films(root, films), []
     elif pictures and masks:
@@ -142,8 +143,19 @@ def _of_one_folder_each(root: Path) -> tuple[list[Pair], list[Finding]] | None:
     return (pairs, findings) if pairs else None
 
 
-def _within(folder: Path) -> list[Pair]:
-    """OME-Zarr images that hold their labels themselves.
+def _of_shapes(pictures: Path, root: Path) -> tuple[list[Pair], list[Finding]] | None:
+    """Images with shapes beside them, or in a file beside their folder; None if there are no shapes."""
+    pictured, findings = by_stem(pictures, IMAGE_SUFFIXES)
+    for folder in (pictures, root):
+        labelled, more = label_files(folder, pictured)
+        shaped = {name: each for name, each in labelled.items() if each[0].suffix in SHAPE_SUFFIXES}
+        if shaped:
+            return _partners(pictured, shaped, list(dict.fromkeys(findings + more)))
+    return None
+
+
+def _within(folder: Path) -> tuple[list[Pair], list[Finding]] | None:
+    """OME-Zarr images that hold their labels themselves; None if there are none.
 
     Raises:
         FileNotFoundError: one of them holds several.
@@ -153,7 +165,8 @@ def _within(folder: Path) -> list[Pair]:
     if several:
         names = ", ".join(file.name for file in several[0])
         raise FileNotFoundError(f"expected one label image in {several[0][0].parent}, but got {names}")
-    return [Pair(stem(file), file, labels[0], file.name) for file, labels in found.items() if labels]
+    pairs = [Pair(stem(file), file, labels[0], file.name) for file, labels in found.items() if labels]
+    return (pairs, []) if pairs else None
 
 
 def _of_films(root: Path, folders: list[Path]) -> list[Pair]:

@@ -48,9 +48,9 @@ def label_files(
     files, findings = by_stem(folder, (*LABEL_SUFFIXES, *REFUSED_SUFFIXES))
     files = {name: file for name, file in files.items() if file != images.get(name)}
     found, more = _object_folders(folder, images)
-    by_class = _class_files(files, images, classes)
+    by_class = _class_files(files, images, classes) or _class_folders(folder, images, classes)
     for name, parts in by_class.items():
-        found[name] = (next(iter(parts.values())), Form(tuple(parts.values()), tuple(parts), "classes"))
+        found[name] = (next(iter(parts.values()), folder), Form(tuple(parts.values()), tuple(parts), "classes"))
     used = {file for parts in by_class.values() for file in parts.values()}
     rest = {name: file for name, file in files.items() if file not in used}
     # An image may itself be called NAME_mask.
@@ -124,6 +124,19 @@ def _class_files(
     ):
         return {}
     return {image: {end: parts[end] for end in chosen if end in parts} for image, parts in ends.items()}
+
+
+def _class_folders(
+    folder: Path, images: Mapping[str, Path], classes: Sequence[str] | None
+) -> dict[str, dict[str, Path]]:
+    """Of each image the file of each class: where a folder has two folders or more with files of all images."""
+    parts = [part for part in sorted(folder.iterdir()) if part.is_dir() and not (part.suffix or part.name in images)]
+    files = {part.name: by_stem(part, LABEL_SUFFIXES)[0] for part in parts}
+    found = {name: each for name, each in files.items() if each and set(each) == set(images)}
+    chosen = list(classes) if classes else list(found)
+    if len(found) < 2 or not set(chosen) <= set(found):
+        return {}
+    return {image: {name: found[name][image] for name in chosen} for image in images}
 
 
 def by_stem(directory: Path, suffixes: Sequence[str]) -> tuple[dict[str, Path], list[Finding]]:

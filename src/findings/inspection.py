@@ -24,7 +24,7 @@ class Inspection:
     Attributes:
         facts: of each slice that could be read and whose labels are no nonsense.
         meaning: of the labels.
-        void: a value that may mark what nobody has annotated, None if there is none.
+        void: a value that may mark what nobody has annotated, None if there is none; and the kind of the others.
         values: by which the labels of the facts are classes.
         groups: the slices of each group of the split, by name; empty if there is no valid one.
         findings: errors first.
@@ -33,7 +33,7 @@ class Inspection:
 
     facts: list[Facts]
     meaning: Meaning
-    void: int | None
+    void: tuple[int, str] | None
     values: tuple[int, ...] | None
     groups: dict[str, list[str]]
     findings: list[Finding]
@@ -122,11 +122,13 @@ def _concluded(
     found = _meant(sound, choices, labelmap)
     kind, values, void = found.judgement.kind, found.judgement.values, None
     if sound and not any(finding.code == "nothing-annotated" for finding in findings):
-        void = kinds.void([each.labels for each in sound]) if choices.ignore_label is None else None
+        described = [each.labels for each in sound]
+        mark = kinds.void(described) if choices.ignore_label is None and not found.in_colours else None
+        void = None if mark is None else (mark, kinds.looks(kinds.without(described, mark)).kind)
         others = list(partners.of_another_image(sound))
         moved = {finding.file for finding in others}
         findings = [each for each in findings if each.code != "shifted-labels" or each.file not in moved]
-        findings += [*meanings.judgements(sound, found, choices, void), *others]
+        findings += [*meanings.judgements(sound, found, choices, mark), *others]
         findings += labels.wrong_kind(sound, found, choices)
         if again and kind != "classes" and values and values[0] != 0:
             sound, values = again(sound, found), None

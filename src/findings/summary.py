@@ -33,7 +33,7 @@ class Summary(Findings):
     colours: bool
     names: list[str]
     other: str | None
-    void: int | None
+    void: list[int | str] | None
     cells: int
     smallest_cell: float
     classes: dict[str, float]
@@ -65,7 +65,7 @@ def described(root: str, found: Inspection, choices: Choices) -> dict:
         "colours": found.meaning.in_colours,
         "names": list(found.meaning.legend.names),
         "other": found.meaning.judgement.other,
-        "void": found.void,
+        "void": list(found.void) if found.void else None,
         "cells": sum(each.labels.cells for each in found.facts),
         "smallest_cell": min(areas, default=0),
         "classes": {str(number): share for number, share in shares.items()},

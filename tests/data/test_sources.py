@@ -248,3 +248,19 @@ def test_a_mask_may_be_a_picture_of_any_kind(root):
         (root / "labels").mkdir(exist_ok=True)
         iio.imwrite(root / f"labels/a_{number}.bmp", mask(labels))
     np.testing.assert_array_equal(read_folder(root).targets, [labels > 0 for _, labels in CELLS])
+
+
+@pytest.mark.parametrize("classes", [None, ["nucleus", "cell"]])
+def test_classes_may_have_a_folder_each(classes, root):
+    for number, (_, labels) in enumerate(CELLS):
+        place(root / f"labels/cell/a_{number}.png", mask(labels))
+        place(root / f"labels/nucleus/a_{number}.png", mask(labels == 3))
+    stack = read_folder(root, classes=classes)
+    assert stack.legend.names == ("background", *(classes or ["cell", "nucleus"]))
+    assert [sorted(np.unique(target)) for target in stack.targets] == [[0, 1, 2] if classes is None else [0, 2]] * 4
+
+
+@pytest.mark.parametrize("where", ["annotations.json", "images/_annotations.coco.json"])
+def test_shapes_may_lie_beside_the_folder_of_images_or_in_it(where, root):
+    (root / where).write_text(coco())
+    np.testing.assert_array_equal(read_folder(root).instances, [framed(labels) for _, labels in CELLS])
