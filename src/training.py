@@ -107,8 +107,11 @@ def as_judged(
         made: what trains, in this process, if it does.
         read: gives the slices of a pair of files.
     """
-    before, source = provenance.judged_before(directory), config["data"]["source"]
-    if (before is None and checked is None) or source.get("kind") is None:
+    source = config["data"]["source"]
+    if source.get("kind") is None:  # no folder of one's own
+        return config, checked
+    before = provenance.judged_before(directory)
+    if before is None and checked is None:
         return config, checked
     checked = checked and checked | (before or {})
     judged = before or checked
