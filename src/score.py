@@ -61,21 +61,19 @@ def _values(values: object, of_classes: bool) -> tuple[int, ...] | None:
     if not whole or not len(set(values)) == len(values) > 1:
         raise ValueError(f"expected values of class 0, 1, … from 0 on, but got values={values}; nearest valid: [0,1,5]")
     if not of_classes:
-        raise ValueError("expected values with metrics of classes, but got others; nearest valid: metrics=semantic")
+        raise ValueError(
+            "expected values=… with scores of classes, but got other metrics; nearest valid: metrics=semantic"
+        )
     return tuple(values)
 
 
 def _agreed(facts: list, of_classes: bool, values: tuple[int, ...] | None, root: Path) -> tuple[tuple, dict[str, int]]:
     """What labels mean, and by what probabilities of each dtype are divided: from all files together, and said."""
     from src.data.colours import read_labelmap
-    from src.scoring import meanings, scales_of, span
+    from src.scoring import meanings, scales_of
 
     true, predicted = ([each[side] for each in facts] for side in (0, 1))
     scales = scales_of(predicted)
-    for dtype in (dtype for dtype, scale in scales.items() if scale > 1):
-        held = [each for each in predicted if each.dtype == dtype]
-        low, high = span(held)
-        say(f"note: {held[0].file}: probabilities from {low} to {high}, divided by {scales[dtype]} ({len(held)} files)")
     names = {}
     if any(each.in_colours for each in true):
         folders = (root, true[0].file.parent, true[0].file.parent.parent)
@@ -83,7 +81,7 @@ def _agreed(facts: list, of_classes: bool, values: tuple[int, ...] | None, root:
     labels = [each for each in predicted if each.dtype not in scales]
     meant = meanings(true, labels, of_classes, values, names)
     notes = {note.code: (each.file, note) for each in (*true, *labels)[::-1] for note in each.notes}
-    for file, note in notes.values():
+    for file, note in notes.values():  # each kind once
         say(f"note: {file}: {note.found}; taken: {note.taken}")
     if any({-1, 0} <= each.counts.keys() for each in true):
         warn("the truth holds -1 beside 0, and both are background; ignore_label=-1 leaves it out")

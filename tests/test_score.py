@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 import tifffile
 from imageio.v3 import imwrite
+from PIL import Image
+from scipy.ndimage import distance_transform_edt
 
 from src.data.phantom import phantom
 from tests.conftest import imported_by
+from tests.data import own
 
 STACK = phantom(slices=2, size=64, organelles=True)
 CELLS = (STACK.targets > 0).astype(np.uint8)
@@ -162,8 +165,8 @@ def test_the_threshold_decides_between_two_classes(score):
     [
         (CELLS, CELLS[:, :32], "(2, 64, 64)"),
         (CELLS, CELLS[:1], "(2, 64, 64)"),
-        (CELLS.astype(np.float32), CELLS, "whole numbers"),
-        (CELLS, CELLS * np.float32(2), "[0, 1]"),
+        (CELLS * np.float32(0.5), CELLS, "whole numbers"),
+        (CELLS, CELLS * np.float32(1.5), "[0, 1]"),
         (CELLS, np.where(CELLS, np.nan, 0).astype(np.float32), "NaN"),
     ],
 )
@@ -334,3 +337,217 @@ def test_scores_of_label_files_need_no_torch(metrics, tmp_path):
     folder = write(tmp_path, truth=CELLS, prediction=CELLS)
     files = (f"truth={folder / 'truth.tif'}", f"prediction={folder / 'prediction.tif'}", f"metrics={metrics}")
     assert not imported_by("score", *files) & {"torch", "lightning", "torchmetrics", "albumentations"}
+
+
+NUMBERED = own.draw(0)[1].astype(np.uint8)  # seven cells that do not touch
+ALL_BUT_ONE = NUMBERED * (NUMBERED != 3)
+
+
+def as_tiff(file, labels, **options):
+    tifffile.imwrite(file, labels, photometric="minisblack", **options)
+
+
+def as_picture(mode, file, labels):
+    picture = Image.fromarray(labels).convert(mode) if mode != "P" else Image.fromarray(labels)
+    if mode == "P":
+        picture.putpalette(np.random.default_rng(0).integers(0, 256, 768).astype(np.uint8).tobytes())
+    picture.save(file)
+
+
+def of_one_bit(file, labels):
+    Image.fromarray(labels > 0).save(file)
+
+
+def as_probability(kind, file, labels):
+    """Steep, but for the 0.5 between cells and background."""
+    inside = distance_transform_edt(labels > 0) - distance_transform_edt(labels == 0)
+    cell = 1 / (1 + np.exp(-inside))
+    values = cell.astype(np.float32) if kind == np.float32 else np.rint(cell * np.iinfo(kind).max).astype(kind)
+    (as_tiff if file.suffix == ".tif" else imwrite)(file, values)
+
+
+def beside_its_image(file, labels):
+    as_tiff(file, labels)
+    as_tiff(file.with_name(f"{file.stem.removesuffix('_masks')}.tif"), own.draw(0)[0])
+
+
+def one_file_a_cell(folder, labels):
+    folder.mkdir()
+    for number in range(1, labels.max() + 1):
+        imwrite(folder / f"{number}.png", (labels == number) * np.uint8(255))
+
+
+FORMS = {  # what a tool writes for image a, by its name
+    "tiff": ("a.tif", as_tiff),
+    "of 32 bits": ("a_labels.tif", lambda file, labels: as_tiff(file, labels.astype(np.int32))),
+    "real numbers": ("a.tif", lambda file, labels: as_tiff(file, labels.astype(np.float32))),
+    "_mask": ("a_mask.tif", as_tiff),
+    "Cellpose": ("a_cp_masks.png", imwrite),
+    "beside its image": ("a_masks.tif", beside_its_image),
+    "OME-TIFF": ("a.ome.tif", as_tiff),
+    "upper case": ("a.TIF", as_tiff),
+    "palette": ("a.png", lambda file, labels: as_picture("P", file, labels)),
+    "RGB": ("a.png", lambda file, labels: as_picture("RGB", file, labels)),
+    "grey and alpha": ("a.png", lambda file, labels: as_picture("LA", file, labels)),
+    "one bit": ("a.png", of_one_bit),
+    "mask": ("a.png", lambda file, labels: imwrite(file, (labels > 0) * np.uint8(255))),
+    "mask of 16 bits": ("a.tif", lambda file, labels: as_tiff(file, (labels > 0) * np.uint16(65535))),
+    "1×H×W": ("a.tif", lambda file, labels: as_tiff(file, labels[None, None])),
+    "H×W×1": ("a.tif", lambda file, labels: as_tiff(file, labels[..., None], metadata={"axes": "YXZ"})),
+    "−1 as background": ("a.tif", lambda file, labels: as_tiff(file, np.where(labels, labels.astype(np.int16), -1))),
+    "BMP": ("a.bmp", imwrite),
+    "OME-Zarr": ("a.zarr", own.write),
+    "one file a cell": ("a", one_file_a_cell),
+    "probability": ("a_probabilities.tif", lambda file, labels: as_probability(np.float32, file, labels)),
+    "probability of 8 bits": ("a.png", lambda file, labels: as_probability(np.uint8, file, labels)),
+    "probability of 16 bits": ("a.tif", lambda file, labels: as_probability(np.uint16, file, labels)),
+}
+
+
+def written(folder, form, labels):
+    name, write_form = FORMS[form]
+    folder.mkdir()
+    write_form(folder / name, labels)
+
+
+@pytest.fixture
+def scores_of_forms(score_folders, tmp_path):
+    """Write truth and prediction in a form each, and score cells: → (status, scores or None, standard error)."""
+
+    def call(truth: str, prediction: str):
+        for side, form, labels in (("truth", truth, NUMBERED), ("prediction", prediction, ALL_BUT_ONE)):
+            name, write_form = FORMS[form]
+            (tmp_path / side).mkdir()
+            write_form(tmp_path / side / name, labels)
+        status, _, error = score_folders("metrics=instances", f"output={tmp_path / 'scores.json'}")
+        return status, None if status else json.loads((tmp_path / "scores.json").read_text()), error
+
+    return call
+
+
+# One of seven cells is missed, and all others are found as they are.
+PLAIN = {"ap50": 6 / 7, "ap": 6 / 7, "f1": 12 / 13, "pq": 12 / 13, "seg": 6 / 7, "splits": 0, "merges": 0, "missed": 1}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_prediction_in_any_form_scores_as_the_plain_one(form, scores_of_forms):
+    status, scores, error = scores_of_forms("tiff", form)
+    assert status == 0, error
+    assert {name: scores["scores"][name] for name in PLAIN} == pytest.approx(PLAIN)
+    assert [row["name"] for row in scores["per_image"]] == ["a"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_truth_in_any_form_scores_as_the_plain_one_but_probabilities_are_none(form, scores_of_forms, tmp_path):
+    status, scores, error = scores_of_forms(form, "tiff")
+    if "probability" in form:
+        assert status == 1 and error.count("\n") == 1
+        assert "expected labels" in error and str(tmp_path / "truth" / FORMS[form][0]) in error
+    else:
+        assert status == 0, error
+        assert {name: scores["scores"][name] for name in PLAIN} == pytest.approx(PLAIN)
+
+
+@pytest.mark.parametrize("tag", ["channels", "colours"])
+def test_slices_that_are_tagged_as_channels_or_colours_are_slices(tag, run_command, tmp_path):
+    stack = np.stack([own.draw(number)[1].astype(np.uint16) for number in range(3)])
+    if tag == "channels":
+        tifffile.imwrite(tmp_path / "a.tif", stack, imagej=True, metadata={"axes": "CYX"})
+    else:
+        tifffile.imwrite(tmp_path / "a.tif", stack, photometric="rgb", planarconfig="separate")
+    arguments = (f"truth={tmp_path / 'a.tif'}", f"prediction={tmp_path / 'a.tif'}", "metrics=instances")
+    status, _, error = run_command("score", *arguments, f"output={tmp_path / 'scores.json'}")
+    assert status == 0, error
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    assert [row["name"] for row in scores["per_image"]] == ["a_00", "a_01", "a_02"] and scores["scores"]["ap"] == 1
+
+
+CLASS_MAP = np.kron(np.array([[0, 1], [2, 0]], np.uint8), np.ones((8, 8), np.uint8))
+IN_VALUES = np.array([0, 1, 5], np.uint8)[CLASS_MAP]
+
+
+@pytest.mark.parametrize(
+    ("truth", "prediction", "options", "expected"),
+    [
+        (IN_VALUES, CLASS_MAP, ["values=[0,1,5]"], {"iou": 1, "iou_class_2": 1}),
+        (IN_VALUES, IN_VALUES, ["values=[0,1,5]"], {"iou": 1, "iou_class_2": 1}),
+        (IN_VALUES, IN_VALUES, [], {"iou": 1, "iou_class_5": 1}),
+        (IN_VALUES * 20, IN_VALUES * 20, [], {"iou": 1, "iou_class_2": 1}),
+        (IN_VALUES * 20, CLASS_MAP, ["values=[0,20,100]"], {"iou": 1, "iou_class_2": 1}),
+        (
+            np.where(np.arange(16) < 3, 255, CLASS_MAP).astype(np.uint8),
+            CLASS_MAP,
+            ["ignore_label=255"],
+            {"iou": 1, "iou_class_2": 1},
+        ),
+        (
+            np.where(CLASS_MAP == 2, 255, CLASS_MAP),
+            CLASS_MAP * (CLASS_MAP < 2),
+            ["ignore_label=255"],
+            {"iou_class_1": 1},
+        ),
+        (IN_VALUES, np.eye(3, dtype=np.float32)[CLASS_MAP].transpose(2, 0, 1), ["values=[0,1,5]"], {"iou": 1}),
+    ],
+)
+def test_values_of_classes_are_read_as_they_are_meant(truth, prediction, options, expected, score):
+    status, scores, error = score(truth, prediction, "semantic", *options)
+    assert status == 0 and error == ""
+    assert {name: scores["scores"][name] for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("truth", "prediction", "options", "expected"),
+    [
+        (IN_VALUES, CLASS_MAP, ["metrics=semantic"], "prediction.tif); nearest valid: values=[0,1,5]"),
+        (IN_VALUES, CLASS_MAP * np.uint8(3), ["metrics=semantic", "values=[0,1,5]"], "but got 0, 3, 6 ("),
+        (
+            IN_VALUES,
+            IN_VALUES,
+            ["metrics=semantic", "values=[0,1]"],
+            "truth.tif; nearest valid: values=[…] of all classes",
+        ),
+        (IN_VALUES, IN_VALUES, ["metrics=instances", "values=[0,1,5]"], "nearest valid: metrics=semantic"),
+        (IN_VALUES, IN_VALUES, ["metrics=semantic", "values=5"], "got values=5; nearest valid: [0,1,5]"),
+        (IN_VALUES, IN_VALUES, ["metrics=semantic", "values=[0,0]"], "got values=[0, 0]; nearest valid: [0,1,5]"),
+        (IN_VALUES, CLASS_MAP * np.float32(0.5), ["metrics=semantic"], "0, 1, 5 in the truth and probabilities in the"),
+        (own.draw(0)[0], NUMBERED, ["metrics=instances"], "truth.tif holds grey levels from"),
+        (NUMBERED, own.draw(0)[0] // np.uint8(3), ["metrics=instances"], "grey levels of uint8 from"),
+        (
+            NUMBERED,
+            -NUMBERED.astype(np.int16) * 2,
+            ["metrics=instances"],
+            "prediction.tif holds negative ones, to -14",
+        ),
+    ],
+)
+def test_what_may_mean_several_things_is_one_message(truth, prediction, options, expected, score):
+    status, scores, error = score(truth, prediction, *(option.removeprefix("metrics=") for option in options))
+    assert status == 1 and scores is None
+    assert expected in error and error.count("\n") == 1
+
+
+def test_classes_are_settled_over_all_files(score_folders, tmp_path):
+    write(tmp_path / "truth", a=IN_VALUES * (IN_VALUES < 5), b=IN_VALUES * (IN_VALUES > 1))
+    write(tmp_path / "prediction", a=CLASS_MAP * (CLASS_MAP < 2), b=CLASS_MAP * (CLASS_MAP > 1))
+    status, _, error = score_folders("metrics=semantic")
+    assert status == 1 and error.count("\n") == 1 and error.startswith("error: ")
+    assert "0, 1, 5 in the truth and 0, 1, 2 in the prediction" in error and "b.tif); nearest valid" in error
+    status, _, error = score_folders("metrics=semantic", "values=[0,1,5]", f"output={tmp_path / 'scores.json'}")
+    assert status == 0 and json.loads((tmp_path / "scores.json").read_text())["scores"]["iou"] == 1
+
+
+def test_classes_in_colours_have_the_order_of_the_labelmap(score_folders, tmp_path):
+    colours = np.array([[0, 0, 0], [200, 0, 0], [0, 0, 200]], np.uint8)
+    write(tmp_path / "prediction", a=CLASS_MAP)
+    (tmp_path / "truth").mkdir()
+    imwrite(tmp_path / "truth" / "a.png", colours[CLASS_MAP])
+    (tmp_path / "truth" / "labelmap.txt").write_text("ground:0,0,0::\nred:200,0,0::\nblue:0,0,200::\n")
+    status, printed, error = score_folders("metrics=semantic", f"output={tmp_path / 'scores.json'}")
+    assert status == 0, error
+    assert json.loads((tmp_path / "scores.json").read_text())["scores"]["iou"] == 1
+    assert "note: classes by their colours: 0 ground (0, 0, 0), 1 red (200, 0, 0), 2 blue (0, 0, 200)" in printed
+
+
+def test_minus_one_beside_zero_is_said(score):
+    status, _, error = score(NUMBERED.astype(np.int16) - (np.arange(96) < 3), NUMBERED, "instances")
+    assert status == 0 and error.startswith("warning: the truth holds -1 beside 0")

@@ -1,6 +1,7 @@
 """Truth and prediction from disk, as any tool writes them: files matched by name, looked at, and read."""
 
 from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,8 +21,7 @@ from src.files.stored import Note, Stored, turned
 from src.instances import pieces
 
 ROUNDING = 1e-5  # by which probabilities may leave their range
-MOST_VALUES = 1000  # of a file of numbers that are kept, the lowest and the highest
-MOST_STRIPS = 4  # of a file that are looked at closely
+MOST_VALUES = 500  # of a file of numbers that are kept, the lowest, and as many of the highest
 GRADED, EDGED, FLAT = "grey levels", "a mask with smooth edges", "numbers"
 
 
@@ -84,17 +84,16 @@ def match(truth: Path, prediction: Path, preferred: str) -> tuple[list[Pair], li
     Raises:
         FileNotFoundError: one is not there, one is a file and the other a folder, or no name occurs in both.
     """
-    for path in (truth, prediction):
-        if not path.exists():
-            raise FileNotFoundError(f"expected a file or folder, but there is none at {path}")
+    for path in (each for each in (truth, prediction) if not each.exists()):
+        raise FileNotFoundError(f"expected a file or folder, but there is none at {path}")
     folders = [_is_folder(path) for path in (truth, prediction)]
     if not any(folders):
         return [(_alone(truth, prediction), _alone(prediction, truth))], []
     if not folders[1] or not (folders[0] or truth.suffix.lower() == ".json"):  # a COCO file is of many images
         raise FileNotFoundError(f"expected two files or two folders, but got {truth} and {prediction}")
-    true, predicted = _by_name(truth, "_masks", prediction), _by_name(prediction, preferred, truth)
-    if not true.keys() & predicted.keys() and folders[0]:
-        true |= _of_data_set(truth)
+    predicted, true = _by_name(prediction, preferred, truth), _of_data_set(truth) if folders[0] else {}
+    if not true.keys() & predicted.keys():
+        true = _by_name(truth, ("_masks", "_mask"), prediction)  # before our own predictions
     both = sorted(true.keys() & predicted.keys())
     if not both:
         raise FileNotFoundError(f"expected files of the same names in {truth} and {prediction}, but got none")
@@ -113,15 +112,15 @@ def name_of(file: Path) -> str:
     return without_ending(stem(file), (*PREDICTED, *LABEL_ENDINGS))
 
 
-def _by_name(path: Path, preferred: str, other: Path) -> dict[str, Source]:
+def _by_name(path: Path, preferred: str | tuple[str, ...], other: Path) -> dict[str, Source]:
     """What lies in a folder by its names; a file without an ending is an image, if one lies beside each with one."""
     found = _special(path, {name_of(file) for file in other.iterdir()} if _is_folder(other) else set())
     suffixes = (*REFUSED_SUFFIXES, *sorted(LABEL_SUFFIXES))  # .png < .tif
     files = [file for file in (path.iterdir() if _is_folder(path) else ()) if file.suffix.lower() in suffixes]
     ranks = {}
-    for file in sorted(files, key=lambda file: suffixes.index(file.suffix.lower())):
-        name = stem(file)
-        ranks[file] = 3 if name.endswith(preferred) else 1 if name.endswith(PREDICTED) else 2 * (name != name_of(file))
+    for file in sorted(files, key=lambda file: (suffixes.index(file.suffix.lower()), file)):
+        name, ended = stem(file), stem(file) != name_of(file)
+        ranks[file] = 3 if name.endswith(preferred) else 1 if name.endswith("_probabilities") else 2 * ended
     files = [file for file in sorted(ranks, key=ranks.get) if not file.name.startswith(".")]  # worst first
     named = {name_of(file): Source(_held_in(file)) for file in files if ranks[file]} | found
     plain = {name_of(file): Source(_held_in(file)) for file in files if not ranks[file]}
@@ -137,8 +136,9 @@ def _held_in(file: Path) -> Path:
 def _special(path: Path, names: Collection[str]) -> dict[str, Source]:
     """Shapes, and labels in several files, by their names, of which the other side has ``names``."""
     found, _ = label_files(path if _is_folder(path) else path.parent, dict.fromkeys(names, Path()))
-    sources = {name: Source(file, form, name) for name, (file, form) in found.items() if file == path or path.is_dir()}
-    return {name: each for name, each in sources.items() if each.form.parts or each.is_shapes}
+    of = {name: Source(file, form, name) for name, (file, form) in found.items() if file == path or path.is_dir()}
+    # Not folders of one class each: what lies in several folders may as well be something else.
+    return {n: s for n, s in of.items() if s.is_shapes or {path, path / n} & {part.parent for part in s.form.parts}}
 
 
 def _alone(file: Path, other: Path) -> Source:
@@ -148,11 +148,12 @@ def _alone(file: Path, other: Path) -> Source:
 
 
 def _of_data_set(root: Path) -> dict[str, Source]:
-    try:
+    """What lies in the folders of a data set; nothing of a folder of labels, perhaps beside their images."""
+    pairs, findings = [], []
+    with suppress(FileNotFoundError):  # which says that it is none
         pairs, findings = matched(root)
-    except FileNotFoundError:  # another folder
-        return {}
-    for finding in findings:
+    pairs = [pair for pair in pairs if pair.labels.parent != root]
+    for finding in findings if pairs else ():
         if finding.severity == ERROR and finding.code != "missing-label":
             raise Refused(finding)
     return {pair.name: Source(pair.labels, pair.form, image=pair.image.name) for pair in pairs}
@@ -169,8 +170,8 @@ def look(pair: Pair, of_classes: bool, ignore_label: int | None = None) -> tuple
     for facts in (truth, prediction):
         low = min(facts.counts, default=0)
         if low < -1:
-            fix = f"0, or ignore_label={low} where nobody has annotated" if facts is truth else "0"
-            got = f"{facts.file} holds negative ones, down to {low}"
+            got = f"{facts.file} holds negative ones, to {low}"
+            fix = f"0, or ignore_label={low}" if facts is truth else "0"
             raise ValueError(f"expected labels from 0, but {got}; nearest valid: {fix}")
     return truth, prediction
 
@@ -225,8 +226,7 @@ def _facts(file: Path, found: Drawn, dtype: str, ignored: int | None = None) -> 
         return Facts(file, dtype, None, {}, *more)
     distinct, counts = value_counts(values.reshape(-1, values.shape[-1]))
     counted = [(int(value), int(count)) for value, count in zip(distinct, counts, strict=True) if value != ignored]
-    if not found.in_colours and len(counted) > MOST_VALUES:
-        counted = counted[: MOST_VALUES // 2] + counted[-MOST_VALUES // 2 :]
+    counted = counted if found.in_colours else counted[:MOST_VALUES] + counted[MOST_VALUES:][-MOST_VALUES:]
     return Facts(file, dtype, "" if found.in_colours else grain(values, distinct, counts), dict(counted), *more)
 
 
@@ -246,7 +246,7 @@ def grain(values: np.ndarray, distinct: np.ndarray, counts: np.ndarray) -> str:
     if len(distinct) < 3 or not strips:
         return ""
     low, high = np.sort(distinct[np.argsort(-counts, kind="stable")[:2]])
-    seen = np.concatenate(strips[:: -(-len(strips) // MOST_STRIPS)]).astype(np.int64)
+    seen = np.concatenate(strips[:: -(-len(strips) // 4)]).astype(np.int64)  # four of them tell enough
     others = (seen != low) & (seen != high)
     areas = np.bincount(pieces(np.where(others, seen - int(distinct[0]) + 1, 0)).ravel())[1:]
     fine = len(areas) > 0 and np.median(areas) <= 2 and (edges_of(seen) > 0)[others].mean() > 0.7

@@ -1,19 +1,25 @@
-"""Truth and prediction from disk: files of one name, arrays of any encoding, and what looks as if not meant."""
+"""Truth and prediction from disk: files of one name, arrays of any encoding, and what their values look like."""
 
+import json
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from imageio.v3 import imwrite
 from PIL import Image
+from scipy import ndimage
 from scipy.ndimage import gaussian_filter
 
-from src.data.comparison import Comparison, comparisons, doubts, match
-from src.data.phantom import phantom
+from src.data.comparison import comparisons, is_graded, look, match
+from src.data.finding import Refused
+from src.data.numbers import read_labels
+from src.instances import components
+from src.scoring import meanings, scales_of
+from tests.data import own
 
-STACK = phantom(slices=2, size=128, organelles=True)
 MASK = np.array([[0, 1, 1], [1, 0, 1]], np.uint8)  # neither square nor symmetric
 LABELS = np.array([[0, 1, 2], [7, 0, 2]])
 INTEGERS = (np.uint8, np.uint16, np.uint32, np.uint64, np.int8, np.int16, np.int32, np.int64)
@@ -24,6 +30,20 @@ def folder(path, *names):
     for name in names:
         (path / name).touch()
     return path
+
+
+def files_of(pairs):
+    return [(truth.file, prediction.file) for truth, prediction in pairs]
+
+
+def compared(truth, prediction, of_classes=False, ignore=None, preferred="_labels"):
+    """What is compared of two files or folders."""
+    pairs, _ = match(truth, prediction, preferred)
+    facts = [look(pair, of_classes, ignore) for pair in pairs]
+    scales = scales_of([predicted for _, predicted in facts])
+    labels = [predicted for _, predicted in facts if predicted.dtype not in scales]
+    meant = meanings([true for true, _ in facts], labels, of_classes)
+    return [image for pair in pairs for image in comparisons(pair, meant, scales, of_classes, ignore)]
 
 
 @pytest.fixture
@@ -37,7 +57,7 @@ def compare(tmp_path):
                 imwrite(file, array)
             else:
                 tifffile.imwrite(file, array, photometric="minisblack")
-        return list(comparisons(*files))
+        return compared(*files)
 
     return call
 
@@ -45,7 +65,8 @@ def compare(tmp_path):
 def test_two_files_are_a_pair_whatever_their_names(tmp_path):
     files = folder(tmp_path / "in", "a.tif", "b.png")
     truth, prediction = files / "a.tif", files / "b.png"
-    assert match(truth, prediction, "_labels") == ([(truth, prediction)], [])
+    pairs, alone = match(truth, prediction, "_labels")
+    assert files_of(pairs) == [(truth, prediction)] and alone == []
 
 
 def test_a_path_that_is_not_there_is_named(tmp_path):
@@ -66,7 +87,7 @@ def test_files_of_one_name_are_paired_without_their_endings(tmp_path):
     truth = folder(tmp_path / "truth", "c.TIF", "a.tif", "b_labels.png", ".a.tif.12", "notes.txt")
     prediction = folder(tmp_path / "prediction", "b.tiff", "c_labels.tif", "a_probabilities.tif", ".b.tif", "a.json")
     pairs, alone = match(truth, prediction, "_labels")
-    assert [(true.name, predicted.name) for true, predicted in pairs] == [
+    assert [(true.name, predicted.name) for true, predicted in files_of(pairs)] == [
         ("a.tif", "a_probabilities.tif"),
         ("b_labels.png", "b.tiff"),
         ("c.TIF", "c_labels.tif"),
@@ -90,7 +111,7 @@ def test_of_several_forms_of_a_prediction_the_preferred_one_is_taken_and_a_pictu
     names, preferred, taken, tmp_path
 ):
     pairs, alone = match(folder(tmp_path / "truth", "a.tif"), folder(tmp_path / "prediction", *names), preferred)
-    assert [predicted.name for _, predicted in pairs] == [taken]
+    assert [predicted.name for _, predicted in files_of(pairs)] == [taken]
     assert alone == []
 
 
@@ -98,7 +119,7 @@ def test_files_without_a_partner_are_listed(tmp_path):
     truth = folder(tmp_path / "truth", "b.tif", "c.tif", "a.tif", "f.tif", "g.tif", "h.tif")
     prediction = folder(tmp_path / "prediction", "e.tif", "c.tif", "d_labels.tif")
     pairs, alone = match(truth, prediction, "_labels")
-    assert pairs == [(truth / "c.tif", prediction / "c.tif")]
+    assert files_of(pairs) == [(truth / "c.tif", prediction / "c.tif")]
     assert alone == [
         *(truth / f"{name}.tif" for name in "abfgh"),
         *(prediction / name for name in ("d_labels.tif", "e.tif")),
@@ -121,18 +142,18 @@ def test_a_file_against_a_folder_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("truth", "prediction", "guilty", "expected"),
     [
-        (MASK.astype(np.float32), MASK, "truth", "whole numbers"),
+        (MASK * np.float32(0.3), MASK, "truth", "not all of them whole"),
         (MASK, MASK * np.float32(np.nan), "prediction", "NaN"),
-        (MASK, MASK / np.float32(0.5), "prediction", "0 to 2"),
+        (MASK, MASK * np.float32(1.5), "prediction", "0.0 to 1.5; nearest valid: divide them by 1.5"),
         (MASK, MASK - np.float32(0.5), "prediction", "-0.5 to 0.5"),
         (LABELS, LABELS.T, "prediction", r"\(3, 2\)"),
         (LABELS, LABELS[:, :2], "prediction", r"\(2, 2\)"),
         (MASK, MASK.T / np.float32(2), "prediction", r"\(3, 2\)"),
         (LABELS[None].repeat(3, 0), LABELS[None].repeat(2, 0), "prediction", r"\(2, 2, 3\)"),
         (LABELS, LABELS[None].repeat(2, 0), "prediction", r"\(2, 2, 3\)"),
-        (MASK[None, None].repeat(2, 0), MASK, "truth", r"\(2, 1, 2, 3\)"),
-        (-LABELS, LABELS, "truth", "negative"),
-        (LABELS, -LABELS, "prediction", "negative"),
+        (np.stack([LABELS[None].repeat(2, 0)] * 2), MASK, "truth", r"\(2, 2, 2, 3\)"),
+        (-LABELS, LABELS, "truth", "negative ones, to -7; nearest valid: 0, or ignore_label=-7"),
+        (LABELS, -LABELS, "prediction", "negative ones, to -7; nearest valid: 0$"),
     ],
 )
 def test_what_cannot_be_compared_is_refused_with_the_name_of_its_file(
@@ -143,15 +164,6 @@ def test_what_cannot_be_compared_is_refused_with_the_name_of_its_file(
     assert str(tmp_path / f"{guilty}.tif") in str(raised.value)
 
 
-def test_a_colour_png_is_refused_as_truth_and_as_prediction(compare, tmp_path):
-    colours = np.zeros((6, 7, 3), np.uint8)
-    colours[2, 3] = 255, 0, 0
-    for names in (("colours.png", "grey.tif"), ("grey.tif", "colours.png")):
-        arrays = [colours if name == "colours.png" else colours[..., 0] for name in names]
-        with pytest.raises(ValueError, match=f"{tmp_path / 'colours.png'}: expected one number a pixel, but got 2 col"):
-            compare(*arrays, names)
-
-
 @pytest.mark.parametrize("form", ["RGB", "RGBA", "palette"])
 def test_numbers_that_were_saved_as_a_picture_are_read_as_numbers(form, compare, tmp_path):
     picture = Image.fromarray(MASK).convert("P") if form == "palette" else Image.fromarray(MASK).convert(form)
@@ -160,7 +172,7 @@ def test_numbers_that_were_saved_as_a_picture_are_read_as_numbers(form, compare,
     compare(MASK, MASK)
     for name in ("truth", "prediction"):
         picture.save(tmp_path / f"{name}.png")
-    (image,) = comparisons(tmp_path / "truth.png", tmp_path / "prediction.png")
+    (image,) = compared(tmp_path / "truth.png", tmp_path / "prediction.png")
     assert image.truth.tolist() == image.prediction.tolist() == MASK.tolist()
 
 
@@ -208,19 +220,19 @@ def test_slices_are_named_after_the_prediction(compare):
     assert [image.name for image in compare(stack[:1], LABELS, ("t.tif", "p_probabilities.tif"))] == ["p"]
 
 
-CELL = np.arange(12, dtype=np.float32).reshape(2, 2, 3) / 16  # of two slices; exact in any float type
-BOTH = np.stack([1 - CELL, CELL], axis=1)
+LAYERS = np.arange(12, dtype=np.float32).reshape(2, 2, 3) / 16  # of two slices; exact in any float type
+BOTH = np.stack([1 - LAYERS, LAYERS], axis=1)
 
 
 @pytest.mark.parametrize(
     ("prediction", "expected"),
     [
-        (CELL[0], BOTH[:1]),
-        (CELL[:1], BOTH[:1]),
+        (LAYERS[0], BOTH[:1]),
+        (LAYERS[:1], BOTH[:1]),
         (BOTH[0], BOTH[:1]),
-        (CELL, BOTH),
-        (CELL.astype(np.float64), BOTH),
-        (CELL.astype(np.float16), BOTH),
+        (LAYERS, BOTH),
+        (LAYERS.astype(np.float64), BOTH),
+        (LAYERS.astype(np.float16), BOTH),
         (BOTH, BOTH),
         (np.concatenate([BOTH, BOTH], axis=1)[0], np.concatenate([BOTH, BOTH], axis=1)[:1]),
         (np.concatenate([BOTH, BOTH], axis=1), np.concatenate([BOTH, BOTH], axis=1)),
@@ -237,66 +249,311 @@ def test_probabilities_are_read_in_each_layout(prediction, expected, compare):
         np.testing.assert_array_equal(image.prediction, probabilities)
 
 
-INVERTED_PREDICTION, INVERTED_TRUTH, NUMBERED = "the prediction looks", "the truth looks", "the prediction holds"
+@pytest.mark.parametrize(
+    ("truth", "taken"),
+    [
+        (
+            "a_masks.tif b_mask.png c_cp_masks.tif d.ome.tif e_seg.TIF",
+            "a_masks.tif b_mask.png c_cp_masks.tif d.ome.tif e_seg.TIF",
+        ),
+        ("a.tif a_masks.tif b.tif b_masks.tif c.tif", "a_masks.tif b_masks.tif"),  # c is an image without labels
+        ("a.jpg a.png b.jpg b.png", "a.png b.png"),
+        ("a.tif a_seg.npy a_masks.png b.tif b_seg.npy", "a_masks.png b_seg.npy"),
+        ("a.tif a_masks.tif c_masks.tif b.tif", "a_masks.tif b.tif c_masks.tif"),  # b may be labels
+    ],
+)
+def test_labels_are_found_whatever_tool_named_them_and_images_are_not_taken_for_them(truth, taken, tmp_path):
+    prediction = folder(tmp_path / "prediction", *(f"{name}.tif" for name in "abcde"))
+    pairs, _ = match(folder(tmp_path / "truth", *truth.split()), prediction, "_labels")
+    assert [true.name for true, _ in files_of(pairs)] == taken.split()
 
 
-def found_doubts(truth, prediction, membranes):
-    """The beginning of each doubt."""
-    found = doubts(Comparison("a", truth, prediction), membranes)
-    return {" ".join(doubt.split()[:3]) for doubt in found}
+def test_of_a_truth_labels_of_other_tools_come_before_our_own_predictions(tmp_path):
+    both = folder(tmp_path / "both", "a.tif", "a_masks.tif", "a_labels.tif", "a_probabilities.tif")
+    (pair,), alone = match(both, both, "_labels")
+    assert [side.file.name for side in pair] == ["a_masks.tif", "a_labels.tif"] and alone == []
 
 
-def probable(cells):
-    """Unsure probabilities (2, H, W) as a network gives them."""
-    cell = gaussian_filter(cells.astype(np.float32), 1) * 0.9 + 0.05
-    return np.stack([1 - cell, cell])
+CELLS = own.draw(0)[1]
 
 
-@pytest.mark.parametrize("membranes", [True, False])
-def test_good_data_raises_no_doubt(membranes):
-    for target, numbers in zip(STACK.targets.astype(int), STACK.instances, strict=True):
-        cells = (target > 0).astype(int)
-        assert not found_doubts(target, cells, membranes)
-        assert not found_doubts(numbers, probable(cells), membranes)
-        assert not found_doubts(cells, np.eye(3, dtype=np.float32)[target].transpose(2, 0, 1), membranes)
+def with_shapes(root, masks):
+    """Polygons of labelme around cells."""
+    outlines = [ndimage.find_objects(masks)[number - 1] for number in range(1, masks.max() + 1)]
+    boxes = np.zeros_like(masks)
+    shapes = []
+    for number, (rows, columns) in enumerate(outlines, start=1):
+        boxes[rows, columns] = number
+        points = [[columns.start, rows.start], [columns.stop, rows.stop]]
+        shapes.append({"label": "cell", "shape_type": "rectangle", "points": points})
+    content = {"shapes": shapes, "imageHeight": masks.shape[0], "imageWidth": masks.shape[1]}
+    root.mkdir(exist_ok=True)
+    (root / "a.json").write_text(json.dumps(content))
+    return boxes
 
 
-def test_scattered_cells_and_a_cell_with_holes_raise_no_doubt():
-    scattered, pierced = np.zeros((2, 9, 9), int)
-    scattered[1::3, 1::3] = 1
-    pierced[:] = 1 - scattered
-    for truth in (scattered, pierced):
-        assert not found_doubts(truth, truth, True)
+def prediction_of(tmp_path, labels):
+    (tmp_path / "prediction").mkdir()
+    own.write(tmp_path / "prediction" / "a_labels.tif", labels)
+    return tmp_path / "prediction"
 
 
-@pytest.mark.parametrize("membranes", [True, False])
-def test_an_inverted_prediction_raises_a_doubt(membranes):
-    cells = (STACK.targets[0] > 0).astype(int)
-    assert found_doubts(cells, 1 - cells, membranes) == {INVERTED_PREDICTION}
-    assert found_doubts(cells, probable(1 - cells), membranes) == {INVERTED_PREDICTION}
+def same(image, labels):
+    """Whether the true cells of what is compared are those of a label image, whatever their numbers."""
+    together = np.unique(np.stack([image.truth, labels]).reshape(2, -1), axis=1).shape[1]
+    return together == len(np.unique(image.truth)) == len(np.unique(labels)) and (image.truth[labels == 0] == 0).all()
 
 
-def test_an_inverted_truth_raises_a_doubt_where_membranes_part_cells(compare):
-    membranes = np.where(STACK.targets > 0, 0, 255).astype(np.uint8)
-    for image in compare(membranes, membranes):
-        assert found_doubts(image.truth, image.prediction, True) == {INVERTED_TRUTH}
-        assert not found_doubts(image.truth, image.prediction, False)
-        assert found_doubts(image.truth, probable(1 - image.truth), True) == {INVERTED_TRUTH, INVERTED_PREDICTION}
+def test_shapes_are_drawn_in_the_size_of_the_other_side(tmp_path):
+    labels = with_shapes(tmp_path / "truth", CELLS)
+    prediction = prediction_of(tmp_path, labels)
+    (image,) = compared(tmp_path / "truth", prediction)
+    assert same(image, labels) and image.name == "a"
+    (image,) = compared(tmp_path / "truth" / "a.json", prediction / "a_labels.tif")
+    assert same(image, labels)
+    (image,) = compared(prediction, tmp_path / "truth")  # the other way round
+    assert same(image, labels) and (image.prediction > 0).sum() == (labels > 0).sum()
+    (image,) = compared(tmp_path / "truth", prediction, of_classes=True)
+    assert (image.truth == (labels > 0)).all()
 
 
-def test_numbered_cells_raise_a_doubt_where_membranes_part_cells():
-    numbers = STACK.instances[0]
-    assert found_doubts(numbers, numbers, True) == {NUMBERED}
-    assert not found_doubts(numbers, numbers, False)
+def test_shapes_on_both_sides_have_no_size(tmp_path):
+    with_shapes(tmp_path / "truth", CELLS)
+    with pytest.raises(ValueError, match=r"beside the shapes in .*a\.json, but got shapes, which have no size"):
+        compared(tmp_path / "truth", tmp_path / "truth")
 
 
-def test_the_challenge_raises_no_doubt_but_its_inversion_does():
-    file = Path(os.environ.get("DATA_DIR", "data")) / "isbi2012" / "train-labels.tif"
-    if not file.is_file():
-        pytest.skip(f"needs {file} (set DATA_DIR)")
-    images = list(comparisons(file, file))
-    assert len(images) == 30
-    for image in images:
-        assert not found_doubts(image.truth, image.prediction, True)
-        assert not found_doubts(image.truth, probable(image.truth), True)
-        assert found_doubts(1 - image.truth, image.prediction, True) == {INVERTED_TRUTH, INVERTED_PREDICTION}
+def test_a_coco_file_is_of_all_images_of_a_folder(tmp_path):
+    images = [{"id": 1, "file_name": "x/a.png"}, {"id": 2, "file_name": "b.png"}, {"id": 3, "file_name": "c.png"}]
+    square = [4, 4, 20, 4, 20, 20, 4, 20]
+    annotations = [{"id": n, "image_id": n, "category_id": 1, "segmentation": [square]} for n in (1, 2)]
+    content = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "cell"}]}
+    (tmp_path / "truth").mkdir()
+    (tmp_path / "truth" / "all.json").write_text(json.dumps(content))
+    labels = np.zeros((96, 96), np.uint8)
+    labels[4:20, 4:20] = 1
+    prediction = prediction_of(tmp_path, labels)
+    own.write(prediction / "b.png", labels)
+    for truth in (tmp_path / "truth", tmp_path / "truth" / "all.json"):
+        pairs, alone = match(truth, prediction, "_labels")
+        assert len(pairs) == 2 and alone == []
+        assert [same(image, labels) for image in compared(truth, prediction)] == [True, True]
+
+
+def test_files_of_an_object_or_a_class_each_are_put_together(tmp_path):
+    prediction = prediction_of(tmp_path, CELLS)
+    objects, classes = tmp_path / "objects", tmp_path / "classes"
+    (objects / "a").mkdir(parents=True)
+    classes.mkdir()
+    for number in range(1, CELLS.max() + 1):
+        own.write(objects / "a" / f"{number}.png", ((number == CELLS) * 255).astype(np.uint8))
+    own.write(classes / "a_round.png", ((CELLS > 3) * 255).astype(np.uint8))
+    own.write(classes / "a_flat.png", (((CELLS > 0) & (CELLS < 4)) * 255).astype(np.uint8))
+    assert [same(image, CELLS) for image in compared(objects, prediction)] == [True]
+    (image,) = compared(objects, prediction, of_classes=True)
+    assert (image.truth == (CELLS > 0)).all()  # objects of one class
+    assert [same(image, CELLS) for image in compared(classes, prediction)] == [True]
+    (image,) = compared(classes, prediction, of_classes=True)
+    assert (image.truth == np.where(CELLS > 3, 2, CELLS > 0)).all()
+
+
+@pytest.mark.parametrize("layout", ["images and labels", "one folder each", "film", "zarr"])
+def test_the_truth_may_be_a_data_set(layout, tmp_path):
+    root, name = tmp_path / "root", "a"
+    image, labels = own.draw(0)
+    if layout == "images and labels":
+        files = root / "images/a.png", root / "labels/a.tif"
+    elif layout == "one folder each":
+        files = root / "a/images/a.png", root / "a/masks/1.png"
+        labels = (labels == 1) * np.uint8(255)
+    elif layout == "film":
+        files, name = (root / "01/t000.tif", root / "01_GT/SEG/man_seg000.tif"), "01_t000"
+    else:
+        files = root / "a.zarr" / "0", root / "a.zarr" / "labels" / "cells" / "0"
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    if layout == "zarr":
+        for file, array in zip(files, (image, labels), strict=True):
+            multiscales = [{"axes": [{"name": "y"}, {"name": "x"}], "datasets": [{"path": "0"}]}]
+            group = zarr.open_group(file.parent, mode="a", zarr_format=2, attributes={"multiscales": multiscales})
+            group.create_array("0", data=array)
+        zarr.open_group(root / "a.zarr" / "labels", mode="a", zarr_format=2, attributes={"labels": ["cells"]})
+    else:
+        for file, array in zip(files, (image, labels), strict=True):
+            own.write(file, array)
+    (tmp_path / "prediction").mkdir()
+    own.write(tmp_path / "prediction" / f"{name}_labels.tif", labels)
+    (found,) = compared(root, tmp_path / "prediction")
+    assert same(found, labels) and found.name == name
+
+
+def test_a_zarr_is_a_file(tmp_path):
+    for name in ("truth", "prediction"):
+        zarr.save_array(tmp_path / f"{name}.zarr", CELLS)
+    (image,) = compared(tmp_path / "truth.zarr", tmp_path / "prediction.zarr")
+    assert image.truth.tolist() == image.prediction.tolist() == CELLS.tolist()
+
+
+def test_a_data_set_whose_files_cannot_be_told_apart_is_refused(tmp_path):
+    own.folder(tmp_path / "root", 2)
+    own.write(tmp_path / "root/labels/cell_00.png", CELLS.astype(np.uint8))
+    prediction = folder(tmp_path / "prediction", "cell_00.tif", "cell_01.tif")
+    with pytest.raises(Refused, match="one file of each name"):
+        match(tmp_path / "root", prediction, "_labels")
+
+
+def test_minus_one_is_background_unless_nobody_has_annotated_there(compare, tmp_path):
+    signed = np.where(CELLS > 0, CELLS.astype(np.int16), -1)
+    (image,) = compare(signed, signed)
+    assert image.truth.tolist() == image.prediction.tolist() == CELLS.tolist() and image.known is None
+    (image,) = compared(tmp_path / "truth.tif", tmp_path / "prediction.tif", ignore=-1)
+    assert (image.known == (CELLS > 0)).all() and image.truth.tolist() == CELLS.tolist()
+
+
+@pytest.mark.parametrize("axes", ["CZYX", "ZCYX"])
+def test_channels_of_probabilities_are_classes_wherever_they_stand(axes, tmp_path):
+    each = np.random.default_rng(0).random((2, 2, 6, 7)).astype(np.float32)  # slices, classes
+    order = ["ZCYX".index(axis) for axis in axes]
+    tifffile.imwrite(tmp_path / "a.ome.tif", each.transpose(order), metadata={"axes": axes}, photometric="minisblack")
+    own.write(tmp_path / "truth.tif", np.zeros((2, 6, 7), np.uint8))
+    found = compared(tmp_path / "truth.tif", tmp_path / "a.ome.tif")
+    np.testing.assert_array_equal(np.stack([image.prediction for image in found]), each)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_probabilities_in_whole_numbers_are_divided_in_all_files_of_their_type(kind, tmp_path, capsys):
+    white = np.iinfo(kind).max
+    cell = gaussian_filter((CELLS > 0).astype(float), 1.5)
+    maps = {"a": cell, "b": np.zeros_like(cell), "c": (cell > 0.5).astype(float)}  # a blank one, a steep one
+    for name in ("truth", "prediction"):
+        (tmp_path / name).mkdir()
+    for name, each in maps.items():
+        own.write(tmp_path / "truth" / f"{name}.tif", CELLS)
+        own.write(tmp_path / "prediction" / f"{name}.tif", np.rint(each * white).astype(kind))
+    for image, each in zip(compared(tmp_path / "truth", tmp_path / "prediction"), maps.values(), strict=True):
+        assert image.is_probable
+        np.testing.assert_allclose(image.prediction, np.stack([1 - each, each]), atol=0.51 / white)
+    note = f"note: {tmp_path / 'prediction' / 'a.tif'}: probabilities from 0 to {white}, divided by {white} (3 files)\n"
+    assert capsys.readouterr().out == note
+
+
+def test_probabilities_of_several_classes_in_whole_numbers(compare):
+    cell = gaussian_filter((CELLS > 0).astype(float), 1.5)
+    each = np.stack([1 - cell, cell * 0.7, cell * 0.3])
+    (image,) = compare(CELLS, np.rint(each * 255).astype(np.uint8))
+    np.testing.assert_allclose(image.prediction, each, atol=0.01)
+
+
+@pytest.mark.parametrize("truth", ["probabilities", "picture", "smooth edges"])
+def test_a_truth_that_is_a_picture_is_refused(truth, compare, tmp_path):
+    image, cells = own.draw(1)
+    values = {
+        "probabilities": np.rint(gaussian_filter((cells > 0).astype(float), 1.5) * 255).astype(np.uint8),
+        "picture": image,
+        "smooth edges": smooth_edged(),
+    }[truth]
+    with pytest.raises(
+        ValueError, match=r"expected labels in the truth, but .*truth\.tif holds .*nearest valid: labels > "
+    ):
+        compare(values, np.zeros(values.shape, np.uint8))
+
+
+def blobs(count, radius, parted=True, side=128, seed=0):
+    """Cells around random points, in the order of the first pixel of each."""
+    points = np.random.default_rng(seed).uniform(0, side, (count, 2))
+    distances = np.linalg.norm(np.moveaxis(np.indices((side, side)), 0, -1)[..., None, :] - points, axis=-1)
+    cells = np.where(distances.min(axis=-1) < radius, distances.argmin(axis=-1) + 1, 0)
+    if parted:
+        cells[ndimage.grey_erosion(cells, 3) != cells] = 0
+    numbers, first = np.unique(cells, return_index=True)
+    order = np.zeros(cells.max() + 1, int)
+    order[numbers[np.argsort(first)]] = np.arange(len(numbers))
+    return np.where(cells > 0, order[cells] + 1, 0)
+
+
+def smooth_edged():
+    """A mask of discs, four times smaller than it was drawn."""
+    large = np.kron(np.zeros((96, 96)), np.ones((4, 4)))
+    for y, x in np.random.default_rng(3).uniform(0, 384, (10, 2)):
+        large = np.maximum(large, np.hypot(*(np.indices(large.shape) - np.array([y, x])[:, None, None])) < 40)
+    return np.rint(large.reshape(96, 4, 96, 4).mean(axis=(1, 3)) * 255).astype(np.uint8)
+
+
+def tiles(side, last=None):
+    """Squares without background, numbered row by row, in 8 bits if they begin again."""
+    count = 128 // side
+    numbers = np.kron(np.arange(1, count**2 + 1).reshape(count, count), np.ones((side, side), int))
+    return numbers if last is None else numbers % last
+
+
+RANDOM = np.random.default_rng(0)
+DRAWN = {
+    "sparse": blobs(12, 8),
+    "dense": blobs(400, 5),
+    "touching": blobs(200, 9, parted=False),
+    "more than 255, touching": blobs(700, 4, parted=False, side=160),
+    "without background": blobs(400, 999, parted=False),
+    "small, without background": blobs(2000, 999, parted=False),
+    **{f"tiles of {side}": tiles(side) for side in (2, 3, 4, 8, 16)},
+    **{f"tiles of {side} in 8 bits": tiles(side, 256) for side in (2, 4, 6)},
+    "spots": components(RANDOM.random((256, 256)) > 0.98),
+    "specks": components(RANDOM.random((256, 256)) > 0.85),
+    "numbers of tracks": np.concatenate([[0], RANDOM.integers(1, 65535, 999)])[blobs(300, 5)],
+    "one large number": np.where(blobs(300, 5) == 17, 65535, blobs(300, 5)),
+    "three classes": np.digitize(gaussian_filter(RANDOM.random((128, 128)), 4), [0.49, 0.51]),
+    "noisy classes": RANDOM.integers(0, 8, (128, 128)),
+    "20 classes": blobs(100, 999, parted=False) % 20,
+    "mask": (blobs(12, 8) > 0).astype(int),
+    "mask of 255": (blobs(12, 8) > 0) * 255,
+    "smooth edges": smooth_edged(),
+    "lines": np.tile(np.arange(1, 129), (128, 1)),
+    "blank": np.zeros((64, 64), int),
+    "stack": np.stack([blobs(60, 6, seed=seed) for seed in range(4)]),
+    "few pixels": np.arange(40).reshape(5, 8),
+}
+
+
+@pytest.mark.parametrize("name", DRAWN)
+@pytest.mark.parametrize("kind", [np.uint16, np.int32])
+def test_what_was_drawn_is_not_graded(name, kind):
+    assert not is_graded(DRAWN[name].astype(kind))
+
+
+def test_no_label_file_at_hand_is_graded():
+    root = Path(os.environ.get("DATA_DIR", "data"))
+    files = sorted(file for file in root.glob("*/*") if "labels" in file.name)
+    files = [each for file in files for each in (sorted(file.iterdir()) if file.is_dir() else [file])]
+    if not files:
+        pytest.skip(f"needs label files in {root} (set DATA_DIR)")
+    assert [file for file in files[::5] if is_graded(read_labels(file).numbers)] == []
+
+
+CELL, ONE = blobs(12, 9) > 0, blobs(1, 9, side=96) > 0
+DISTANCE = ndimage.distance_transform_edt(CELL) - ndimage.distance_transform_edt(~CELL)
+PROBABLE = {
+    **{f"blurred by {width}": gaussian_filter(CELL.astype(float), width) for width in (0.7, 1, 2, 4, 8, 16)},
+    **{f"one, blurred by {width}": gaussian_filter(ONE.astype(float), width) for width in (1, 2, 8)},
+    **{f"steep by {slope}": 1 / (1 + np.exp(-slope * DISTANCE)) for slope in (0.2, 0.5, 1, 2)},
+    **{
+        f"noise of {noise}": gaussian_filter(CELL * 0.8, 1.5) + 0.1 + RANDOM.normal(0, noise, CELL.shape)
+        for noise in (0.01, 0.05, 0.2)
+    },
+    "noise alone": RANDOM.random((96, 96)),
+    "stack": np.stack([gaussian_filter(CELL.astype(float), 1.5)] * 3),
+}
+
+
+@pytest.mark.parametrize("name", PROBABLE)
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_probabilities_are_graded(name, kind):
+    assert is_graded(np.rint(PROBABLE[name].clip(0, 1) * np.iinfo(kind).max).astype(kind))
+
+
+def test_probabilities_of_8_bits_that_were_made_larger_are_graded():
+    small = np.rint(gaussian_filter(CELL * 255.0, 2)).astype(np.uint8)
+    assert is_graded(np.kron(small, np.ones((4, 4), np.uint8)))
+
+
+def test_pictures_are_graded():
+    assert is_graded(own.draw(0)[0])
+    assert is_graded(gaussian_filter(RANDOM.integers(0, 4096, (128, 128)).astype(np.uint16), 1))

@@ -12,11 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torchmetrics.functional.detection import panoptic_quality
 
-from src.metrics.instance import IOU_THRESHOLDS, Instances, matches, overlap
+from src.metrics.instance import IOU_PERCENTS, Instances, Overlap, matches, overlap
 from tests.metrics.counted import Counted
 
 quick = settings(max_examples=40, deadline=None)
-PERCENT = range(50, 100, 5)
 MISTAKES = ("splits", "merges", "missed", "extra")
 SYMMETRIC = ("ap50", "ap", "f1_50", "f1", "pq", "pq_mean")
 images = arrays(np.int64, (2, 4, 5), elements=st.integers(0, 4))
@@ -50,7 +49,7 @@ def cells(image):
 
 
 def best_matching(predicted, true, least):
-    """The most pairs of cells with at least this IoU, no cell in two, and the largest sum of their IoU."""
+    """The most pairs of cells with more than this IoU, no cell in two, and the largest sum of their IoU."""
     predicted, true = cells(predicted), list(cells(true).values())
 
     def best(index, free):
@@ -59,7 +58,7 @@ def best_matching(predicted, true, least):
         found = [best(index + 1, free)]
         for number in free:
             iou = Fraction(len(true[index] & predicted[number]), len(true[index] | predicted[number]))
-            if iou >= least:
+            if iou > least:
                 count, total = best(index + 1, free - {number})
                 found.append((count + 1, total + iou))
         return max(found)
@@ -71,9 +70,9 @@ def best_matching(predicted, true, least):
 @given(pairs())
 def test_cells_are_matched_as_by_trying_all_pairs_at_every_threshold(pair):
     for predicted, true in zip(*pair, strict=True):
-        for percent, threshold in zip(PERCENT, IOU_THRESHOLDS, strict=True):
+        for percent in IOU_PERCENTS:
             found, total = best_matching(predicted, true, Fraction(percent, 100))
-            assert matches(overlap(predicted, true), threshold) == (found, pytest.approx(float(total)))
+            assert matches(overlap(predicted, true), percent) == (found, pytest.approx(float(total)))
 
 
 @quick
@@ -82,7 +81,7 @@ def test_ap_f1_and_pq_count_the_cells_that_trying_all_pairs_finds(pair):
     n_predicted, n_true = (sum(len(cells(image)) for image in stack) for stack in pair)
     assume(n_predicted + n_true)
     ap, f1, pq = [], [], []
-    for percent in PERCENT:
+    for percent in IOU_PERCENTS:
         each = [best_matching(*image, Fraction(percent, 100)) for image in zip(*pair, strict=True)]
         found, total = sum(count for count, _ in each), sum(iou for _, iou in each)
         extra, missed = n_predicted - found, n_true - found
@@ -96,10 +95,8 @@ def test_ap_f1_and_pq_count_the_cells_that_trying_all_pairs_finds(pair):
 
 @quick
 @given(pairs())
-def test_pq_is_that_of_torchmetrics_where_no_iou_is_exactly_a_half(pair):
+def test_pq_is_that_of_torchmetrics(pair):
     assume(any(image.any() for image in pair))
-    for predicted, true in zip(*pair, strict=True):
-        assume(0.5 not in overlap(predicted, true).iou)
     thing_and_number = [torch.from_numpy(np.stack([image > 0, image], axis=-1).astype(np.int64)) for image in pair]
     expected = panoptic_quality(*thing_and_number, things={1}, stuffs={0}, return_per_class=True)[0, 0]
     assert scores(*pair)["pq"] == pytest.approx(float(expected), abs=1e-6)
@@ -227,20 +224,20 @@ def test_shifted_discs_are_found_at_thresholds_below_the_iou_of_a_lens(shift, ra
     lens = 2 * radius**2 * np.arccos(shift / 2 / radius) - shift / 2 * np.sqrt(4 * radius**2 - shift**2)
     iou = lens / (2 * np.pi * radius**2 - lens)
     compared = overlap(discs(shift), discs(0))
-    for threshold in IOU_THRESHOLDS:
-        if abs(threshold - iou) > 0.005:
-            assert matches(compared, threshold)[0] == (3 if threshold < iou else 0)
+    for percent in IOU_PERCENTS:
+        if abs(percent / 100 - iou) > 0.005:
+            assert matches(compared, percent)[0] == (3 if percent / 100 < iou else 0)
     given_scores = scores(discs(shift), discs(0))
     assert given_scores["pq"] == pytest.approx(iou, abs=0.005)
     assert given_scores["seg"] == pytest.approx(iou, abs=0.005)
-    assert given_scores["ap"] == pytest.approx(sum(threshold < iou for threshold in IOU_THRESHOLDS) / 10)
+    assert given_scores["ap"] == pytest.approx(sum(percent / 100 < iou for percent in IOU_PERCENTS) / 10)
 
 
 @pytest.mark.parametrize(("true", "predicted"), [("aaaa.bb", "ccdd.ee"), ("ccdd.ee", "aaaa.bb")])
-def test_of_two_halves_one_is_found(true, predicted):
+def test_of_two_halves_none_is_found(true, predicted):
     given_scores = scores(drawn(predicted), drawn(true))
-    # Two found, one left over: the cell beside it, and one of the halves with IoU 0.5.
-    expected = {"ap50": 2 / 3, "f1_50": 4 / 5, "pq": 2 * 1.5 / 5, "ap": (2 / 3 + 9 / 4) / 10}
+    # One found, the cell beside them; three are left over.
+    expected = {"ap50": 1 / 4, "f1_50": 2 / 5, "pq": 2 / 5, "ap": 1 / 4}
     assert {name: given_scores[name] for name in expected} == pytest.approx(expected)
 
 
@@ -274,7 +271,7 @@ def test_cells_are_pooled_over_images_and_not_averaged():
 
 
 def test_cells_of_one_number_in_two_images_are_two_cells():
-    true, predicted = (np.stack([drawn(row) for row in rows]) for rows in (("aa..", "..aa"), ("aaaa", "aaaa")))
+    true, predicted = (np.stack([drawn(row) for row in rows]) for rows in (("aaa.", ".aaa"), ("aaaa", "aaaa")))
     assert scores(predicted, true)["merges"] == 0
     assert scores(predicted, true)["ap50"] == 1
 
@@ -303,8 +300,11 @@ def test_every_score_says_whether_more_of_it_is_better():
     assert {name for name, mode in Instances.modes.items() if mode == "min"} == set(MISTAKES)
 
 
-@pytest.mark.parametrize("percent", PERCENT)
-def test_an_iou_that_is_a_threshold_reaches_it(percent):
-    true, predicted = np.ones((1, 100), int), (np.arange(100)[None] < percent).astype(int)
-    reached = [threshold for threshold in IOU_THRESHOLDS if matches(overlap(predicted, true), threshold)[0]]
-    assert reached == [other / 100 for other in PERCENT if other <= percent]
+@pytest.mark.parametrize("percent", IOU_PERCENTS)
+@pytest.mark.parametrize("pixels", [100, 100_000_000])
+def test_an_iou_that_is_a_threshold_does_not_reach_it_but_a_pixel_more_does(percent, pixels):
+    for more in (0, 1):
+        shared = np.array([percent * pixels // 100 + more])
+        pairs = Overlap(np.array([0]), np.array([0]), shared, np.array([pixels]), shared)
+        reached = [other for other in IOU_PERCENTS if matches(pairs, other)[0]]
+        assert reached == [other for other in IOU_PERCENTS if other < percent + more]
