@@ -9,6 +9,7 @@ What they share:
     training                one training run: what it is made of, and how it goes
     checking                data held against what is to be learnt from them
     scoring                 predictions of any tool, added up
+    values                  what the numbers of truth and prediction mean
     results                 a finished run or sweep, shown
     restore                 from a checkpoint to a trained network
     command                 composed once, ended with one message, stopped by a signal
@@ -61,6 +62,7 @@ The pieces:
     data/finding            one thing that is wrong
     data/split              what is learnt from and what is scored
     data/comparison         truth and prediction, of any tool, from disk
+    data/grain              grey levels, or numbers of labels
     data/public             public data sets
     data/phantom            synthetic micrographs
     data/weight_map         eq. 2

@@ -16,6 +16,7 @@ def main(config: DictConfig) -> None:
     from src.files.whole import write_json, write_rows
     from src.pages.page import write_score_page
     from src.scoring import Scoring
+    from src.values import agreed
 
     check_probability("threshold", config.threshold)
     output = Path(config.output) if config.output else None
@@ -35,7 +36,8 @@ def main(config: DictConfig) -> None:
     for pair in pairs:
         with failures.noted(pair[1].file):
             facts[pair] = look(pair, scoring.of_classes, config.ignore_label)
-    meant, scales = _agreed(list(facts.values()), scoring.of_classes, values, Path(config.truth))
+    true, predicted = ([each[side] for each in facts.values()] for side in (0, 1))
+    meant, scales = agreed(true, predicted, scoring.of_classes, values, Path(config.truth))
     for pair in facts:
         with failures.noted(pair[1].file):  # all of a stack are read before any counts
             for image in list(comparisons(pair, meant, scales, scoring.of_classes, config.ignore_label)):
@@ -65,27 +67,6 @@ def _values(values: object, of_classes: bool) -> tuple[int, ...] | None:
             "expected values=… with scores of classes, but got other metrics; nearest valid: metrics=semantic"
         )
     return tuple(values)
-
-
-def _agreed(facts: list, of_classes: bool, values: tuple[int, ...] | None, root: Path) -> tuple[tuple, dict[str, int]]:
-    """What labels mean, and by what probabilities of each dtype are divided: from all files together, and said."""
-    from src.data.colours import read_labelmap
-    from src.scoring import meanings, scales_of
-
-    true, predicted = ([each[side] for each in facts] for side in (0, 1))
-    scales = scales_of(predicted)
-    names = {}
-    if any(each.in_colours for each in true):
-        folders = (root, true[0].file.parent, true[0].file.parent.parent)
-        names = next((names for folder in folders if (names := read_labelmap(folder))), {})
-    labels = [each for each in predicted if each.dtype not in scales]
-    meant = meanings(true, labels, of_classes, values, names)
-    notes = {note.code: (each.file, note) for each in (*true, *labels)[::-1] for note in each.notes}
-    for file, note in notes.values():  # each kind once
-        say(f"note: {file}: {note.found}; taken: {note.taken}")
-    if any({-1, 0} <= each.counts.keys() for each in true):
-        warn("the truth holds -1 beside 0, and both are background; ignore_label=-1 leaves it out")
-    return meant, scales
 
 
 if __name__ == "__main__":

@@ -1,12 +1,15 @@
 """One table of colours for all label files of a folder, so that a colour is the same class in each of them."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Protocol
+
+import numpy as np
 
 from src.data.description import MOST_CLASSES, Description
 from src.data.finding import ERROR, Finding, Refused
-from src.data.numbers import unpacked
+from src.data.numbers import as_colours, unpacked
 from src.files.reading import read_text
 
 LABELMAP = "labelmap.txt"
@@ -73,3 +76,49 @@ def shown(values: Sequence[int], names: Sequence[str] = ()) -> str:
         f"{place} {name + ' ' if name else ''}{unpacked(value)}"
         for place, (value, name) in enumerate(zip(values, named, strict=True))
     )
+
+
+class Labelled(Protocol):
+    """What is known of the labels of one file or slice, with its pixels or without them, as of `numbers.Drawn`."""
+
+    in_colours: bool
+    was_grey: bool
+    palette: tuple[int, ...]
+
+
+def palettes_differ(files: Sequence[Labelled], values: Sequence[Iterable[int]]) -> bool:
+    """Whether a number has one colour in one file and another one in another, so that it means nothing by itself.
+
+    Args:
+        files: all of them.
+        values: the numbers that occur in each; may be empty.
+    """
+    seen: dict[int, int] = {}
+    pairs = zip(files, values, strict=bool(values))
+    shown_in = ((value, each.palette[value]) for each, found in pairs if each.palette for value in found)
+    return any(seen.setdefault(value, colour) != colour for value, colour in shown_in)
+
+
+def odd_ones(files: Sequence[Labelled]) -> list[Labelled]:
+    """Those with colours where most have numbers, or with numbers where most have colours."""
+    in_colours, in_numbers = (
+        [each for each in files if each.in_colours is coloured and not (each.was_grey or each.palette)]
+        for coloured in (True, False)
+    )
+    return min(in_colours, in_numbers, key=len)
+
+
+def alike(labels: np.ndarray, each: Labelled, in_colours: bool) -> np.ndarray:
+    """The labels of a file in packed colours, if those of its folder are told by their colours."""
+    if not in_colours or each.in_colours:
+        return labels
+    return np.asarray(each.palette, np.int32)[labels] if each.palette else as_colours(labels)
+
+
+def packed_counts(counts: dict[int, int], each: Labelled) -> dict[int, int]:
+    """How often each packed colour occurs in a file, of how often each value does."""
+    colours = alike(np.array(list(counts), np.int32), each, True).tolist()
+    found: Counter[int] = Counter()
+    for colour, count in zip(colours, counts.values(), strict=True):
+        found[colour] += count
+    return dict(found)

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from src.data.agreement import edges_of
 from src.data.finding import ERROR, Refused
+from src.data.grain import EDGED, GRADED, grain
 from src.data.matching import matched
-from src.data.numbers import FURTHEST_APART, Drawn, drawn
+from src.data.numbers import Drawn, drawn
 from src.data.shapes import SHAPE_SUFFIXES, coco_images
 from src.data.sources import LABEL_ENDINGS, ONE_FILE, REFUSED_SUFFIXES, Form, label_files, labels_within, read_files
-from src.files.arrays import strips_of, value_counts
+from src.files.arrays import value_counts
 from src.files.grey import is_grey
 from src.files.image import in_memory
 from src.files.names import LABEL_SUFFIXES, PREDICTED, stem, without_ending
@@ -22,7 +22,6 @@ from src.instances import pieces
 
 ROUNDING = 1e-5  # by which probabilities may leave their range
 MOST_VALUES = 500  # of a file of numbers that are kept, the lowest, and as many of the highest
-GRADED, EDGED, FLAT = "grey levels", "a mask with smooth edges", "numbers"
 
 
 @dataclass(frozen=True)
@@ -55,6 +54,7 @@ class Facts:
     in_colours: bool = False  # as of `numbers.Drawn`, and the others too
     was_grey: bool = False
     palette: tuple[int, ...] = ()
+    classes: tuple[int, ...] = ()
     notes: tuple[Note, ...] = ()
 
 
@@ -221,43 +221,13 @@ def _planes(stored: Stored) -> np.ndarray:
 
 
 def _facts(file: Path, found: Drawn, dtype: str, ignored: int | None = None) -> Facts:
-    values, more = found.numbers, (found.in_colours, found.was_grey, found.palette, found.notes)
+    values, more = found.numbers, (found.in_colours, found.was_grey, found.palette, found.classes, found.notes)
     if values.dtype.kind == "f":
         return Facts(file, dtype, None, {}, *more)
     distinct, counts = value_counts(values.reshape(-1, values.shape[-1]))
     counted = [(int(value), int(count)) for value, count in zip(distinct, counts, strict=True) if value != ignored]
     counted = counted if found.in_colours else counted[:MOST_VALUES] + counted[MOST_VALUES:][-MOST_VALUES:]
     return Facts(file, dtype, "" if found.in_colours else grain(values, distinct, counts), dict(counted), *more)
-
-
-def is_graded(values: np.ndarray) -> bool:
-    """Whether integers ``(…, H, W)`` are grey levels, of a picture or of probabilities, and not numbers of labels."""
-    return grain(values, *value_counts(values.reshape(-1, values.shape[-1]))) == GRADED
-
-
-def grain(values: np.ndarray, distinct: np.ndarray, counts: np.ndarray) -> str:
-    """What integers ``(…, H, W)`` look like, `GRADED`, `EDGED` or `FLAT`; empty where nobody can tell.
-
-    Of grey levels half of the areas of one value are a pixel or two, nearly all pixels lie beside another value, and
-    that is not far away. Spots are as small, but stand out; so does each side of an edge that is smooth. Measured on
-    label images, probability maps and pictures of many kinds, and on all label files at hand.
-    """
-    strips = [strip for strip in strips_of(values.reshape(-1, values.shape[-1])) if strip.min() < strip.max()]
-    if len(distinct) < 3 or not strips:
-        return ""
-    low, high = np.sort(distinct[np.argsort(-counts, kind="stable")[:2]])
-    seen = np.concatenate(strips[:: -(-len(strips) // 4)]).astype(np.int64)  # four of them tell enough
-    others = (seen != low) & (seen != high)
-    areas = np.bincount(pieces(np.where(others, seen - int(distinct[0]) + 1, 0)).ravel())[1:]
-    fine = len(areas) > 0 and np.median(areas) <= 2 and (edges_of(seen) > 0)[others].mean() > 0.7
-    steps = np.concatenate([each[each > 0] for each in (np.abs(np.diff(seen, axis=axis)) for axis in (0, 1))])
-    step = np.median(steps) / max(1, np.ptp(np.percentile(distinct, (5, 95))))  # one number far away does not count
-    many = len(distinct) >= 24 or (len(distinct) >= 6 and np.ptp(distinct) >= 8 * len(distinct))
-    again = len(distinct) >= 64 and len(areas) >= 8 * len(distinct)  # levels in blocks, as of an image made larger
-    if many and others.sum() >= 64 and ((fine and step <= 0.36) or (again and step <= 0.1)):
-        return GRADED
-    edged = fine and (low, high) == (distinct[0], distinct[-1]) and high - low > FURTHEST_APART
-    return EDGED if edged else "" if fine else FLAT
 
 
 def comparisons(

@@ -140,7 +140,9 @@ def _pieces(labels: np.ndarray, cells: np.ndarray) -> list[np.ndarray]:
 
 def _areas(labels: np.ndarray, values: np.ndarray, image: np.ndarray | None) -> dict[int, Area]:
     height, width = labels.shape
-    mean, deviation = (0.0, 1.0) if image is None else (image.mean(dtype=np.float64), image.std(dtype=np.float64) or 1.0)
+    mean, deviation = (
+        (0.0, 1.0) if image is None else (image.mean(dtype=np.float64), image.std(dtype=np.float64) or 1.0)
+    )
     border = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
     found = {}
     for value in values:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
@@ -14,19 +13,9 @@ from src.data.finding import ERROR, Refused
 from src.data.kinds import Judgement, judged
 from src.data.labels import to_learn
 from src.data.matching import Pair, Wanted, matched
-from src.data.numbers import as_colours, unpacked
-from src.data.sources import Form
+from src.data.numbers import unpacked
 from src.data.stack import Stack, stacked
 from src.files.legend import NUMBERS, Legend
-
-
-class Labelled(Protocol):
-    """What is known of the labels of one slice, with its pixels or without them."""
-
-    form: Form
-    in_colours: bool
-    was_grey: bool
-    palette: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -83,10 +72,10 @@ def read_folder(
     # Whether palettes differ depends on the numbers that occur.
     known = (values is not None or kind == "instances") and not any(each.palette for each in slices)
     described = [describe(without(each.labels, ignore_label), grey(each.image)) for each in slices if not known]
-    for each in odd_ones(slices):
+    for each in colours.odd_ones(slices):
         raise Refused(colours.mixed(each.pair.labels, each.in_colours))
     found = meaning(slices, described, kind, values, colours.read_labelmap(Path(root)))
-    labels = [alike(each.labels, each, found.in_colours) for each in slices]
+    labels = [colours.alike(each.labels, each, found.in_colours) for each in slices]
     learnt = [to_learn(each, found.judgement.kind, found.judgement.values, ignore_label) for each in labels]
     targets, cells, annotated = (stacked(list(parts)) for parts in zip(*learnt, strict=True))
     return Stack(
@@ -102,7 +91,7 @@ def read_folder(
 
 
 def meaning(
-    slices: Sequence[Labelled],
+    slices: Sequence[colours.Labelled],
     described: Sequence[Description],
     kind: str = "auto",
     values: Sequence[int] | None = None,
@@ -122,7 +111,9 @@ def meaning(
     """
     said = {each.form.said for each in slices}
     classes = next((each.form.classes for each in slices if each.form.classes), ())
-    if not any(each.in_colours for each in slices) and not _palettes_differ(slices, described):
+    if not any(each.in_colours for each in slices) and not colours.palettes_differ(
+        slices, [one.counts for one in described]
+    ):
         found = judged(described, kind, values, said.pop() if len(said) == 1 else "")
         numbers = tuple(range(len(classes) + 1))
         names = ()
@@ -130,7 +121,7 @@ def meaning(
             names, found = ("background", *classes), replace(found, values=numbers)
         return Meaning(found, Legend(found.values or (), names) if found.kind == "classes" else NUMBERS)
     pairs = zip(described, slices, strict=bool(described))
-    counted = [replace(one, counts=_packed(one.counts, each)) for one, each in pairs]
+    counted = [replace(one, counts=colours.packed_counts(one.counts, each)) for one, each in pairs]
     chosen = tuple(values) if values is not None else colours.table(counted, labelmap)
     few = values is not None or bool(labelmap) or colours.are_classes(counted)
     found = judged(counted, kind, chosen if few or kind == "classes" else chosen[:1], "classes" if few else "instances")
@@ -138,42 +129,6 @@ def meaning(
         return Meaning(replace(found, values=chosen if values is not None else chosen[:1]), in_colours=True)
     names = tuple(labelmap[value] for value in chosen) if labelmap and set(chosen) <= set(labelmap) else ()
     return Meaning(found, Legend(names=names, colours=tuple(map(unpacked, chosen))), in_colours=True)
-
-
-def odd_ones(slices: Sequence[Labelled]) -> list[Labelled]:
-    """Slices with colours where most files have numbers, or with numbers where most have colours."""
-    in_colours, in_numbers = (
-        [each for each in slices if each.in_colours is coloured and not (each.was_grey or each.palette)]
-        for coloured in (True, False)
-    )
-    return min(in_colours, in_numbers, key=len)
-
-
-def _palettes_differ(slices: Sequence[Labelled], described: Sequence[Description]) -> bool:
-    """Whether a number has one colour in one file and another one in another, so that it means nothing by itself."""
-    shown: dict[int, int] = {}
-    used = (
-        (value, each.palette[value])
-        for each, one in zip(slices, described, strict=False)
-        if each.palette
-        for value in one.counts
-    )
-    return any(shown.setdefault(value, colour) != colour for value, colour in used)
-
-
-def _packed(counts: dict[int, int], each: Labelled) -> dict[int, int]:
-    values = alike(np.array(list(counts)), each, True).tolist()
-    found: dict[int, int] = {}
-    for value, count in zip(values, counts.values(), strict=True):
-        found[value] = found.get(value, 0) + count
-    return found
-
-
-def alike(labels: np.ndarray, each: Labelled, in_colours: bool) -> np.ndarray:
-    """The labels of a file in packed colours, if those of its folder are told by their colours."""
-    if not in_colours or each.in_colours:
-        return labels
-    return np.asarray(each.palette, np.int32)[labels] if each.palette else as_colours(labels)
 
 
 def grey(image: np.ndarray) -> np.ndarray:

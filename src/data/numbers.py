@@ -33,6 +33,7 @@ class Drawn:
         in_colours: whether the numbers are colours.
         was_grey: whether each was saved as equal red, green and blue, so that it may stand beside files in colours.
         palette: the packed colour of number 0, 1, … where a picture has such a table; empty where it has none.
+        classes: the values of class 0, 1, … that the file says it has; empty if it says nothing.
         overlap: share of what was drawn that lies in several of the files that it was put together from.
     """
 
@@ -41,6 +42,7 @@ class Drawn:
     in_colours: bool = False
     was_grey: bool = False
     palette: tuple[int, ...] = ()
+    classes: tuple[int, ...] = ()
     overlap: float = 0.0
 
 
@@ -98,7 +100,8 @@ def drawn(stored: Stored, file: Path, reading: Reading = SHOWN) -> Drawn:
         more += between
     of_picture = stored.table is not None and stored.is_picture and not stored.way
     palette = tuple(packed(stored.table).tolist()) if of_picture and planes.max() < len(stored.table) else ()
-    return Drawn(planes, (*stored.notes, *notes, *more), in_colours, samples and not in_colours, palette)
+    was_grey = samples and not in_colours
+    return Drawn(planes, (*stored.notes, *notes, *more), in_colours, was_grey, palette, stored.classes)
 
 
 def _numbers(values: np.ndarray, stored: Stored) -> tuple[np.ndarray, list[Note]]:

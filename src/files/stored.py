@@ -51,6 +51,7 @@ class Stored:
         is_picture: whether the table may be the colours of a picture, as in GIF and PNG, and not of a display.
         signed: whether 32 768 has been added to the values (ImageJ's signed 16 bit).
         unclear: whether the first axis, of 3 or 4 planes, may be slices as well as channels.
+        classes: the values of class 0, 1, … that a label image says it has; empty if it says nothing.
         notes: what a person should know.
     """
 
@@ -64,6 +65,7 @@ class Stored:
     is_picture: bool = False
     signed: bool = False
     unclear: bool = False
+    classes: tuple[int, ...] = ()
     notes: tuple[Note, ...] = ()
 
     @property

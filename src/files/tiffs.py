@@ -39,11 +39,23 @@ def open_tiff(file: Path) -> Stored:
             "table": _table(page, imagej),
             "signed": [imagej.get("c0"), imagej.get("c1")] == SIGNED and page.dtype == np.uint16,
             "unclear": axes[0] == "S" and series.shape[0] in (3, 4) and not tiff.is_ome,
+            "classes": _classes(tiff),
             "notes": notes,
         }
         if series.dataoffset is not None:
             return Stored(tifffile.memmap(file, mode="r", series=chosen), **said)
     return Stored(zarr.open_array(tifffile.imread(file, aszarr=True, series=chosen, level=0), mode="r"), **said)
+
+
+def _classes(tiff: tifffile.TiffFile) -> tuple[int, ...]:
+    """The values of class 0, 1, … of a map annotation, as `prediction.tiff` writes it; empty if there is none."""
+    if not tiff.is_ome or "MapAnnotation" not in (tiff.ome_metadata or ""):
+        return ()
+    described = tifffile.xml2dict(tiff.ome_metadata).get("OME", {}).get("StructuredAnnotations", {})
+    found = _list(described.get("MapAnnotation"))
+    pairs = _list(found[0].get("Value", {}).get("M")) if len(found) == 1 else []
+    values = [pair.get("K") for pair in pairs if isinstance(pair, dict)]
+    return tuple(values) if values and all(type(value) is int for value in values) else ()
 
 
 def parts(tiff: tifffile.TiffFile, file: Path) -> list[Path]:

@@ -12,9 +12,10 @@ from scipy import fft
 
 from src.data.agreement import edges_of, sketch
 from src.data.annotated import Annotated, read_pair
+from src.data.colours import alike
 from src.data.description import Description, describe
 from src.data.finding import WARNING, Finding, Refused
-from src.data.folder import Meaning, alike, grey, without
+from src.data.folder import Meaning, grey, without
 from src.data.labels import to_learn
 from src.data.matching import ALL, Pair, Wanted
 from src.data.sources import ONE_FILE, Form

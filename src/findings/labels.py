@@ -4,9 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from src.data.colours import mixed
+from src.data.colours import mixed, odd_ones
 from src.data.finding import ERROR, NOTE, WARNING, Finding
-from src.data.folder import Meaning, odd_ones
+from src.data.folder import Meaning
 from src.data.kinds import KINDS, looks
 from src.findings.facts import Choices, Facts
 from src.findings.meanings import EXPERIMENTS, few, folder_of

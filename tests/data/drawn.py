@@ -148,6 +148,14 @@ def confluent(number: int) -> tuple[np.ndarray, np.ndarray]:
     return found, noisy(number, 50 + 50.0 * (found > 0))
 
 
+def smooth_edged():
+    """A mask of discs, four times smaller than it was drawn."""
+    large = np.kron(np.zeros((96, 96)), np.ones((4, 4)))
+    for y, x in np.random.default_rng(3).uniform(0, 384, (10, 2)):
+        large = np.maximum(large, np.hypot(*(np.indices(large.shape) - np.array([y, x])[:, None, None])) < 40)
+    return np.rint(large.reshape(96, 4, 96, 4).mean(axis=(1, 3)) * 255).astype(np.uint8)
+
+
 # What each is, and how few images tell it.
 KINDS: dict[str, tuple[str, int, Callable[[int], tuple[np.ndarray, np.ndarray]]]] = {
     "nine cells": ("instances", 1, cells),
