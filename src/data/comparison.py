@@ -9,7 +9,7 @@ import numpy as np
 
 from src.data.finding import ERROR, Refused
 from src.data.grain import EDGED, GRADED, grain
-from src.data.matching import matched
+from src.data.matching import IMAGE_FOLDERS, LABEL_FOLDERS, matched
 from src.data.numbers import Drawn, drawn
 from src.data.shapes import SHAPE_SUFFIXES, coco_images
 from src.data.sources import LABEL_ENDINGS, ONE_FILE, REFUSED_SUFFIXES, Form, label_files, labels_within, read_files
@@ -78,7 +78,7 @@ def match(truth: Path, prediction: Path, preferred: str) -> tuple[list[Pair], li
 
     Args:
         truth: a file or folder, or a data set in a layout of `data.matching`.
-        prediction: a file or folder.
+        prediction: likewise, such as the annotation of another person.
         preferred: the ending of `files.names.PREDICTED` to take of a prediction that lies there in several forms.
 
     Raises:
@@ -91,14 +91,15 @@ def match(truth: Path, prediction: Path, preferred: str) -> tuple[list[Pair], li
         return [(_alone(truth, prediction), _alone(prediction, truth))], []
     if not folders[1] or not (folders[0] or truth.suffix.lower() == ".json"):  # a COCO file is of many images
         raise FileNotFoundError(f"expected two files or two folders, but got {truth} and {prediction}")
-    predicted, true = _by_name(prediction, preferred, truth), _of_data_set(truth) if folders[0] else {}
+    true, predicted = (_of_data_set(path) if _is_folder(path) else {} for path in (truth, prediction))
+    predicted = predicted or _by_name(prediction, preferred, true or _names(truth))
     if not true.keys() & predicted.keys():
-        true = _by_name(truth, ("_masks", "_mask"), prediction)  # before our own predictions
+        true = _by_name(truth, ("_masks", "_mask"), predicted or _names(prediction))  # before our own predictions
     both = sorted(true.keys() & predicted.keys())
     if not both:
         raise FileNotFoundError(f"expected files of the same names in {truth} and {prediction}, but got none")
     pairs = [(true[name], replace(predicted[name], name=name)) for name in both]
-    used = {side.file for pair in pairs for side in pair}
+    used = {file for pair in pairs for side in pair for file in (side.file, *side.form.parts)}
     rest = [files[name].file for files in (true, predicted) for name in sorted(files.keys() - set(both))]
     return pairs, [file for file in dict.fromkeys(rest) if file not in used]
 
@@ -112,9 +113,21 @@ def name_of(file: Path) -> str:
     return without_ending(stem(file), (*PREDICTED, *LABEL_ENDINGS))
 
 
-def _by_name(path: Path, preferred: str | tuple[str, ...], other: Path) -> dict[str, Source]:
-    """What lies in a folder by its names; a file without an ending is an image, if one lies beside each with one."""
-    found = _special(path, {name_of(file) for file in other.iterdir()} if _is_folder(other) else set())
+def _names(path: Path) -> set[str]:
+    """The names of what lies in a folder, but for the folders of a data set."""
+    found = {name_of(file) for file in path.iterdir()} if _is_folder(path) else set()
+    return found - {*IMAGE_FOLDERS, *LABEL_FOLDERS}
+
+
+def _by_name(path: Path, preferred: str | tuple[str, ...], names: Collection[str]) -> dict[str, Source]:
+    """What lies in a folder by its names; a file without an ending is an image, if one lies beside each with one.
+
+    Args:
+        path: the folder, or a file of shapes of many images.
+        preferred: the ending of the files to take.
+        names: those of the other side.
+    """
+    found = _special(path, names)
     suffixes = (*REFUSED_SUFFIXES, *sorted(LABEL_SUFFIXES))  # .png < .tif
     files = [file for file in (path.iterdir() if _is_folder(path) else ()) if file.suffix.lower() in suffixes]
     ranks = {}

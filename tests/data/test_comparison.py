@@ -452,3 +452,32 @@ def test_a_truth_that_is_a_picture_is_refused(truth, compare, tmp_path):
         ValueError, match=r"expected labels in the truth, but .*truth\.tif holds .*nearest valid: labels > "
     ):
         compare(values, np.zeros(values.shape, np.uint8))
+
+
+@pytest.mark.parametrize("form", ["numbers", "colours", "classes", "objects"])
+def test_the_data_sets_of_two_people_are_compared(form, tmp_path):
+    for person in ("one", "other"):
+        for number in range(3):
+            labels, image = drawn.types(number) if form in ("colours", "classes") else drawn.cells(number)
+            parts = {"": labels}
+            if form == "colours":
+                parts = {"": np.array([[0, 0, 0], [255, 0, 0], [0, 0, 255]], np.uint8)[labels]}
+            elif form != "numbers":
+                parts = {
+                    ("_cell", "_nucleus", *"abcdefg")[value - 1]: (labels == value) * np.uint8(255)
+                    for value in range(1, labels.max() + 1)
+                }
+            place = f"labels/a{number}/{{}}.png" if form == "objects" else f"labels/a{number}{{}}.png"
+            for name, array in [
+                (f"images/a{number}.png", image),
+                *((place.format(end), part) for end, part in parts.items()),
+            ]:
+                (tmp_path / person / name).parent.mkdir(parents=True, exist_ok=True)
+                imwrite(tmp_path / person / name, array)
+    of_classes = form in ("colours", "classes")
+    for truth in (tmp_path / "one", tmp_path / "one/labels"):
+        pairs, alone = match(truth, tmp_path / "other", "_labels")
+        assert len(pairs) == 3 and alone == []
+        for number, image in enumerate(compared(truth, tmp_path / "other", of_classes)):
+            assert image.name == f"a{number}" and image.truth.max() == (2 if of_classes else 9)
+            np.testing.assert_array_equal(image.truth, image.prediction)
