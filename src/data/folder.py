@@ -42,6 +42,7 @@ def read_folder(
     orientation: str = "auto",
     axes: str | None = None,
     classes: Sequence[str] | None = None,
+    labels: str | None = None,
     read: Callable[[Pair], list[Annotated]] | None = None,
 ) -> Stack:
     """The annotated images of a folder, in the order of their names.
@@ -56,6 +57,7 @@ def read_folder(
         axes: a letter an axis of files with as many axes, such as ZYX where slices are tagged as channels; None: as
             the files say.
         classes: names of which NAME_CLASS is a file each, later ones over earlier ones; None finds them out.
+        labels: the folder of the labels; None: the one of the names that there are.
         read: gives the slices of a pair of files; None: `read_pair`, or what has read them already.
 
     Raises:
@@ -63,7 +65,7 @@ def read_folder(
         FileNotFoundError: there is no such folder, or no image in it.
         ValueError: there is no such kind of labels, or labels hold other classes.
     """
-    wanted = Wanted(include, orientation, axes, tuple(classes) if classes else None, kind)
+    wanted = Wanted(include, orientation, axes, tuple(classes) if classes else None, kind, labels)
     pairs, alone = matched(Path(root), wanted)
     for finding in alone:
         if finding.severity == ERROR:
@@ -75,8 +77,8 @@ def read_folder(
     for each in colours.odd_ones(slices):
         raise Refused(colours.mixed(each.pair.labels, each.in_colours))
     found = meaning(slices, described, kind, values, colours.read_labelmap(Path(root)))
-    labels = [colours.alike(each.labels, each, found.in_colours) for each in slices]
-    learnt = [to_learn(each, found.judgement.kind, found.judgement.values, ignore_label) for each in labels]
+    drawn = [colours.alike(each.labels, each, found.in_colours) for each in slices]
+    learnt = [to_learn(each, found.judgement.kind, found.judgement.values, ignore_label) for each in drawn]
     targets, cells, annotated = (stacked(list(parts)) for parts in zip(*learnt, strict=True))
     return Stack(
         stacked([each.image for each in slices]),

@@ -25,6 +25,7 @@ from src.files.tiffs import first_parts
 
 IMAGE_FOLDERS = ("images", "imgs", "image", "img", "JPEGImages")
 LABEL_FOLDERS = ("labels", "masks", "label", "mask", "annotations", "SegmentationClass")
+OBJECTS = "SegmentationObject"  # of Pascal VOC, where each object has a colour
 LAYOUTS = "images/ and labels/, or NAME.tif beside NAME_masks.tif, or 01/ and 01_GT/SEG/"
 
 
@@ -62,6 +63,7 @@ class Wanted:
     axes: str | None = None
     classes: tuple[str, ...] | None = None
     kind: str = "auto"
+    labels: str | None = None
 
 
 ALL = Wanted()
@@ -90,10 +92,8 @@ def matched(root: Path, wanted: Wanted = ALL) -> tuple[list[Pair], list[Finding]
     asked(wanted.orientation, wanted.axes)
     if not root.is_dir():
         raise FileNotFoundError(f"expected a folder of images and labels, but there is none at {root}")
-    pictures, masks = (
-        next((root / name for name in names if (root / name).is_dir()), None)
-        for names in (IMAGE_FOLDERS, LABEL_FOLDERS)
-    )
+    pictures = next((root / name for name in IMAGE_FOLDERS if (root / name).is_dir()), None)
+    masks, others = _label_folders(root, pictures, wanted)
     within = masks is None and (_within(pictures or root) or (pictures and _of_shapes(pictures, root)))
     if not within and (pictures is None) != (masks is None):
         raise FileNotFoundError(f"expected {LAYOUTS} in {root}, but got {(pictures or masks).name}/ alone")
@@ -104,15 +104,62 @@ def matched(root: Path, wanted: Wanted = ALL) -> tuple[list[Pair], list[Finding]
         pairs, findings = _of_films(root, films), []
     elif pictures and masks:
         pairs, findings = _of_folders(pictures, masks, wanted.classes)
+        findings += others
     else:
         pairs, findings = _of_one_folder_each(root) or _of_endings(root)
     how = {"orientation": wanted.orientation, "axes": wanted.axes, "kind": wanted.kind}
     pairs = [replace(pair, **how) for pair in pairs if fnmatch(pair.name, wanted.include)]
-    findings = [finding for finding in findings if fnmatch(stem(Path(finding.file)), wanted.include)]
+    findings = [each for each in findings if each in others or fnmatch(stem(Path(each.file)), wanted.include)]
     if not pairs and not findings:
         there = ", ".join(sorted(path.name for path in root.iterdir())[:5]) or "nothing"
         raise FileNotFoundError(f"expected {LAYOUTS} in {root}, with names that fit {wanted.include}, but got {there}")
     return pairs, findings
+
+
+def _label_folders(root: Path, pictures: Path | None, wanted: Wanted) -> tuple[Path | None, list[Finding]]:
+    """The folder of the labels, None if there is none, and what to know of others that may be meant as well.
+
+    Raises:
+        FileNotFoundError: there is no such folder as was asked for.
+    """
+    if wanted.labels is not None:
+        if not (root / wanted.labels).is_dir():
+            there = ", ".join(sorted(path.name for path in root.iterdir() if path.is_dir())[:8]) or "none"
+            raise FileNotFoundError(
+                f"expected data.source.labels to be a folder in {root}, but got {wanted.labels}; nearest valid: {there}"
+            )
+        return root / wanted.labels, []
+    found = [root / name for name in LABEL_FOLDERS if (root / name).is_dir()]
+    filled = [folder for folder in found if pictures and len(found) > 1 and _has_labels(folder, pictures)] or found
+    objects = root / OBJECTS
+    more = [folder for folder in _more_labels(root, pictures) if folder not in found and folder != objects]
+    if len(filled) > 1:
+        names = [folder.name for folder in filled]
+        what, fix = f"labels in {' and in '.join(names)}", " or ".join(f"data.source.labels={name}" for name in names)
+        return filled[0], [Finding("two-label-folders", ERROR, str(root), what, "one folder of labels", fix)]
+    if filled and filled[0].name == "SegmentationClass" and objects.is_dir():
+        fix = f"data.source.labels={OBJECTS} data.source.kind=instances takes the objects"
+        what, taken = f"{OBJECTS} beside it", "the classes"
+        return filled[0], [Finding("objects-too", NOTE, str(filled[0]), what, taken, fix)]
+    if filled and more:
+        what = f"as many label images in {' and in '.join(folder.name for folder in more)}"
+        fix = f"data.source.labels={more[0].name} takes those"
+        return filled[0], [Finding("other-labels", NOTE, str(filled[0]), what, "labels, as which these are taken", fix)]
+    return (filled[0] if filled else None), []
+
+
+def _more_labels(root: Path, pictures: Path | None) -> list[Path]:
+    """Folders of other names with a label image for each image."""
+    if not pictures:
+        return []
+    pictured = [*by_stem(pictures, IMAGE_SUFFIXES)[0]]
+    folders = [path for path in sorted(root.iterdir()) if path.is_dir() and path.name not in IMAGE_FOLDERS]
+    named = [(folder, [*by_stem(folder, LABEL_SUFFIXES)[0]]) for folder in folders if not folder.name.startswith(".")]
+    return [folder for folder, names in named if set(names) == set(pictured) or aligned(pictured, names)]
+
+
+def _has_labels(folder: Path, pictures: Path) -> bool:
+    return bool(label_files(folder, by_stem(pictures, IMAGE_SUFFIXES)[0])[0])
 
 
 def _of_folders(pictures: Path, masks: Path, classes: Sequence[str] | None) -> tuple[list[Pair], list[Finding]]:
@@ -184,6 +231,12 @@ def _of_films(root: Path, folders: list[Path]) -> list[Pair]:
 def _partners(
     pictured: dict[str, Path], labelled: dict[str, tuple[Path, Form]], findings: list[Finding]
 ) -> tuple[list[Pair], list[Finding]]:
+    if not pictured.keys() & labelled.keys() and (partner := aligned([*pictured], [*labelled])):
+        labelled = {partner[name]: each for name, each in labelled.items()}
+        example = next(iter(labelled))
+        found = f"{pictured[example].name} and {labelled[example][0].name}, and so on"
+        folder = str(labelled[example][0].parent)
+        findings.append(Finding("paired-by-affix", NOTE, folder, found, "images with their labels", "nothing"))
     both, alone = sorted(pictured.keys() & labelled.keys()), sorted(pictured.keys() - labelled.keys())
     whole = set(first_parts([pictured[name] for name in (*both, *alone)])) if alone else set()
     for name in alone:
@@ -200,3 +253,31 @@ def _partners(
         findings.append(Finding("missing-image", WARNING, file, found, f"an image named {name}", fix))
     pairs = [Pair(name, pictured[name], labelled[name][0], pictured[name].name) for name in both]
     return [replace(pair, form=labelled[pair.name][1]) for pair in pairs], findings
+
+
+def aligned(images: Sequence[str], labels: Sequence[str]) -> dict[str, str] | None:
+    """Of each name of labels that of its image, if all are alike but for one beginning and one ending; else None.
+
+    >>> aligned(["image_1", "image_2"], ["2_mask", "1_mask"])
+    {'2_mask': 'image_2', '1_mask': 'image_1'}
+    """
+    of_images, of_labels = ({_without_affixes(name, names): name for name in names} for names in (images, labels))
+    if len(of_images) < 2 or not len(images) == len(labels) == len(of_images) or of_images.keys() != of_labels.keys():
+        return None
+    return {name: of_images[key] for key, name in of_labels.items()}
+
+
+def _beginning(names: Sequence[str]) -> str:
+    """What all names begin with, which is what the first and the last of them in order do."""
+    first, last = min(names), max(names)
+    return first[
+        : next((place for place, pair in enumerate(zip(first, last, strict=False)) if pair[0] != pair[1]), None)
+    ]
+
+
+def _without_affixes(name: str, names: Sequence[str]) -> str:
+    """What of a name no other one begins or ends with; of a number without zeros before it."""
+    start = _beginning(names).rstrip("0123456789")
+    end = _beginning([each[len(start) :][::-1] for each in names]).rstrip("0123456789")
+    key = name[len(start) : len(name) - len(end)]
+    return key.lstrip("0") or "0" if key.isdecimal() else key

@@ -53,9 +53,12 @@ def label_files(
         found[name] = (next(iter(parts.values()), folder), Form(tuple(parts.values()), tuple(parts), "classes"))
     used = {file for parts in by_class.values() for file in parts.values()}
     rest = {name: file for name, file in files.items() if file not in used}
-    # An image may itself be called NAME_mask.
-    labelled = {without_ending(name, LABEL_ENDINGS): file for name, file in rest.items()}
-    labelled |= {name: file for name, file in rest.items() if name in images}
+    labelled: dict[str, Path] = {}
+    for name, file in rest.items():
+        image = name if name in images else without_ending(name, LABEL_ENDINGS)  # an image may be called NAME_mask
+        if labelled.setdefault(image, file) != file:
+            what, fix = f"{labelled[image].name} beside it", "move one of the two out of the folder"
+            more.append(Finding("same-name", ERROR, str(file), what, "one file of labels for each image", fix))
     found |= {name: (file, ONE_FILE) for name, file in labelled.items()}
     of_shapes, others = _shapes(folder)
     for name in found.keys() & of_shapes.keys():

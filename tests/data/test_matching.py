@@ -3,7 +3,7 @@
 import pytest
 import tifffile
 
-from src.data.matching import Wanted, matched
+from src.data.matching import Wanted, aligned, matched
 from tests.data.own import draw, folder
 from tests.files.test_tiffs import spread
 
@@ -25,3 +25,117 @@ def test_the_parts_of_an_image_in_several_files_need_one_label(tmp_path):
     pairs, findings = matched(tmp_path)
     assert [pair.name for pair in pairs] == ["a_0"]
     assert [(each.code, each.severity) for each in findings] == [("part-of-image", "note")]
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "expected"),
+    [
+        (["image_1", "image_2"], ["mask_2", "mask_1"], {"mask_1": "image_1", "mask_2": "image_2"}),
+        (["img_001_img", "img_012_img"], ["img_001", "img_012"], {"img_001": "img_001_img", "img_012": "img_012_img"}),
+        (["1", "2", "10"], ["001", "002", "010"], {"001": "1", "002": "2", "010": "10"}),
+        (
+            ["21_training", "22_training"],
+            ["21_manual1", "22_manual1"],
+            {"21_manual1": "21_training", "22_manual1": "22_training"},
+        ),
+        (
+            ["Image_01L", "Image_01R"],
+            ["Image_01L_1stHO", "Image_01R_1stHO"],
+            {"Image_01L_1stHO": "Image_01L", "Image_01R_1stHO": "Image_01R"},
+        ),
+        (["a", "b"], ["a_x", "b_x"], {"a_x": "a", "b_x": "b"}),
+        (["a_1", "a_2"], ["b_1", "b_3"], None),
+        (["a_1", "a_2"], ["b_1", "b_2", "b_3"], None),
+        (["a_1", "a_01"], ["b_1", "b_01"], None),  # which is which
+        (["a"], ["b"], None),
+        ([], [], None),
+    ],
+)
+def test_names_that_differ_by_one_beginning_and_one_ending_are_alike(images, labels, expected):
+    assert aligned(images, labels) == expected
+    if expected:
+        assert aligned(labels, images) == {image: label for label, image in expected.items()}
+
+
+def write_all(root, *places):
+    for place in places:
+        for number in range(3):
+            file = root / place.format(number)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            tifffile.imwrite(file, draw(number)[place != places[0]])
+    return root
+
+
+@pytest.mark.parametrize(
+    "places",
+    [
+        ("images/a{}_img.tif", "masks/a{}_mask.tif"),
+        ("images/image_{}.tif", "labels/mask_{}.tif"),
+        ("images/image{}.tif", "labels/00{}.tif"),
+        ("a{}_image.tif", "a{}_mask.tif"),
+        ("images/image{}.tif", "labels/image{}_Simple Segmentation.tif"),
+    ],
+)
+def test_a_common_beginning_and_ending_is_none_of_the_name(places, tmp_path):
+    pairs, findings = matched(write_all(tmp_path, *places))
+    assert [tifffile.imread(pair.labels).tolist() for pair in pairs] == [
+        draw(number)[1].tolist() for number in range(3)
+    ]
+    assert [pair.image for pair in pairs] == sorted(tmp_path.glob(places[0].replace("{}", "*")))[: len(pairs)]
+    assert [each.code for each in findings] == ([] if "Simple" in places[1] else ["paired-by-affix"])
+
+
+def test_two_folders_of_labels_are_named_with_the_key_that_chooses(tmp_path):
+    write_all(tmp_path, "images/image{}.tif", "labels/image{}.tif", "masks/image{}.tif")
+    (one,) = matched(tmp_path)[1]
+    assert (one.code, one.severity) == ("two-label-folders", "error")
+    assert one.fix == "data.source.labels=labels or data.source.labels=masks"
+    pairs, findings = matched(tmp_path, Wanted(labels="masks"))
+    assert {pair.labels.parent.name for pair in pairs} == {"masks"} and findings == []
+    with pytest.raises(
+        FileNotFoundError, match=r"data\.source\.labels to be a folder in .*, but got mask; nearest valid: images"
+    ):
+        matched(tmp_path, Wanted(labels="mask"))
+
+
+def test_an_empty_folder_beside_the_labels_is_none(tmp_path):
+    write_all(tmp_path, "images/image{}.tif", "masks/image{}.tif")
+    (tmp_path / "labels").mkdir()
+    pairs, findings = matched(tmp_path)
+    assert {pair.labels.parent.name for pair in pairs} == {"masks"} and findings == []
+
+
+def test_label_images_in_another_folder_are_said(tmp_path):
+    write_all(
+        tmp_path,
+        "images/image{}_training.tif",
+        "mask/image{}_training.tif",
+        "1st_manual/image{}_manual1.tif",
+        "notes/a{}.tif",
+    )
+    pairs, (one,) = matched(tmp_path)
+    assert (one.code, one.severity, one.fix) == ("other-labels", "note", "data.source.labels=1st_manual takes those")
+    pairs, (one,) = matched(tmp_path, Wanted(labels="1st_manual"))
+    assert one.code == "paired-by-affix" and {pair.labels.parent.name for pair in pairs} == {"1st_manual"}
+
+
+def test_of_pascal_voc_the_classes_are_learnt_and_the_objects_offered(tmp_path):
+    write_all(tmp_path, "JPEGImages/image{}.tif", "SegmentationClass/image{}.tif", "SegmentationObject/image{}.tif")
+    pairs, (one,) = matched(tmp_path)
+    assert {pair.labels.parent.name for pair in pairs} == {"SegmentationClass"}
+    assert one.fix.startswith("data.source.labels=SegmentationObject data.source.kind=instances")
+    pairs, _ = matched(tmp_path, Wanted(labels="SegmentationObject"))
+    assert {pair.labels.parent.name for pair in pairs} == {"SegmentationObject"}
+
+
+@pytest.mark.parametrize("labels", [("a{}_label.tif", "a{}_labels.tif"), ("a{}_mask.tif", "a{}_cp_masks.tif")])
+def test_two_label_images_of_one_image_are_named(labels, tmp_path):
+    write_all(tmp_path, "a{}.tif", *labels)
+    assert {(each.code, each.severity) for each in matched(tmp_path)[1]} == {("same-name", "error")}
+
+
+def test_an_image_may_be_called_like_labels(tmp_path):
+    write_all(tmp_path, "images/a{}_mask.tif", "labels/a{}_mask.tif")
+    write_all(tmp_path, "images/a{}.tif", "labels/a{}.tif")
+    pairs, findings = matched(tmp_path)
+    assert [pair.name for pair in pairs] == [pair.labels.stem for pair in pairs] and len(pairs) == 6 and findings == []
