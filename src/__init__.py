@@ -51,6 +51,7 @@ The pieces:
     data/folder             one's own images and labels, as they are learnt from
     data/annotated          slices with their labels, read from files
     data/matching           which labels belong to which image
+    data/patterns           names of images and labels
     data/agreement          how well labels lie on an image
     data/sources            labels on disk, in whatever files they are
     data/numbers            label files, as the numbers that were drawn

@@ -13,7 +13,8 @@ from src.build import literal
 
 PATH_KEYS = (
     *("input", "output", "checkpoint", "run", "truth", "prediction"),
-    *("data.root", "data_dir", "cache_dir", "hydra.run.dir", "hydra.sweep.dir"),
+    *("data.root", "data.source.images", "data.source.labels", "data_dir", "cache_dir"),
+    *("hydra.run.dir", "hydra.sweep.dir"),
 )
 
 SPLIT_KEYS = ("data.train", "data.validation", "data.held_out")  # 0-9,15 is one value, unless it is swept
@@ -38,7 +39,8 @@ def quote(argument: str, keys: Collection[str] = PATH_KEYS) -> str:
     """
     key, separator, value = argument.partition("=")
     name = key.lstrip("+")
-    if not separator or not value or name not in keys:
+    none = value == "null" and name.startswith("data.source.")  # which has no such choice
+    if not separator or not value or name not in keys or none:
         return argument
     if name == "checkpoint" and value.startswith("[") and value.endswith("]"):
         each = LISTED.findall(value[1:-1])

@@ -78,6 +78,7 @@ def summary(config: Mapping, chosen: bool, read: Callable[[Pair], list[Annotated
             axes=source.get("axes"),
             classes=tuple(source["classes"]) if source.get("classes") else None,
             kind=source.get("kind", "auto"),
+            images=source.get("images"),
             labels=source.get("labels"),
         ),
         values=tuple(source["values"]) if source.get("values") else None,

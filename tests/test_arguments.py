@@ -30,7 +30,9 @@ from src import arguments, build
         " spaces around ",
     ],
 )
-@pytest.mark.parametrize("key", ["input", "data.root", "hydra.run.dir", "truth", "prediction", "output"])
+@pytest.mark.parametrize(
+    "key", ["input", "data.root", "data.source.labels", "hydra.run.dir", "truth", "prediction", "output"]
+)
 def test_a_path_reaches_the_configuration_unchanged(key, path):
     (override,) = OverridesParser.create().parse_overrides([arguments.quote(f"{key}={path}")])
     assert override.key_or_group == key

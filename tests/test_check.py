@@ -1,6 +1,7 @@
 """The check of one's own data: each way in which people's data are wrong, named before training."""
 
 import json
+import shlex
 
 import cv2
 import numpy as np
@@ -160,6 +161,17 @@ def test_what_is_printed_is_learnt_from_as_it_was_judged(name, own, check, train
     assert "void" in name or f"labels: {learnt['kind']}" in printed
     for number, share in learnt["classes"].items():
         assert "void" in name or f"class {number} {share:.1%}" in printed
+
+
+def test_a_pattern_of_paths_is_taken_as_it_stands_and_printed_so_that_it_runs(own, check, train):
+    for number in range(IMAGES):
+        (own / f"labels/cell_{number:02d}.tif").rename(own / f"images/cell_{number:02d} (1st).tif")
+    (own / "labels").rmdir()
+    status, _, printed, error = check(own, "data.source.labels=images/{name} (1st).*", "data.source.images=null")
+    assert status == 0, error
+    line = shlex.split(printed[printed.index("train: python -m src.train ") :])[4:]
+    assert "data.source.labels=images/{name} (1st).*" in line
+    assert train(*line, "~callbacks.samples", "~callbacks.overlay", "page=false")[1] == 0
 
 
 @pytest.mark.parametrize("kind", ["membranes", "classes"])

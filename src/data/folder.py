@@ -42,6 +42,7 @@ def read_folder(
     orientation: str = "auto",
     axes: str | None = None,
     classes: Sequence[str] | None = None,
+    images: str | None = None,
     labels: str | None = None,
     read: Callable[[Pair], list[Annotated]] | None = None,
 ) -> Stack:
@@ -57,7 +58,8 @@ def read_folder(
         axes: a letter an axis of files with as many axes, such as ZYX where slices are tagged as channels; None: as
             the files say.
         classes: names of which NAME_CLASS is a file each, later ones over earlier ones; None finds them out.
-        labels: the folder of the labels; None: the one of the names that there are.
+        images: a pattern of their paths, such as ``raw/{name}_img.*``; None: those of the folders that there are.
+        labels: likewise, or the name of their folder.
         read: gives the slices of a pair of files; None: `read_pair`, or what has read them already.
 
     Raises:
@@ -65,7 +67,7 @@ def read_folder(
         FileNotFoundError: there is no such folder, or no image in it.
         ValueError: there is no such kind of labels, or labels hold other classes.
     """
-    wanted = Wanted(include, orientation, axes, tuple(classes) if classes else None, kind, labels)
+    wanted = Wanted(include, orientation, axes, tuple(classes) if classes else None, kind, images, labels)
     pairs, alone = matched(Path(root), wanted)
     for finding in alone:
         if finding.severity == ERROR:

@@ -17,6 +17,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from src.data.finding import ERROR, NOTE, WARNING, Finding
+from src.data.patterns import aligned, by_pattern, is_pattern
 from src.data.shapes import SHAPE_SUFFIXES
 from src.data.sources import LABEL_ENDINGS, ONE_FILE, Form, by_stem, label_files, labels_within
 from src.files.names import IMAGE_SUFFIXES, LABEL_SUFFIXES, stem, without_ending
@@ -63,6 +64,7 @@ class Wanted:
     axes: str | None = None
     classes: tuple[str, ...] | None = None
     kind: str = "auto"
+    images: str | None = None
     labels: str | None = None
 
 
@@ -93,6 +95,8 @@ def matched(root: Path, wanted: Wanted = ALL) -> tuple[list[Pair], list[Finding]
     if not root.is_dir():
         raise FileNotFoundError(f"expected a folder of images and labels, but there is none at {root}")
     pictures = next((root / name for name in IMAGE_FOLDERS if (root / name).is_dir()), None)
+    if wanted.images or (wanted.labels and is_pattern(wanted.labels)):
+        return _as_asked(_of_patterns(root, pictures, wanted), wanted)
     masks, others = _label_folders(root, pictures, wanted)
     within = masks is None and (_within(pictures or root) or (pictures and _of_shapes(pictures, root)))
     if not within and (pictures is None) != (masks is None):
@@ -107,13 +111,43 @@ def matched(root: Path, wanted: Wanted = ALL) -> tuple[list[Pair], list[Finding]
         findings += others
     else:
         pairs, findings = _of_one_folder_each(root) or _of_endings(root)
-    how = {"orientation": wanted.orientation, "axes": wanted.axes, "kind": wanted.kind}
-    pairs = [replace(pair, **how) for pair in pairs if fnmatch(pair.name, wanted.include)]
-    findings = [each for each in findings if each in others or fnmatch(stem(Path(each.file)), wanted.include)]
+    pairs, findings = _as_asked((pairs, findings), wanted)
+    findings = [*findings, *(each for each in others if each not in findings)]
     if not pairs and not findings:
         there = ", ".join(sorted(path.name for path in root.iterdir())[:5]) or "nothing"
         raise FileNotFoundError(f"expected {LAYOUTS} in {root}, with names that fit {wanted.include}, but got {there}")
     return pairs, findings
+
+
+def _as_asked(found: tuple[list[Pair], list[Finding]], wanted: Wanted) -> tuple[list[Pair], list[Finding]]:
+    """Those pairs whose names fit, to be read as it was asked for, and what is wrong with others of such names."""
+    how = {"orientation": wanted.orientation, "axes": wanted.axes, "kind": wanted.kind}
+    pairs = [replace(pair, **how) for pair in found[0] if fnmatch(pair.name, wanted.include)]
+    return pairs, [each for each in found[1] if fnmatch(stem(Path(each.file)), wanted.include)]
+
+
+def _of_patterns(root: Path, pictures: Path | None, wanted: Wanted) -> tuple[list[Pair], list[Finding]]:
+    """Images and labels where at least one of them is told by a pattern of paths."""
+    if wanted.images:
+        pictured, findings = by_pattern(root, "data.source.images", wanted.images, IMAGE_SUFFIXES)
+    else:
+        pictured, findings = by_stem(pictures or root, IMAGE_SUFFIXES)
+    if wanted.labels and is_pattern(wanted.labels):
+        files, more = by_pattern(root, "data.source.labels", wanted.labels, LABEL_SUFFIXES)
+        labelled = {name: (file, ONE_FILE) for name, file in files.items()}
+    else:
+        folder = _label_folders(root, None, wanted)[0]
+        if folder is None:
+            raise FileNotFoundError(f"expected {LAYOUTS} in {root}, or data.source.labels beside data.source.images")
+        labelled, more = label_files(folder, pictured, wanted.classes)
+    if not wanted.images:  # what lies beside an image and begins like it is labels too, of somebody else
+        drawn = {file for file, _ in labelled.values()}
+        pictured = {
+            name: file
+            for name, file in pictured.items()
+            if file not in drawn and not any(name != each and name.startswith(each) for each in labelled)
+        }
+    return _partners(pictured, labelled, findings + more)
 
 
 def _label_folders(root: Path, pictures: Path | None, wanted: Wanted) -> tuple[Path | None, list[Finding]]:
@@ -253,31 +287,3 @@ def _partners(
         findings.append(Finding("missing-image", WARNING, file, found, f"an image named {name}", fix))
     pairs = [Pair(name, pictured[name], labelled[name][0], pictured[name].name) for name in both]
     return [replace(pair, form=labelled[pair.name][1]) for pair in pairs], findings
-
-
-def aligned(images: Sequence[str], labels: Sequence[str]) -> dict[str, str] | None:
-    """Of each name of labels that of its image, if all are alike but for one beginning and one ending; else None.
-
-    >>> aligned(["image_1", "image_2"], ["2_mask", "1_mask"])
-    {'2_mask': 'image_2', '1_mask': 'image_1'}
-    """
-    of_images, of_labels = ({_without_affixes(name, names): name for name in names} for names in (images, labels))
-    if len(of_images) < 2 or not len(images) == len(labels) == len(of_images) or of_images.keys() != of_labels.keys():
-        return None
-    return {name: of_images[key] for key, name in of_labels.items()}
-
-
-def _beginning(names: Sequence[str]) -> str:
-    """What all names begin with, which is what the first and the last of them in order do."""
-    first, last = min(names), max(names)
-    return first[
-        : next((place for place, pair in enumerate(zip(first, last, strict=False)) if pair[0] != pair[1]), None)
-    ]
-
-
-def _without_affixes(name: str, names: Sequence[str]) -> str:
-    """What of a name no other one begins or ends with; of a number without zeros before it."""
-    start = _beginning(names).rstrip("0123456789")
-    end = _beginning([each[len(start) :][::-1] for each in names]).rstrip("0123456789")
-    key = name[len(start) : len(name) - len(end)]
-    return key.lstrip("0") or "0" if key.isdecimal() else key

@@ -28,6 +28,7 @@ ADDED = {
     "data.source.orientation": "stored",
     "data.source.axes": None,
     "data.source.classes": None,
+    "data.source.images": None,
     "data.source.labels": None,
 }
 

@@ -3,7 +3,7 @@
 import pytest
 import tifffile
 
-from src.data.matching import Wanted, aligned, matched
+from src.data.matching import Wanted, matched
 from tests.data.own import draw, folder
 from tests.files.test_tiffs import spread
 
@@ -25,36 +25,6 @@ def test_the_parts_of_an_image_in_several_files_need_one_label(tmp_path):
     pairs, findings = matched(tmp_path)
     assert [pair.name for pair in pairs] == ["a_0"]
     assert [(each.code, each.severity) for each in findings] == [("part-of-image", "note")]
-
-
-@pytest.mark.parametrize(
-    ("images", "labels", "expected"),
-    [
-        (["image_1", "image_2"], ["mask_2", "mask_1"], {"mask_1": "image_1", "mask_2": "image_2"}),
-        (["img_001_img", "img_012_img"], ["img_001", "img_012"], {"img_001": "img_001_img", "img_012": "img_012_img"}),
-        (["1", "2", "10"], ["001", "002", "010"], {"001": "1", "002": "2", "010": "10"}),
-        (
-            ["21_training", "22_training"],
-            ["21_manual1", "22_manual1"],
-            {"21_manual1": "21_training", "22_manual1": "22_training"},
-        ),
-        (
-            ["Image_01L", "Image_01R"],
-            ["Image_01L_1stHO", "Image_01R_1stHO"],
-            {"Image_01L_1stHO": "Image_01L", "Image_01R_1stHO": "Image_01R"},
-        ),
-        (["a", "b"], ["a_x", "b_x"], {"a_x": "a", "b_x": "b"}),
-        (["a_1", "a_2"], ["b_1", "b_3"], None),
-        (["a_1", "a_2"], ["b_1", "b_2", "b_3"], None),
-        (["a_1", "a_01"], ["b_1", "b_01"], None),  # which is which
-        (["a"], ["b"], None),
-        ([], [], None),
-    ],
-)
-def test_names_that_differ_by_one_beginning_and_one_ending_are_alike(images, labels, expected):
-    assert aligned(images, labels) == expected
-    if expected:
-        assert aligned(labels, images) == {image: label for label, image in expected.items()}
 
 
 def write_all(root, *places):
