@@ -56,8 +56,11 @@ def label_files(
     labelled: dict[str, Path] = {}
     for name, file in rest.items():
         image = name if name in images else without_ending(name, LABEL_ENDINGS)  # an image may be called NAME_mask
-        if labelled.setdefault(image, file) != file:
-            what, fix = f"{labelled[image].name} beside it", "move one of the two out of the folder"
+        if (other := labelled.setdefault(image, file)) != file:
+            beside = f"{folder.name}/" if folder not in {each.parent for each in images.values()} else ""
+            ends = [stem(each).removeprefix(image) for each in (other, file)]
+            what = f"{other.name} beside it"
+            fix = " or ".join(f"data.source.labels='{beside}{{name}}{end}.*'" for end in ends)
             more.append(Finding("same-name", ERROR, str(file), what, "one file of labels for each image", fix))
     found |= {name: (file, ONE_FILE) for name, file in labelled.items()}
     of_shapes, others = _shapes(folder)

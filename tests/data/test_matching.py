@@ -101,7 +101,13 @@ def test_of_pascal_voc_the_classes_are_learnt_and_the_objects_offered(tmp_path):
 @pytest.mark.parametrize("labels", [("a{}_label.tif", "a{}_labels.tif"), ("a{}_mask.tif", "a{}_cp_masks.tif")])
 def test_two_label_images_of_one_image_are_named(labels, tmp_path):
     write_all(tmp_path, "a{}.tif", *labels)
-    assert {(each.code, each.severity) for each in matched(tmp_path)[1]} == {("same-name", "error")}
+    found = matched(tmp_path)[1]
+    assert {(each.code, each.severity) for each in found} == {("same-name", "error")}
+    keys = found[0].fix.split(" or ")
+    assert sorted(keys) == [f"data.source.labels='{each.replace('a{}', '{name}')[:-4]}.*'" for each in sorted(labels)]
+    for key in keys:
+        pairs, findings = matched(tmp_path, Wanted(labels=key.partition("=")[2].strip("'")))
+        assert len(pairs) == 3 and findings == []
 
 
 def test_an_image_may_be_called_like_labels(tmp_path):
