@@ -53,7 +53,7 @@ class Description:
         counts: pixels of each value.
         single: of the values but 0, the share that is one connected piece.
         pieces: connected pieces of one value.
-        cells: values but 0 if there are several, else the pieces.
+        cells: values but 0 if there are several, else the pieces, of branching ones those that also touch by corners.
         side: longest side of the bounding boxes of pieces in pixels, 0 if there are none.
         area: 5th percentile of the areas of cells in pixels; 0 if there are none.
         thin: whether 0 is a thin line between pieces.
@@ -100,11 +100,13 @@ def describe(labels: np.ndarray, image: np.ndarray | None = None) -> Description
     sides = [each[:, (cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT)].max() for each in found]
     is_mask = len(cells) == 1 and len(values) == 2
     thin, is_net = (_is_thin(labels == 0), _is_net(labels != 0)) if is_mask else (_is_thin(labels == 0), False)
+    branching = is_mask and not is_net and _is_branching(labels != 0)
     return Description(
         counts=dict(zip(map(int, values), map(int, counts), strict=True)),
         single=float(np.mean([len(each) == 1 for each in found])) if found else 1.0,
         pieces=len(of_pieces),
-        cells=len(areas),
+        # Branches as thin as a pixel hang together by corners.
+        cells=int(components(labels != 0, corners=True).max()) if branching else len(areas),
         side=int(max(sides, default=0)),
         area=float(np.percentile(areas, 5)) if len(areas) else 0.0,
         # Lines part several cells, and are connected with each other.
@@ -113,7 +115,7 @@ def describe(labels: np.ndarray, image: np.ndarray | None = None) -> Description
         whole=float(np.mean(np.array(main) >= MAIN_PIECE)) if found else 1.0,
         areas=_areas(labels, values, image) if len(values) <= MOST_CLASSES + 1 else None,
         is_net=is_net,
-        is_branching=is_mask and not is_net and _is_branching(labels != 0),
+        is_branching=branching,
         has_blobs=is_mask and _has_blobs(labels == 0),
         interpolated=_is_interpolated(labels, len(cells)),
         wrapped=_is_wrapped(cells, found),
