@@ -80,6 +80,9 @@ def read_folder(
         raise Refused(colours.mixed(each.pair.labels, each.in_colours))
     found = meaning(slices, described, kind, values, colours.read_labelmap(Path(root)))
     drawn = [colours.alike(each.labels, each, found.in_colours) for each in slices]
+    if found.in_colours and ignore_label is not None:  # which names a number of the file, or a packed colour
+        pairs_of = zip(drawn, slices, strict=True)
+        drawn, ignore_label = [np.where(each.labels == ignore_label, -1, new) for new, each in pairs_of], -1
     learnt = [to_learn(each, found.judgement.kind, found.judgement.values, ignore_label) for each in drawn]
     targets, cells, annotated = (stacked(list(parts)) for parts in zip(*learnt, strict=True))
     return Stack(

@@ -131,6 +131,15 @@ def test_a_table_is_shown_with_its_names():
     assert shown([0, RED], ["ground"]) == "0 ground (0, 0, 0), 1 (255, 0, 0)"
 
 
+def test_a_packed_colour_may_mark_what_nobody_has_annotated(own):
+    stack = read_folder(own, ignore_label=RED)
+    assert stack.legend.colours == ((0, 0, 0), (0, 200, 0))
+    for target, known, file in zip(stack.targets, stack.known, sorted((own / "labels").iterdir()), strict=True):
+        picture = iio.imread(file)
+        np.testing.assert_array_equal(known, (picture != (255, 0, 0)).any(axis=2))
+        np.testing.assert_array_equal(target, (picture == (0, 200, 0)).all(axis=2))
+
+
 @pytest.mark.parametrize("differ", [True, False])
 def test_numbers_of_palettes_that_differ_are_told_by_their_colours(differ, own):
     for number, file in enumerate(sorted((own / "labels").iterdir())):
