@@ -10,7 +10,7 @@ import numpy as np
 from src.data.agreement import CLEAR, agreement
 from src.data.finding import ERROR, NOTE, Finding, Refused
 from src.data.matching import Pair, asked
-from src.data.numbers import Drawn, unreadable
+from src.data.numbers import Drawn, overlaid, unreadable
 from src.data.sources import Form, read_files
 from src.files.image import Image, image_of, in_memory
 from src.files.stored import SHOWN, Note, Reading, Stored
@@ -92,12 +92,9 @@ def _classes_of(stack: np.ndarray, drawn: Drawn) -> tuple[np.ndarray, Drawn]:
     """Planes ``(K, H, W)`` of an image of one as classes 1 … K, later ones over earlier ones, if each is a mask."""
     if any(len(np.unique(plane)) > 2 for plane in stack) or drawn.in_colours:
         return stack, drawn
-    labels, covered = np.zeros((1, *stack.shape[1:]), np.int32), (stack != 0).sum(axis=0)
-    for number, plane in enumerate(stack, start=1):
-        labels[0][plane != 0] = number
-    overlap = np.count_nonzero(covered > 1) / max(1, np.count_nonzero(covered))
+    labels, overlap = overlaid(plane != 0 for plane in stack)
     note = Note("class-planes", f"{len(stack)} planes of an image of one", "a class each, later ones over earlier ones")
-    return labels, replace(drawn, notes=(*drawn.notes, note), overlap=overlap)
+    return labels[None], replace(drawn, notes=(*drawn.notes, note), overlap=overlap)
 
 
 def _told(pair: Pair, stored: Stored, reading: Reading, fits: bool, image: Image, drawn: Drawn) -> tuple[Finding, ...]:

@@ -11,7 +11,7 @@ one object each; an OME-Zarr; or shapes: NAME.json of labelme, a COCO file for a
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
@@ -69,6 +69,7 @@ class Wanted:
 
 
 ALL = Wanted()
+Listed = tuple[dict[str, Path], list[Finding]]  # files by name, and what is wrong with their names
 
 
 def asked(orientation: str, axes: str | None) -> Reading:
@@ -95,10 +96,11 @@ def matched(root: Path, wanted: Wanted = ALL) -> tuple[list[Pair], list[Finding]
     if not root.is_dir():
         raise FileNotFoundError(f"expected a folder of images and labels, but there is none at {root}")
     pictures = next((root / name for name in IMAGE_FOLDERS if (root / name).is_dir()), None)
+    listed = by_stem(pictures or root, IMAGE_SUFFIXES)
     if wanted.images or (wanted.labels and is_pattern(wanted.labels)):
-        return _as_asked(_of_patterns(root, pictures, wanted), wanted)
-    masks, others = _label_folders(root, pictures, wanted)
-    within = masks is None and (_within(pictures or root) or (pictures and _of_shapes(pictures, root)))
+        return _as_asked(_of_patterns(root, listed, wanted), wanted)
+    masks, others = _label_folders(root, listed[0] if pictures else None, wanted)
+    within = masks is None and (_within(pictures or root) or (pictures and _of_shapes(listed, (pictures, root))))
     if not within and (pictures is None) != (masks is None):
         raise FileNotFoundError(f"expected {LAYOUTS} in {root}, but got {(pictures or masks).name}/ alone")
     films = [] if pictures else sorted(path for path in root.glob("[0-9][0-9]_GT/SEG") if path.is_dir())
@@ -107,12 +109,11 @@ def matched(root: Path, wanted: Wanted = ALL) -> tuple[list[Pair], list[Finding]
     elif films:
         pairs, findings = _of_films(root, films), []
     elif pictures and masks:
-        pairs, findings = _of_folders(pictures, masks, wanted.classes)
-        findings += others
+        pairs, findings = _of_folders(listed, masks, wanted.classes)
     else:
-        pairs, findings = _of_one_folder_each(root) or _of_endings(root)
+        pairs, findings = _of_one_folder_each(root) or _of_endings(listed, root)
     pairs, findings = _as_asked((pairs, findings), wanted)
-    findings = [*findings, *(each for each in others if each not in findings)]
+    findings += others  # which are of no image, and so of no name that may not fit
     if not pairs and not findings:
         there = ", ".join(sorted(path.name for path in root.iterdir())[:5]) or "nothing"
         raise FileNotFoundError(f"expected {LAYOUTS} in {root}, with names that fit {wanted.include}, but got {there}")
@@ -126,12 +127,11 @@ def _as_asked(found: tuple[list[Pair], list[Finding]], wanted: Wanted) -> tuple[
     return pairs, [each for each in found[1] if fnmatch(stem(Path(each.file)), wanted.include)]
 
 
-def _of_patterns(root: Path, pictures: Path | None, wanted: Wanted) -> tuple[list[Pair], list[Finding]]:
+def _of_patterns(root: Path, listed: Listed, wanted: Wanted) -> tuple[list[Pair], list[Finding]]:
     """Images and labels where at least one of them is told by a pattern of paths."""
+    pictured, findings = listed
     if wanted.images:
         pictured, findings = by_pattern(root, "data.source.images", wanted.images, IMAGE_SUFFIXES)
-    else:
-        pictured, findings = by_stem(pictures or root, IMAGE_SUFFIXES)
     if wanted.labels and is_pattern(wanted.labels):
         files, more = by_pattern(root, "data.source.labels", wanted.labels, LABEL_SUFFIXES)
         labelled = {name: (file, ONE_FILE) for name, file in files.items()}
@@ -145,13 +145,20 @@ def _of_patterns(root: Path, pictures: Path | None, wanted: Wanted) -> tuple[lis
         pictured = {
             name: file
             for name, file in pictured.items()
-            if file not in drawn and not any(name != each and name.startswith(each) for each in labelled)
+            if file not in drawn and not any(name[:end] in labelled for end in range(1, len(name)))
         }
     return _partners(pictured, labelled, findings + more)
 
 
-def _label_folders(root: Path, pictures: Path | None, wanted: Wanted) -> tuple[Path | None, list[Finding]]:
+def _label_folders(
+    root: Path, pictured: Mapping[str, Path] | None, wanted: Wanted
+) -> tuple[Path | None, list[Finding]]:
     """The folder of the labels, None if there is none, and what to know of others that may be meant as well.
+
+    Args:
+        root: the folder of all.
+        pictured: the images in a folder of their own; None if there is none.
+        wanted: what was asked for.
 
     Raises:
         FileNotFoundError: there is no such folder as was asked for.
@@ -164,46 +171,45 @@ def _label_folders(root: Path, pictures: Path | None, wanted: Wanted) -> tuple[P
             )
         return root / wanted.labels, []
     found = [root / name for name in LABEL_FOLDERS if (root / name).is_dir()]
-    filled = [folder for folder in found if pictures and len(found) > 1 and _has_labels(folder, pictures)] or found
-    objects = root / OBJECTS
-    more = [folder for folder in _more_labels(root, pictures) if folder not in found and folder != objects]
+    filled = [
+        folder for folder in found if pictured is not None and len(found) > 1 and label_files(folder, pictured)[0]
+    ]
+    filled = filled or found
     if len(filled) > 1:
         names = [folder.name for folder in filled]
         what, fix = f"labels in {' and in '.join(names)}", " or ".join(f"data.source.labels={name}" for name in names)
         return filled[0], [Finding("two-label-folders", ERROR, str(root), what, "one folder of labels", fix)]
-    if filled and filled[0].name == "SegmentationClass" and objects.is_dir():
+    if filled and filled[0].name == "SegmentationClass" and (root / OBJECTS).is_dir():
         fix = f"data.source.labels={OBJECTS} data.source.kind=instances takes the objects"
         what, taken = f"{OBJECTS} beside it", "the classes"
         return filled[0], [Finding("objects-too", NOTE, str(filled[0]), what, taken, fix)]
-    if filled and more:
+    if filled and (more := _more_labels(root, pictured or {})):
         what = f"as many label images in {' and in '.join(folder.name for folder in more)}"
         fix = f"data.source.labels={more[0].name} takes those"
         return filled[0], [Finding("other-labels", NOTE, str(filled[0]), what, "labels, as which these are taken", fix)]
     return (filled[0] if filled else None), []
 
 
-def _more_labels(root: Path, pictures: Path | None) -> list[Path]:
+def _more_labels(root: Path, pictured: Mapping[str, Path]) -> list[Path]:
     """Folders of other names with a label image for each image."""
-    if not pictures:
-        return []
-    pictured = [*by_stem(pictures, IMAGE_SUFFIXES)[0]]
-    folders = [path for path in sorted(root.iterdir()) if path.is_dir() and path.name not in IMAGE_FOLDERS]
-    named = [(folder, [*by_stem(folder, LABEL_SUFFIXES)[0]]) for folder in folders if not folder.name.startswith(".")]
-    return [folder for folder, names in named if set(names) == set(pictured) or aligned(pictured, names)]
+    known = {*IMAGE_FOLDERS, *LABEL_FOLDERS, OBJECTS}
+    folders = [path for path in sorted(root.iterdir()) if path.is_dir() and path.name not in known]
+    named = [(folder, by_stem(folder, LABEL_SUFFIXES)[0]) for folder in folders if not folder.name.startswith(".")]
+    return [
+        folder
+        for folder, names in named
+        if pictured and (names.keys() == pictured.keys() or aligned([*pictured], [*names]))
+    ]
 
 
-def _has_labels(folder: Path, pictures: Path) -> bool:
-    return bool(label_files(folder, by_stem(pictures, IMAGE_SUFFIXES)[0])[0])
-
-
-def _of_folders(pictures: Path, masks: Path, classes: Sequence[str] | None) -> tuple[list[Pair], list[Finding]]:
-    pictured, findings = by_stem(pictures, IMAGE_SUFFIXES)
+def _of_folders(listed: Listed, masks: Path, classes: Sequence[str] | None) -> tuple[list[Pair], list[Finding]]:
+    pictured, findings = listed
     labelled, more = label_files(masks, pictured, classes)
     return _partners(pictured, labelled, findings + more)
 
 
-def _of_endings(root: Path) -> tuple[list[Pair], list[Finding]]:
-    found, findings = by_stem(root, IMAGE_SUFFIXES)
+def _of_endings(listed: Listed, root: Path) -> tuple[list[Pair], list[Finding]]:
+    found, findings = listed
     pictured = {name: file for name, file in found.items() if without_ending(name, LABEL_ENDINGS) == name}
     labelled, more = label_files(root, pictured)
     return _partners(pictured, labelled, list(dict.fromkeys(findings + more))) if labelled else ([], [])
@@ -224,10 +230,10 @@ def _of_one_folder_each(root: Path) -> tuple[list[Pair], list[Finding]] | None:
     return (pairs, findings) if pairs else None
 
 
-def _of_shapes(pictures: Path, root: Path) -> tuple[list[Pair], list[Finding]] | None:
-    """Images with shapes beside them, or in a file beside their folder; None if there are no shapes."""
-    pictured, findings = by_stem(pictures, IMAGE_SUFFIXES)
-    for folder in (pictures, root):
+def _of_shapes(listed: Listed, folders: Sequence[Path]) -> tuple[list[Pair], list[Finding]] | None:
+    """Images with shapes in the first of ``folders`` that has some; None if there are no shapes."""
+    pictured, findings = listed
+    for folder in folders:
         labelled, more = label_files(folder, pictured)
         shaped = {name: each for name, each in labelled.items() if each[0].suffix in SHAPE_SUFFIXES}
         if shaped:

@@ -1,6 +1,7 @@
 """Label files of any tool: the numbers that were drawn, however they are shown."""
 
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from skimage.measure import label
 
 from src.data.finding import ERROR, Finding, Refused
 from src.files import limits
-from src.files.arrays import value_counts
+from src.files.arrays import strips_of, value_counts
 from src.files.grey import is_grey
 from src.files.image import in_memory
 from src.files.stored import SHOWN, Note, Reading, Stored, axes_of, turned
@@ -20,6 +21,7 @@ FEWEST_SMOOTHED = 4  # colours from which some may have been made by smoothing �
 FEWEST_OF_COLOUR = 10  # … if most of them have no group of as many pixels
 MOST_BETWEEN = 0.001  # share of the pixels of a mask with a value between its two
 LARGEST_BETWEEN = 4  # pixels that lie together there
+WHITE = tuple(2**bits - 1 for bits in (8, 16, 32))  # by which programs mark the foreground of a mask
 FURTHEST_APART = 20  # a mask of two values has larger ones, so that what lies between cannot be a class
 
 
@@ -163,6 +165,17 @@ def one_hot(planes: np.ndarray) -> np.ndarray:
     return on.argmax(axis=0).astype(np.uint8) if (on.sum(axis=0) == 1).all() else planes
 
 
+def overlaid(masks: Iterable[np.ndarray]) -> tuple[np.ndarray, float]:
+    """Masks of one shape as numbers 1, 2, …, later ones over earlier ones; and the share of them that several cover."""
+    labels = covered = None
+    for number, mask in enumerate(masks, start=1):
+        if labels is None:
+            labels, covered = np.zeros(mask.shape, np.int32), np.zeros(mask.shape, np.uint8)
+        labels[mask] = number
+        covered += mask & (covered < 2)
+    return labels, np.count_nonzero(covered > 1) / max(1, np.count_nonzero(covered))
+
+
 def sharpened(labels: np.ndarray) -> tuple[np.ndarray, list[Note]]:
     """A mask ``(…, H, W)`` without the few pixels that lie between its two values; any other labels as they are."""
     values, counts = value_counts(labels.reshape(-1, labels.shape[-1]))
@@ -195,6 +208,18 @@ def packed(colours: np.ndarray) -> np.ndarray:
     """One integer 0xRRGGBB a colour ``(…, 3)`` of 8 bits."""
     red, green, blue = np.moveaxis(colours.astype(np.int32), -1, 0)
     return red << 16 | green << 8 | blue
+
+
+def places_of(labels: np.ndarray, values: Sequence[int]) -> np.ndarray:
+    """Where in ``values`` each number stands, int32, found in strips to save memory; of one that is none of them, any.
+
+    Args:
+        labels: ``(…, H, W)``.
+        values: different ones, in any order.
+    """
+    order = np.argsort(values, kind="stable").astype(np.int32)
+    found = [np.searchsorted(values, part, sorter=order).astype(np.int32) for part in strips_of(labels)]
+    return order.take(np.concatenate(found), mode="clip")
 
 
 def as_colours(numbers: np.ndarray) -> np.ndarray:

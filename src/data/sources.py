@@ -1,6 +1,6 @@
 """Labels on disk, in whatever files they are: found by the names of their images, and read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,16 +83,18 @@ def _object_folders(folder: Path, images: Mapping[str, Path]) -> tuple[dict[str,
 def _shapes(folder: Path) -> tuple[dict[str, tuple[Path, Form]], list[Finding]]:
     """Files of shapes by the names of the images that they are of."""
     files, findings = by_stem(folder, shapes.SHAPE_SUFFIXES)
-    found, labelme = {}, {}
+    found, labelme, names = {}, {}, set()
     for name, file in files.items():
         annotated = shapes.coco_images(file) if file.suffix == ".json" else None
         if annotated is not None:
-            found |= {stem(Path(image)): (file, _of_shapes([file])) for image in annotated}
+            form = _of_shapes(shapes.names_in(file))
+            found |= {stem(Path(image)): (file, form) for image in annotated}
         elif file.suffix != ".json":
             found[without_ending(name, LABEL_ENDINGS)] = (file, Form(said="instances"))
         elif shapes.is_labelme(file):
             labelme[name] = file
-    form = _of_shapes(list(labelme.values()))
+            names |= {*shapes.names_in(file)}
+    form = _of_shapes(names)
     return found | {name: (file, form) for name, file in labelme.items()}, findings
 
 
@@ -107,8 +109,8 @@ def labels_within(file: Path) -> tuple[Path, ...]:
         return ()
 
 
-def _of_shapes(files: Sequence[Path]) -> Form:
-    classes = tuple(sorted({name for file in files for name in shapes.names_in(file)}))
+def _of_shapes(names: Iterable[str]) -> Form:
+    classes = tuple(sorted({*names}))
     return Form(classes=classes, said="classes" if len(classes) > 1 else "instances")
 
 
@@ -119,9 +121,9 @@ def _class_files(
     ends: dict[str, dict[str, Path]] = {}
     for name, file in files.items():
         # The longest name that fits: a_1 and not a of a_1_cell.
-        image = max((each for each in images if name.startswith(f"{each}_")), key=len, default=None)
-        if image is not None and file.suffix.lower() in LABEL_SUFFIXES and name not in images:
-            ends.setdefault(image, {})[name.removeprefix(f"{image}_")] = file
+        places = [place for place in range(len(name) - 1, 0, -1) if name[place] == "_" and name[:place] in images]
+        if places and file.suffix.lower() in LABEL_SUFFIXES and name not in images:
+            ends.setdefault(name[: places[0]], {})[name[places[0] + 1 :]] = file
     every = sorted({end for parts in ends.values() for end in parts})
     chosen = list(classes) if classes else every
     known = {ending.removeprefix("_") for ending in LABEL_ENDINGS}
@@ -193,16 +195,17 @@ def read_files(
 
 def _together(form: Form, reading: Reading) -> Drawn:
     """Files of one class or one object each as one label image."""
-    result = covered = None
-    for number, part in enumerate(form.parts, start=1):
-        mask = numbers.read_labels(part, reading).numbers != 0
-        if result is None:
-            result, covered = np.zeros(mask.shape, np.int32), np.zeros(mask.shape, np.uint8)
-        if mask.shape != result.shape:
-            found, expected = f"shape {mask.shape}", f"{result.shape}, as of {form.parts[0].name}"
-            fix = "export the labels of all classes and objects of an image in one size"
-            raise Refused(Finding("size-mismatch", ERROR, str(part), found, expected, fix))
-        result[mask] = number
-        covered += mask & (covered < 2)
-    several = np.count_nonzero(covered > 1) / max(1, np.count_nonzero(covered))
-    return Drawn(result, overlap=several)
+
+    def masks() -> Iterator[np.ndarray]:
+        first = None
+        for part in form.parts:
+            mask = numbers.read_labels(part, reading).numbers != 0
+            first = mask.shape if first is None else first
+            if mask.shape != first:
+                found, expected = f"shape {mask.shape}", f"{first}, as of {form.parts[0].name}"
+                fix = "export the labels of all classes and objects of an image in one size"
+                raise Refused(Finding("size-mismatch", ERROR, str(part), found, expected, fix))
+            yield mask
+
+    labels, overlap = numbers.overlaid(masks())
+    return Drawn(labels, overlap=overlap)
