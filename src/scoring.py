@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from src.data.comparison import Comparison
-from src.data.description import describe
+from src.data.description import is_mixed
 from src.files.arrays import strips_of
 from src.instances import Numbering, components, numbered
 from src.metrics.evaluator import THRESHOLDS, Evaluator, Labels, Metric, Prediction, Probabilities
@@ -30,8 +30,7 @@ def doubts(image: Comparison, membranes: bool) -> list[str]:
     if _difference(background, true_cell) > 0.5:
         found.append("the prediction looks inverted: expected high values in cells, and 0 in the background")
     if not membranes:
-        labels = describe(image.truth[:2048, :2048]) if image.truth.max() > 1 else None  # a part tells enough
-        if labels and (labels.interpolated or labels.wrapped):
+        if is_mixed(image.truth[:2048, :2048]):  # a part tells enough
             found.append("the truth looks resized or cut to 8 bits, which mixes its numbers: src.check says more")
         return found
     cells, holes = (components(mask).max() for mask in (true_cell, ~true_cell))

@@ -10,13 +10,12 @@ from src.data import colours
 from src.data.comparison import Facts
 from src.data.finding import Refused
 from src.data.grain import EDGED, FLAT, GRADED
-from src.data.numbers import Drawn
+from src.data.numbers import WHITE, Drawn, places_of
 from src.files.arrays import strips_of
 from src.instances import pieces
 from src.metrics.semantic import MOST_CLASSES
 from src.terminal import say, warn
 
-WHITE = tuple(2**bits - 1 for bits in (8, 16, 32))  # of masks
 SCALES = {"uint8": 255, "uint16": 65535}  # of probabilities in whole numbers …
 DARK, BRIGHT = 0.05, 0.5  # … and the shares of them that the lowest and the highest reach
 
@@ -39,9 +38,7 @@ class Meant:
         if labels.dtype.kind == "i" and not self.in_colours:
             labels = np.where(labels == -1, np.int32(self.values[0] if self.values else 0), labels)
         if self.values is not None:
-            order = np.argsort(self.values).astype(np.int32)
-            places = [np.searchsorted(self.values, part, sorter=order).astype(np.int32) for part in strips_of(labels)]
-            labels = order.take(np.concatenate(places), mode="clip")
+            labels = places_of(labels, self.values)
         labels = labels if known is None else np.where(known, labels, labels.dtype.type(0))
         labels = pieces(labels) if self.pieced else labels
         white = labels.max()
@@ -75,7 +72,7 @@ def scales_of(predicted: Side) -> dict[str, int]:
 
 
 def _told_by_colours(side: Side) -> bool:
-    return any(each.in_colours for each in side) or colours.palettes_differ(side, [each.counts for each in side])
+    return colours.tell(side, [each.counts for each in side])
 
 
 def _in_colours(side: Side) -> Side:

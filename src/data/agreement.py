@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from src.files.grey import one_grey
+
 CLEAR = 0.1  # by which one reading has to agree better than another, to be believed
 MIDWAY = 512  # pixels of the longer side at which edges are looked for
 SKETCH = 48  # pixels of a side of what is left
@@ -17,8 +19,8 @@ def agreement(image: np.ndarray, labels: np.ndarray) -> float:
         image: ``(H, W)`` or ``(H, W, C)``.
         labels: ``(H, W)`` integers.
     """
-    grey = image.astype(np.float32) if image.ndim == 2 else image.mean(axis=2, dtype=np.float32)
-    by_edges = _correlation(_slope(grey), cv2.GaussianBlur(edges_of(labels), (0, 0), 1))
+    grey = one_grey(image)
+    by_edges = _correlation(slope_of(grey), cv2.GaussianBlur(edges_of(labels), (0, 0), 1))
     return abs(_correlation(grey, labels != 0)) + max(0.0, by_edges)
 
 
@@ -27,7 +29,7 @@ def sketch(grey: np.ndarray, labels: np.ndarray) -> np.ndarray:
     step = max(1, max(labels.shape) // MIDWAY)
     labels = labels[::step, ::step]
     grey = cv2.resize(grey, labels.shape[::-1], interpolation=cv2.INTER_AREA) if step > 1 else grey
-    parts = (grey, _slope(grey), (labels != 0).astype(np.float32), edges_of(labels))
+    parts = (grey, slope_of(grey), (labels != 0).astype(np.float32), edges_of(labels))
     found = []
     for part in parts:
         small = cv2.resize(part, (SKETCH, SKETCH), interpolation=cv2.INTER_AREA).ravel().astype(np.float64)
@@ -43,7 +45,8 @@ def agreements(sketches: Sequence[np.ndarray]) -> np.ndarray:
     return np.abs(grey @ mask.T) + np.maximum(0, slope @ edges.T)
 
 
-def _slope(grey: np.ndarray) -> np.ndarray:
+def slope_of(grey: np.ndarray) -> np.ndarray:
+    """How steeply grey values ``(H, W)`` float32 rise at each pixel, float32; noise is smoothed first."""
     blurred = cv2.GaussianBlur(grey, (0, 0), 1)
     return cv2.magnitude(cv2.Sobel(blurred, cv2.CV_32F, 1, 0), cv2.Sobel(blurred, cv2.CV_32F, 0, 1))
 

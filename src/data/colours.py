@@ -42,6 +42,15 @@ def read_labelmap(root: Path) -> dict[int, str] | None:
     return found
 
 
+def line(name: str, colour: int) -> str:
+    """The line of a packed colour in a labelmap.
+
+    >>> line("cell", 0x307020)
+    'cell:48,112,32'
+    """
+    return f"{name}:{','.join(map(str, unpacked(colour)))}"
+
+
 def table(described: Sequence[Description], labelmap: dict[int, str] | None) -> tuple[int, ...]:
     """The packed colours of class 0, 1, …: those of a labelmap, else by frequency after the background.
 
@@ -86,8 +95,8 @@ class Labelled(Protocol):
     palette: tuple[int, ...]
 
 
-def palettes_differ(files: Sequence[Labelled], values: Sequence[Iterable[int]]) -> bool:
-    """Whether a number has one colour in one file and another one in another, so that it means nothing by itself.
+def tell(files: Sequence[Labelled], values: Sequence[Iterable[int]]) -> bool:
+    """Whether labels are told by their colours: they have no numbers, or a number has other colours in other files.
 
     Args:
         files: all of them.
@@ -96,7 +105,8 @@ def palettes_differ(files: Sequence[Labelled], values: Sequence[Iterable[int]]) 
     seen: dict[int, int] = {}
     pairs = zip(files, values, strict=bool(values))
     shown_in = ((value, each.palette[value]) for each, found in pairs if each.palette for value in found)
-    return any(seen.setdefault(value, colour) != colour for value, colour in shown_in)
+    differ = any(seen.setdefault(value, colour) != colour for value, colour in shown_in)
+    return differ or any(each.in_colours for each in files)
 
 
 def odd_ones(files: Sequence[Labelled]) -> list[Labelled]:

@@ -99,7 +99,7 @@ def describe(labels: np.ndarray, image: np.ndarray | None = None) -> Description
     main = [each[:, cv2.CC_STAT_AREA].max() / each[:, cv2.CC_STAT_AREA].sum() for each in found]
     sides = [each[:, (cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT)].max() for each in found]
     is_mask = len(cells) == 1 and len(values) == 2
-    thin, is_net = (_is_thin(labels == 0), _is_net(labels != 0)) if is_mask else (_is_thin(labels == 0), False)
+    is_net = is_mask and _is_net(labels != 0)
     branching = is_mask and not is_net and _is_branching(labels != 0)
     return Description(
         counts=dict(zip(map(int, values), map(int, counts), strict=True)),
@@ -110,7 +110,7 @@ def describe(labels: np.ndarray, image: np.ndarray | None = None) -> Description
         side=int(max(sides, default=0)),
         area=float(np.percentile(areas, 5)) if len(areas) else 0.0,
         # Lines part several cells, and are connected with each other.
-        thin=thin and len(of_pieces) >= max(2, components(labels == 0, corners=True).max()),
+        thin=_is_thin(labels == 0) and len(of_pieces) >= max(2, components(labels == 0, corners=True).max()),
         smoothed=_is_smoothed(labels, values, counts),
         whole=float(np.mean(np.array(main) >= MAIN_PIECE)) if found else 1.0,
         areas=_areas(labels, values, image) if len(values) <= MOST_CLASSES + 1 else None,
@@ -119,6 +119,15 @@ def describe(labels: np.ndarray, image: np.ndarray | None = None) -> Description
         has_blobs=is_mask and _has_blobs(labels == 0),
         interpolated=_is_interpolated(labels, len(cells)),
         wrapped=_is_wrapped(cells, found),
+    )
+
+
+def is_mixed(labels: np.ndarray) -> bool:
+    """Whether the numbers of a label image ``(H, W)`` were mixed, by interpolation or in 8 bits."""
+    values, _ = value_counts(labels)
+    cells = values[values != 0]
+    return _is_interpolated(labels, len(cells)) or (
+        _fills_eight_bits(cells) and _is_wrapped(cells, _pieces(labels, cells))
     )
 
 
@@ -145,7 +154,7 @@ def _areas(labels: np.ndarray, values: np.ndarray, image: np.ndarray | None) -> 
     mean, deviation = (
         (0.0, 1.0) if image is None else (image.mean(dtype=np.float64), image.std(dtype=np.float64) or 1.0)
     )
-    border = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
+    border = _border(labels)
     found = {}
     for value in values:
         inside = labels == value
@@ -160,6 +169,10 @@ def _areas(labels: np.ndarray, values: np.ndarray, image: np.ndarray | None) -> 
             border=float(np.mean(border == value)),
         )
     return found
+
+
+def _border(image: np.ndarray) -> np.ndarray:
+    return np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
 
 
 def _widths(mask: np.ndarray) -> np.ndarray:
@@ -205,11 +218,10 @@ def _has_blobs(zero: np.ndarray) -> bool:
     """Whether 0 is several compact pieces within one piece that holds nearly all of the border of the image."""
     if not 0 < zero.mean() < 0.5:
         return False
-    border = np.concatenate([zero[0], zero[-1], zero[:, 0], zero[:, -1]])
     numbers = components(zero)
     found = ndimage.find_objects(numbers)
     others = component_boxes(~zero)[:, cv2.CC_STAT_AREA]
-    if border.mean() > 0.4 or len(found) < 3 or others.max() < 0.95 * others.sum():
+    if _border(zero).mean() > 0.4 or len(found) < 3 or others.max() < 0.95 * others.sum():
         return False
     drawn = [np.pad(numbers[box] == number, 1) for number, box in enumerate(found, start=1)]
     areas = np.array([np.count_nonzero(piece) for piece in drawn])
@@ -265,8 +277,12 @@ def _is_interpolated(labels: np.ndarray, cells: int) -> bool:
 
 def _is_wrapped(cells: np.ndarray, found: list[np.ndarray]) -> bool:
     """Whether nearly all numbers of 8 bits occur, some for several cells: from 256 on they begin again, or stay."""
-    if len(cells) < EIGHT_BITS - 5 or cells[-1] > EIGHT_BITS or cells[0] < 0:
+    if not _fills_eight_bits(cells):
         return False
     usual = np.median([each[:, cv2.CC_STAT_AREA].max() for each in found])
     again = [np.count_nonzero(each[:, cv2.CC_STAT_AREA] > usual / 4) - 1 for each in found]
     return sum(max(0, each) for each in again) >= 3
+
+
+def _fills_eight_bits(cells: np.ndarray) -> bool:
+    return len(cells) >= EIGHT_BITS - 5 and cells[-1] <= EIGHT_BITS and cells[0] >= 0

@@ -15,6 +15,7 @@ from src.data.labels import to_learn
 from src.data.matching import Pair, Wanted, matched
 from src.data.numbers import unpacked
 from src.data.stack import Stack, stacked
+from src.files.grey import one_grey
 from src.files.legend import NUMBERS, Legend
 
 
@@ -75,7 +76,7 @@ def read_folder(
     slices = settled([(read or read_pair)(pair) for pair in pairs], read or read_pair)
     # Whether palettes differ depends on the numbers that occur.
     known = (values is not None or kind == "instances") and not any(each.palette for each in slices)
-    described = [describe(without(each.labels, ignore_label), grey(each.image)) for each in slices if not known]
+    described = [describe(without(each.labels, ignore_label), one_grey(each.image)) for each in slices if not known]
     for each in colours.odd_ones(slices):
         raise Refused(colours.mixed(each.pair.labels, each.in_colours))
     found = meaning(slices, described, kind, values, colours.read_labelmap(Path(root)))
@@ -118,9 +119,7 @@ def meaning(
     """
     said = {each.form.said for each in slices}
     classes = next((each.form.classes for each in slices if each.form.classes), ())
-    if not any(each.in_colours for each in slices) and not colours.palettes_differ(
-        slices, [one.counts for one in described]
-    ):
+    if not colours.tell(slices, [one.counts for one in described]):
         found = judged(described, kind, values, said.pop() if len(said) == 1 else "")
         numbers = tuple(range(len(classes) + 1))
         names = ()
@@ -136,13 +135,6 @@ def meaning(
         return Meaning(replace(found, values=chosen if values is not None else chosen[:1]), in_colours=True)
     names = tuple(labelmap[value] for value in chosen) if labelmap and set(chosen) <= set(labelmap) else ()
     return Meaning(found, Legend(names=names, colours=tuple(map(unpacked, chosen))), in_colours=True)
-
-
-def grey(image: np.ndarray) -> np.ndarray:
-    """An image ``(H, W)`` or ``(H, W, C)`` as one grey value a pixel, float32; 0 where it is no number."""
-    if image.dtype.kind == "f":
-        image = np.nan_to_num(image, posinf=0, neginf=0).clip(-1e9, 1e9)
-    return image.astype(np.float32) if image.ndim == 2 else image.mean(axis=2, dtype=np.float32)
 
 
 def without(labels: np.ndarray, ignore_label: int | None) -> np.ndarray:

@@ -4,16 +4,11 @@ import numpy as np
 
 from src.data.agreement import edges_of
 from src.data.numbers import FURTHEST_APART
-from src.files.arrays import strips_of, value_counts
+from src.files.arrays import strips_of
 from src.instances import pieces
 
 GRADED, EDGED, FLAT = "grey levels", "a mask with smooth edges", "numbers"
 MOST_STRIPS = 4  # of a file that are looked at closely
-
-
-def is_graded(values: np.ndarray) -> bool:
-    """Whether integers ``(…, H, W)`` are grey levels, of a picture or of probabilities, and not numbers of labels."""
-    return grain(values, *value_counts(values.reshape(-1, values.shape[-1]))) == GRADED
 
 
 def grain(values: np.ndarray, distinct: np.ndarray, counts: np.ndarray) -> str:

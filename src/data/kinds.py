@@ -16,6 +16,7 @@ import numpy as np
 from scipy import stats
 
 from src.data.description import MOST_CLASSES, Area, Description
+from src.data.numbers import WHITE
 
 KINDS = ("binary", "boundary", "instances", "classes")
 FEW_CLASSES = 4  # up to which values that look alike may be classes
@@ -24,8 +25,8 @@ AT_ITS_PLACE = 0.15  # of the image, by which the centre of an organ moves from 
 CHANCE = 0.01  # of such a correlation where there is none (F test), below which it is believed
 KEPT = 0.7  # correlation of what a value has in one image with what it has in another, from which it keeps it
 ALIKE = 0.2  # standard deviation over mean of areas, up to which all are of one size, as wells are
-MASKED = {1, *(2**bits - 1 for bits in (8, 16, 32))}  # values by which programs mark the foreground of a mask
-VOID = tuple(2**bits - 1 for bits in (8, 16))  # by which they mark what nobody has annotated
+MASKED = {1, *WHITE}  # values by which programs mark the foreground of a mask
+VOID = WHITE[:2]  # by which they mark what nobody has annotated
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from skimage.segmentation import relabel_sequential
 
+from src.data.numbers import places_of
 from src.data.stack import NO_CLASS
 from src.instances import components
 
@@ -58,7 +59,5 @@ def coded(labels: np.ndarray, kind: str, values: Sequence[int] | None) -> np.nda
         return (labels != values[0]).astype(np.int16)
     if kind != "classes":
         return np.isin(labels, list(values)[1:]).astype(np.int16)
-    order = np.argsort(values, kind="stable")
-    places = np.searchsorted(values, labels, sorter=order).clip(0, len(values) - 1)
-    classes = order[places]
+    classes = places_of(labels, values)
     return np.where(np.asarray(values)[classes] == labels, classes, -1).astype(np.int16)

@@ -46,6 +46,13 @@ def is_grey(image: np.ndarray) -> bool:
     return bool((image == image[..., :1]).all())
 
 
+def one_grey(image: np.ndarray) -> np.ndarray:
+    """An image ``(H, W)`` or ``(H, W, C)`` as one grey value a pixel, float32; 0 where it is no number."""
+    if image.dtype.kind == "f":
+        image = np.nan_to_num(image, posinf=0, neginf=0).clip(-1e9, 1e9)
+    return image.astype(np.float32) if image.ndim == 2 else image.mean(axis=2, dtype=np.float32)
+
+
 def with_channels(image: np.ndarray, channels: int) -> np.ndarray:
     """An image ``(H, W)`` or ``(H, W, C)`` with one channel or three, if it is grey; any other as it is."""
     if channels == 1 and image.ndim == 3 and is_grey(image):

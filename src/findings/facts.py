@@ -10,16 +10,16 @@ import cv2
 import numpy as np
 from scipy import fft
 
-from src.data.agreement import edges_of, sketch
+from src.data.agreement import edges_of, sketch, slope_of
 from src.data.annotated import Annotated, read_pair
 from src.data.colours import alike
 from src.data.description import Description, describe
 from src.data.finding import WARNING, Finding, Refused
-from src.data.folder import Meaning, grey, without
+from src.data.folder import Meaning, without
 from src.data.labels import to_learn
 from src.data.matching import ALL, Pair, Wanted
 from src.data.sources import ONE_FILE, Form
-from src.files.grey import is_grey, range_of, scaled
+from src.files.grey import is_grey, one_grey, range_of, scaled
 from src.files.image import open_image
 from src.files.stored import SHOWN, Reading
 
@@ -172,9 +172,9 @@ def look(
     """
     image, pair = annotated.image, annotated.pair
     labels = without(annotated.labels, ignore_label) if meaning is None else _learnt(annotated, meaning, ignore_label)
-    # First, because it needs most memory.
-    description = describe(labels, image if image.ndim == 2 and image.dtype.kind in "iu" else grey(image))
-    values = grey(image)
+    seen = image if image.ndim == 2 and image.dtype.kind in "iu" else one_grey(image)
+    description = describe(labels, seen)  # first, because it needs most memory
+    values = one_grey(seen)
     finite = image.dtype.kind != "f" or bool(
         np.isfinite(image).all() and isfinite(float(image.max()) - float(image.min()))
     )
@@ -258,8 +258,7 @@ def _shift(grey: np.ndarray, labels: np.ndarray) -> tuple[int, int] | None:
     if min(size) <= 2 * FARTHEST:
         return None
     edges = cv2.GaussianBlur(cv2.resize(edges_of(labels), size[::-1], interpolation=cv2.INTER_AREA), (0, 0), 1)
-    small = cv2.GaussianBlur(cv2.resize(grey, size[::-1], interpolation=cv2.INTER_AREA), (0, 0), 1)
-    slope = cv2.magnitude(cv2.Sobel(small, cv2.CV_32F, 1, 0), cv2.Sobel(small, cv2.CV_32F, 0, 1))
+    slope = slope_of(cv2.resize(grey, size[::-1], interpolation=cv2.INTER_AREA))
     slope = np.minimum(slope, np.percentile(slope[::2, ::2], 99))
     window = cv2.createHanningWindow(size[::-1], cv2.CV_32F)
     both = [(part - part.mean()) * window for part in (slope, edges)]

@@ -88,18 +88,14 @@ def _colours(facts: list[Facts], meaning: Meaning, folder: str) -> Iterator[Find
         fix = "data.source.kind=classes, if a colour is a class"
         yield Finding("colour-labels", NOTE, folder, found, expected, fix)
         return
-    fix = (
-        f"a file {LABELMAP} with a line for each, such as cell:{','.join(map(str, unpacked(values[-1])))}, orders them"
-    )
+    fix = f"a file {LABELMAP} with a line for each, such as {colours.line('cell', values[-1])}, orders them"
     expected = "classes, as which they are taken"
     yield Finding("colour-labels", NOTE, folder, f"colours: {colours.shown(values, names)}", expected, fix)
     for each in facts:
         other = sorted(set(each.labels.counts) - set(values)) if each.in_colours else []
         if other:
             found = f"{len(other)} more colours, such as {unpacked(other[0])}"
-            fix = (
-                f"mend the labels, or add a line to {LABELMAP}, such as other:{','.join(map(str, unpacked(other[0])))}"
-            )
+            fix = f"mend the labels, or add a line to {LABELMAP}, such as {colours.line('other', other[0])}"
             expected = f"the colours {', '.join(str(unpacked(value)) for value in values)}"
             yield Finding("unexpected-value", ERROR, each.labels_file, found, expected, fix)
 

@@ -8,10 +8,15 @@ import pytest
 from scipy import ndimage
 from scipy.ndimage import gaussian_filter
 
-from src.data.grain import is_graded
+from src.data.grain import GRADED, grain
 from src.data.numbers import read_labels
+from src.files.arrays import value_counts
 from src.instances import components
 from tests.data import drawn, own
+
+
+def is_graded(values: np.ndarray) -> bool:
+    return grain(values, *value_counts(values.reshape(-1, values.shape[-1]))) == GRADED
 
 
 def blobs(count, radius, parted=True, side=128, seed=0):

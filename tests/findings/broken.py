@@ -173,6 +173,12 @@ def redraw(root, one, suffix=".png"):
         change_labels(root, lambda _, found=labels: found, [number], suffix)
 
 
+def in_colours(root, labelmap):
+    """Save all labels in colours, with a file that names them."""
+    change_labels(root, coloured, suffix=".png")
+    (root / "labelmap.txt").write_text(labelmap)
+
+
 def by_class(root):
     """Save a file for each of two classes, which overlap."""
     for number in range(IMAGES):
@@ -290,19 +296,13 @@ BROKEN = {
     "a colour of no class": (
         "unexpected-value",
         ERROR,
-        lambda root: (
-            change_labels(root, coloured, suffix=".png"),
-            (root / "labelmap.txt").write_text("background:0,0,0::\ncell:255,0,0::\n"),
-        ),
+        lambda root: in_colours(root, "background:0,0,0::\ncell:255,0,0::\n"),
         {},
     ),
     "no labelmap": (
         "labelmap",
         ERROR,
-        lambda root: (
-            change_labels(root, coloured, suffix=".png"),
-            (root / "labelmap.txt").write_text("background:black\n"),
-        ),
+        lambda root: in_colours(root, "background:black\n"),
         {},
     ),
     "smoothed colours": (
