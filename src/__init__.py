@@ -51,7 +51,13 @@ The pieces:
     data/folder             one's own images and labels, as they are learnt from
     data/annotated          slices with their labels, read from files
     data/matching           which labels belong to which image
+    data/candidates         which of several folders holds the labels
+    data/mixed              images in a folder in which their labels lie too
+    data/pairing            images and labels by their names
     data/patterns           names of images and labels
+    data/label_files        the labels in a folder, by the names of their images
+    data/listing            the files of a folder
+    data/places             folders of images and of labels, told by their names
     data/agreement          how well labels lie on an image
     data/sources            labels on disk, in whatever files they are
     data/numbers            label files, as the numbers that were drawn
@@ -99,6 +105,7 @@ The ground:
     files/units             micrometres
     files/tiffs pictures omezarr microscopes   files of each kind, opened
     files/image             images of any size, as people see them, read window by window
+    files/channels          images whose channels lie in a file each
     files/grey              from grey values to [0, 1]
     files/kept              what is computed once and kept in a file
 
@@ -113,6 +120,8 @@ from pathlib import Path
 
 # Before anything imports albumentations, which would ask the network for a newer version of itself.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+# Before anything imports torch, which would else fail where Apple's GPU lacks an operation that the CPU has.
+os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
 
 
 CONF = Path(__file__).parent.parent / "conf"

@@ -19,9 +19,9 @@ from src.terminal import say, warn
 @command.verb("predict", lambda directory: "the same command goes on")
 def main(config: DictConfig) -> None:
     from src import build
-    from src.files.image import open_image
+    from src.files.channels import open_together, put_together
     from src.files.incomplete import sweep_beside
-    from src.files.names import OUTPUTS, stem
+    from src.files.names import OUTPUTS, image_name
     from src.instances import Decoder
     from src.model.trained import common_reading
     from src.prediction.job import Wishes, predict_image
@@ -41,8 +41,13 @@ def main(config: DictConfig) -> None:
     reading = common_reading(trained)
     reading = replace(reading, axes=config.axes) if config.axes else reading
     predictor = Predictor([each.model for each in trained], device, dtype, config.tta, tile)
-    files = input_files(config.input)
-    finals = [prediction_file(Path(), stem(file), kind, end) for file in files for kind in OUTPUTS for end in ENDINGS]
+    files, labels = input_files(config.input)
+    if labels:
+        several = f", {labels[1].name} …" if len(labels) > 1 else ""
+        say(f"note: {len(labels)} files are labels and left out: {labels[0].name}{several}; input='{config.input}/*'")
+    inputs = put_together(files, predictor.in_channels)
+    names = map(image_name, inputs)
+    finals = [prediction_file(Path(), name, kind, end) for name in names for kind in OUTPUTS for end in ENDINGS]
     sweep_beside(Path(config.output), {final.name for final in finals})
     wishes = Wishes(
         **{name: config[name] for name in ("format", "shard", "shards", "verify", "overwrite", "seed")},
@@ -50,13 +55,13 @@ def main(config: DictConfig) -> None:
         write=tuple(config.write),
         channels=(config.channels,) if isinstance(config.channels, int) else config.channels and tuple(config.channels),
     )
-    failures = command.Failures(len(files), config.debug)
-    for file in files:
-        with failures.noted(file), closing(open_image(file, reading)) as image:
+    failures = command.Failures(len(inputs), config.debug)
+    for each in inputs:
+        with failures.noted(each[0]), closing(open_together(each, reading)) as image:
             if image.missing_chunks:
-                warn(f"{image.missing_chunks} chunks of {file} are missing and are read as its fill value")
+                warn(f"{image.missing_chunks} chunks of {image.file} are missing and are read as its fill value")
             for note in image.notes:
-                say(f"{file}: {note.found}; taken: {note.taken}")
+                say(f"{image.file}: {note.found}; taken: {note.taken}")
             say(predict_image(image, predictor, decoder, wishes, trained[0].legend))
     failures.check("predicted")
 

@@ -12,6 +12,7 @@ from src.data.finding import ERROR, NOTE, Finding, Refused
 from src.data.matching import Pair, asked
 from src.data.numbers import Drawn, overlaid, unreadable
 from src.data.sources import Form, read_files
+from src.files.channels import in_memory_together
 from src.files.image import Image, image_of, in_memory
 from src.files.stored import SHOWN, Note, Reading, Stored
 
@@ -60,12 +61,15 @@ def read_pair(pair: Pair) -> list[Annotated]:
         Refused: a file cannot be read, or the labels have another size.
     """
     try:
-        stored = in_memory(pair.image)
+        stored = in_memory_together(pair.channels) if pair.channels else in_memory(pair.image)
     except (ValueError, OSError) as error:
         raise Refused(unreadable(pair.image, error)) from error
     given = asked(pair.orientation, pair.axes)
     size = tuple(stored.array.shape[stored.axes.index(axis)] for axis in "YX")
     drawn = read_files(pair.labels, pair.form, pair.image.name, size, given, pair.kind)
+    if drawn.is_prediction:
+        found, fix = "a prediction of src.predict or src.train", "move it out of the folder"
+        raise Refused(Finding("own-prediction", ERROR, str(pair.labels), found, "what somebody has drawn", fix))
     stack = drawn.numbers if drawn.numbers.ndim == 3 else drawn.numbers[None]
     readings = _possible(pair, stored, stack, given)
     seen = {each: _planes(pair.image, stored, each) for each in readings}

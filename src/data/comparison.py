@@ -9,14 +9,16 @@ import numpy as np
 
 from src.data.finding import ERROR, Refused
 from src.data.grain import EDGED, GRADED, grain
-from src.data.matching import IMAGE_FOLDERS, LABEL_FOLDERS, matched
+from src.data.label_files import LABEL_ENDINGS, label_files
+from src.data.matching import matched
 from src.data.numbers import Drawn, drawn
-from src.data.shapes import SHAPE_SUFFIXES, coco_images
-from src.data.sources import LABEL_ENDINGS, ONE_FILE, REFUSED_SUFFIXES, Form, label_files, labels_within, read_files
+from src.data.places import told
+from src.data.shapes import coco_images
+from src.data.sources import ONE_FILE, Form, labels_within, read_files
 from src.files.arrays import value_counts
 from src.files.grey import is_grey
 from src.files.image import in_memory
-from src.files.names import LABEL_SUFFIXES, PREDICTED, stem, without_ending
+from src.files.names import LABEL_SUFFIXES, PREDICTED, REFUSED_SUFFIXES, SHAPE_SUFFIXES, stem, without_ending
 from src.files.stored import Note, Stored, turned
 from src.instances import pieces
 
@@ -115,8 +117,8 @@ def name_of(file: Path) -> str:
 
 def _names(path: Path) -> set[str]:
     """The names of what lies in a folder, but for the folders of a data set."""
-    found = {name_of(file) for file in path.iterdir()} if _is_folder(path) else set()
-    return found - {*IMAGE_FOLDERS, *LABEL_FOLDERS}
+    files = [file for file in path.iterdir() if not told(file.name).role] if _is_folder(path) else []
+    return {name_of(file) for file in files}
 
 
 def _by_name(path: Path, preferred: str | tuple[str, ...], names: Collection[str]) -> dict[str, Source]:

@@ -45,6 +45,7 @@ def read_folder(
     classes: Sequence[str] | None = None,
     images: str | None = None,
     labels: str | None = None,
+    order: str = "natural",
     read: Callable[[Pair], list[Annotated]] | None = None,
 ) -> Stack:
     """The annotated images of a folder, in the order of their names.
@@ -61,6 +62,7 @@ def read_folder(
         classes: names of which NAME_CLASS is a file each, later ones over earlier ones; None finds them out.
         images: a pattern of their paths, such as ``raw/{name}_img.*``; None: those of the folders that there are.
         labels: likewise, or the name of their folder.
+        order: of the names: natural, so that 2 comes before 10, or plain, as of earlier versions.
         read: gives the slices of a pair of files; None: `read_pair`, or what has read them already.
 
     Raises:
@@ -68,7 +70,7 @@ def read_folder(
         FileNotFoundError: there is no such folder, or no image in it.
         ValueError: there is no such kind of labels, or labels hold other classes.
     """
-    wanted = Wanted(include, orientation, axes, tuple(classes) if classes else None, kind, images, labels)
+    wanted = Wanted(include, orientation, axes, tuple(classes) if classes else None, kind, images, labels, order)
     pairs, alone = matched(Path(root), wanted)
     for finding in alone:
         if finding.severity == ERROR:
@@ -95,6 +97,7 @@ def read_folder(
         annotated,
         reading_of(slices),
         found.legend,
+        [each.pair.part for each in slices],
     )
 
 

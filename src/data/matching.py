@@ -1,33 +1,40 @@
 """Which labels belong to which image, in the layouts of folders that people have.
 
-ROOT/images/NAME.tif + ROOT/labels/NAME.tif            also imgs, and masks (StarDist, milesial/Pytorch-UNet)
-ROOT/NAME.tif + ROOT/NAME_masks.tif                    Cellpose
+ROOT/images/NAME.tif + ROOT/labels/NAME.tif            folders are told by their words: imgs, masks, imagesTr, GT …
+ROOT/NAME.tif + ROOT/NAME_masks.tif                    Cellpose; also NAME.jpg + NAME.png, image_1.tif + mask_1.tif
+ROOT/train/… + ROOT/val/… + ROOT/test/…                the split; also images/train/…, train_images/…
+ROOT/images/plate1/NAME.tif + ROOT/labels/plate1/…     folders in folders; also plate1/images/…
+ROOT/NAME/images/NAME.png + ROOT/NAME/masks/*.png      Data Science Bowl 2018, one file a cell
+ROOT/imagesTr/NAME_0000.png + ROOT/labelsTr/NAME.png   nnU-Net, one file a channel
 ROOT/01/tNNN.tif + ROOT/01_GT/SEG/man_segNNN.tif       Cell Tracking Challenge; frames without labels are left out
 ROOT/JPEGImages/NAME.jpg + ROOT/SegmentationClass/NAME.png     Pascal VOC, CVAT
-ROOT/NAME/images/NAME.png + ROOT/NAME/masks/*.png      Data Science Bowl 2018, one file a cell
 
 Labels of an image may also be files of one class each, NAME_nucleus.png and NAME_cell.png; a folder NAME/ of files of
 one object each; an OME-Zarr; or shapes: NAME.json of labelme, a COCO file for all images, NAME_RoiSet.zip of ImageJ.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
 
-from src.data.finding import ERROR, NOTE, WARNING, Finding
-from src.data.patterns import aligned, by_pattern, is_pattern
-from src.data.shapes import SHAPE_SUFFIXES
-from src.data.sources import LABEL_ENDINGS, ONE_FILE, Form, by_stem, label_files, labels_within
-from src.files.names import IMAGE_SUFFIXES, LABEL_SUFFIXES, stem, without_ending
+from src.data.candidates import folder_of_labels
+from src.data.finding import ERROR, NOTE, Finding
+from src.data.label_files import channel_files, label_files, of_one_image_each
+from src.data.listing import by_stem, unread
+from src.data.mixed import images_among
+from src.data.pairing import partners
+from src.data.patterns import by_pattern, is_pattern
+from src.data.places import Place, films, places
+from src.data.sources import ONE_FILE, Form, labels_within
+from src.files.names import IMAGE_SUFFIXES, LABEL_SUFFIXES, SHAPE_SUFFIXES, natural, stem
 from src.files.stored import SHOWN, Reading
-from src.files.tiffs import first_parts
 
-IMAGE_FOLDERS = ("images", "imgs", "image", "img", "JPEGImages")
-LABEL_FOLDERS = ("labels", "masks", "label", "mask", "annotations", "SegmentationClass")
-OBJECTS = "SegmentationObject"  # of Pascal VOC, where each object has a colour
 LAYOUTS = "images/ and labels/, or NAME.tif beside NAME_masks.tif, or 01/ and 01_GT/SEG/"
+ORDERS = ("natural", "plain")
+Found = tuple[list["Pair"], list[Finding]]
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,8 @@ class Pair:
         axes: as `read_folder` takes it.
         form: how its labels lie on disk.
         kind: of labels, as it was asked for.
+        channels: the files of one channel each that the image consists of, `image` the first; empty if it is one file.
+        part: train, validation or held_out, where the folders say so.
     """
 
     name: str
@@ -53,6 +62,8 @@ class Pair:
     axes: str | None = None
     form: Form = ONE_FILE
     kind: str = "auto"
+    channels: tuple[Path, ...] = ()
+    part: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,10 +77,10 @@ class Wanted:
     kind: str = "auto"
     images: str | None = None
     labels: str | None = None
+    order: str = "natural"
 
 
 ALL = Wanted()
-Listed = tuple[dict[str, Path], list[Finding]]  # files by name, and what is wrong with their names
 
 
 def asked(orientation: str, axes: str | None) -> Reading:
@@ -81,7 +92,7 @@ def asked(orientation: str, axes: str | None) -> Reading:
     return replace(SHOWN, orientation=SHOWN.orientation if orientation == "auto" else orientation, axes=axes)
 
 
-def matched(root: Path, wanted: Wanted = ALL) -> tuple[list[Pair], list[Finding]]:
+def matched(root: Path, wanted: Wanted = ALL) -> Found:
     """Each image of a folder with its labels, by name, and what has no partner.
 
     Args:
@@ -90,56 +101,49 @@ def matched(root: Path, wanted: Wanted = ALL) -> tuple[list[Pair], list[Finding]
 
     Raises:
         FileNotFoundError: there is no such folder, it has another layout, or nothing in it fits.
-        ValueError: there is no such orientation, or no such axes.
+        ValueError: there is no such orientation, order or axes.
     """
     asked(wanted.orientation, wanted.axes)
+    if wanted.order not in ORDERS:
+        raise ValueError(f"expected data.source.order to be natural or plain, but got {wanted.order}")
     if not root.is_dir():
         raise FileNotFoundError(f"expected a folder of images and labels, but there is none at {root}")
-    pictures = next((root / name for name in IMAGE_FOLDERS if (root / name).is_dir()), None)
-    listed = by_stem(pictures or root, IMAGE_SUFFIXES)
     if wanted.images or (wanted.labels and is_pattern(wanted.labels)):
-        return _as_asked(_of_patterns(root, listed, wanted), wanted)
-    masks, others = _label_folders(root, listed[0] if pictures else None, wanted)
-    within = masks is None and (_within(pictures or root) or (pictures and _of_shapes(listed, (pictures, root))))
-    if not within and (pictures is None) != (masks is None):
-        raise FileNotFoundError(f"expected {LAYOUTS} in {root}, but got {(pictures or masks).name}/ alone")
-    films = [] if pictures else sorted(path for path in root.glob("[0-9][0-9]_GT/SEG") if path.is_dir())
-    if within:
-        pairs, findings = within
-    elif films:
-        pairs, findings = _of_films(root, films), []
-    elif pictures and masks:
-        pairs, findings = _of_folders(listed, masks, wanted.classes)
+        found, findings = _of_patterns(root, wanted)
     else:
-        pairs, findings = _of_one_folder_each(root) or _of_endings(listed, root)
-    pairs, findings = _as_asked((pairs, findings), wanted)
-    findings += others  # which are of no image, and so of no name that may not fit
-    if not pairs and not findings:
+        found, findings = _of_places(root, wanted)
+    how = {"orientation": wanted.orientation, "axes": wanted.axes, "kind": wanted.kind}
+    pairs = [replace(pair, **how) for pair in found if fnmatch(pair.name, wanted.include)]
+    pairs.sort(key=lambda pair: natural(pair.name) if wanted.order == "natural" else pair.name)
+    folders_too = {each.file for each in findings if Path(each.file).is_dir()}
+    findings = [each for each in findings if each.file in folders_too or fnmatch(stem(Path(each.file)), wanted.include)]
+    if not pairs and not any(each.severity == ERROR for each in findings):
         there = ", ".join(sorted(path.name for path in root.iterdir())[:5]) or "nothing"
-        raise FileNotFoundError(f"expected {LAYOUTS} in {root}, with names that fit {wanted.include}, but got {there}")
+        more = "".join(f"; {each.found}: {each.fix}" for each in findings if each.code == "unread-files")
+        raise FileNotFoundError(
+            f"expected {LAYOUTS} in {root}, with names that fit {wanted.include}, but got {there}{more}"
+        )
     return pairs, findings
 
 
-def _as_asked(found: tuple[list[Pair], list[Finding]], wanted: Wanted) -> tuple[list[Pair], list[Finding]]:
-    """Those pairs whose names fit, to be read as it was asked for, and what is wrong with others of such names."""
-    how = {"orientation": wanted.orientation, "axes": wanted.axes, "kind": wanted.kind}
-    pairs = [replace(pair, **how) for pair in found[0] if fnmatch(pair.name, wanted.include)]
-    return pairs, [each for each in found[1] if fnmatch(stem(Path(each.file)), wanted.include)]
-
-
-def _of_patterns(root: Path, listed: Listed, wanted: Wanted) -> tuple[list[Pair], list[Finding]]:
+def _of_patterns(root: Path, wanted: Wanted) -> Found:
     """Images and labels where at least one of them is told by a pattern of paths."""
-    pictured, findings = listed
+    found = places(root)
     if wanted.images:
         pictured, findings = by_pattern(root, "data.source.images", wanted.images, IMAGE_SUFFIXES)
+    else:
+        pictured, findings = by_stem(found[0].images if found else root, IMAGE_SUFFIXES)
     if wanted.labels and is_pattern(wanted.labels):
         files, more = by_pattern(root, "data.source.labels", wanted.labels, LABEL_SUFFIXES)
         labelled = {name: (file, ONE_FILE) for name, file in files.items()}
     else:
-        folder = _label_folders(root, None, wanted)[0]
+        folder = root / wanted.labels if wanted.labels and (root / wanted.labels).is_dir() else None
+        key, others = (None, []) if folder else folder_of_labels(root, found, wanted.labels)
+        folder = folder or (key and next(place.masks | place.others for place in found)[key])
         if folder is None:
             raise FileNotFoundError(f"expected {LAYOUTS} in {root}, or data.source.labels beside data.source.images")
         labelled, more = label_files(folder, pictured, wanted.classes)
+        more += others
     if not wanted.images:  # what lies beside an image and begins like it is labels too, of somebody else
         drawn = {file for file, _ in labelled.values()}
         pictured = {
@@ -147,102 +151,95 @@ def _of_patterns(root: Path, listed: Listed, wanted: Wanted) -> tuple[list[Pair]
             for name, file in pictured.items()
             if file not in drawn and not any(name[:end] in labelled for end in range(1, len(name)))
         }
-    return _partners(pictured, labelled, findings + more)
+    named, alone = partners(root, pictured, labelled)
+    pairs = [
+        Pair(name, image, labels, image.relative_to(root).as_posix(), form=form)
+        for name, (image, labels, form) in named.items()
+    ]
+    return pairs, [*findings, *more, *alone]
 
 
-def _label_folders(
-    root: Path, pictured: Mapping[str, Path] | None, wanted: Wanted
-) -> tuple[Path | None, list[Finding]]:
-    """The folder of the labels, None if there is none, and what to know of others that may be meant as well.
+def _of_places(root: Path, wanted: Wanted) -> Found:
+    """Images and labels where folders and names tell them."""
+    found = places(root)
+    key, findings = folder_of_labels(root, found, wanted.labels)
+    if not found:
+        findings = [finding for each in (root, *filter(Path.is_dir, root.iterdir())) for finding in unread(each)]
+    lone = of_one_image_each([(place.images, place.masks.get(key), place.above) for place in found])
+    pairs: list[tuple[Place, list[Pair]]] = []
+    for number, place in enumerate(found):
+        if number in lone:
+            name, image, labels, form = lone[number]
+            some, more = [Pair(name, image, labels, "", form=form)], []
+        else:
+            some, more = _of_place(root, place, (place.masks | place.others).get(key), wanted.classes)
+        pairs.append((place, some))
+        findings += [each for each in more if each not in findings]
+    named, twice = _named(root, pairs)
+    return named, findings + twice
 
-    Args:
-        root: the folder of all.
-        pictured: the images in a folder of their own; None if there is none.
-        wanted: what was asked for.
 
-    Raises:
-        FileNotFoundError: there is no such folder as was asked for.
+def _of_place(root: Path, place: Place, masks: Path | None, classes: Sequence[str] | None) -> Found:
+    """The pairs of one folder of images, whose labels lie in ``masks``, in the images, or beside them."""
+    folder = place.images
+    if masks is None and (recorded := films(folder)):
+        return _of_films(folder, recorded), []
+    if masks is None and (within := _within(folder)):
+        return within, []
+    findings = unread(folder) + (unread(masks) if masks else [])
+    files = [file for file in folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES]
+    images = set(files if masks else images_among(sorted(files)))
+    pictured, more = by_stem(folder, IMAGE_SUFFIXES, images)
+    labelled, others = label_files(masks or folder, pictured, classes)
+    if masks is None and not labelled and folder != root:  # of labelme or COCO, one folder further up
+        shaped, others = label_files(folder.parent, pictured)
+        labelled = {name: each for name, each in shaped.items() if each[0].suffix.lower() in SHAPE_SUFFIXES}
+    findings += [each for each in (*more, *others) if each not in findings]
+    if not labelled and masks is None and not any(each.severity == ERROR for each in findings):
+        fix = "nothing, if that is meant"
+        return [], [*findings, Finding("no-labels", NOTE, str(folder), "images without labels", "images to learn", fix)]
+    if len(pictured) == len(labelled) == 1 and place.above and not masks:  # a folder of its own for each image
+        labelled = dict(zip(pictured, labelled.values(), strict=True))
+    if channels := channel_files(pictured, labelled):
+        pictured = {name: of[0] for name, of in channels.items()}
+        channels = {name: of for name, of in channels.items() if len(of) > 1}
+    named, alone = partners(root, pictured, labelled)
+    pairs = [
+        Pair(name, image, labels, "", form=form, channels=channels.get(name, ()))
+        for name, (image, labels, form) in named.items()
+    ]
+    return pairs, findings + alone
+
+
+def _named(root: Path, found: Sequence[tuple[Place, list[Pair]]]) -> Found:
+    """The pairs of all places with names of their own, in which folders stand where the files alone do not tell.
+
+    A folder with one image, which is called like it, or like the images of all such folders, stands for its image.
     """
-    if wanted.labels is not None:
-        if not (root / wanted.labels).is_dir():
-            there = ", ".join(sorted(path.name for path in root.iterdir() if path.is_dir())[:8]) or "none"
-            raise FileNotFoundError(
-                f"expected data.source.labels to be a folder in {root}, but got {wanted.labels}; nearest valid: {there}"
-            )
-        return root / wanted.labels, []
-    found = [root / name for name in LABEL_FOLDERS if (root / name).is_dir()]
-    filled = [
-        folder for folder in found if pictured is not None and len(found) > 1 and label_files(folder, pictured)[0]
-    ]
-    filled = filled or found
-    if len(filled) > 1:
-        names = [folder.name for folder in filled]
-        what, fix = f"labels in {' and in '.join(names)}", " or ".join(f"data.source.labels={name}" for name in names)
-        return filled[0], [Finding("two-label-folders", ERROR, str(root), what, "one folder of labels", fix)]
-    if filled and filled[0].name == "SegmentationClass" and (root / OBJECTS).is_dir():
-        fix = f"data.source.labels={OBJECTS} data.source.kind=instances takes the objects"
-        what, taken = f"{OBJECTS} beside it", "the classes"
-        return filled[0], [Finding("objects-too", NOTE, str(filled[0]), what, taken, fix)]
-    if filled and (more := _more_labels(root, pictured or {})):
-        what = f"as many label images in {' and in '.join(folder.name for folder in more)}"
-        fix = f"data.source.labels={more[0].name} takes those"
-        return filled[0], [Finding("other-labels", NOTE, str(filled[0]), what, "labels, as which these are taken", fix)]
-    return (filled[0] if filled else None), []
-
-
-def _more_labels(root: Path, pictured: Mapping[str, Path]) -> list[Path]:
-    """Folders of other names with a label image for each image."""
-    known = {*IMAGE_FOLDERS, *LABEL_FOLDERS, OBJECTS}
-    folders = [path for path in sorted(root.iterdir()) if path.is_dir() and path.name not in known]
-    named = [(folder, by_stem(folder, LABEL_SUFFIXES)[0]) for folder in folders if not folder.name.startswith(".")]
-    return [
-        folder
-        for folder, names in named
-        if pictured and (names.keys() == pictured.keys() or aligned([*pictured], [*names]))
+    names = [pair.name for _, pairs in found for pair in pairs]
+    alike = len(set(names)) == 1
+    tell = len(set(names)) == len(names)
+    named = []
+    for place, pairs in found:
+        for pair in pairs:
+            name, above = pair.name, [each for each in place.above if each != pair.name]
+            if not tell:
+                name = "_".join(above if alike and above else (*above, pair.name))
+            source = pair.source or pair.image.relative_to(root).as_posix()
+            named.append(replace(pair, name=name, source=source, part=place.part))
+    count = Counter(pair.name for pair in named)
+    named = [replace(pair, name=f"{pair.part}_{pair.name}") if count[pair.name] > 1 else pair for pair in named]
+    count = Counter(pair.name for pair in named)
+    twice = [pair for pair in named if count[pair.name] > 1]
+    fix = "give one of the two another name"
+    return named, [
+        Finding("same-name", ERROR, str(pair.image), f"another image named {pair.name}", "each name once", fix)
+        for pair in twice
     ]
 
 
-def _of_folders(listed: Listed, masks: Path, classes: Sequence[str] | None) -> tuple[list[Pair], list[Finding]]:
-    pictured, findings = listed
-    labelled, more = label_files(masks, pictured, classes)
-    return _partners(pictured, labelled, findings + more)
-
-
-def _of_endings(listed: Listed, root: Path) -> tuple[list[Pair], list[Finding]]:
-    found, findings = listed
-    pictured = {name: file for name, file in found.items() if without_ending(name, LABEL_ENDINGS) == name}
-    labelled, more = label_files(root, pictured)
-    return _partners(pictured, labelled, list(dict.fromkeys(findings + more))) if labelled else ([], [])
-
-
-def _of_one_folder_each(root: Path) -> tuple[list[Pair], list[Finding]] | None:
-    """Of NAME/images/ with one image and NAME/masks/ with a file for each cell; None if it is another layout."""
-    pairs, findings = [], []
-    for folder in sorted(path.parent for path in root.glob("*/masks") if (path.parent / "images").is_dir()):
-        pictured, found = by_stem(folder / "images", IMAGE_SUFFIXES)
-        parts, more = by_stem(folder / "masks", LABEL_SUFFIXES)
-        if len(pictured) != 1:
-            return None
-        ((name, image),) = pictured.items()
-        form = Form(tuple(parts.values()), said="instances")
-        pairs.append(Pair(name, image, folder / "masks", image.name, form=form))
-        findings += found + more
-    return (pairs, findings) if pairs else None
-
-
-def _of_shapes(listed: Listed, folders: Sequence[Path]) -> tuple[list[Pair], list[Finding]] | None:
-    """Images with shapes in the first of ``folders`` that has some; None if there are no shapes."""
-    pictured, findings = listed
-    for folder in folders:
-        labelled, more = label_files(folder, pictured)
-        shaped = {name: each for name, each in labelled.items() if each[0].suffix in SHAPE_SUFFIXES}
-        if shaped:
-            return _partners(pictured, shaped, list(dict.fromkeys(findings + more)))
-    return None
-
-
-def _within(folder: Path) -> tuple[list[Pair], list[Finding]] | None:
-    """OME-Zarr images that hold their labels themselves; None if there are none.
+def _within(folder: Path) -> list[Pair]:
+    """OME-Zarr images that hold their labels themselves.
 
     Raises:
         FileNotFoundError: one of them holds several.
@@ -252,11 +249,10 @@ def _within(folder: Path) -> tuple[list[Pair], list[Finding]] | None:
     if several:
         names = ", ".join(file.name for file in several[0])
         raise FileNotFoundError(f"expected one label image in {several[0][0].parent}, but got {names}")
-    pairs = [Pair(stem(file), file, labels[0], file.name) for file, labels in found.items() if labels]
-    return (pairs, []) if pairs else None
+    return [Pair(stem(file), file, labels[0], file.name) for file, labels in found.items() if labels]
 
 
-def _of_films(root: Path, folders: list[Path]) -> list[Pair]:
+def _of_films(root: Path, folders: Sequence[Path]) -> list[Pair]:
     pairs = []
     for masks in folders:
         film = masks.parent.name.removesuffix("_GT")
@@ -266,30 +262,3 @@ def _of_films(root: Path, folders: list[Path]) -> list[Pair]:
             image = root / film / f"t{number}.tif"
             pairs.append(Pair(name, image, labels, film, form=Form(said="instances")))
     return pairs
-
-
-def _partners(
-    pictured: dict[str, Path], labelled: dict[str, tuple[Path, Form]], findings: list[Finding]
-) -> tuple[list[Pair], list[Finding]]:
-    if not pictured.keys() & labelled.keys() and (partner := aligned([*pictured], [*labelled])):
-        labelled = {partner[name]: each for name, each in labelled.items()}
-        example = next(iter(labelled))
-        found = f"{pictured[example].name} and {labelled[example][0].name}, and so on"
-        folder = str(labelled[example][0].parent)
-        findings.append(Finding("paired-by-affix", NOTE, folder, found, "images with their labels", "nothing"))
-    both, alone = sorted(pictured.keys() & labelled.keys()), sorted(pictured.keys() - labelled.keys())
-    whole = set(first_parts([pictured[name] for name in (*both, *alone)])) if alone else set()
-    for name in alone:
-        if pictured[name] not in whole:
-            found, fix = "a part of an image in several files, of which another has labels", "nothing, if that is meant"
-            findings.append(Finding("part-of-image", NOTE, str(pictured[name]), found, "one image, read once", fix))
-            continue
-        file, expected = str(pictured[name]), f"labels named {name} (.tif or .png)"
-        fix = "annotate it, or move it out of the folder"
-        findings.append(Finding("missing-label", ERROR, file, "an image without labels", expected, fix))
-    for name in sorted(labelled.keys() - pictured.keys()):
-        file, found = str(labelled[name][0]), "labels without an image; they are left out"
-        fix = "add the image, or delete the labels"
-        findings.append(Finding("missing-image", WARNING, file, found, f"an image named {name}", fix))
-    pairs = [Pair(name, pictured[name], labelled[name][0], pictured[name].name) for name in both]
-    return [replace(pair, form=labelled[pair.name][1]) for pair in pairs], findings

@@ -37,6 +37,7 @@ class Drawn:
         palette: the packed colour of number 0, 1, … where a picture has such a table; empty where it has none.
         classes: the values of class 0, 1, … that the file says it has; empty if it says nothing.
         overlap: share of what was drawn that lies in several of the files that it was put together from.
+        is_prediction: whether the file says that this program has written it.
     """
 
     numbers: np.ndarray
@@ -46,6 +47,7 @@ class Drawn:
     palette: tuple[int, ...] = ()
     classes: tuple[int, ...] = ()
     overlap: float = 0.0
+    is_prediction: bool = False
 
 
 def read_labels(file: Path, reading: Reading = SHOWN) -> Drawn:
@@ -103,7 +105,8 @@ def drawn(stored: Stored, file: Path, reading: Reading = SHOWN) -> Drawn:
     of_picture = stored.table is not None and stored.is_picture and not stored.way
     palette = tuple(packed(stored.table).tolist()) if of_picture and planes.max() < len(stored.table) else ()
     was_grey = samples and not in_colours
-    return Drawn(planes, (*stored.notes, *notes, *more), in_colours, was_grey, palette, stored.classes)
+    notes = (*stored.notes, *notes, *more)
+    return Drawn(planes, notes, in_colours, was_grey, palette, stored.classes, is_prediction=stored.is_prediction)
 
 
 def _numbers(values: np.ndarray, stored: Stored) -> tuple[np.ndarray, list[Note]]:

@@ -16,7 +16,6 @@ from src.data.rois import covered, is_spline, plane, read_rois
 from src.files.reading import Layout, Number, read_json
 from src.files.stored import Note
 
-SHAPE_SUFFIXES = (".json", ".zip", ".roi")
 AREAS = ("polygon", "rectangle", "circle")  # of labelme
 IGNORED = "__ignore__"  # a label of labelme, as is the next one
 NO_CLASSES = ("_background_", IGNORED)

@@ -28,6 +28,7 @@ class Stack:
             None: everywhere.
         reading: how the pixels of the files were seen.
         legend: of its classes.
+        parts: train, validation or held_out for each slice, where the folders of its file say so, else empty.
     """
 
     images: Slices
@@ -38,6 +39,7 @@ class Stack:
     known: Slices | None = None
     reading: Reading = SHOWN
     legend: Legend = NUMBERS
+    parts: list[str] | None = None
 
     def __post_init__(self):
         if self.known is None:
@@ -60,8 +62,10 @@ class Stack:
             slices[numbers] if isinstance(slices, np.ndarray) else [slices[number] for number in numbers]
             for slices in (self.images, self.targets, self.instances, self.known)
         )
-        names, files = (each and [each[number] for number in numbers] for each in (self.names, self.files))
-        return Stack(images, targets, instances, names, files, known, self.reading, self.legend)
+        names, files, parts = (
+            each and [each[number] for number in numbers] for each in (self.names, self.files, self.parts)
+        )
+        return Stack(images, targets, instances, names, files, known, self.reading, self.legend, parts)
 
     @property
     def content(self) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import zarr
 
 from src.files import guard, limits, microscopes, omezarr, pictures, tiffs
-from src.files.names import IMAGE_SUFFIXES
+from src.files.names import IMAGE_SUFFIXES, image_name
 from src.files.stored import SHOWN, TURNED, Note, Reading, Stored, axes_of, is_intensity, ramp, turned
 
 CHANNEL_AXES = "CS"  # C of microscopes, S (samples) of colour pictures
@@ -32,6 +32,7 @@ class Image:
         unclear: whether nobody can tell from the file if its planes are slices or channels.
         scaling: of its grey values, one of `files.stored.SCALINGS`.
         notes: what a person should know of the file.
+        parts: the files that it is of, if its channels lie in a file each, `file` the first of them.
     """
 
     file: Path
@@ -43,6 +44,12 @@ class Image:
     unclear: bool = False
     scaling: str = "objects"
     notes: tuple[Note, ...] = ()
+    parts: tuple[Path, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The name of its file without what stands for the format, or for the channel of one of several."""
+        return image_name(self.parts or (self.file,))
 
     @property
     def height(self) -> int:

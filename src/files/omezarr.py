@@ -37,4 +37,4 @@ def open_zarr(file: Path) -> Stored:
         if letter in "ZYX" and unit in MICROMETRES and scale:
             sizes[letter] = scale[place] * MICROMETRES[unit]
     guard.check_zarr(node[level["path"]])
-    return Stored(node[level["path"]], letters, possible(sizes))
+    return Stored(node[level["path"]], letters, possible(sizes), made_from=str(node.attrs.get("made_from", "")))

@@ -10,6 +10,7 @@ ORIENTATIONS = ("shown", "stored")
 # percentiles  the range of all pixels, which cuts off cells that cover less than a hundredth of an image
 # objects      the same, widened to hold what stands out from the ground of an image
 SCALINGS = ("percentiles", "objects")
+OURS = ("src.predict", "src.train")  # with which the software begins that our own predictions name
 TURNED = {  # by the tag of EXIF and TIFF: whether rows and columns are exchanged, then rows, then columns reversed
     1: (False, False, False),
     2: (False, False, True),
@@ -52,6 +53,7 @@ class Stored:
         signed: whether 32 768 has been added to the values (ImageJ's signed 16 bit).
         unclear: whether the first axis, of 3 or 4 planes, may be slices as well as channels.
         classes: the values of class 0, 1, … that a label image says it has; empty if it says nothing.
+        made_from: what the program that wrote it says that it was made from; empty if it says nothing.
         notes: what a person should know.
     """
 
@@ -66,7 +68,13 @@ class Stored:
     signed: bool = False
     unclear: bool = False
     classes: tuple[int, ...] = ()
+    made_from: str = ""
     notes: tuple[Note, ...] = ()
+
+    @property
+    def is_prediction(self) -> bool:
+        """Whether this program has written it, so that nobody has drawn it."""
+        return self.made_from.startswith(OURS)
 
     @property
     def way(self) -> int:

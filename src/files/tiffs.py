@@ -40,6 +40,7 @@ def open_tiff(file: Path) -> Stored:
             "signed": [imagej.get("c0"), imagej.get("c1")] == SIGNED and page.dtype == np.uint16,
             "unclear": axes[0] == "S" and series.shape[0] in (3, 4) and not tiff.is_ome,
             "classes": _classes(tiff),
+            "made_from": str(page.tags.valueof("Software", default="")),
             "notes": notes,
         }
         if series.dataoffset is not None:

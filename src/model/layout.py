@@ -30,6 +30,7 @@ ADDED = {
     "data.source.classes": None,
     "data.source.images": None,
     "data.source.labels": None,
+    "data.source.order": "plain",
 }
 
 

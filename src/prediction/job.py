@@ -10,7 +10,7 @@ from pathlib import Path
 
 from src.files.image import Image, has_equal_channels
 from src.files.legend import NUMBERS, Legend, plain
-from src.files.names import OUTPUTS, stem
+from src.files.names import OUTPUTS
 from src.instances import Decoder
 from src.prediction.labelling import write_labels
 from src.prediction.names import prediction_file
@@ -60,7 +60,7 @@ def predict_image(
     image = with_channels(image, wishes.channels, predictor.in_channels)
     ending = suffix(image, wishes.format)
     sources = recipes(image, decoder, predictor, legend)
-    finals = {kind: prediction_file(wishes.output, stem(image.file), kind, ending) for kind in OUTPUTS}
+    finals = {kind: prediction_file(wishes.output, image.name, kind, ending) for kind in OUTPUTS}
     wanted = {kind: finals[kind] for kind in wishes.write}
     written = ", ".join(map(str, wanted.values()))
     if not wishes.overwrite and all(made_from(file) == sources[kind] for kind, file in wanted.items()):
@@ -134,6 +134,7 @@ def suffix(image: Image, chosen: str) -> str:
 def recipes(image: Image, decoder: Decoder, predictor: Predictor, legend: Legend = NUMBERS) -> dict[str, str]:
     """Of each kind of result, a name for all that it depends on: networks, image and choices."""
     seen = [str(image.file.resolve()), image.file.stat().st_size, image.file.stat().st_mtime_ns, image.channels]
+    seen += [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in image.parts[1:]]
     seen += [image.axes, image.negative, image.array.shape, image.scaling]
     common = [predictor.weights, seen, predictor.tta, str(predictor.dtype)]
     numbering = decoder.numbering

@@ -4,7 +4,8 @@ import glob
 from collections.abc import Sequence
 from pathlib import Path
 
-from src.files.names import IMAGE_SUFFIXES, PREDICTED, stem
+from src.data.mixed import images_among
+from src.files.names import IMAGE_SUFFIXES, PREDICTED, natural, stem
 from src.files.tiffs import first_parts
 
 ENDINGS = (".tif", ".zarr")
@@ -15,10 +16,13 @@ def prediction_file(directory: Path, name: str, kind: str, ending: str = ".tif")
     return directory / f"{name}_{kind}{ending}"
 
 
-def input_files(path: str) -> list[Path]:
+def input_files(path: str) -> tuple[list[Path], list[Path]]:
     """The images that ``input`` names: a file, those in a folder, or those that a pattern such as ``*.tif`` fits.
 
-    Our own predictions are left out.
+    Our own predictions are left out, and labels that lie beside their images in a folder.
+
+    Returns:
+        The images in the order of their names, and what was taken for labels.
 
     Raises:
         FileNotFoundError: there is no image.
@@ -26,20 +30,22 @@ def input_files(path: str) -> list[Path]:
     """
     given = Path(path)
     if given.is_dir() and given.suffix != ".zarr":
-        found = sorted(given.iterdir())
+        found = list(given.iterdir())
     elif given.exists() or not glob.has_magic(path):
-        return [given]
+        return [given], []
     else:
-        found = sorted(map(Path, glob.glob(path)))
+        found = list(map(Path, glob.glob(path)))
     files = [
         file
-        for file in found
+        for file in sorted(found, key=lambda file: natural(file.name))
         if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".") and not file.stem.endswith(PREDICTED)
     ]
     if not files:
         raise FileNotFoundError(f"expected images ({', '.join(IMAGE_SUFFIXES)}) in {path}, but got none")
-    _refuse_equal_names(files)
-    return first_parts(files)
+    images = images_among(files) if given.is_dir() else files
+    _refuse_equal_names(images)
+    taken = set(images)
+    return first_parts(images), [file for file in files if file not in taken]
 
 
 def _refuse_equal_names(files: Sequence[Path]) -> None:

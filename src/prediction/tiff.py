@@ -12,6 +12,7 @@ from src.files.whole import complete_file
 from src.prediction.names import prediction_file
 
 SPACE = "ZYX"
+OF_RUN = "src.train"  # as `files.stored.OURS` has it
 
 
 def write_tiff(
@@ -34,7 +35,7 @@ def write_tiff(
         dtype: of the values.
         axes: a letter for each axis of ``shape``.
         pixel_size: of the axes Z, Y and X in µm, as far as it is known.
-        made_from: names what the content depends on.
+        made_from: names what the content depends on, by which a prediction is known again; None: that of a run.
         tile: side of the squares in pixels.
         legend: of classes, which is kept as a map annotation.
     """
@@ -61,7 +62,7 @@ def write_tiff(
             metadata=metadata,
             resolution=tuple(1e4 / size[axis] for axis in "XY") if flat else None,
             resolutionunit="CENTIMETER" if flat else None,
-            software=made_from,
+            software=made_from or OF_RUN,
         )
 
 

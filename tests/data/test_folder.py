@@ -69,8 +69,8 @@ def test_images_of_many_sizes_and_depths_stand_in_one_data_set(tmp_path):
         write(root / f"labels/{dtype}.tif", cells[:50])
     stack = read_folder(root)
     assert [each.shape for each in stack.images] == [(96, 96)] * 2 + [(50, 96)] * 3
-    assert [str(each.dtype) for each in stack.images] == ["uint8", "uint8", "float32", "uint16", "uint8"]
-    assert stack.take([0, 4]).names == ["cell_00", "uint8"]
+    assert [str(each.dtype) for each in stack.images] == ["uint8", "uint8", "float32", "uint8", "uint16"]
+    assert stack.take([0, 4]).names == ["cell_00", "uint16"]
 
 
 def test_the_slices_of_a_stack_are_numbered_and_of_one_file(tmp_path):
@@ -78,7 +78,7 @@ def test_the_slices_of_a_stack_are_numbered_and_of_one_file(tmp_path):
         (tmp_path / name).mkdir()
         write(tmp_path / name / "stack.tif", np.stack([cells[place] for cells in CELLS]))
     stack = read_folder(tmp_path)
-    assert stack.names == ["stack_000", "stack_001", "stack_002"] and set(stack.files) == {"stack.tif"}
+    assert stack.names == ["stack_000", "stack_001", "stack_002"] and set(stack.files) == {"images/stack.tif"}
     np.testing.assert_array_equal(stack.images, [image for image, _ in CELLS])
 
 

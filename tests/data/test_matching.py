@@ -1,10 +1,17 @@
 """Which labels belong to which image; test_folder has the layouts."""
 
+import unicodedata
+
+import numpy as np
 import pytest
 import tifffile
 
+from src.data.finding import Refused
+from src.data.folder import read_folder
 from src.data.matching import Wanted, matched
-from tests.data.own import draw, folder
+from src.prediction.tiff import write_prediction
+from tests.data.own import draw, folder, write
+from tests.data.test_patterns import lay
 from tests.files.test_tiffs import spread
 
 
@@ -63,7 +70,8 @@ def test_two_folders_of_labels_are_named_with_the_key_that_chooses(tmp_path):
     pairs, findings = matched(tmp_path, Wanted(labels="masks"))
     assert {pair.labels.parent.name for pair in pairs} == {"masks"} and findings == []
     with pytest.raises(
-        FileNotFoundError, match=r"data\.source\.labels to be a folder in .*, but got mask; nearest valid: images"
+        FileNotFoundError,
+        match=r"data\.source\.labels to be a folder in .*, but got mask; nearest valid: labels, masks",
     ):
         matched(tmp_path, Wanted(labels="mask"))
 
@@ -115,3 +123,129 @@ def test_an_image_may_be_called_like_labels(tmp_path):
     write_all(tmp_path, "images/a{}.tif", "labels/a{}.tif")
     pairs, findings = matched(tmp_path)
     assert [pair.name for pair in pairs] == [pair.labels.stem for pair in pairs] and len(pairs) == 6 and findings == []
+
+
+def rearranged(root, *places, count=6):
+    """Drawings at places of images and of labels, of which each has a third; → what was drawn, by name."""
+    drawn = {}
+    for number in range(count):
+        image, labels = places[number * len(places) // count]
+        for place, array in ((image, draw(number)[0]), (labels, draw(number)[1])):
+            file = root / place.format(number)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write(file, array)
+        drawn[number] = draw(number)
+    return drawn
+
+
+LAYOUTS = {
+    "capitals": [("Images/a{}.TIF", "Masks/a{}.TIF")],
+    "wrapped": [("archive/data/imgs/a{}.tif", "archive/data/masks/a{}_mask.tif")],
+    "images in the root": [("a{}.tif", "masks/a{}.tif")],
+    "other names": [("tissue/a{}.tif", "ground_truth/a{}.tif")],
+    "nested": [("images/p1/a{}.tif", "labels/p1/a{}.tif"), ("images/p2/a{}.tif", "labels/p2/a{}.tif")],
+    "nested, flat labels": [("images/p1/a{}.tif", "labels/a{}.tif"), ("images/p2/a{}.tif", "labels/a{}.tif")],
+    "a folder a plate": [("p1/images/a{}.tif", "p1/masks/a{}.tif"), ("p2/images/a{}.tif", "p2/masks/a{}.tif")],
+    "a folder an image": [(f"s{number}/image.tif", f"s{number}/mask.tif") for number in range(6)],
+    "a folder an image, two deep": [(f"s{number}/raw/x.tif", f"s{number}/mask/x.tif") for number in range(6)],
+    "a folder an image, others called": [(f"{name}/{name}_img.tif", f"{name}/{name}_gt.tif") for name in "cdefgh"],
+    "beginnings": [("image_{}.tif", "mask_{}.tif")],
+    "suffixes": [("a{}.png", "a{}.tif")],
+    "nnU-Net": [("imagesTr/a{}_0000.tif", "labelsTr/a{}.tif")],
+    "split": [("train/images/a{}.tif", "train/masks/a{}.tif"), ("val/images/a{}.tif", "val/masks/a{}.tif")],
+    "split below": [("images/train/a{}.tif", "labels/train/a{}.tif"), ("images/test/a{}.tif", "labels/test/a{}.tif")],
+    "split by prefix": [("train_images/a{}.tif", "train_masks/a{}.tif"), ("test_images/a{}.tif", "test_masks/a{}.tif")],
+    "split, flat": [("train/a{}.tif", "train/a{}_mask.tif"), ("valid/a{}.tif", "valid/a{}_mask.tif")],
+    "Carvana": [("train/a{}.tif", "train_masks/a{}_mask.tif")],
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_each_layout_gives_each_image_its_own_labels(layout, tmp_path):
+    drawn = rearranged(tmp_path, *LAYOUTS[layout])
+    stack = read_folder(tmp_path)
+    assert len(stack) == len(set(stack.names)) == 6
+    for number, (image, labels) in drawn.items():
+        np.testing.assert_array_equal(stack.images[number], image)
+        np.testing.assert_array_equal(stack.instances[number], labels)
+
+
+@pytest.mark.parametrize(
+    ("layout", "parts"),
+    [
+        ("split", ["train"] * 3 + ["validation"] * 3),
+        ("split below", ["train"] * 3 + ["held_out"] * 3),
+        ("split by prefix", ["train"] * 3 + ["held_out"] * 3),
+        ("split, flat", ["train"] * 3 + ["validation"] * 3),
+        ("Carvana", [""] * 6),
+        ("nnU-Net", [""] * 6),
+        ("nested", [""] * 6),
+    ],
+)
+def test_folders_may_say_the_split(layout, parts, tmp_path):
+    rearranged(tmp_path, *LAYOUTS[layout])
+    assert [pair.part for pair in matched(tmp_path)[0]] == parts == read_folder(tmp_path).parts
+
+
+def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path):
+    for place in ("p1", "p2"):
+        rearranged(tmp_path, (f"images/{place}/a{{}}.tif", f"labels/{place}/a{{}}.tif"), count=2)
+    for part in ("train", "val"):
+        rearranged(tmp_path / "other", (f"{part}/images/a{{}}.tif", f"{part}/masks/a{{}}.tif"), count=2)
+    assert [pair.name for pair in matched(tmp_path)[0]] == ["p1_a0", "p1_a1", "p2_a0", "p2_a1"]
+    assert [pair.name for pair in matched(tmp_path / "other")[0]] == [
+        *("train_a0", "train_a1", "validation_a0", "validation_a1")
+    ]
+    assert len({pair.source for pair in matched(tmp_path)[0]}) == 4
+
+
+def test_a_part_without_labels_is_left_out(tmp_path):
+    rearranged(tmp_path, ("train/images/a{}.tif", "train/masks/a{}.tif"))
+    lay(tmp_path, "test/images/b{}.tif")
+    pairs, findings = matched(tmp_path)
+    assert len(pairs) == 6 and {pair.part for pair in pairs} == {"train"}
+    assert [(each.code, each.severity) for each in findings] == [("no-labels", "note")]
+
+
+def test_channels_in_a_file_each_are_one_image(tmp_path):
+    lay(tmp_path, "labelsTr/a{}.tif", "imagesTr/a{}_0001.tif")
+    lay(tmp_path, "imagesTr/a{}_0000.tif", "labelsTr/a{}.tif")
+    stack = read_folder(tmp_path)
+    assert stack.names == ["a0", "a1", "a2"]
+    for number, image in enumerate(stack.images):
+        np.testing.assert_array_equal(image, np.stack(draw(number), axis=-1))
+
+
+def test_names_are_in_the_order_in_which_people_count(tmp_path):
+    lay(tmp_path, "images/{}.tif", "labels/{}.tif", count=12)
+    assert [pair.name for pair in matched(tmp_path)[0]] == [str(number) for number in range(12)]
+    assert [pair.name for pair in matched(tmp_path, Wanted(order="plain"))[0]] == sorted(map(str, range(12)))
+    with pytest.raises(ValueError, match=r"data\.source\.order to be natural or plain, but got random"):
+        matched(tmp_path, Wanted(order="random"))
+
+
+def test_two_spellings_of_a_letter_are_one_name(tmp_path):
+    names = {form: unicodedata.normalize(form, "é_{}.tif") for form in ("NFC", "NFD")}
+    lay(tmp_path, f"images/{names['NFD']}", f"labels/{names['NFC']}")
+    pairs, findings = matched(tmp_path)
+    assert len(pairs) == 3 and findings == []
+
+
+def test_files_that_are_not_read_are_counted(tmp_path):
+    lay(tmp_path, "images/a{}.tif", "labels/a{}.tif")
+    (tmp_path / "images/a9.vsi").touch()
+    (one,) = matched(tmp_path)[1]
+    assert (one.code, one.severity) == ("unread-files", "warning") and "1 of .vsi" in one.found
+    (tmp_path / "other/images").mkdir(parents=True)
+    (tmp_path / "other/images/a.vsi").touch()
+    with pytest.raises(FileNotFoundError, match=r"1 of \.vsi: export them as TIFF"):
+        matched(tmp_path / "other")
+
+
+def test_our_own_prediction_is_no_truth(tmp_path):
+    lay(tmp_path, "images/a{}.tif")
+    for number in range(3):
+        write_prediction(tmp_path / "labels", f"a{number}", np.zeros((2, 96, 96), np.float32), draw(number)[1])
+        (tmp_path / f"labels/a{number}_probabilities.tif").unlink()
+    with pytest.raises(Refused, match=r"a0_labels\.tif: expected what somebody has drawn, but got a prediction of src"):
+        read_folder(tmp_path)

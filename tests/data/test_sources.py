@@ -83,7 +83,7 @@ def test_files_of_some_images_only_are_no_classes(root):
     for number, (_, labels) in enumerate(CELLS):
         place(root / f"labels/a_{number}_cell.png", mask(labels))
     place(root / "labels/a_0_nucleus.png", mask(CELLS[0][1]))
-    with pytest.raises(Refused, match="labels named a_0"):
+    with pytest.raises(Refused, match=r"data\.source\.labels='labels/{name}_cell\.\*'"):
         read_folder(root)
 
 

@@ -16,7 +16,7 @@ TRAIN = (
     *("HeldOut.on_test_end", "remove_previous_checkpoint", "show_run", "write_page", "render", "print_scores"),
 )
 PREDICT = (
-    *("main", "restore", "input_files", "open_image", "recipes", "Store._create", "fill", "Predictor.__call__"),
+    *("main", "restore", "input_files", "open_together", "recipes", "Store._create", "fill", "Predictor.__call__"),
     *("Store.write", "write_labels", "Store.finish", "Store._pages", "drop"),
 )
 SCORE = ("main", "match", "comparisons", "Evaluator.update", "Scoring._panels", "print_scores", "write_rows", "render")

@@ -1,0 +1,223 @@
+"""The labels that lie in a folder, in whatever files they are, by the names of their images."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from src.data import shapes
+from src.data.finding import ERROR, NOTE, Finding
+from src.data.listing import by_stem
+from src.data.places import LABEL_WORDS, words_of
+from src.data.sources import ONE_FILE, Form
+from src.files.image import open_stored
+from src.files.names import (
+    IMAGE_SUFFIXES,
+    LABEL_SUFFIXES,
+    REFUSED_SUFFIXES,
+    SHAPE_SUFFIXES,
+    longer_than,
+    natural,
+    of_channel,
+    stem,
+    without_ending,
+)
+
+LABEL_ENDINGS = ("_cp_masks", "_masks", "_mask", "_labels", "_label", "_seg", "_Simple Segmentation", "_RoiSet")
+
+
+def label_files(
+    folder: Path, images: Mapping[str, Path], classes: Sequence[str] | None = None
+) -> tuple[dict[str, tuple[Path, Form]], list[Finding]]:
+    """The labels that lie in a folder, by the names of their images, and files that cannot be told apart.
+
+    Args:
+        folder: label images, files of one class or one object each, OME-Zarr, or shapes.
+        images: by name; one that lies in the same folder is not taken for labels.
+        classes: names of classes, of which NAME_CLASS is a file; None finds them out.
+    """
+    own = set(images.values())
+    files, findings = by_stem(
+        folder, (*LABEL_SUFFIXES, *REFUSED_SUFFIXES), [file for file in folder.iterdir() if file not in own]
+    )
+    found, more = _object_folders(folder, images)
+    by_class = _class_files(files, images, classes) or _class_folders(folder, images, classes)
+    for name, parts in by_class.items():
+        found[name] = (next(iter(parts.values()), folder), Form(tuple(parts.values()), tuple(parts), "classes"))
+    used = {file for parts in by_class.values() for file in parts.values()}
+    rest = {name: file for name, file in files.items() if file not in used}
+    labelled: dict[str, Path] = {}
+    for name, file in rest.items() if not (objects := _object_files(rest, images)) else ():
+        image = _image_of(name, images)
+        if (other := labelled.setdefault(image, file)) != file:
+            if drop := next((each for each in (other, file) if is_prediction(each)), None):
+                labelled[image] = other if drop == file else file
+                what, taken = f"{drop.name}, a prediction of src.predict", f"{labelled[image].name}"
+                more.append(Finding("own-prediction", NOTE, str(drop), what, taken, "nothing, if that is meant"))
+                continue
+            beside = f"{folder.name}/" if folder not in {each.parent for each in images.values()} else ""
+            ends = [stem(each).removeprefix(image) for each in (other, file)]
+            what = f"{other.name} beside it"
+            fix = " or ".join(f"data.source.labels='{beside}{{name}}{end}.*'" for end in ends)
+            more.append(Finding("same-name", ERROR, str(file), what, "one file of labels for each image", fix))
+    found |= {name: (file, ONE_FILE) for name, file in labelled.items()} | objects
+    of_shapes, others = _shapes(folder)
+    for name in found.keys() & of_shapes.keys():
+        what, fix = f"{of_shapes[name][0].name} beside it", "move one of the two out of the folder"
+        more.append(Finding("same-name", ERROR, str(found[name][0]), what, "one file of each name", fix))
+    return found | of_shapes, [*findings, *more, *others]
+
+
+def _image_of(name: str, images: Mapping[str, Path]) -> str:
+    """The name of the image that labels of a name are of: the same, or without what stands for labels at its end."""
+    if name in images:  # an image may be called NAME_mask
+        return name
+    ended = without_ending(name, LABEL_ENDINGS)
+    bases = (each for each in longer_than(name) if each in images and LABEL_WORDS & {*words_of(name[len(each) :])[-1:]})
+    return ended if ended in images else next(bases, ended)
+
+
+def is_prediction(file: Path) -> bool:
+    """Whether this program has written a file, so that nobody has drawn it."""
+    try:
+        return file.suffix.lower() in LABEL_SUFFIXES and open_stored(file).is_prediction
+    except (ValueError, OSError):  # whoever reads it says why
+        return False
+
+
+def _object_files(files: Mapping[str, Path], images: Mapping[str, Path]) -> dict[str, tuple[Path, Form]]:
+    """Of each image its files of one object each, NAME_1, NAME_2 …; none if there are others, or one an image."""
+    of: dict[str, list[Path]] = {}
+    for name, file in files.items():
+        base = next((each for each in longer_than(name) if each in images), None)
+        if base is None or name in images or file.suffix.lower() not in LABEL_SUFFIXES:
+            return {}
+        if not name[len(base) + 1 :].isdecimal():
+            return {}
+        of.setdefault(base, []).append(file)
+    if all(len(parts) == 1 for parts in of.values()):
+        return {}
+    return {
+        name: (parts[0].parent, Form(tuple(sorted(parts, key=lambda each: natural(each.name))), said="instances"))
+        for name, parts in of.items()
+    }
+
+
+def of_one_image_each(
+    folders: Sequence[tuple[Path, Path | None, tuple[str, ...]]],
+) -> dict[int, tuple[str, Path, Path, Form]]:
+    """Name, image, labels and form of folders with one image each, whose labels are called otherwise.
+
+    As in the Data Science Bowl, where NAME/masks holds a file for each cell. Files of the same names in all folders
+    are those of classes.
+
+    Args:
+        folders: those of the image and of its labels, and the names of those in which they lie.
+    """
+    found = {}
+    for number, (pictures, masks, above) in enumerate(folders):
+        pictured = by_stem(pictures, IMAGE_SUFFIXES)[0] if masks and above else {}
+        parts = by_stem(masks, LABEL_SUFFIXES)[0] if len(pictured) == 1 else {}
+        if parts and not any(_image_of(name, pictured) in pictured for name in parts):
+            ((name, image),) = pictured.items()
+            found[number] = name, image, masks, parts
+    names = {tuple(parts) for *_, parts in found.values()}
+    several = any(len(parts) > 1 for *_, parts in found.values())
+    classes = names.pop() if len(names) == 1 and several and len(found) > 1 else ()
+    forms = {}
+    for number, (name, image, masks, parts) in found.items():
+        files = tuple(parts.values())
+        form = Form(files, classes, "classes" if classes else "instances") if several else ONE_FILE
+        forms[number] = name, image, masks if several else files[0], form
+    return forms
+
+
+def channel_files(pictured: Mapping[str, Path], labelled: Mapping[str, object]) -> dict[str, tuple[Path, ...]]:
+    """Of each name of labels the files of one channel each, NAME_0000, NAME_0001 …, where all images are such.
+
+    As nnU-Net names them, or by the stain: NAME_dapi and NAME_actin. Plain numbers may as well be those of slices.
+
+    Args:
+        pictured: images by name.
+        labelled: labels by name.
+    """
+    of: dict[str, dict[str, Path]] = {}
+    for name, file in pictured.items():
+        base = next((each for each in longer_than(name) if each in labelled), None)
+        if base is None or name in labelled:
+            return {}
+        of.setdefault(base, {})[name[len(base) :]] = file
+    ends = {tuple(sorted(parts, key=natural)) for parts in of.values()}
+    if len(ends) != 1:
+        return {}
+    (all_of,) = ends
+    if not all(of_channel(f"a{end}")[1] == end for end in all_of) or (len(all_of) == 1 and all_of[0][1:] != "0000"):
+        return {}
+    return {name: tuple(parts[end] for end in all_of) for name, parts in of.items()}
+
+
+def _object_folders(folder: Path, images: Mapping[str, Path]) -> tuple[dict[str, tuple[Path, Form]], list[Finding]]:
+    """Folders of files of one object each, which have the names of images."""
+    found, findings = {}, []
+    for part in sorted(path for path in folder.iterdir() if path.is_dir() and path.name in images):
+        parts, more = by_stem(part, LABEL_SUFFIXES)
+        if parts and part != images[part.name]:
+            found[part.name], findings = (part, Form(tuple(parts.values()), said="instances")), findings + more
+    return found, findings
+
+
+def _shapes(folder: Path) -> tuple[dict[str, tuple[Path, Form]], list[Finding]]:
+    """Files of shapes by the names of the images that they are of."""
+    files, findings = by_stem(folder, SHAPE_SUFFIXES)
+    found, labelme, names = {}, {}, set()
+    for name, file in files.items():
+        annotated = shapes.coco_images(file) if file.suffix == ".json" else None
+        if annotated is not None:
+            form = _of_shapes(shapes.names_in(file))
+            found |= {stem(Path(image)): (file, form) for image in annotated}
+        elif file.suffix != ".json":
+            found[without_ending(name, LABEL_ENDINGS)] = (file, Form(said="instances"))
+        elif shapes.is_labelme(file):
+            labelme[name] = file
+            names |= {*shapes.names_in(file)}
+    form = _of_shapes(names)
+    return found | {name: (file, form) for name, file in labelme.items()}, findings
+
+
+def _of_shapes(names: Iterable[str]) -> Form:
+    classes = tuple(sorted({*names}))
+    return Form(classes=classes, said="classes" if len(classes) > 1 else "instances")
+
+
+def _class_files(
+    files: Mapping[str, Path], images: Mapping[str, Path], classes: Sequence[str] | None
+) -> dict[str, dict[str, Path]]:
+    """Of each image the file of each class: where every image has files of the same two endings or more."""
+    ends: dict[str, dict[str, Path]] = {}
+    for name, file in files.items():
+        # The longest name that fits: a_1 and not a of a_1_cell.
+        base = next((each for each in longer_than(name) if each in images), None)
+        if base and file.suffix.lower() in LABEL_SUFFIXES and name not in images:
+            ends.setdefault(base, {})[name[len(base) + 1 :]] = file
+    every = sorted({end for parts in ends.values() for end in parts})
+    chosen = list(classes) if classes else every
+    known = {ending.removeprefix("_") for ending in LABEL_ENDINGS}
+    if not classes and (
+        len(every) < 2
+        or known & set(every)
+        or all(end.isdecimal() for end in every)  # objects
+        or any(set(parts) != set(every) for parts in ends.values())
+    ):
+        return {}
+    return {image: {end: parts[end] for end in chosen if end in parts} for image, parts in ends.items()}
+
+
+def _class_folders(
+    folder: Path, images: Mapping[str, Path], classes: Sequence[str] | None
+) -> dict[str, dict[str, Path]]:
+    """Of each image the file of each class: where a folder has two folders or more with files of all images."""
+    parts = [part for part in sorted(folder.iterdir()) if part.is_dir() and not (part.suffix or part.name in images)]
+    files = {part.name: by_stem(part, LABEL_SUFFIXES)[0] for part in parts}
+    found = {name: each for name, each in files.items() if each and set(each) == set(images)}
+    chosen = list(classes) if classes else list(found)
+    if len(found) < 2 or not set(chosen) <= set(found):
+        return {}
+    return {image: {name: found[name][image] for name in chosen} for image in images}

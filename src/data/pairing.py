@@ -1,0 +1,130 @@
+"""Images and labels by their names: which belong together, and which have no partner."""
+
+import difflib
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from src.data.finding import ERROR, NOTE, WARNING, Finding
+from src.data.patterns import NAME, aligned
+from src.data.sources import Form
+from src.files.names import SEPARATORS, stem
+from src.files.tiffs import first_parts
+
+Labelled = Mapping[str, tuple[Path, Form]]
+# That are held against each other for what names have in common:
+MOST_COMPARED, MOST_LABELS, MOST_AFFIXES = 12, 200, 40  # images, labels, and what may stand before and behind it
+OFFERED = 2  # pairs of patterns
+
+
+def partners(
+    root: Path, pictured: Mapping[str, Path], labelled: Labelled
+) -> tuple[dict[str, tuple[Path, Path, Form]], list[Finding]]:
+    """Image, labels and form of each name that both have, and what has no partner.
+
+    Names that differ by one beginning and one ending are alike, if that pairs all of them. If no name is the same,
+    patterns are offered that pair some.
+
+    Args:
+        root: the folder in which patterns begin.
+        pictured: images by name.
+        labelled: labels by name.
+    """
+    findings = []
+    if not pictured.keys() & labelled.keys():
+        partner = aligned([*pictured], [*labelled])
+        if partner:
+            labelled = {partner[name]: each for name, each in labelled.items()}
+            findings.append(_by_affix(pictured, labelled))
+        elif offered := list(near_patterns(root, pictured.values(), [file for file, _ in labelled.values()])):
+            image, labels = next(iter(pictured.values())), next(iter(labelled.values()))[0]
+            found = f"{image.name} and {labels.name}, and so on"
+            fix = " or ".join(offered)
+            findings = [Finding("unpaired-names", ERROR, str(labels.parent), found, "labels named as images are", fix)]
+            return {}, findings
+    both = pictured.keys() & labelled.keys()
+    findings += _alone(pictured, labelled)
+    return {name: (pictured[name], *labelled[name]) for name in both}, findings
+
+
+def _by_affix(pictured: Mapping[str, Path], labelled: Labelled) -> Finding:
+    example = next(iter(labelled))
+    found = f"{pictured[example].name} and {labelled[example][0].name}, and so on"
+    folder = str(labelled[example][0].parent)
+    return Finding("paired-by-affix", NOTE, folder, found, "images with their labels", "nothing")
+
+
+def _alone(pictured: Mapping[str, Path], labelled: Labelled) -> Iterator[Finding]:
+    """What has no partner, with the name that is nearest."""
+    of_images, of_labels = sorted(pictured.keys() - labelled.keys()), sorted(labelled.keys() - pictured.keys())
+    whole = set(first_parts(sorted(pictured.values()))) if of_images else set()
+    free = {labelled[name][0].name: name for name in of_labels}
+    for place, name in enumerate(of_images):
+        file = pictured[name]
+        if file not in whole:
+            found, fix = "a part of an image in several files, of which another has labels", "nothing, if that is meant"
+            yield Finding("part-of-image", NOTE, str(file), found, "one image, read once", fix)
+            continue
+        near = difflib.get_close_matches(file.name, free, 1) if place < MOST_COMPARED else []
+        expected = f"labels named {name} (.tif or .png)"
+        fix = "annotate it, or move it out of the folder" + "".join(f", or rename {each}" for each in near)
+        yield Finding("missing-label", ERROR, str(file), "an image without labels", expected, fix)
+    for name in of_labels:
+        file, found = str(labelled[name][0]), "labels without an image; they are left out"
+        fix = "add the image; nothing, if it is left out on purpose"
+        yield Finding("missing-image", WARNING, file, found, f"an image named {name}", fix)
+
+
+def near_patterns(root: Path, images: Iterable[Path], labels: Iterable[Path]) -> Iterator[str]:
+    """Keys by which most images of one folder have labels in another one, as a person types them, the best first.
+
+    Args:
+        root: the folder in which patterns begin.
+        images: files of images.
+        labels: files of labels.
+    """
+    images, labels = sorted(images), sorted(labels)
+    folders = {file.parent for file in images}, {file.parent for file in labels}
+    if not images or not labels or len(folders[0]) > 1 or len(folders[1]) > 1:
+        return
+    of_images, of_labels = ([stem(file) for file in files] for files in (images, labels))
+    step = -(-len(of_images) // MOST_COMPARED)
+    affixes = Counter(
+        each for name in of_images[::step] for other in of_labels[:MOST_LABELS] for each in _common(name, other)
+    )
+    ways = {each: _paired(each, of_images, of_labels) for each, _ in affixes.most_common(MOST_AFFIXES)}
+    best = max(map(len, ways.values()), default=0)
+    if best < max(2, min(len(images), len(labels)) / 2):
+        return
+    shortest = sorted((each for each in ways if len(ways[each]) == best), key=lambda each: sum(map(len, each)))
+    different = {ways[each]: each for each in reversed(shortest)}  # of two that pair the same, the shorter one
+    for each in [each for each in shortest if each in different.values()][:OFFERED]:
+        sides = zip(("images", "labels"), (images, labels), (each[:2], each[2:]), strict=True)
+        yield " ".join(
+            f"data.source.{key}={shlex.quote((files[0].parent.relative_to(root) / f'{start}{NAME}{end}.*').as_posix())}"
+            for key, files, (start, end) in sides
+        )
+
+
+def _common(name: str, other: str) -> Iterator[tuple[str, str, str, str]]:
+    """What stands before and behind each part that two names have in common, in one and in the other."""
+    for first, second, size in difflib.SequenceMatcher(None, name, other, autojunk=False).get_matching_blocks():
+        core = name[first : first + size].strip(SEPARATORS)
+        if core:
+            before = name[first : first + size].index(core)
+            first, second = first + before, second + before
+            yield name[:first], name[first + len(core) :], other[:second], other[second + len(core) :]
+
+
+def _paired(affixes: tuple[str, str, str, str], images: list[str], labels: list[str]) -> frozenset[tuple[str, str]]:
+    """Images and labels of the same name, if what stands before and behind it does not count."""
+    of_images, of_labels = (
+        {name[len(start) : len(name) - len(end)]: name for name in names if _fits(name, start, end)}
+        for names, start, end in ((images, *affixes[:2]), (labels, *affixes[2:]))
+    )
+    return frozenset((of_images[core], of_labels[core]) for core in of_images.keys() & of_labels.keys())
+
+
+def _fits(name: str, start: str, end: str) -> bool:
+    return name.startswith(start) and name.endswith(end) and len(name) > len(start) + len(end)

@@ -1,0 +1,194 @@
+"""Where in a folder images lie and where their labels may, told by the words in the names of its folders."""
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from itertools import takewhile
+from pathlib import Path
+
+from src.files.names import IMAGE_SUFFIXES, LABEL_SUFFIXES, REFUSED_SUFFIXES, SHAPE_SUFFIXES, natural
+
+IMAGE_WORDS = {"image", "img", "raw", "input", "frame", "picture", "photo", "original", "micrograph"}
+LABEL_WORDS = {"label", "lbl", "mask", "annotation", "gt", "groundtruth", "ground", "truth", "seg", "segmentation"}
+LABEL_WORDS |= {"target", "roi", "manual"}
+PARTS = {  # of a split, by the words that stand for them
+    **dict.fromkeys(("train", "training", "tr"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing", "ts", "heldout"), "held_out"),
+}
+# Words that say nothing of what a folder holds: of kinds of files, and of labels (SegmentationClass).
+OTHER_WORDS = {"jpeg", "jpg", "png", "tif", "tiff", "bmp", "data", "dataset", "class", "object", "binary", "stage1"}
+IMAGES, LABELS = "images", "labels"
+USUAL = ("images", "imgs", "image", "img", "jpegimages")  # of several folders of images the first one is taken
+DEEPEST = 4  # folders of no known words between the root and the images
+OBJECTS = "SegmentationObject"  # of Pascal VOC, where each object has a colour, beside SegmentationClass
+NO_FOLDERS = ("__MACOSX",)
+LABEL_FILES = (*LABEL_SUFFIXES, *SHAPE_SUFFIXES, *REFUSED_SUFFIXES)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder of images, with the folders that may hold their labels.
+
+    Attributes:
+        images: the folder.
+        masks: folders that are called as labels are, by the name under which they are chosen; empty if labels lie
+            beside the images.
+        others: folders of other names that lie beside these.
+        part: train, validation or held_out, where a folder says so.
+        above: names of the folders in which it lies, as far as they say neither what is in them nor a part.
+    """
+
+    images: Path
+    masks: dict[str, Path] = field(default_factory=dict)
+    others: dict[str, Path] = field(default_factory=dict)
+    part: str = ""
+    above: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the name of a folder says: whether of images or labels, and of which part of a split."""
+
+    role: str = ""
+    part: str = ""
+
+
+def words_of(name: str) -> list[str]:
+    """The words of a name, in small letters and without the s of a plural.
+
+    >>> words_of("imagesTr"), words_of("JPEGImages"), words_of("train_masks")
+    (['image', 'tr'], ['jpeg', 'image'], ['train', 'mask'])
+    """
+    found = re.findall(r"[A-Z]+(?![a-z])\d*|[A-Z]?[a-z]+\d*|[^\W\d_]+|\d+", name)
+    words = [word.lower() for word in found]
+    return [word if word in PARTS or word.endswith("ss") else word.removesuffix("s") for word in words]
+
+
+def told(name: str) -> Told:
+    """What the name of a folder says; nothing if it has a word of another meaning.
+
+    >>> told("train_masks"), told("plate1")
+    (Told(role='labels', part='train'), Told(role='', part=''))
+    """
+    words = words_of(name)
+    roles = [LABELS if word in LABEL_WORDS else IMAGES for word in words if word in LABEL_WORDS | IMAGE_WORDS]
+    parts = [PARTS[word] for word in words if word in PARTS]
+    if any(word not in LABEL_WORDS | IMAGE_WORDS | OTHER_WORDS | PARTS.keys() for word in words) or len(parts) > 1:
+        return Told()
+    return Told(LABELS if LABELS in roles else roles[0] if roles else "", parts[0] if parts else "")
+
+
+def places(root: Path) -> list[Place]:
+    """The places of images in a folder, in the order of their names.
+
+    A part that is said of all of them, such as nnU-Net's imagesTr alone, is no split.
+
+    Args:
+        root: the folder.
+    """
+    found = list(_survey(root, "", ()))
+    if len({place.part for place in found}) == 1:
+        found = [replace(place, part="") for place in found]
+    above = zip(*(place.above for place in found), strict=False) if len(found) > 1 else ()
+    common = len(list(takewhile(lambda names: len(set(names)) == 1, above)))
+    return [replace(place, above=place.above[common:]) for place in found]
+
+
+def folders(folder: Path) -> list[Path]:
+    """The folders in a folder, in the order of their names, but for hidden ones and images that are folders."""
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
+    names = [name for name in names if not name.lower().endswith(".zarr") and name not in NO_FOLDERS]
+    return [folder / name for name in sorted(names, key=natural)]
+
+
+def holds(folder: Path, suffixes: tuple[str, ...], deep: int = 0) -> bool:
+    """Whether a file with one of these endings lies in a folder, or ``deep`` folders further down."""
+    with os.scandir(folder) as entries:
+        if any(entry.name.lower().endswith(suffixes) and not entry.name.startswith(".") for entry in entries):
+            return True
+    return deep > 0 and any(holds(each, suffixes, deep - 1) for each in folders(folder))
+
+
+def films(folder: Path) -> list[Path]:
+    """The folders of labels of the films of the Cell Tracking Challenge."""
+    return sorted(path for path in folder.glob("[0-9][0-9]_GT/SEG") if path.is_dir())
+
+
+def _survey(folder: Path, part: str, above: tuple[str, ...]) -> Iterator[Place]:
+    within = {each: told(each.name) for each in folders(folder)}
+    if not any(each.role == IMAGES for each in within.values()) and films(folder):
+        yield Place(folder, part=part, above=above)
+        return
+    found = list(_told_places(folder, within, part, above))
+    yield from found
+    used = {place.images for place in found} | {each for each, said in within.items() if said.role}
+    parts = [each for each, said in within.items() if said.part and not said.role and each not in used]
+    for each in parts:
+        yield from _survey(each, within[each].part, above)
+    if found or any(holds(each, IMAGE_SUFFIXES, 2) for each in parts):
+        return
+    if holds(folder, IMAGE_SUFFIXES):
+        yield Place(folder, part=part, above=above)
+    elif len(above) < DEEPEST and not any(said.role for said in within.values()):
+        for each in within:
+            yield from _survey(each, part, (*above, each.name))
+
+
+def _told_places(folder: Path, within: dict[Path, Told], part: str, above: tuple[str, ...]) -> Iterator[Place]:
+    """Places whose folders of images or of labels are told by their names."""
+    others = {each.name: each for each, said in within.items() if said == Told() and holds(each, LABEL_FILES)}
+    for said in dict.fromkeys(each.part for each in within.values() if each.role):
+        pictures = [each for each, of in within.items() if of == Told(IMAGES, said) and holds(each, IMAGE_SUFFIXES, 4)]
+        drawn = [each for each, of in within.items() if of == Told(LABELS, said)]
+        masks = {_without_part(each.name): each for each in drawn if holds(each, LABEL_FILES, 2)}
+        if {"SegmentationClass", OBJECTS} <= masks.keys():
+            others[OBJECTS] = masks.pop(OBJECTS)
+        bare = [each for each, of in within.items() if of.part and not of.role and holds(each, IMAGE_SUFFIXES)]
+        if pictures:
+            yield from _spread(min(pictures, key=_usual), masks, others, said or part, above)
+        elif masks and said:
+            for each in (each for each in bare if within[each].part == said):
+                yield Place(each, masks, others, said, above)
+        elif masks and holds(folder, IMAGE_SUFFIXES):
+            yield Place(folder, masks, others, part, above)
+        elif masks and bare:  # of COCO, one folder with the labels of all parts
+            yield from (Place(each, masks, others, within[each].part, above) for each in bare)
+        elif masks and len(pictured := [each for each in others.values() if holds(each, IMAGE_SUFFIXES)]) == 1:
+            yield Place(pictured[0], masks, {}, part, above)
+
+
+def _usual(folder: Path) -> int:
+    """Where the name of a folder stands among the usual ones."""
+    name = folder.name.lower()
+    return USUAL.index(name) if name in USUAL else len(USUAL)
+
+
+def _without_part(name: str) -> str:
+    """The name by which the folders of labels of all parts are chosen: masks of train_masks."""
+    said = told(name)
+    if not said.part:
+        return name
+    kept = [word for word in re.split(r"[\W_]+|(?<=[a-z])(?=[A-Z])", name) if word.lower() not in PARTS]
+    return "_".join(kept) or name
+
+
+def _spread(
+    pictures: Path, masks: dict[str, Path], others: dict[str, Path], part: str, above: tuple[str, ...]
+) -> Iterator[Place]:
+    """The place of a folder of images, or those of the folders in it, with folders of labels of the same names."""
+    inner = folders(pictures)
+    if not masks and any(told(each.name).role == LABELS for each in inner):
+        yield from _survey(pictures, part, above)
+        return
+    if holds(pictures, IMAGE_SUFFIXES) or not inner:
+        yield Place(pictures, masks, others, part, above)
+        return
+    for each in inner:
+        said = told(each.name)
+        same = {name: mask / each.name if (mask / each.name).is_dir() else mask for name, mask in masks.items()}
+        names = above if said.part and not said.role else (*above, each.name)
+        if len(names) <= DEEPEST:
+            yield from _spread(each, same, others, said.part or part, names)

@@ -1,0 +1,54 @@
+"""Images whose channels lie in a file each."""
+
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from src.files.channels import in_memory_together, open_together, put_together
+from src.files.image import read_image
+from src.files.names import image_name
+from tests.data.own import draw
+
+NAMES = ["a_0000.tif", "a_0001.tif", "b_0000.tif", "b_0001.tif"]
+
+
+@pytest.mark.parametrize(
+    ("names", "count", "expected"),
+    [
+        (NAMES, 2, [("a_0000", "a_0001"), ("b_0000", "b_0001")]),
+        (["a_b_dapi.tif", "a_b_actin.tif"], 2, [("a_b_actin", "a_b_dapi")]),
+        (["a-c2.tif", "a-c10.tif"], 2, [("a-c2", "a-c10")]),
+        (NAMES, 1, [("a_0000",), ("a_0001",), ("b_0000",), ("b_0001",)]),
+        (NAMES, 3, [("a_0000",), ("a_0001",), ("b_0000",), ("b_0001",)]),
+        (NAMES[:3], 2, [("a_0000",), ("a_0001",), ("b_0000",)]),
+        (["a_1.tif", "a_2.tif"], 2, [("a_1",), ("a_2",)]),  # fields, or slices
+    ],
+)
+def test_files_that_are_channels_by_their_names_are_put_together(names, count, expected):
+    found = put_together([Path(name) for name in names], count)
+    assert [tuple(file.stem for file in files) for files in found] == expected
+
+
+def test_an_image_of_several_files_has_a_channel_of_each(tmp_path):
+    planes = [draw(number)[0] for number in range(2)]
+    files = [tmp_path / name for name in NAMES[:2]]
+    tifffile.imwrite(files[0], planes[0])
+    tifffile.imwrite(files[1], np.repeat(planes[1][..., None], 3, axis=-1), photometric="rgb")
+    with closing(open_together(files)) as image:
+        np.testing.assert_array_equal(image.band(0, 0, 96), planes)
+        assert (image.name, image.parts) == ("a", tuple(files))
+    with closing(open_together(files[:1])) as image:
+        assert image.name == image_name(files[:1]) == "a_0000"
+        np.testing.assert_array_equal(image.band(0, 0, 96)[0], read_image(files[0])[0])
+
+
+@pytest.mark.parametrize("other", [np.zeros((50, 96), np.uint8), draw(1)[0][None].repeat(4, 0)])
+def test_channels_have_one_size(other, tmp_path):
+    files = [tmp_path / name for name in NAMES[:2]]
+    tifffile.imwrite(files[0], draw(0)[0])
+    tifffile.imwrite(files[1], other, photometric="minisblack")
+    with pytest.raises(ValueError, match=r"expected one channel of the size \(96, 96\) of a_0000\.tif a file, but got"):
+        in_memory_together(files)
