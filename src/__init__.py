@@ -8,6 +8,10 @@ The verbs a person runs:
 What they share:
     training                one training run: what it is made of, and how it goes
     checking                data held against what is to be learnt from them
+    mending                 a repaired copy of a folder, and the list of what it changes
+    repairs                 one image and its labels in it
+    fitting                 what follows from sizes, split and memory
+    memory                  what training takes, and what the machine has
     scoring                 predictions of any tool, added up
     values                  what the numbers of truth and prediction mean
     results                 a finished run or sweep, shown
@@ -50,6 +54,7 @@ The pieces:
     data/stack              annotated slices, the form in which every data set reaches training
     data/folder             one's own images and labels, as they are learnt from
     data/annotated          slices with their labels, read from files
+    data/two_values         slices with masks of two values that were smoothed
     data/matching           which labels belong to which image
     data/candidates         which of several folders holds the labels
     data/mixed              images in a folder in which their labels lie too

@@ -44,7 +44,7 @@ def main(config: DictConfig) -> None:
     files, labels = input_files(config.input)
     if labels:
         several = f", {labels[1].name} …" if len(labels) > 1 else ""
-        say(f"note: {len(labels)} files are labels and left out: {labels[0].name}{several}; input='{config.input}/*'")
+        say(f"note: {len(labels)} files are left out as labels: {labels[0].name}{several}; input='{config.input}/*'")
     inputs = put_together(files, predictor.in_channels)
     names = map(image_name, inputs)
     finals = [prediction_file(Path(), name, kind, end) for name in names for kind in OUTPUTS for end in ENDINGS]

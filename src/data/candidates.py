@@ -6,7 +6,7 @@ from pathlib import Path
 from src.data.finding import ERROR, NOTE, Finding
 from src.data.label_files import is_prediction, label_files
 from src.data.listing import by_stem
-from src.data.patterns import aligned
+from src.data.patterns import alike
 from src.data.places import OBJECTS, Place
 from src.files.names import IMAGE_SUFFIXES, LABEL_SUFFIXES
 
@@ -86,6 +86,6 @@ def _of_all_images(place: Place) -> list[str]:
     found = []
     for name, folder in place.others.items():
         names = by_stem(folder, LABEL_SUFFIXES)[0]
-        if names and (names.keys() == pictured.keys() or aligned([*pictured], [*names])):
+        if names and (names.keys() == pictured.keys() or alike([*pictured], [*names])):
             found += [] if is_prediction(next(iter(names.values()))) else [name]
     return found

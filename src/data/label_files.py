@@ -1,6 +1,7 @@
 """The labels that lie in a folder, in whatever files they are, by the names of their images."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from src.data import shapes
@@ -21,11 +22,12 @@ from src.files.names import (
     without_ending,
 )
 
+NUMBERED = r"(.*[_\-. ]|)\d+"  # what stands behind the name of the image in that of a file of one object
 LABEL_ENDINGS = ("_cp_masks", "_masks", "_mask", "_labels", "_label", "_seg", "_Simple Segmentation", "_RoiSet")
 
 
 def label_files(
-    folder: Path, images: Mapping[str, Path], classes: Sequence[str] | None = None
+    folder: Path, images: Mapping[str, Path], classes: Sequence[str] | None = None, leave: Collection[Path] = ()
 ) -> tuple[dict[str, tuple[Path, Form]], list[Finding]]:
     """The labels that lie in a folder, by the names of their images, and files that cannot be told apart.
 
@@ -33,8 +35,9 @@ def label_files(
         folder: label images, files of one class or one object each, OME-Zarr, or shapes.
         images: by name; one that lies in the same folder is not taken for labels.
         classes: names of classes, of which NAME_CLASS is a file; None finds them out.
+        leave: files that are no labels.
     """
-    own = set(images.values())
+    own = {*images.values(), *leave}
     files, findings = by_stem(
         folder, (*LABEL_SUFFIXES, *REFUSED_SUFFIXES), [file for file in folder.iterdir() if file not in own]
     )
@@ -48,8 +51,10 @@ def label_files(
     for name, file in rest.items() if not (objects := _object_files(rest, images)) else ():
         image = _image_of(name, images)
         if (other := labelled.setdefault(image, file)) != file:
-            if drop := next((each for each in (other, file) if is_prediction(each)), None):
+            if drop := next((each for each in (other, file) if each.suffix == ".npy" or is_prediction(each)), None):
                 labelled[image] = other if drop == file else file
+                if drop.suffix == ".npy":  # of Cellpose, which has saved the masks too
+                    continue
                 what, taken = f"{drop.name}, a prediction of src.predict", f"{labelled[image].name}"
                 more.append(Finding("own-prediction", NOTE, str(drop), what, taken, "nothing, if that is meant"))
                 continue
@@ -84,16 +89,17 @@ def is_prediction(file: Path) -> bool:
 
 
 def _object_files(files: Mapping[str, Path], images: Mapping[str, Path]) -> dict[str, tuple[Path, Form]]:
-    """Of each image its files of one object each, NAME_1, NAME_2 …; none if there are others, or one an image."""
+    """Of each image its files of one object each, NAME_1, NAME_2 … or NAME_cell_1 …; none if there are others too."""
     of: dict[str, list[Path]] = {}
+    words: set[str] = set()
     for name, file in files.items():
         base = next((each for each in longer_than(name) if each in images), None)
-        if base is None or name in images or file.suffix.lower() not in LABEL_SUFFIXES:
+        end = base and re.fullmatch(NUMBERED, name[len(base) + 1 :])
+        if not end or name in images or file.suffix.lower() not in LABEL_SUFFIXES:
             return {}
-        if not name[len(base) + 1 :].isdecimal():
-            return {}
+        words.add(end[1])
         of.setdefault(base, []).append(file)
-    if all(len(parts) == 1 for parts in of.values()):
+    if len(words) != 1 or all(len(parts) == 1 for parts in of.values()):
         return {}
     return {
         name: (parts[0].parent, Form(tuple(sorted(parts, key=lambda each: natural(each.name))), said="instances"))
@@ -203,7 +209,7 @@ def _class_files(
     if not classes and (
         len(every) < 2
         or known & set(every)
-        or all(end.isdecimal() for end in every)  # objects
+        or all(re.fullmatch(NUMBERED, end) for end in every)
         or any(set(parts) != set(every) for parts in ends.values())
     ):
         return {}

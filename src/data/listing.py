@@ -7,9 +7,11 @@ from pathlib import Path
 from src.data.finding import ERROR, WARNING, Finding
 from src.files.names import IMAGE_SUFFIXES, REFUSED_SUFFIXES, SHAPE_SUFFIXES, stem
 
-# What people keep beside their images, such as notes and settings.
+# What people keep beside their images, such as notes and settings, which are labels of no kind that is read if they
+# lie in a folder of labels.
 NO_IMAGES = (".txt", ".md", ".csv", ".tsv", ".xml", ".yaml", ".yml", ".ini", ".log", ".pdf", ".doc", ".docx", ".xls")
-NO_IMAGES += (".xlsx", ".html", ".py", ".ipynb", ".m", ".ijm", ".groovy", ".db", ".ckpt", ".sha256", ".md5", ".gz")
+NO_IMAGES += (".xlsx", ".html", ".py", ".ipynb", ".m", ".ijm", ".groovy", ".db", ".ckpt", ".sha256", ".md5")
+READ = (*IMAGE_SUFFIXES, *SHAPE_SUFFIXES, *REFUSED_SUFFIXES)
 
 
 def by_stem(
@@ -39,16 +41,20 @@ def by_stem(
     return files, findings
 
 
-def unread(folder: Path) -> list[Finding]:
-    """That files of a folder are of no kind that is read, by their endings, how many of each."""
-    read = (*IMAGE_SUFFIXES, *SHAPE_SUFFIXES, *REFUSED_SUFFIXES, *NO_IMAGES)
+def unread(folder: Path, known: Sequence[str] = (*READ, *NO_IMAGES)) -> list[Finding]:
+    """That files of a folder are of no kind that is read, by their endings, how many of each.
+
+    Args:
+        folder: the folder.
+        known: endings that nobody need be told of.
+    """
     endings = Counter(
         file.suffix.lower()
         for file in folder.iterdir()
-        if file.suffix and not file.name.startswith(".") and file.suffix.lower() not in read and file.is_file()
+        if file.suffix and not file.name.startswith(".") and file.suffix.lower() not in known and file.is_file()
     )
     if not endings:
         return []
     found = f"files that are not read: {', '.join(f'{count} of {ending}' for ending, count in sorted(endings.items()))}"
-    fix = "export them as TIFF or PNG; nothing, if they are no images"
+    fix = "export them as TIFF or PNG, shapes as COCO; nothing, if they are no images and no labels"
     return [Finding("unread-files", WARNING, str(folder), found, "images and labels that are read", fix)]

@@ -23,11 +23,11 @@ from pathlib import Path
 from src.data.candidates import folder_of_labels
 from src.data.finding import ERROR, NOTE, Finding
 from src.data.label_files import channel_files, label_files, of_one_image_each
-from src.data.listing import by_stem, unread
-from src.data.mixed import images_among
+from src.data.listing import NO_IMAGES, READ, by_stem, unread
+from src.data.mixed import Sorted, sorted_out
 from src.data.pairing import partners
 from src.data.patterns import by_pattern, is_pattern
-from src.data.places import Place, films, places
+from src.data.places import LABELS, Place, films, folders, places, told
 from src.data.sources import ONE_FILE, Form, labels_within
 from src.files.names import IMAGE_SUFFIXES, LABEL_SUFFIXES, SHAPE_SUFFIXES, natural, stem
 from src.files.stored import SHOWN, Reading
@@ -118,12 +118,17 @@ def matched(root: Path, wanted: Wanted = ALL) -> Found:
     folders_too = {each.file for each in findings if Path(each.file).is_dir()}
     findings = [each for each in findings if each.file in folders_too or fnmatch(stem(Path(each.file)), wanted.include)]
     if not pairs and not any(each.severity == ERROR for each in findings):
-        there = ", ".join(sorted(path.name for path in root.iterdir())[:5]) or "nothing"
-        more = "".join(f"; {each.found}: {each.fix}" for each in findings if each.code == "unread-files")
-        raise FileNotFoundError(
-            f"expected {LAYOUTS} in {root}, with names that fit {wanted.include}, but got {there}{more}"
-        )
+        raise FileNotFoundError(_nothing(root, wanted.include))
     return pairs, findings
+
+
+def _nothing(root: Path, include: str) -> str:
+    """That no pair is in a folder, and which files of it are of no kind that is read."""
+    there = ", ".join(sorted(path.name for path in root.iterdir())[:5]) or "nothing"
+    beside = [root, *(each for folder in (root, *folders(root)) for each in folders(folder))]
+    other = [unread(each, READ if told(each.name).role == LABELS else (*READ, *NO_IMAGES)) for each in beside]
+    said = "".join(f"; {each.file} holds {each.found}; {each.fix}" for found in other for each in found)
+    return f"expected {LAYOUTS} in {root}, with names that fit {include}, but got {there}{said}"
 
 
 def _of_patterns(root: Path, wanted: Wanted) -> Found:
@@ -163,8 +168,6 @@ def _of_places(root: Path, wanted: Wanted) -> Found:
     """Images and labels where folders and names tell them."""
     found = places(root)
     key, findings = folder_of_labels(root, found, wanted.labels)
-    if not found:
-        findings = [finding for each in (root, *filter(Path.is_dir, root.iterdir())) for finding in unread(each)]
     lone = of_one_image_each([(place.images, place.masks.get(key), place.above) for place in found])
     pairs: list[tuple[Place, list[Pair]]] = []
     for number, place in enumerate(found):
@@ -187,10 +190,12 @@ def _of_place(root: Path, place: Place, masks: Path | None, classes: Sequence[st
     if masks is None and (within := _within(folder)):
         return within, []
     findings = unread(folder) + (unread(masks) if masks else [])
-    files = [file for file in folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES]
-    images = set(files if masks else images_among(sorted(files)))
-    pictured, more = by_stem(folder, IMAGE_SUFFIXES, images)
-    labelled, others = label_files(masks or folder, pictured, classes)
+    there = Sorted([*folder.iterdir()], [], []) if masks else sorted_out(sorted(folder.iterdir()))
+    pictured, more = by_stem(folder, IMAGE_SUFFIXES, there.images)
+    labelled, others = label_files(masks or folder, pictured, classes, there.others)
+    if there.others:
+        what, fix = f"{len(there.others)} more files of these images, such as {there.others[0].name}", "nothing"
+        findings.append(Finding("left-out", NOTE, str(folder), what, "images and labels, which are taken", fix))
     if masks is None and not labelled and folder != root:  # of labelme or COCO, one folder further up
         shaped, others = label_files(folder.parent, pictured)
         labelled = {name: each for name, each in shaped.items() if each[0].suffix.lower() in SHAPE_SUFFIXES}

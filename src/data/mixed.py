@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from src.data.finding import Refused
 from src.data.grain import FLAT, grain
@@ -13,35 +14,60 @@ from src.files.arrays import value_counts
 from src.files.names import IMAGE_SUFFIXES, LABEL_SUFFIXES, longer_than, stem
 
 
-def images_among(files: Sequence[Path], read: bool = True) -> list[Path]:
-    """Those files of a folder that are images, where others are their labels; all of them, if none is.
+class Sorted(NamedTuple):
+    """Files of a folder: images, what may be their labels, and what is neither, such as ``a_flows`` of Cellpose."""
+
+    images: list[Path]
+    labels: list[Path]
+    others: list[Path]
+
+
+def sorted_out(files: Sequence[Path]) -> Sorted:
+    """Files of a folder as images and labels, if there are labels among them; else all of them are images.
 
     Labels are told by their names: they are called as their image is and end in more (``a_mask`` beside ``a``), they
     end or begin in a word such as mask where all images do in another, or only their suffix differs (``a.png`` beside
     ``a.jpg``). Where a name leaves it open, one file of each kind is looked into.
 
     Args:
-        files: of endings of `IMAGE_SUFFIXES`.
-        read: whether files may be looked into.
+        files: of endings of `IMAGE_SUFFIXES`; others count as nothing.
     """
     files = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES]
     alike = defaultdict(list)
     for file in files:
         alike[stem(file)].append(file)
-    drawn = _of_other_suffix(alike, read)
+    drawn = _of_other_suffix(alike)
     names = {name: next(file for file in of if file not in drawn) for name, of in alike.items()}
-    labels = _named_so(names) or _followers(names, read) or _worded(names)
-    return [file for file in files if file not in drawn and stem(file) not in labels]
+    labels = _named_so(names) or _followers(names) or _worded(names)
+    others = _of_labelled(names, labels)
+    found = Sorted([], [], [])
+    for file in files:
+        is_labels = file in drawn or stem(file) in labels
+        (found.labels if is_labels else found.others if stem(file) in others else found.images).append(file)
+    return found
 
 
-def _of_other_suffix(alike: Mapping[str, Sequence[Path]], read: bool) -> set[Path]:
+def _of_labelled(names: Mapping[str, Path], labels: set[str]) -> set[str]:
+    """Names of further files of images that have labels, which have none themselves: ``a_flows`` beside ``a_masks``."""
+    images = names.keys() - labels
+    labelled = {base for name in labels for base in [each for each in longer_than(name) if each in images][:1]}
+    base = {name: next((each for each in longer_than(name) if each in labelled), None) for name in names}
+    ends = Counter(name[len(base[name]) :] for name in names if base[name] and name not in labels | labelled)
+    return {
+        name
+        for name in names
+        if base[name] and name not in labels | labelled and ends[name[len(base[name]) :]] > len(labelled) / 2
+    }
+
+
+def _of_other_suffix(alike: Mapping[str, Sequence[Path]]) -> set[Path]:
     """Label files that are called as their images are but for the suffix, which is the same of all of them."""
     suffixes = {tuple(sorted({file.suffix for file in of})) for of in alike.values() if len(of) > 1}
     if len(suffixes) != 1 or len(both := suffixes.pop()) != 2:
         return set()
     first = {file.suffix: file for file in next(of for of in alike.values() if len(of) > 1)}
     possible = [each for each in both if each.lower() in LABEL_SUFFIXES]
-    if len(possible) == 2 and read:
+    if len(possible) == 2:
         possible = [each for each in both if _are_labels(first[each])]
     if len(possible) != 1:
         return set()
@@ -58,7 +84,7 @@ def _named_so(names: Mapping[str, Path]) -> set[str]:
     return found
 
 
-def _followers(names: Mapping[str, Path], read: bool) -> set[str]:
+def _followers(names: Mapping[str, Path]) -> set[str]:
     """Names that are those of other files with one of a few endings, which hold labels."""
     base = {name: next((each for each in longer_than(name) if each in names), None) for name in names}
     images = [name for name in names if base[name] is None]
@@ -67,7 +93,7 @@ def _followers(names: Mapping[str, Path], read: bool) -> set[str]:
     if len(common) != len(ends):
         return set()
     first = {end: next(file for name, file in names.items() if name.endswith(end)) for end in common}
-    labels = [end for end, file in first.items() if not read or _are_labels(file)]
+    labels = [end for end, file in first.items() if _are_labels(file)]
     return {name for name in names if base[name] and name[len(base[name]) :] in labels}
 
 

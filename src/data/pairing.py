@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from src.data.finding import ERROR, NOTE, WARNING, Finding
-from src.data.patterns import NAME, aligned
+from src.data.patterns import NAME, alike, plain
 from src.data.sources import Form
 from src.files.names import SEPARATORS, stem
 from src.files.tiffs import first_parts
@@ -32,8 +32,9 @@ def partners(
         labelled: labels by name.
     """
     findings = []
+    labelled = _spelt_alike(pictured, labelled)
     if not pictured.keys() & labelled.keys():
-        partner = aligned([*pictured], [*labelled])
+        partner = alike([*pictured], [*labelled])
         if partner:
             labelled = {partner[name]: each for name, each in labelled.items()}
             findings.append(_by_affix(pictured, labelled))
@@ -46,6 +47,14 @@ def partners(
     both = pictured.keys() & labelled.keys()
     findings += _alone(pictured, labelled)
     return {name: (pictured[name], *labelled[name]) for name in both}, findings
+
+
+def _spelt_alike(pictured: Mapping[str, Path], labelled: Labelled) -> Labelled:
+    """Labels under the names of their images, where names differ in capitals and separators alone."""
+    alone = sorted(pictured.keys() - labelled.keys())
+    count = Counter(map(plain, alone))
+    spelt = {plain(name): name for name in alone if count[plain(name)] == 1}
+    return {name if name in pictured else spelt.get(plain(name), name): each for name, each in labelled.items()}
 
 
 def _by_affix(pictured: Mapping[str, Path], labelled: Labelled) -> Finding:

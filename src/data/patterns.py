@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from src.data.finding import ERROR, Finding
+from src.files.names import SEPARATORS, longer_than
 
 NAME = "{name}"
 
@@ -21,22 +22,25 @@ def by_pattern(root: Path, key: str, pattern: str, suffixes: Sequence[str]) -> t
     Args:
         root: the folder that the pattern begins in.
         key: in the configuration, which messages name.
-        pattern: such as ``labels/mask_{name}.png``, ``labels/mask_{name}.*`` or ``*_1stHO``.
+        pattern: such as ``labels/mask_{name}.png``, ``labels/mask_{name}.*`` or ``*_1stHO``; beside ``{name}`` a
+            ``*`` stands for anything.
         suffixes: of the files, where the pattern says none.
 
     Raises:
         ValueError: nothing of the pattern is open, or more than one part.
         FileNotFoundError: it fits no file.
     """
-    text = pattern.replace(NAME, "*").removesuffix(".*")
-    if text.count("*") != 1:
+    text = pattern if NAME in pattern else pattern.removesuffix(".*").replace("*", NAME)
+    text = text.removesuffix(".*")
+    if text.count(NAME) != 1:
         raise ValueError(f"expected {key} with one {NAME}, but got {pattern}; nearest valid: labels/{NAME}_mask.png")
     ended = text.lower().endswith(tuple(suffixes))
-    before, after = text.split("*")
-    named = re.compile(f"{re.escape(before)}(.+){re.escape(after)}")
+    before, after = (part.split("*") for part in text.split(NAME))
+    named = re.compile("(.+)".join("[^/]*".join(map(re.escape, part)) for part in (before, after)))
+    wild = "*".join("*".join(map(glob.escape, part)) for part in (before, after))
     files: dict[str, Path] = {}
     findings = []
-    for file in sorted(root.glob(f"{glob.escape(before)}*{glob.escape(after)}{'' if ended else '.*'}")):
+    for file in sorted(root.glob(f"{wild}{'' if ended else '.*'}")):
         path = file.relative_to(root).as_posix()
         match = named.fullmatch(path if ended else path.removesuffix(file.suffix).removesuffix(".ome"))
         if file.suffix.lower() not in suffixes or not match:
@@ -50,13 +54,57 @@ def by_pattern(root: Path, key: str, pattern: str, suffixes: Sequence[str]) -> t
     return files, findings
 
 
+def alike(images: Sequence[str], labels: Sequence[str]) -> dict[str, str] | None:
+    """Of each name of labels that of its image, if names tell it of all of them; else None.
+
+    They may be `aligned`, or the same but for capitals and separators, or the one may begin or end with the other.
+    """
+    return aligned(images, labels) or _same_letters(images, labels) or _contained(images, labels)
+
+
+def _same_letters(images: Sequence[str], labels: Sequence[str]) -> dict[str, str] | None:
+    """As `alike`, of names that differ in capitals and separators.
+
+    >>> _same_letters(["Cell 1", "Cell 2"], ["cell_1", "cell_2"])
+    {'cell_1': 'Cell 1', 'cell_2': 'Cell 2'}
+    """
+    of_images, of_labels = ({plain(name): name for name in names} for names in (images, labels))
+    if not len(images) == len(labels) == len(of_images) or of_images.keys() != of_labels.keys():
+        return None
+    return {name: of_images[key] for key, name in of_labels.items()}
+
+
+def plain(name: str) -> str:
+    """A name in small letters with one separator, by which two spellings of it are the same."""
+    return re.sub(f"[{re.escape(SEPARATORS)}]+", "_", name.casefold())
+
+
+def _contained(images: Sequence[str], labels: Sequence[str]) -> dict[str, str] | None:
+    """As `alike`, of names of which one side has more of its own before or behind them, such as a number of the export.
+
+    >>> _contained(["61148fa2-a", "9b21f0c4-b"], ["a", "b"])
+    {'a': '61148fa2-a', 'b': '9b21f0c4-b'}
+    """
+    for shorter, longer in ((images, labels), (labels, images)):
+        short, found = set(shorter), {}
+        for name in longer if len(images) == len(labels) > 1 else ():
+            parts = [*longer_than(name), *(name[place + 1 :] for place, sign in enumerate(name) if sign in SEPARATORS)]
+            held = {part for part in parts if part in short}
+            if len(held) != 1:
+                break
+            found[name] = held.pop()
+        if len(found) == len(set(found.values())) == len(images) > 0:
+            return found if shorter is images else {part: name for name, part in found.items()}
+    return None
+
+
 def aligned(images: Sequence[str], labels: Sequence[str]) -> dict[str, str] | None:
     """Of each name of labels that of its image, if all are alike but for one beginning and one ending; else None.
 
     >>> aligned(["image_1", "image_2"], ["2_mask", "1_mask"])
     {'2_mask': 'image_2', '1_mask': 'image_1'}
     """
-    of_images, of_labels = ({_without_affixes(name, names): name for name in names} for names in (images, labels))
+    of_images, of_labels = (dict(zip(_without_affixes(names), names, strict=True)) for names in (images, labels))
     if len(of_images) < 2 or not len(images) == len(labels) == len(of_images) or of_images.keys() != of_labels.keys():
         return None
     return {name: of_images[key] for key, name in of_labels.items()}
@@ -70,9 +118,11 @@ def _beginning(names: Sequence[str]) -> str:
     ]
 
 
-def _without_affixes(name: str, names: Sequence[str]) -> str:
-    """What of a name no other one begins or ends with; of a number without zeros before it."""
-    start = _beginning(names).rstrip("0123456789")
-    end = _beginning([each[len(start) :][::-1] for each in names]).rstrip("0123456789")
-    key = name[len(start) : len(name) - len(end)]
-    return key.lstrip("0") or "0" if key.isdecimal() else key
+def _without_affixes(names: Sequence[str]) -> list[str]:
+    """What of each name not all of them begin or end with; of a number without zeros before it."""
+    if not names:
+        return []
+    start = len(_beginning(names).rstrip("0123456789"))
+    end = len(_beginning([name[start:][::-1] for name in names]).rstrip("0123456789"))
+    keys = [name[start : len(name) - end] for name in names]
+    return [key.lstrip("0") or "0" if key.isdecimal() else key for key in keys]

@@ -2,7 +2,8 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from pathlib import Path
@@ -11,7 +12,7 @@ from src.files.names import IMAGE_SUFFIXES, LABEL_SUFFIXES, REFUSED_SUFFIXES, SH
 
 IMAGE_WORDS = {"image", "img", "raw", "input", "frame", "picture", "photo", "original", "micrograph"}
 LABEL_WORDS = {"label", "lbl", "mask", "annotation", "gt", "groundtruth", "ground", "truth", "seg", "segmentation"}
-LABEL_WORDS |= {"target", "roi", "manual"}
+LABEL_WORDS |= {"target", "roi", "manual", "labelled", "labeled"}
 PARTS = {  # of a split, by the words that stand for them
     **dict.fromkeys(("train", "training", "tr"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
@@ -80,6 +81,24 @@ def told(name: str) -> Told:
     return Told(LABELS if LABELS in roles else roles[0] if roles else "", parts[0] if parts else "")
 
 
+def told_among(names: Sequence[str]) -> dict[str, Told]:
+    """What names of folders that lie side by side say.
+
+    Words of another meaning do not count where they leave one folder of images and some of labels, as in cell_images
+    and cell_masks.
+    """
+    strictly = {name: told(name) for name in names}
+    if any(said.role for said in strictly.values()):
+        return strictly
+    known = LABEL_WORDS | IMAGE_WORDS | PARTS.keys()
+    loosely = {name: told(" ".join(word for word in words_of(name) if word in known)) for name in names}
+    roles = Counter((said.role, said.part) for said in loosely.values() if said.role)
+    pictured = [part for role, part in roles if role == IMAGES]
+    if pictured and all(roles[IMAGES, part] == 1 and roles[LABELS, part] for part in pictured):
+        return loosely
+    return strictly
+
+
 def places(root: Path) -> list[Place]:
     """The places of images in a folder, in the order of their names.
 
@@ -118,7 +137,8 @@ def films(folder: Path) -> list[Path]:
 
 
 def _survey(folder: Path, part: str, above: tuple[str, ...]) -> Iterator[Place]:
-    within = {each: told(each.name) for each in folders(folder)}
+    said = told_among([each.name for each in folders(folder)])
+    within = {folder / name: each for name, each in said.items()}
     if not any(each.role == IMAGES for each in within.values()) and films(folder):
         yield Place(folder, part=part, above=above)
         return

@@ -4,7 +4,7 @@ import glob
 from collections.abc import Sequence
 from pathlib import Path
 
-from src.data.mixed import images_among
+from src.data.mixed import sorted_out
 from src.files.names import IMAGE_SUFFIXES, PREDICTED, natural, stem
 from src.files.tiffs import first_parts
 
@@ -42,7 +42,7 @@ def input_files(path: str) -> tuple[list[Path], list[Path]]:
     ]
     if not files:
         raise FileNotFoundError(f"expected images ({', '.join(IMAGE_SUFFIXES)}) in {path}, but got none")
-    images = images_among(files) if given.is_dir() else files
+    images = sorted_out(files).images if given.is_dir() else files
     _refuse_equal_names(images)
     taken = set(images)
     return first_parts(images), [file for file in files if file not in taken]

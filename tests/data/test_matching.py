@@ -238,7 +238,14 @@ def test_files_that_are_not_read_are_counted(tmp_path):
     assert (one.code, one.severity) == ("unread-files", "warning") and "1 of .vsi" in one.found
     (tmp_path / "other/images").mkdir(parents=True)
     (tmp_path / "other/images/a.vsi").touch()
-    with pytest.raises(FileNotFoundError, match=r"1 of \.vsi: export them as TIFF"):
+    with pytest.raises(
+        FileNotFoundError, match=r"images holds files that are not read: 1 of \.vsi"
+    ):
+        matched(tmp_path / "other")
+    lay(tmp_path / "other", "images/a{}.tif")
+    (tmp_path / "other/Annotations").mkdir()
+    (tmp_path / "other/Annotations/a0.xml").touch()
+    with pytest.raises(FileNotFoundError, match=r"Annotations holds files that are not read: 1 of \.xml"):
         matched(tmp_path / "other")
 
 
@@ -249,3 +256,61 @@ def test_our_own_prediction_is_no_truth(tmp_path):
         (tmp_path / f"labels/a{number}_probabilities.tif").unlink()
     with pytest.raises(Refused, match=r"a0_labels\.tif: expected what somebody has drawn, but got a prediction of src"):
         read_folder(tmp_path)
+
+
+def test_a_name_that_begins_like_another_is_another(tmp_path):
+    lay(tmp_path, "imgs/train{}.tif", "masks/train{}_mask.gif", count=12)
+    pairs, findings = matched(tmp_path)
+    assert [pair.labels.name for pair in pairs] == [f"train{number}_mask.gif" for number in range(12)]
+    assert findings == []
+
+
+QUIRKS = {  # what people have that other programs broke on, and how often: the images that are learnt from
+    "dots in names": ("1.3.6.1.{}.high.jpg", "1.3.6.1.{}.high_mask.gif"),
+    "folders of notebooks": ("images/a{}.tif", "masks/a{}.tif", "images/.ipynb_checkpoints/a{}-checkpoint.tif"),
+    "an empty folder": ("images/a{}.tif", "masks/a{}.tif", "images/empty/.keep"),
+    "shadows of macOS": ("images/a{}.tif", "masks/a{}.tif", "images/._a{}.tif", "__MACOSX/images/._a{}.tif"),
+    "flows of Cellpose": ("a{}.tif", "a{}_masks.tif", "a{}_flows.tif"),
+    "a pickle beside its masks": ("a{}.tif", "a{}_masks.tif", "a{}_seg.npy"),
+    "outlines of Cellpose": ("a{}.png", "a{}_cp_masks.png", "a{}_outlines_cp_masks.txt"),
+    "a folder a patient": ("p{}/p{}_1.tif", "p{}/p{}_1_mask.tif"),
+    "tiles of QuPath": ("a [x={},y=0,w=96,h=96].tif", "a [x={},y=0,w=96,h=96]-labelled.png"),
+    "an export with numbers": ("images/61148fa{}-a{}.png", "labels/a{}.png"),
+    "capitals": ("images/Cell_{}.TIF", "labels/cell_{}.png"),
+    "separators": ("images/cell {}.tif", "labels/cell_{}.tif"),
+    "a challenge": ("X2018_Task1-2_Training_Input/X_{}.jpg", "X2018_Task1_Training_GroundTruth/X_{}_segmentation.png"),
+    "the stain of one channel": ("images/a{}_w1f{}.tif", "labels/a{}.tif"),
+    "nested twice": ("data/images/livecell_train_val_images/a{}.tif", "data/masks/livecell_train_val_images/a{}.tif"),
+}
+
+
+@pytest.mark.parametrize("quirk", QUIRKS)
+def test_what_other_programs_broke_on_is_learnt(quirk, tmp_path):
+    images, labels, *others = QUIRKS[quirk]
+    for number in range(5):
+        for place, array in ((images, draw(number)[0]), (labels, (draw(number)[1]).astype(np.uint8))):
+            file = tmp_path / place.replace("{}", str(number))
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write(file, array)
+        for place in others:
+            file = tmp_path / place.replace("{}", str(number))
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write(file, draw(9)[0]) if file.suffix == ".tif" else file.touch()
+    pairs, findings = matched(tmp_path)
+    assert [pair.image for pair in pairs] == [tmp_path / images.replace("{}", str(number)) for number in range(5)]
+    assert not [each for each in findings if each.severity == "error"]
+    stack = read_folder(tmp_path)
+    for number, labels in enumerate(stack.instances):
+        np.testing.assert_array_equal(labels, draw(number)[1])
+
+
+def test_files_of_objects_may_have_the_name_of_their_class(tmp_path):
+    lay(tmp_path, "images/a{}.tif")
+    for number in range(3):
+        for cell in range(1, 8):
+            file = tmp_path / f"masks/a{number}-nucleus-{cell - 1}.png"
+            file.parent.mkdir(exist_ok=True)
+            write(file, (draw(number)[1] == cell).astype(np.uint8) * 255)
+    stack = read_folder(tmp_path)
+    for number, labels in enumerate(stack.instances):
+        np.testing.assert_array_equal(labels, draw(number)[1])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from src.data.mixed import images_among
+from src.data.mixed import sorted_out
 from tests.data.own import draw, write
 
 
@@ -37,7 +37,7 @@ def lay(root, *places, count=3):
 )
 def test_images_are_told_from_what_lies_beside_them(places, tmp_path):
     files = lay(tmp_path, *places)
-    assert images_among(files) == [tmp_path / places[0].format(number) for number in range(3)]
+    assert sorted_out(files).images == [tmp_path / places[0].format(number) for number in range(3)]
 
 
 @pytest.mark.parametrize(
@@ -56,13 +56,13 @@ def test_where_nothing_tells_all_files_are_images(names, tmp_path):
     for number, name in enumerate(names):
         write(tmp_path / name, draw(number)[0])
     files = sorted(tmp_path.iterdir())
-    assert images_among(files) == files
+    assert sorted_out(files).images == files
 
 
 def test_an_image_without_labels_is_one_too(tmp_path):
     files = lay(tmp_path, "a{}.tif", "a{}_1stHO.png", count=4)
     (tmp_path / "a3_1stHO.png").unlink()
-    assert images_among([file for file in files if file.exists()]) == [
+    assert sorted_out([file for file in files if file.exists()]).images == [
         tmp_path / f"a{number}.tif" for number in range(4)
     ]
 
@@ -70,4 +70,22 @@ def test_an_image_without_labels_is_one_too(tmp_path):
 def test_one_image_and_one_mask_need_no_others(tmp_path):
     for name, array in zip(("image.tif", "mask.tif"), draw(0), strict=True):
         write(tmp_path / name, array)
-    assert images_among(sorted(tmp_path.iterdir())) == [tmp_path / "image.tif"]
+    assert sorted_out(sorted(tmp_path.iterdir())).images == [tmp_path / "image.tif"]
+
+
+@pytest.mark.parametrize("more", ["a{}_flows.tif", "a{}_cp_output.png", "a{}_outlines_2.tif"])
+def test_further_files_of_an_image_are_neither_images_nor_labels(more, tmp_path):
+    lay(tmp_path, "a{}.tif", "a{}_cp_masks.tif")
+    for number in range(3):
+        write(tmp_path / more.format(number), draw(number + 5)[0])
+    found = sorted_out(sorted(tmp_path.iterdir()))
+    assert found.images == [tmp_path / f"a{number}.tif" for number in range(3)]
+    assert found.others == [tmp_path / more.format(number) for number in range(3)]
+
+
+def test_an_image_that_has_labels_is_one_even_if_it_is_called_as_a_part_of_another(tmp_path):
+    places = ("plate_{}.tif", "plate_{}_2.tif", "plate_{}_mask.tif", "plate_{}_2_mask.tif")
+    files = lay(tmp_path, *places)
+    found = sorted_out(files)
+    assert {file.name for file in found.images} == {each.format(number) for each in places[:2] for number in range(3)}
+    assert found.others == []

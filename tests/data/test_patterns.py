@@ -5,7 +5,7 @@ import tifffile
 
 from src.data.folder import read_folder
 from src.data.matching import Wanted, matched
-from src.data.patterns import aligned, by_pattern, is_pattern
+from src.data.patterns import aligned, alike, by_pattern, is_pattern
 from tests.data.own import draw
 
 SUFFIXES = (".tif", ".png")
@@ -117,3 +117,33 @@ def test_names_that_differ_by_one_beginning_and_one_ending_are_alike(images, lab
     assert aligned(images, labels) == expected
     if expected:
         assert aligned(labels, images) == {image: label for label, image in expected.items()}
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "expected"),
+    [
+        (["Cell 1", "CELL-2"], ["cell_1", "cell_2"], {"cell_1": "Cell 1", "cell_2": "CELL-2"}),
+        (["61148fa2-a", "9b21f0c4-b"], ["a", "b"], {"a": "61148fa2-a", "b": "9b21f0c4-b"}),
+        (["a_s1_w1f00-1", "b_s2_w1e33-2"], ["a_s1", "b_s2"], {"a_s1": "a_s1_w1f00-1", "b_s2": "b_s2_w1e33-2"}),
+        (["a", "b"], ["a.rf.31", "b.rf.77"], {"a.rf.31": "a", "b.rf.77": "b"}),
+        (["Cell 1", "cell_1"], ["cell-1", "CELL 1"], None),  # which is which
+        (["x-a", "y-a"], ["a", "b"], None),
+        (["x-a-b", "y-c"], ["a", "b"], None),
+        (["x-a"], ["a"], None),
+    ],
+)
+def test_names_may_be_spelt_otherwise_or_be_longer(images, labels, expected):
+    assert alike(images, labels) == expected
+
+
+def test_beside_the_name_a_pattern_may_leave_more_open(tmp_path):
+    for number in range(3):
+        (tmp_path / "a").mkdir(exist_ok=True)
+        for end in ("w1f00", "w2e33"):
+            tifffile.imwrite(tmp_path / f"a/x{number}_s{number}_{end}.tif", draw(number)[0])
+    files, findings = by_pattern(tmp_path, "images", "a/x*_{name}_w1*.tif", SUFFIXES)
+    assert {name: file.name for name, file in files.items()} == {
+        f"s{number}": f"x{number}_s{number}_w1f00.tif" for number in range(3)
+    }
+    assert findings == []
+    assert {each.code for each in by_pattern(tmp_path, "images", "a/x*_{name}_w*", SUFFIXES)[1]} == {"same-name"}

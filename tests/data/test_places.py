@@ -157,3 +157,24 @@ def test_folders_of_other_names_are_kept_for_who_asks(tmp_path):
 def test_an_image_that_is_a_folder_is_none(tmp_path):
     lay(tmp_path, "a.zarr/labels/cells/0.tif", "a.zarr/images/0.tif")
     assert shown(tmp_path) == [(".", {}, "", ())]
+
+
+@pytest.mark.parametrize(
+    ("images", "labels"),
+    [
+        ("cell_images", "cell_masks"),
+        ("ISIC2018_Task1-2_Training_Input", "ISIC2018_Task1_Training_GroundTruth"),
+        ("BBBC006_v1_images_z_16", "BBBC006_v1_labels"),
+        ("Tissue images", "mask binary"),
+    ],
+)
+def test_words_of_another_meaning_do_not_count_beside_each_other(images, labels, tmp_path):
+    lay(tmp_path, f"{images}/a.tif", f"{labels}/a.tif")
+    assert [(place.images.name, [*place.masks.values()]) for place in places(tmp_path)] == [
+        (images, [tmp_path / labels])
+    ]
+
+
+def test_of_two_folders_of_images_with_other_words_none_is_guessed(tmp_path):
+    lay(tmp_path, "cell_images/a.tif", "nucleus_images/a.tif", "cell_masks/a.tif", "nucleus_masks/a.tif")
+    assert all(place.masks == {} for place in places(tmp_path))
