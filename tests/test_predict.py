@@ -373,6 +373,42 @@ def test_a_folder_means_its_images_but_not_hidden_ones_or_our_own(images, predic
         assert set(os.listdir(tmp_path)) - before == written | {"d_labels.zarr", "d_probabilities.zarr"}
 
 
+@pytest.mark.parametrize("labels", ["{}_mask.png", "{}_labels.png", "{}_1stHO.png", "{}.png"])
+def test_a_folder_with_labels_beside_its_images_means_the_images(labels, images, predicted, tmp_path):
+    (tmp_path / "both").mkdir()
+    for name in ("a", "b"):
+        write(tmp_path / f"both/{name}.tif", images[0])
+        imwrite(tmp_path / "both" / labels.format(name), (images[0] > 128).astype(np.uint8))
+    printed = predicted(tmp_path / "both", tile=44)
+    assert sorted(file.name for file in (tmp_path / "out").glob("*_labels.tif")) == ["a_labels.tif", "b_labels.tif"]
+    if "_labels" in labels:
+        return  # which are not looked at in any folder
+    assert "note: 2 files are left out as labels: a" in printed
+    all_of_them = printed.partition("input=")[2].splitlines()[0].strip("'")
+    if labels != "{}.png":
+        predicted(all_of_them, tile=44, output=tmp_path / "all")
+        assert len(list((tmp_path / "all").glob("*_labels.tif"))) == 4
+
+
+def test_channels_that_lie_in_a_file_each_are_one_image(images, network, predicted, tmp_path):
+    checkpoint = network("model.in_channels=2")
+    (tmp_path / "apart").mkdir()
+    for name in ("a", "b"):
+        for number, image in enumerate(images):
+            imwrite(tmp_path / f"apart/{name}_{number:04d}.png", image)
+    tifffile.imwrite(tmp_path / "c.tif", np.stack(images), photometric="minisblack", metadata={"axes": "CYX"})
+    predicted(tmp_path / "apart", checkpoint=checkpoint)
+    predicted(tmp_path / "c.tif", "axes=CYX", checkpoint=checkpoint)
+    assert sorted(file.name for file in (tmp_path / "out").glob("*_labels.tif")) == [f"{n}_labels.tif" for n in "abc"]
+    for name in "ab":
+        found, together = (tifffile.imread(tmp_path / f"out/{each}_probabilities.tif") for each in (name, "c"))
+        np.testing.assert_array_equal(found, together)
+    assert "is predicted already" in predicted(tmp_path / "apart", checkpoint=checkpoint)
+    imwrite(tmp_path / "apart/a_0001.png", images[0])
+    predicted(tmp_path / "apart", checkpoint=checkpoint, overwrite="true")
+    assert (tifffile.imread(tmp_path / "out/a_probabilities.tif") != together).any()
+
+
 def test_a_pattern_means_the_images_that_it_fits(images, predicted, tmp_path):
     for name in ("a1.tif", "a2.tif", "b1.tif", "a_labels.tif", "a3.txt"):
         imwrite(tmp_path / name, images[0], extension=".tif")
