@@ -114,7 +114,8 @@ def matched(root: Path, wanted: Wanted = ALL) -> Found:
         found, findings = _of_places(root, wanted)
     how = {"orientation": wanted.orientation, "axes": wanted.axes, "kind": wanted.kind}
     pairs = [replace(pair, **how) for pair in found if fnmatch(pair.name, wanted.include)]
-    pairs.sort(key=lambda pair: natural(pair.name) if wanted.order == "natural" else pair.name)
+    counted = wanted.order == "natural" and len({len(pair.name) for pair in pairs}) > 1  # unlike hashes
+    pairs.sort(key=lambda pair: natural(pair.name) if counted else pair.name)
     folders_too = {each.file for each in findings if Path(each.file).is_dir()}
     findings = [each for each in findings if each.file in folders_too or fnmatch(stem(Path(each.file)), wanted.include)]
     if not pairs and not any(each.severity == ERROR for each in findings):

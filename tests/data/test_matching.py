@@ -220,6 +220,11 @@ def test_names_are_in_the_order_in_which_people_count(tmp_path):
     lay(tmp_path, "images/{}.tif", "labels/{}.tif", count=12)
     assert [pair.name for pair in matched(tmp_path)[0]] == [str(number) for number in range(12)]
     assert [pair.name for pair in matched(tmp_path, Wanted(order="plain"))[0]] == sorted(map(str, range(12)))
+    for name in ("10ab", "9fe0", "1b00"):  # of one length, so that nothing is to be counted
+        for place, array in zip(("images", "labels"), draw(0), strict=True):
+            (tmp_path / "hashed" / place).mkdir(parents=True, exist_ok=True)
+            write(tmp_path / f"hashed/{place}/{name}.tif", array)
+    assert [pair.name for pair in matched(tmp_path / "hashed")[0]] == ["10ab", "1b00", "9fe0"]
     with pytest.raises(ValueError, match=r"data\.source\.order to be natural or plain, but got random"):
         matched(tmp_path, Wanted(order="random"))
 
