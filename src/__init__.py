@@ -68,6 +68,7 @@ The pieces:
     data/numbers            label files, as the numbers that were drawn
     data/shapes rois outlines   labels that were drawn as shapes
     data/colours            one table of colours for all label files
+    data/nnunet             what dataset.json says of labels
     data/description        what a label image holds
     data/kinds              what the values of labels mean
     data/labels             from label images to what is to be learnt

@@ -13,6 +13,7 @@ from src.data.finding import ERROR, Refused
 from src.data.kinds import Judgement, judged
 from src.data.labels import to_learn
 from src.data.matching import Pair, Wanted, matched
+from src.data.nnunet import NOTHING_SAID, Classes, read_classes
 from src.data.numbers import unpacked
 from src.data.stack import Stack, stacked
 from src.files.grey import one_grey
@@ -81,7 +82,7 @@ def read_folder(
     described = [describe(without(each.labels, ignore_label), one_grey(each.image)) for each in slices if not known]
     for each in colours.odd_ones(slices):
         raise Refused(colours.mixed(each.pair.labels, each.in_colours))
-    found = meaning(slices, described, kind, values, colours.read_labelmap(Path(root)))
+    found = meaning(slices, described, kind, values, colours.read_labelmap(Path(root)), read_classes(Path(root)))
     drawn = [colours.alike(each.labels, each, found.in_colours) for each in slices]
     if found.in_colours and ignore_label is not None:  # which names a number of the file, or a packed colour
         pairs_of = zip(drawn, slices, strict=True)
@@ -107,6 +108,7 @@ def meaning(
     kind: str = "auto",
     values: Sequence[int] | None = None,
     labelmap: dict[int, str] | None = None,
+    said: Classes = NOTHING_SAID,
 ) -> Meaning:
     """What the labels of a folder mean, from all of them together; for a check and for training alike.
 
@@ -116,17 +118,22 @@ def meaning(
         kind: as it was asked for.
         values: as they were asked for.
         labelmap: names of colours, as `colours.read_labelmap` gives them.
+        said: names of numbers, as `nnunet.read_classes` gives them.
 
     Raises:
         ValueError: there is no such kind.
     """
-    said = {each.form.said for each in slices}
+    forms = {"classes"} if len(said.names) > 2 else {each.form.said for each in slices}
     classes = next((each.form.classes for each in slices if each.form.classes), ())
     if not colours.tell(slices, [one.counts for one in described]):
-        found = judged(described, kind, values, said.pop() if len(said) == 1 else "")
+        found = judged(described, kind, values, forms.pop() if len(forms) == 1 else "")
         numbers = tuple(range(len(classes) + 1))
         names = ()
-        if classes and found.kind == "classes" and (values is None or tuple(values) == numbers):
+        if found.kind == "classes" and said.names and set(found.values) <= said.all_names.keys():
+            if values is None and said.ignored not in found.values:
+                found = replace(found, values=tuple(said.names))  # also those that do not occur
+            names = tuple(said.all_names[value] for value in found.values)
+        elif classes and found.kind == "classes" and (values is None or tuple(values) == numbers):
             names, found = ("background", *classes), replace(found, values=numbers)
         return Meaning(found, Legend(found.values or (), names) if found.kind == "classes" else NUMBERS)
     pairs = zip(described, slices, strict=bool(described))
