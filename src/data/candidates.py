@@ -1,11 +1,13 @@
 """Which of several folders holds the labels; where two may, the person chooses."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from src.data.finding import ERROR, NOTE, Finding
+from src.data.finding import ERROR, NOTE, WARNING, Finding
 from src.data.label_files import is_prediction, label_files
 from src.data.listing import by_stem
+from src.data.mixed import are_labels
 from src.data.patterns import alike
 from src.data.places import OBJECTS, Place
 from src.files.names import IMAGE_SUFFIXES, LABEL_SUFFIXES
@@ -38,15 +40,15 @@ def folder_of_labels(root: Path, places: Sequence[Place], asked: str | None) -> 
         fix = f"data.source.labels={OBJECTS} data.source.kind=instances takes the objects"
         file = str(places[0].masks[filled[0]])
         return filled[0], [Finding("objects-too", NOTE, file, f"{OBJECTS} beside it", "the classes", fix)]
-    others = _of_all_images(places[0]) if places else []
+    others = list(dict.fromkeys(name for place in places for name in _of_all_images(place)))
     if filled or names:
         name = (filled or names)[0]
         if not others:
             return name, []
         what = f"as many label images in {' and in '.join(others)}"
-        fix = f"data.source.labels={others[0]} takes those"
+        fix = f"{_key(others[0])} takes those"
         file = str(next(place.masks[name] for place in places if name in place.masks))
-        return name, [Finding("other-labels", NOTE, file, what, "labels, as which these are taken", fix)]
+        return name, [Finding("other-labels", WARNING, file, what, "labels, as which these are taken", fix)]
     if len(others) > 1:
         return others[0], [_two(where, others)]
     if others:
@@ -55,8 +57,12 @@ def folder_of_labels(root: Path, places: Sequence[Place], asked: str | None) -> 
     return None, []
 
 
+def _key(name: str) -> str:
+    return f"data.source.labels={shlex.quote(name)}"
+
+
 def _two(where: str, names: Sequence[str]) -> Finding:
-    what, fix = f"labels in {' and in '.join(names)}", " or ".join(f"data.source.labels={name}" for name in names)
+    what, fix = f"labels in {' and in '.join(names)}", " or ".join(map(_key, names))
     return Finding("two-label-folders", ERROR, where, what, "one folder of labels", fix)
 
 
@@ -87,5 +93,6 @@ def _of_all_images(place: Place) -> list[str]:
     for name, folder in place.others.items():
         names = by_stem(folder, LABEL_SUFFIXES)[0]
         if names and (names.keys() == pictured.keys() or alike([*pictured], [*names])):
-            found += [] if is_prediction(next(iter(names.values()))) else [name]
+            first = next(iter(names.values()))
+            found += [name] if are_labels(first) and not is_prediction(first) else []
     return found

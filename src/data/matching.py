@@ -17,15 +17,15 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatch
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from src.data.candidates import folder_of_labels
 from src.data.finding import ERROR, NOTE, Finding
 from src.data.label_files import channel_files, label_files, of_one_image_each
 from src.data.listing import NO_IMAGES, READ, by_stem, unread
-from src.data.mixed import Sorted, sorted_out
-from src.data.pairing import partners
+from src.data.mixed import Sorted, further_files, sorted_out
+from src.data.pairing import likely_patterns, partners
 from src.data.patterns import by_pattern, is_pattern
 from src.data.places import LABELS, Place, films, folders, places, told
 from src.data.sources import ONE_FILE, Form, labels_within
@@ -113,23 +113,30 @@ def matched(root: Path, wanted: Wanted = ALL) -> Found:
     else:
         found, findings = _of_places(root, wanted)
     how = {"orientation": wanted.orientation, "axes": wanted.axes, "kind": wanted.kind}
-    pairs = [replace(pair, **how) for pair in found if fnmatch(pair.name, wanted.include)]
+    pairs = [replace(pair, **how) for pair in found if fnmatchcase(pair.name, wanted.include)]
     counted = wanted.order == "natural" and len({len(pair.name) for pair in pairs}) > 1  # unlike hashes
     pairs.sort(key=lambda pair: natural(pair.name) if counted else pair.name)
     folders_too = {each.file for each in findings if Path(each.file).is_dir()}
-    findings = [each for each in findings if each.file in folders_too or fnmatch(stem(Path(each.file)), wanted.include)]
+    findings = [
+        each for each in findings if each.file in folders_too or fnmatchcase(stem(Path(each.file)), wanted.include)
+    ]
     if not pairs and not any(each.severity == ERROR for each in findings):
         raise FileNotFoundError(_nothing(root, wanted.include))
     return pairs, findings
 
 
 def _nothing(root: Path, include: str) -> str:
-    """That no pair is in a folder, and which files of it are of no kind that is read."""
+    """That no pair is in a folder, patterns that may tell some, and files of it that are of no kind that is read."""
     there = ", ".join(sorted(path.name for path in root.iterdir())[:5]) or "nothing"
-    beside = [root, *(each for folder in (root, *folders(root)) for each in folders(folder))]
-    other = [unread(each, READ if told(each.name).role == LABELS else (*READ, *NO_IMAGES)) for each in beside]
-    said = "".join(f"; {each.file} holds {each.found}; {each.fix}" for found in other for each in found)
-    return f"expected {LAYOUTS} in {root}, with names that fit {include}, but got {there}{said}"
+    below = {root: told(root.name).role == LABELS}  # whether it is in a folder of labels
+    for _ in range(3):
+        below |= {
+            each: of or told(each.name).role == LABELS for folder, of in below.items() for each in folders(folder)
+        }
+    other = [unread(each, READ if of else (*READ, *NO_IMAGES)) for each, of in below.items()]
+    said = [f"; {each.file} holds {each.found}; {each.fix}" for found in other for each in found]
+    said = said or [f"; nearest valid: {keys}" for keys in likely_patterns(root, list(below))]
+    return f"expected {LAYOUTS} in {root}, with names that fit {include}, but got {there}{''.join(said[:2])}"
 
 
 def _of_patterns(root: Path, wanted: Wanted) -> Found:
@@ -194,9 +201,6 @@ def _of_place(root: Path, place: Place, masks: Path | None, classes: Sequence[st
     there = Sorted([*folder.iterdir()], [], []) if masks else sorted_out(sorted(folder.iterdir()))
     pictured, more = by_stem(folder, IMAGE_SUFFIXES, there.images)
     labelled, others = label_files(masks or folder, pictured, classes, there.others)
-    if there.others:
-        what, fix = f"{len(there.others)} more files of these images, such as {there.others[0].name}", "nothing"
-        findings.append(Finding("left-out", NOTE, str(folder), what, "images and labels, which are taken", fix))
     if masks is None and not labelled and folder != root:  # of labelme or COCO, one folder further up
         shaped, others = label_files(folder.parent, pictured)
         labelled = {name: each for name, each in shaped.items() if each[0].suffix.lower() in SHAPE_SUFFIXES}
@@ -209,6 +213,11 @@ def _of_place(root: Path, place: Place, masks: Path | None, classes: Sequence[st
     if channels := channel_files(pictured, labelled):
         pictured = {name: of[0] for name, of in channels.items()}
         channels = {name: of for name, of in channels.items() if len(of) > 1}
+    more_files = further_files(pictured, labelled) if masks else set()
+    there.others.extend(pictured.pop(name) for name in sorted(more_files))
+    if there.others:
+        what, fix = f"{len(there.others)} more files of these images, such as {there.others[0].name}", "nothing"
+        findings.append(Finding("left-out", NOTE, str(folder), what, "images and labels, which are taken", fix))
     named, alone = partners(root, pictured, labelled)
     pairs = [
         Pair(name, image, labels, "", form=form, channels=channels.get(name, ()))

@@ -1,7 +1,8 @@
 """A folder in which images lie beside their labels: which files are the images."""
 
+import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,7 +40,7 @@ def sorted_out(files: Sequence[Path]) -> Sorted:
     drawn = _of_other_suffix(alike)
     names = {name: next(file for file in of if file not in drawn) for name, of in alike.items()}
     labels = _named_so(names) or _followers(names) or _worded(names)
-    others = _of_labelled(names, labels)
+    others = further_files(names.keys() - labels, _bases(labels, names))
     found = Sorted([], [], [])
     for file in files:
         is_labels = file in drawn or stem(file) in labels
@@ -47,17 +48,24 @@ def sorted_out(files: Sequence[Path]) -> Sorted:
     return found
 
 
-def _of_labelled(names: Mapping[str, Path], labels: set[str]) -> set[str]:
-    """Names of further files of images that have labels, which have none themselves: ``a_flows`` beside ``a_masks``."""
-    images = names.keys() - labels
-    labelled = {base for name in labels for base in [each for each in longer_than(name) if each in images][:1]}
+def _bases(labels: Collection[str], names: Collection[str]) -> set[str]:
+    """The names of the images that labels are of, as far as they begin with them."""
+    images = set(names) - set(labels)
+    return {each for name in labels for each in [each for each in longer_than(name) if each in images][:1]}
+
+
+def further_files(names: Collection[str], labelled: Collection[str]) -> set[str]:
+    """Names of further files of images that have labels, which have none themselves: ``a_flows`` beside ``a``.
+
+    Args:
+        names: those of images, and of such files.
+        labelled: those that have labels.
+    """
+    labelled = set(names) & set(labelled)
     base = {name: next((each for each in longer_than(name) if each in labelled), None) for name in names}
-    ends = Counter(name[len(base[name]) :] for name in names if base[name] and name not in labels | labelled)
-    return {
-        name
-        for name in names
-        if base[name] and name not in labels | labelled and ends[name[len(base[name]) :]] > len(labelled) / 2
-    }
+    ends = Counter(name[len(base[name]) :] for name in names if base[name] and name not in labelled)
+    more = {end for end, count in ends.items() if count > len(labelled) / 2}
+    return {name for name in names if base[name] and name not in labelled and name[len(base[name]) :] in more}
 
 
 def _of_other_suffix(alike: Mapping[str, Sequence[Path]]) -> set[Path]:
@@ -68,7 +76,7 @@ def _of_other_suffix(alike: Mapping[str, Sequence[Path]]) -> set[Path]:
     first = {file.suffix: file for file in next(of for of in alike.values() if len(of) > 1)}
     possible = [each for each in both if each.lower() in LABEL_SUFFIXES]
     if len(possible) == 2:
-        possible = [each for each in both if _are_labels(first[each])]
+        possible = [each for each in both if are_labels(first[each])]
     if len(possible) != 1:
         return set()
     return {file for of in alike.values() if len(of) > 1 for file in of if file.suffix == possible[0]}
@@ -93,14 +101,15 @@ def _followers(names: Mapping[str, Path]) -> set[str]:
     if len(common) != len(ends):
         return set()
     first = {end: next(file for name, file in names.items() if name.endswith(end)) for end in common}
-    labels = [end for end, file in first.items() if _are_labels(file)]
+    labels = [end for end, file in first.items() if are_labels(file)]
     return {name for name in names if base[name] and name[len(base[name]) :] in labels}
 
 
 def _worded(names: Mapping[str, Path]) -> set[str]:
     """Names with a word for labels at one end, if the others, which may have one for images there, are as many."""
+    words = {name: words_of(re.sub(r"\d+", " ", name)) for name in names}
     for place in (0, -1):
-        worded = {name for name in names if words_of(name)[place:][:1] and words_of(name)[place] in LABEL_WORDS}
+        worded = {name for name, each in words.items() if each and each[place] in LABEL_WORDS}
         others = [name for name in names if name not in worded]
         if worded and (aligned(others, sorted(worded)) or _one_of_each(others, worded)):
             return worded
@@ -112,7 +121,7 @@ def _one_of_each(images: Sequence[str], labels: set[str]) -> bool:
     return len(images) == len(labels) == 1 and words_of(images[0])[-1] in IMAGE_WORDS
 
 
-def _are_labels(file: Path) -> bool:
+def are_labels(file: Path) -> bool:
     """Whether a file holds a mask, numbers or few colours, and no picture."""
     if file.suffix.lower() not in LABEL_SUFFIXES:
         return False

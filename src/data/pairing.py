@@ -3,13 +3,15 @@
 import difflib
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from src.data.finding import ERROR, NOTE, WARNING, Finding
+from src.data.listing import by_stem
+from src.data.mixed import are_labels
 from src.data.patterns import NAME, alike, plain
 from src.data.sources import Form
-from src.files.names import SEPARATORS, stem
+from src.files.names import IMAGE_SUFFIXES, SEPARATORS, stem
 from src.files.tiffs import first_parts
 
 Labelled = Mapping[str, tuple[Path, Form]]
@@ -114,6 +116,20 @@ def near_patterns(root: Path, images: Iterable[Path], labels: Iterable[Path]) ->
             f"data.source.{key}={shlex.quote((files[0].parent.relative_to(root) / f'{start}{NAME}{end}.*').as_posix())}"
             for key, files, (start, end) in sides
         )
+
+
+def likely_patterns(root: Path, folders: Sequence[Path]) -> Iterator[str]:
+    """Keys by which images of a folder may have labels in another one, as of `near_patterns`.
+
+    Args:
+        root: the folder in which patterns begin.
+        folders: in it.
+    """
+    files = {folder: [*by_stem(folder, IMAGE_SUFFIXES)[0].values()] for folder in folders[:MOST_COMPARED]}
+    drawn = [folder for folder, of in files.items() if of and are_labels(of[0])]
+    for folder in drawn:
+        for images in (each for each, of in files.items() if of and each not in drawn):
+            yield from near_patterns(root, files[images], files[folder])
 
 
 def _common(name: str, other: str) -> Iterator[tuple[str, str, str, str]]:

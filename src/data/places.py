@@ -2,11 +2,11 @@
 
 import os
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from pathlib import Path
+from typing import NamedTuple
 
 from src.files.names import IMAGE_SUFFIXES, LABEL_SUFFIXES, REFUSED_SUFFIXES, SHAPE_SUFFIXES, natural
 
@@ -48,22 +48,24 @@ class Place:
     above: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Told:
+class Told(NamedTuple):
     """What the name of a folder says: whether of images or labels, and of which part of a split."""
 
     role: str = ""
     part: str = ""
 
 
+NOTHING = Told()
+
+
 def words_of(name: str) -> list[str]:
-    """The words of a name, in small letters and without the s of a plural.
+    """The words of a name, in small letters and without the s of a plural or a year.
 
     >>> words_of("imagesTr"), words_of("JPEGImages"), words_of("train_masks")
     (['image', 'tr'], ['jpeg', 'image'], ['train', 'mask'])
     """
     found = re.findall(r"[A-Z]+(?![a-z])\d*|[A-Z]?[a-z]+\d*|[^\W\d_]+|\d+", name)
-    words = [word.lower() for word in found]
+    words = [re.sub(r"(?<=[a-z])(19|20)\d\d$", "", word.lower()) for word in found]  # train2017, of COCO
     return [word if word in PARTS or word.endswith("ss") else word.removesuffix("s") for word in words]
 
 
@@ -77,26 +79,32 @@ def told(name: str) -> Told:
     roles = [LABELS if word in LABEL_WORDS else IMAGES for word in words if word in LABEL_WORDS | IMAGE_WORDS]
     parts = [PARTS[word] for word in words if word in PARTS]
     if any(word not in LABEL_WORDS | IMAGE_WORDS | OTHER_WORDS | PARTS.keys() for word in words) or len(parts) > 1:
-        return Told()
+        return NOTHING
     return Told(LABELS if LABELS in roles else roles[0] if roles else "", parts[0] if parts else "")
 
 
 def told_among(names: Sequence[str]) -> dict[str, Told]:
     """What names of folders that lie side by side say.
 
-    Words of another meaning do not count where they leave one folder of images and some of labels, as in cell_images
-    and cell_masks.
+    Words of another meaning do not count where they leave one folder of images, or one besides those of labels: as in
+    cell_images and cell_masks.
     """
     strictly = {name: told(name) for name in names}
-    if any(said.role for said in strictly.values()):
+    if {IMAGES, LABELS} <= {said.role for said in strictly.values()}:
         return strictly
     known = LABEL_WORDS | IMAGE_WORDS | PARTS.keys()
-    loosely = {name: told(" ".join(word for word in words_of(name) if word in known)) for name in names}
-    roles = Counter((said.role, said.part) for said in loosely.values() if said.role)
-    pictured = [part for role, part in roles if role == IMAGES]
-    if pictured and all(roles[IMAGES, part] == 1 and roles[LABELS, part] for part in pictured):
-        return loosely
-    return strictly
+    loosely = {
+        name: said if said.role else told(" ".join(word for word in words_of(name) if word in known))
+        for name, said in strictly.items()
+    }
+    parts = {part for _, part in loosely.values()}
+    for part in parts if any(said.role == LABELS for said in loosely.values()) else ():
+        of = {role: [name for name, said in loosely.items() if said == (role, part)] for role in (IMAGES, LABELS, "")}
+        if of[LABELS] and not of[IMAGES] and len(of[""]) == 1 and strictly[of[""][0]] == NOTHING:
+            loosely[of[""][0]] = Told(IMAGES, part)
+        elif len(of[IMAGES]) > 1:
+            return strictly
+    return loosely if any(said.role == IMAGES for said in loosely.values()) else strictly
 
 
 def places(root: Path) -> list[Place]:
@@ -159,11 +167,11 @@ def _survey(folder: Path, part: str, above: tuple[str, ...]) -> Iterator[Place]:
 
 def _told_places(folder: Path, within: dict[Path, Told], part: str, above: tuple[str, ...]) -> Iterator[Place]:
     """Places whose folders of images or of labels are told by their names."""
-    others = {each.name: each for each, said in within.items() if said == Told() and holds(each, LABEL_FILES)}
+    others = {each.name: each for each, said in within.items() if said == NOTHING and holds(each, LABEL_FILES)}
     for said in dict.fromkeys(each.part for each in within.values() if each.role):
         pictures = [each for each, of in within.items() if of == Told(IMAGES, said) and holds(each, IMAGE_SUFFIXES, 4)]
         drawn = [each for each, of in within.items() if of == Told(LABELS, said)]
-        masks = {_without_part(each.name): each for each in drawn if holds(each, LABEL_FILES, 2)}
+        masks = {_without_part(each.name): _deepest(each) for each in drawn if holds(each, LABEL_FILES, 2)}
         if {"SegmentationClass", OBJECTS} <= masks.keys():
             others[OBJECTS] = masks.pop(OBJECTS)
         bare = [each for each, of in within.items() if of.part and not of.role and holds(each, IMAGE_SUFFIXES)]
@@ -178,6 +186,12 @@ def _told_places(folder: Path, within: dict[Path, Told], part: str, above: tuple
             yield from (Place(each, masks, others, within[each].part, above) for each in bare)
         elif masks and len(pictured := [each for each in others.values() if holds(each, IMAGE_SUFFIXES)]) == 1:
             yield Place(pictured[0], masks, {}, part, above)
+
+
+def _deepest(folder: Path) -> Path:
+    """A folder of labels, or the only one in it that holds them all."""
+    inner = [] if holds(folder, LABEL_FILES) else [each for each in folders(folder) if holds(each, LABEL_FILES)]
+    return inner[0] if len(inner) == 1 else folder
 
 
 def _usual(folder: Path) -> int:

@@ -22,6 +22,7 @@ from src.tiles.geometry import covering_side, kept_side, margin
 from src.tiles.overlap import Window, mirrored_places, mirrored_range
 
 KEPT_SIDES = (256, 512, 1024, 2048)  # of the tiles to choose from, in pixels
+OUT_OF_MEMORY = ("DefaultCPUAllocator", "MPS backend out of memory", "Invalid buffer size")  # in messages of PyTorch
 SMALLEST_BLOCK = 128  # pixels
 
 
@@ -132,6 +133,8 @@ class Predictor:
                 if not _is_out_of_memory(error) or not self._halve_tile():
                     raise
             torch.cuda.empty_cache()
+            if self.device.type == "mps":
+                torch.mps.empty_cache()
 
     @torch.inference_mode()
     def _predict(self, read: PlaneReader, window: Window) -> np.ndarray:
@@ -247,5 +250,5 @@ class Speed(ProgressColumn):
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    """CUDA has a class for it, the CPU's allocator only words."""
-    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
+    """CUDA has a class for it, the CPU's allocator and Apple's GPU only words."""
+    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in OUT_OF_MEMORY)

@@ -92,7 +92,7 @@ def test_label_images_in_another_folder_are_said(tmp_path):
         "notes/a{}.tif",
     )
     pairs, (one,) = matched(tmp_path)
-    assert (one.code, one.severity, one.fix) == ("other-labels", "note", "data.source.labels=1st_manual takes those")
+    assert (one.code, one.severity, one.fix) == ("other-labels", "warning", "data.source.labels=1st_manual takes those")
     pairs, (one,) = matched(tmp_path, Wanted(labels="1st_manual"))
     assert one.code == "paired-by-affix" and {pair.labels.parent.name for pair in pairs} == {"1st_manual"}
 

@@ -126,10 +126,10 @@ def test_a_word_of_another_meaning_says_nothing(name):
         ),
         (["s1/image.tif", "s1/mask.tif", "s2/image.tif"], [("s1", {}, "", ("s1",)), ("s2", {}, "", ("s2",))]),
         (
-            ["train2017/a.jpg", "val/b.jpg", "train/a.jpg", "annotations/all.json"],
+            ["train2017/a.jpg", "val2017/b.jpg", "annotations/instances_train2017.json"],
             [
-                ("train", {"annotations": "annotations"}, "train", ()),
-                ("val", {"annotations": "annotations"}, "validation", ()),
+                ("train2017", {"annotations": "annotations"}, "train", ()),
+                ("val2017", {"annotations": "annotations"}, "validation", ()),
             ],
         ),
         (["images/a.tif", "images/a_mask.tif"], [("images", {}, "", ())]),
