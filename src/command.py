@@ -2,6 +2,7 @@
 
 import errno
 import functools
+import io
 import logging
 import os
 import re
@@ -52,6 +53,7 @@ MENDABLE = (ValueError, OSError, HydraException, OmegaConfBaseException)
 def run(main: Callable[[], object]) -> None:
     """Start a `verb`, with each path argument quoted, so that it may hold spaces, = , ( ) or Hangul."""
     quieten()
+    show_any_character()
     keys = PATH_KEYS if MULTIRUN & set(sys.argv) else (*PATH_KEYS, *SPLIT_KEYS)
     sys.argv[1:] = [quote(argument, keys) for argument in sys.argv[1:]]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # its errors come here, instead of being printed with half a traceback
@@ -64,6 +66,18 @@ def run(main: Callable[[], object]) -> None:
         # Of a wrong key OmegaConf says more than Hydra.
         more = f"\n{error.__cause__}" if isinstance(error.__cause__, OmegaConfBaseException) else ""
         sys.exit(printable(f"error: {str(error).removeprefix('error: ')}{more}"))
+
+
+def show_any_character() -> None:
+    """Print what a terminal or a file has no character for, such as → in a code page of Windows, as an escape.
+
+    Processes that are started from here will do the same.
+    """
+    encoding = os.environ.get("PYTHONIOENCODING", "").partition(":")[0]
+    os.environ["PYTHONIOENCODING"] = f"{encoding}:backslashreplace"
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def quieten() -> None:

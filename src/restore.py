@@ -14,7 +14,7 @@ from src.files.stored import Reading
 from src.instances import Decoder
 from src.model import archive
 from src.model.layout import calls
-from src.model.trained import Trained, stored_scores
+from src.model.trained import MEMORY_FORMAT, Trained, stored_scores
 
 PARTS = ("model", "loss", "metrics", "optimizer", "scheduler", "instances", "monitor")
 # So that nothing large can be asked for.
@@ -47,7 +47,7 @@ def restore(checkpoint: str | Path) -> Trained:
     except Exception as error:  # a part that refuses its arguments may do so in any way
         said = reason(build.cause(error))
         raise ValueError(f"expected a checkpoint written by src.train, but {checkpoint} is none: {said}") from error
-    model = model.to(memory_format=torch.channels_last).eval()
+    model = model.to(memory_format=MEMORY_FORMAT).eval()
     return Trained(model, decoder, stored_scores(content), reading, legend)
 
 

@@ -8,8 +8,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-# Of a cluster that takes the machine back (TERM, and USR1 or USR2 before), of the terminal (INT).
-SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT)
+
+def _known(*names: str) -> tuple[signal.Signals, ...]:
+    """Of some signals those that this operating system has."""
+    return tuple(getattr(signal, name) for name in names if hasattr(signal, name))
+
+
+# Of a cluster that takes the machine back (TERM, and USR1 or USR2 before), of the terminal (INT; on Windows BREAK too).
+SIGNALS = _known("SIGTERM", "SIGUSR1", "SIGUSR2", "SIGINT", "SIGBREAK")
+BEFORE_TIME_IS_UP = _known("SIGUSR1", "SIGUSR2")
+
+# On Windows `os.kill` ends a process, whatever the signal, and processes have no groups but those of a terminal.
+BETWEEN_PROCESSES = hasattr(signal, "SIGKILL")
 
 
 class Stopped(BaseException):
@@ -78,7 +88,7 @@ def hand_over(numbers: list[int]) -> None:
         handler = signal.getsignal(number)
         if callable(handler) and handler is not signal.default_int_handler:
             handler(number, None)
-        elif number in (signal.SIGUSR1, signal.SIGUSR2) and os.environ.get("SLURM_PROCID") == "0":
+        elif number in BEFORE_TIME_IS_UP and os.environ.get("SLURM_PROCID") == "0":
             _requeue(os.environ["SLURM_JOB_ID"])
 
 

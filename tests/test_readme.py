@@ -13,7 +13,7 @@ from src.data.phantom import phantom
 from tests.conftest import FEW, TINY
 from tests.data.own import change_labels, folder
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+README, MAKEFILE = ((Path(__file__).parent.parent / name).read_text() for name in ("README.md", "Makefile"))
 LINES = re.findall(r"^python -m src\.(\w+) (.*)$", README, flags=re.MULTILINE)
 
 
@@ -38,6 +38,22 @@ def home(tmp_path, monkeypatch, finished_run):
     tifffile.imwrite(isbi / "train-volume.tif", stack.images, photometric="minisblack")
     tifffile.imwrite(isbi / "train-labels.tif", stack.targets * np.uint8(255), photometric="minisblack")
     return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("shell", "python", "folder"), [("powershell", "py", ".venv\\Scripts\\"), ("zsh", "python3", ".venv/bin/")]
+)
+def test_where_there_is_no_make_the_lines_are_those_of_make(shell, python, folder):
+    (block,) = re.findall(rf"```{shell}\n(.*?)```", README, flags=re.DOTALL)
+    lines = re.findall(r"^\t(\$\((?:PYTHON|BIN)\).*)$", MAKEFILE.partition("\nisbi:")[0], flags=re.MULTILINE)
+    for of_make, here in (
+        ("$(PYTHON)", python),
+        ("$(BIN)/", folder),
+        (" --quiet --disable-pip-version-check", ""),
+        ("'.[dev]'", "."),  # dev is for the tests
+    ):
+        lines = [line.replace(of_make, here) for line in lines]
+    assert block.splitlines() == lines
 
 
 def test_there_are_lines_to_test():

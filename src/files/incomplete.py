@@ -16,6 +16,8 @@ from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
+from src.signals import BETWEEN_PROCESSES
+
 INCOMPLETE = re.compile(r"\.{1,2}(?P<final>.+?)(\.partial)?\.(?P<digits>[0-9a-f]{32})(\.dropped)?")
 LONGEST = 213  # bytes of NAME, so that all of such a name fits into the 255 that a file system takes
 ABANDONED = 24 * 3600  # seconds in which nobody has changed it
@@ -42,7 +44,7 @@ def _machine() -> str:
     """8 hexadecimal digits of where processes are counted: a machine since its start, or a container on it."""
     parts = [platform.node()]
     with suppress(OSError):  # not Linux
-        parts += [Path("/proc/sys/kernel/random/boot_id").read_text(), os.readlink("/proc/self/ns/pid")]
+        parts += [Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii"), os.readlink("/proc/self/ns/pid")]
     return hashlib.sha256("".join(parts).encode()).hexdigest()[:8]
 
 
@@ -50,12 +52,12 @@ def is_abandoned(path: Path) -> bool:
     """Whether what has such a name is left of a process that has been killed.
 
     Of a process of this machine that is looked up. Of another one, and of an earlier version of ours, it is what nobody
-    has changed for a day.
+    has changed for a day; and so it is on Windows, where to ask for a process would end it.
     """
     named = INCOMPLETE.fullmatch(path.name)
     if not named:
         return False
-    if named["digits"][:8] == _machine():
+    if BETWEEN_PROCESSES and named["digits"][:8] == _machine():
         return not _lives(int(named["digits"][8:16], 16))
     with suppress(FileNotFoundError):  # it was completed just now
         return time.time() - path.lstat().st_mtime > ABANDONED

@@ -20,7 +20,7 @@ def stamp(root: Path, files: Iterable[Path]) -> str:
         root: a folder above all of them, which may itself be moved.
         files: what of them is no file is left out.
     """
-    seen = [(str(file.relative_to(root)), file.stat()) for file in sorted(files) if file.is_file()]
+    seen = [(file.relative_to(root).as_posix(), file.stat()) for file in sorted(files) if file.is_file()]
     facts = [(name, found.st_size, found.st_mtime_ns) for name, found in seen]
     return hashlib.sha256(repr(facts).encode("utf-8", "surrogateescape")).hexdigest()
 

@@ -51,9 +51,12 @@ def without_nan(content: object) -> object:
 
 
 def write_text(file: Path, text: str) -> None:
-    r"""Write text that appears under its name only when it is complete; a name that is not UTF-8 as ``\udce9``."""
+    r"""Write text that appears under its name only when it is complete; a name that is not UTF-8 as ``\udce9``.
+
+    It is the same on every machine: Windows would else end its lines otherwise.
+    """
     with complete_file(file) as partial:
-        partial.write_text(text, encoding="utf-8", errors="backslashreplace")
+        partial.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
 def write_rows(file: Path, rows: list[dict]) -> None:

@@ -17,7 +17,7 @@ from src.files.whole import without_nan
 from src.instances import Decoder, Numbering
 from src.metrics.evaluator import Evaluator, Metric, Probabilities
 from src.metrics.pooled import Pooled
-from src.model.trained import Trained, logits, predict_window, stored_scores
+from src.model.trained import MEMORY_FORMAT, Trained, logits, predict_window, stored_scores
 from src.model.unet import UNet
 from src.tiles.overlap import Window, reader
 
@@ -57,7 +57,7 @@ class Segmenter(lightning.LightningModule):
         monitor: str,
     ):
         super().__init__()
-        self.model = model.to(memory_format=torch.channels_last)
+        self.model = model.to(memory_format=MEMORY_FORMAT)
         self.loss = loss
         self.metrics = metrics
         self.validation = Pooled(Evaluator(metrics, monitor=monitor, classes=model.classes))

@@ -14,6 +14,10 @@ from src.model.unet import UNet
 from src.tiles.overlap import Read, Window, overlap_tile
 from src.tiles.symmetry import AVERAGES
 
+# oneDNN and cuDNN convolve fastest with channels innermost. On Apple's GPU the backward pass of batch normalisation
+# fails with it (pytorch#188371).
+MEMORY_FORMAT = torch.contiguous_format if torch.backends.mps.is_available() else torch.channels_last
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -59,8 +63,8 @@ def stored_scores(checkpoint: dict) -> dict[str, float]:
 
 def logits(model: UNet, image: Tensor) -> Tensor:
     """Logits ``(N, K, h, w)`` of a tile ``(N, C, H, W)`` with values in [0, 1]."""
-    # Rectified units learn faster from values centred on 0; oneDNN and cuDNN convolve fastest with channels innermost.
-    return model((2 * image - 1).contiguous(memory_format=torch.channels_last))
+    # Rectified units learn faster from values centred on 0.
+    return model((2 * image - 1).contiguous(memory_format=MEMORY_FORMAT))
 
 
 def predict_window(model: UNet, read: Read, window: Window, tta: str = "none", tile: int | None = None) -> Tensor:

@@ -18,6 +18,7 @@ from src.files.reading import read_json, set_aside, unless_damaged
 from src.files.whole import complete_file, write_json
 from src.metrics.mistakes import KINDS, largest_places, mistakes_of
 from src.model.segmenter import Segmenter
+from src.model.trained import MEMORY_FORMAT
 from src.pages.pictures import encoded, overlay, panels, write_comparison, write_picture
 from src.pages.samples import slices_figure, tiles_figure
 from src.prediction.tiff import write_prediction
@@ -77,7 +78,8 @@ class Narrator(Callback):
         self.started, self.first_step = time.monotonic(), trainer.global_step
         _say(
             trainer,
-            f"{describe(module.device)} × {trainer.world_size} · precision {trainer.precision} · channels-last · "
+            f"{describe(module.device)} × {trainer.world_size} · precision {trainer.precision} · "
+            f"{'channels-last · ' if MEMORY_FORMAT is torch.channels_last else ''}"
             f"{'compiled · ' if module.compiled else ''}"
             f"tile {data.tile} → {data.tile - 2 * data.context} px · {sizes} slices of {size} px · "
             f"steps {trainer.global_step} to {trainer.max_steps}",
@@ -125,9 +127,9 @@ class Prior(Callback):
     def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         if trainer.global_step == 0:
             bias = module.model.classify.bias
-            shares = torch.from_numpy(trainer.datamodule.patches.class_shares(len(bias)))
+            logarithms = np.log(trainer.datamodule.patches.class_shares(len(bias)).clip(self.least))
             with torch.no_grad():
-                bias.copy_(shares.clamp(min=self.least).log())
+                bias.copy_(torch.from_numpy(logarithms.astype(np.float32)))  # Apple's GPU has no float64
 
 
 class Environment(Callback):

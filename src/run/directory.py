@@ -131,7 +131,7 @@ def _extend(directory: Path, config: dict, steps: int) -> None:
         )
     _write_config(directory, config)
     with contextlib.suppress(FileNotFoundError):
-        (directory / "scores.json").rename(directory / f"scores.{steps}.json")
+        (directory / "scores.json").replace(directory / f"scores.{steps}.json")
 
 
 def planned_steps(config: dict) -> int:
@@ -245,7 +245,12 @@ def only_writer(directory: Path, patience: float = 30) -> Iterator[None]:
         _sweep(directory)
         yield
     finally:
-        Path(lock.lock_file).unlink(missing_ok=True)
+        try:
+            Path(lock.lock_file).unlink(missing_ok=True)
+        except PermissionError:  # Windows keeps a file that is open …
+            lock.release()
+            with contextlib.suppress(PermissionError):  # … also where the next process has opened it
+                Path(lock.lock_file).unlink(missing_ok=True)
         lock.release()
 
 
@@ -284,7 +289,7 @@ def _commit() -> str | None:
             ["git", "describe", "--always", "--abbrev=40", "--dirty=+changes", "--exclude=*"],
             cwd=Path(__file__).parent,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             check=True,
         )
     except (OSError, subprocess.CalledProcessError):

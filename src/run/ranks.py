@@ -5,6 +5,7 @@ import os
 import pickle
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,8 +20,10 @@ from torch.distributed import DistNetworkError, DistStoreError, TCPStore
 from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
 
 from src.run import lightning_seam
-from src.signals import Stopped, heeded
+from src.signals import BETWEEN_PROCESSES, Stopped, heeded
 
+# What serves the place where processes meet, by PyTorch's own rule: it is built without libuv for Windows.
+LIBUV = os.environ.get("USE_LIBUV", "0" if sys.platform == "win32" else "1") == "1"
 GRACE = 10  # seconds that the other processes of a run have to end in, when one has failed
 
 
@@ -66,7 +69,9 @@ def roll_call(environment: ClusterEnvironment, devices: int, nodes: int, seconds
     address, port, wait = environment.main_address, environment.main_port, timedelta(seconds=seconds)
     deadline = time.monotonic() + seconds
     try:
-        store = TCPStore(address, port, size, rank == 0, wait, wait_for_workers=False, multi_tenant=True)
+        store = TCPStore(
+            address, port, size, rank == 0, wait, wait_for_workers=False, multi_tenant=True, use_libuv=LIBUV
+        )
     except (DistNetworkError, DistStoreError) as error:
         raise ConnectionError(
             f"rank {rank} on {socket.gethostname()} expected rank 0 at {address}:{port} within {seconds:g} s, "
@@ -104,7 +109,7 @@ def host_of(rank: int, devices: int, nodes: int) -> str:
         return socket.gethostname()
     if "SLURM_JOB_NODELIST" in os.environ:
         listed = ["scontrol", "show", "hostnames", os.environ["SLURM_JOB_NODELIST"]]
-        return subprocess.run(listed, capture_output=True, text=True, check=True).stdout.split()[rank // devices]
+        return subprocess.run(listed, capture_output=True, encoding="utf-8", check=True).stdout.split()[rank // devices]
     return f"machine {rank // devices}"
 
 
@@ -133,7 +138,8 @@ def start(count: int, train: Callable[..., None], *arguments: object) -> None:
     """Call ``train(*arguments)`` in ``count`` new processes, which form a group of their own.
 
     Not in this one, as Lightning would: the next run of a sweep may need another number of them. They are forked
-    from a server that has imported what ``train`` needs and nothing else, once for all runs of a sweep. Signals to
+    from a server that has imported what ``train`` needs and nothing else, once for all runs of a sweep; or started
+    one by one where Python itself does so, because forking fails on macOS and does not exist on Windows. Signals to
     this process reach all of them.
 
     Raises:
@@ -146,15 +152,17 @@ def start(count: int, train: Callable[..., None], *arguments: object) -> None:
         "MASTER_PORT": os.environ.get("MASTER_PORT") or str(free_port()),
         "NODE_RANK": os.environ.get("NODE_RANK", "0"),
     }
-    forkserver = multiprocessing.get_context("forkserver")
+    method = "spawn" if multiprocessing.get_start_method() == "spawn" else "forkserver"
+    starter = multiprocessing.get_context(method)
     # Not the module of ``train`` itself, which each process runs anew where it is the program.
     imported = [value.__name__ for value in train.__globals__.values() if inspect.ismodule(value)]
-    forkserver.set_forkserver_preload(imported)
-    failures = forkserver.SimpleQueue()
+    if method == "forkserver":
+        starter.set_forkserver_preload(imported)
+    failures = starter.SimpleQueue()
     # The server has the environment of its own start.
     environment = dict(os.environ) | address
     context = multiprocessing.start_processes(
-        _enter, (count, environment, failures, train, arguments), count, join=False, start_method="forkserver"
+        _enter, (count, environment, failures, train, arguments), count, join=False, start_method=method
     )
     with _passed_on(context.pids()) as passed_on:
         try:
@@ -180,7 +188,8 @@ def start(count: int, train: Callable[..., None], *arguments: object) -> None:
 
 
 def _enter(local_rank: int, count: int, environment: dict[str, str], failures, train, arguments: tuple) -> None:
-    os.setpgid(0, 0)  # Ctrl-C reaches the parent alone, which passes it on
+    if BETWEEN_PROCESSES:
+        os.setpgid(0, 0)  # Ctrl-C reaches the parent alone, which passes it on
     os.environ.clear()
     os.environ |= environment | {"LOCAL_RANK": str(local_rank)}
     torch.set_num_threads(max(1, torch.get_num_threads() // count))
@@ -220,7 +229,7 @@ def _passed_on(pids: list[int]) -> Iterator[list[int]]:
 
     def pass_on(number: int, frame: object) -> None:
         passed_on.append(number)
-        for pid in pids:
+        for pid in pids if BETWEEN_PROCESSES else ():  # else the terminal has told all of them
             try:
                 os.kill(pid, number)
             except ProcessLookupError:

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from src.files import incomplete
 from src.files.incomplete import ABANDONED, is_abandoned, sweep_beside, sweep_folder, unique
 from src.files.whole import complete_file
 
@@ -50,6 +51,18 @@ def test_what_another_machine_writes_is_abandoned_after_a_day(age, expected, tmp
     left.write_text("half")
     aged(left, age)
     assert is_abandoned(left) is expected
+
+
+def test_on_windows_no_process_is_asked_for_and_age_decides(tmp_path, monkeypatch):
+    def ended(process, number):
+        pytest.fail("Windows would end a process")
+
+    left = killed_while_writing(tmp_path / "a.tif")
+    monkeypatch.setattr(incomplete, "BETWEEN_PROCESSES", False)
+    monkeypatch.setattr(os, "kill", ended)
+    assert not is_abandoned(left)
+    aged(left, ABANDONED + 60)
+    assert is_abandoned(left)
 
 
 def test_beside_predictions_only_what_is_left_of_them_is_removed(tmp_path):

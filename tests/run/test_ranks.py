@@ -533,7 +533,9 @@ def called(ranks: dict[int, float], devices: int = 3, nodes: int = 1, size: int 
         return {rank: each.result() for rank, each in calls.items()}, time.monotonic() - started
 
 
-def test_when_all_have_arrived_each_knows_the_hosts_of_all():
+@pytest.mark.parametrize("libuv", [True, False])  # which Windows has not
+def test_when_all_have_arrived_each_knows_the_hosts_of_all(libuv, monkeypatch):
+    monkeypatch.setattr(ranks, "LIBUV", libuv)
     stores, _ = called({0: 60, 1: 60, 2: 60})
     for store in stores.values():
         assert [store.get(f"host of rank {rank}").decode() for rank in range(3)] == [socket.gethostname()] * 3
