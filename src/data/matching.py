@@ -135,8 +135,9 @@ def _nothing(root: Path, include: str) -> str:
         }
     other = [unread(each, READ if of else (*READ, *NO_IMAGES)) for each, of in below.items()]
     said = [f"; {each.file} holds {each.found}; {each.fix}" for found in other for each in found]
-    said = said or [f"; nearest valid: {keys}" for keys in likely_patterns(root, list(below))]
-    return f"expected {LAYOUTS} in {root}, with names that fit {include}, but got {there}{''.join(said[:2])}"
+    keys = [] if said else [*likely_patterns(root, list(below))][:2]
+    near = f"; nearest valid: {' or '.join(keys)}" if keys else ""
+    return f"expected {LAYOUTS} in {root}, with names that fit {include}, but got {there}{''.join(said)}{near}"
 
 
 def _of_patterns(root: Path, wanted: Wanted) -> Found:

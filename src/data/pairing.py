@@ -136,10 +136,15 @@ def _common(name: str, other: str) -> Iterator[tuple[str, str, str, str]]:
     """What stands before and behind each part that two names have in common, in one and in the other."""
     for first, second, size in difflib.SequenceMatcher(None, name, other, autojunk=False).get_matching_blocks():
         core = name[first : first + size].strip(SEPARATORS)
-        if core:
-            before = name[first : first + size].index(core)
-            first, second = first + before, second + before
-            yield name[:first], name[first + len(core) :], other[:second], other[second + len(core) :]
+        before = name[first : first + size].index(core)
+        ends = [(each[: at + before], each[at + before + len(core) :]) for each, at in ((name, first), (other, second))]
+        whole = not any(_parts_a_word(start, core) or _parts_a_word(core, end) for start, end in ends)
+        if core and whole:
+            yield *ends[0], *ends[1]
+
+
+def _parts_a_word(before: str, after: str) -> bool:
+    return bool(before and after) and f"{before[-1]}{after[0]}".isalpha()
 
 
 def _paired(affixes: tuple[str, str, str, str], images: list[str], labels: list[str]) -> frozenset[tuple[str, str]]:

@@ -97,6 +97,9 @@ def told_among(names: Sequence[str]) -> dict[str, Told]:
         name: said if said.role else told(" ".join(word for word in words_of(name) if word in known))
         for name, said in strictly.items()
     }
+    drawn, unknown = ([name for name, said in loosely.items() if said.role == role] for role in (LABELS, ""))
+    if len(drawn) == len(unknown) == 1 == len(names) - 1:
+        return loosely | {unknown[0]: Told(IMAGES, loosely[drawn[0]].part)}
     parts = {part for _, part in loosely.values()}
     for part in parts if any(said.role == LABELS for said in loosely.values()) else ():
         of = {role: [name for name, said in loosely.items() if said == (role, part)] for role in (IMAGES, LABELS, "")}

@@ -1,5 +1,6 @@
 """Which labels belong to which image; test_folder has the layouts."""
 
+import shlex
 import unicodedata
 
 import numpy as np
@@ -243,9 +244,7 @@ def test_files_that_are_not_read_are_counted(tmp_path):
     assert (one.code, one.severity) == ("unread-files", "warning") and "1 of .vsi" in one.found
     (tmp_path / "other/images").mkdir(parents=True)
     (tmp_path / "other/images/a.vsi").touch()
-    with pytest.raises(
-        FileNotFoundError, match=r"images holds files that are not read: 1 of \.vsi"
-    ):
+    with pytest.raises(FileNotFoundError, match=r"images holds files that are not read: 1 of \.vsi"):
         matched(tmp_path / "other")
     lay(tmp_path / "other", "images/a{}.tif")
     (tmp_path / "other/Annotations").mkdir()
@@ -285,6 +284,14 @@ QUIRKS = {  # what people have that other programs broke on, and how often: the 
     "separators": ("images/cell {}.tif", "labels/cell_{}.tif"),
     "a challenge": ("X2018_Task1-2_Training_Input/X_{}.jpg", "X2018_Task1_Training_GroundTruth/X_{}_segmentation.png"),
     "the stain of one channel": ("images/a{}_w1f{}.tif", "labels/a{}.tif"),
+    "superpixels beside images": (
+        "X_Training_Data/X_{}.jpg",
+        "X_GroundTruth/X_{}_seg.png",
+        "X_Training_Data/X_{}_super.tif",
+    ),
+    "labels one folder further down": ("images/c{}.jpg", "annotations/trimaps/c{}.png", "annotations/xmls/c{}.xml"),
+    "a film without folders": ("t{}.tif", "man_seg{}.tif"),
+    "images to predict in the same folder": ("train/image/{}.png", "train/label/{}.png", "test/{}.tif"),
     "nested twice": ("data/images/livecell_train_val_images/a{}.tif", "data/masks/livecell_train_val_images/a{}.tif"),
 }
 
@@ -319,3 +326,15 @@ def test_files_of_objects_may_have_the_name_of_their_class(tmp_path):
     stack = read_folder(tmp_path)
     for number, labels in enumerate(stack.instances):
         np.testing.assert_array_equal(labels, draw(number)[1])
+
+
+def test_folders_of_unknown_names_are_offered_as_patterns(tmp_path):
+    lay(tmp_path, "dapi/a{}.tif", "drawn by Tom/a{}.tif")
+    lay(tmp_path, "gfp/a{}.tif")
+    with pytest.raises(FileNotFoundError, match="nearest valid: data") as raised:
+        matched(tmp_path)
+    for offered in str(raised.value).partition("nearest valid: ")[2].split(" or "):
+        keys = dict(each.split("=", 1) for each in shlex.split(offered))
+        wanted = Wanted(images=keys["data.source.images"], labels=keys["data.source.labels"])
+        pairs, findings = matched(tmp_path, wanted)
+        assert len(pairs) == 3 and {pair.labels.parent.name for pair in pairs} == {"drawn by Tom"} and findings == []
