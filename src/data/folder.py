@@ -77,8 +77,8 @@ def read_folder(
         if finding.severity == ERROR:
             raise Refused(finding)
     slices = settled([(read or read_pair)(pair) for pair in pairs], read or read_pair)
-    # Whether palettes differ depends on the numbers that occur.
-    known = (values is not None or kind == "instances") and not any(each.palette for each in slices)
+    # Whether palettes differ, and which colour is the background, depends on the numbers that occur.
+    known = (values is not None or kind == "instances") and not any(each.palette or each.in_colours for each in slices)
     described = [describe(without(each.labels, ignore_label), one_grey(each.image)) for each in slices if not known]
     for each in colours.odd_ones(slices):
         raise Refused(colours.mixed(each.pair.labels, each.in_colours))

@@ -31,6 +31,7 @@ ADDED = {
     "data.source.images": None,
     "data.source.labels": None,
     "data.source.order": "plain",
+    "data.groups": None,
 }
 
 
@@ -61,7 +62,7 @@ def with_added(config: dict) -> dict:
         node = config
         for noun in nouns:
             node = node.get(noun, {}) if isinstance(node, dict) else {}
-        if not nouns or "kind" in node:  # the labels of a folder
+        if not nouns or "kind" in node or "kind" in node.get("source", {}):  # of a folder
             node.setdefault(name, value)
     return config
 

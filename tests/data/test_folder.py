@@ -8,7 +8,7 @@ import tifffile
 from src.data.finding import Refused
 from src.data.folder import read_folder
 from src.data.matching import matched
-from tests.data.own import draw, folder, write
+from tests.data.own import change_labels, draw, folder, write
 
 CELLS = [draw(number) for number in range(3)]
 
@@ -133,3 +133,11 @@ def test_another_layout_is_explained(made, tmp_path):
         (tmp_path / name).mkdir()
     with pytest.raises(FileNotFoundError, match=r"images/ and labels/, or NAME\.tif beside NAME_masks\.tif"):
         read_folder(tmp_path)
+
+
+def test_a_colour_for_each_cell_is_read_as_cells_if_that_is_asked_for(tmp_path):
+    root = folder(tmp_path / "own", 3)
+    colours = np.random.default_rng(0).integers(1, 255, (8, 3)) * (np.arange(8) > 0)[:, None]
+    change_labels(root, lambda cells: colours[cells].astype(np.uint8), range(3), ".png")
+    for number, cells in enumerate(read_folder(root, kind="instances").instances):
+        assert len(set(zip(draw(number)[1].ravel(), cells.ravel(), strict=True))) == 8

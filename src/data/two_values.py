@@ -1,0 +1,109 @@
+"""Masks of which smoothing or JPEG has left more than two values, read as the two that were drawn."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import tifffile
+
+from src.data.annotated import Annotated, read_pair
+from src.data.description import EDGE, describe
+from src.data.finding import NOTE, Finding, Refused
+from src.data.matching import Pair, asked
+from src.data.numbers import drawn, unreadable
+from src.files.arrays import value_counts
+from src.files.image import in_memory
+
+JPEG = (".jpg", ".jpeg")
+WHITE = 255
+ALTERED = 32  # grey levels by which JPEG alters the two values of a mask, away from its edges
+MOST_ALONG_EDGES = 0.4  # share of the pixels of a mask that smoothing may alter
+NEAR_BOTH = 0.9  # share of them that lie beside both values
+
+
+class TwoValues:
+    """Read pairs of files as `annotated.read_pair` does, but for masks with more than the two values that were drawn.
+
+    Args:
+        scratch: a folder for masks that were JPEGs.
+
+    Attributes:
+        pairs: those that could be read, by name, as they were read last.
+    """
+
+    def __init__(self, scratch: Path):
+        self.scratch = scratch
+        self.pairs: dict[str, Pair] = {}
+
+    def __call__(self, pair: Pair) -> list[Annotated]:
+        """The slices of a pair of files.
+
+        Raises:
+            Refused: as of `read_pair`; a JPEG is refused if it is no mask.
+        """
+        is_jpeg = pair.labels.suffix.lower() in JPEG and not pair.form.parts
+        slices = self._without_jpeg(pair) if is_jpeg else without_smoothing(read_pair(pair))
+        self.pairs[pair.name] = pair
+        return slices
+
+    def _without_jpeg(self, pair: Pair) -> list[Annotated]:
+        try:
+            found = drawn(in_memory(pair.labels), pair.labels, asked(pair.orientation, pair.axes))
+        except Refused:
+            raise
+        except (ValueError, OSError) as error:
+            raise Refused(unreadable(pair.labels, error)) from error
+        mask = None if found.in_colours else black_and_white(found.numbers)
+        if mask is None:
+            return read_pair(pair)  # which refuses it
+        between = self.scratch / f"{pair.name}.tif"
+        tifffile.imwrite(between, mask)
+        try:
+            slices = read_pair(replace(pair, labels=between))
+        except Refused as refused:
+            raise Refused(_of_labels(refused.finding, between, pair)) from refused
+        notes = [_of_labels(note, between, pair) for note in slices[0].notes]
+        return _noted(slices, pair, notes, "jpeg-label", "a JPEG, which alters the values", "the nearer of 0 and 255")
+
+
+def _of_labels(finding: Finding, between: Path, pair: Pair) -> Finding:
+    """A finding that names the labels of a pair, where it named what they were read from."""
+    return replace(finding, file=str(pair.labels)) if finding.file == str(between) else finding
+
+
+def _noted(
+    slices: Sequence[Annotated], pair: Pair, notes: Sequence[Finding], code: str, found: str, taken: str
+) -> list[Annotated]:
+    """Slices of a pair, the first of them with notes and with one more, on its labels."""
+    note = Finding(code, NOTE, str(pair.labels), found, taken, "nothing, if that is meant")
+    return [replace(each, pair=pair, notes=() if place else (*notes, note)) for place, each in enumerate(slices)]
+
+
+def without_smoothing(slices: list[Annotated]) -> list[Annotated]:
+    """Slices of a pair, of whose labels each pixel gets the nearer of their two values if they are a smoothed mask."""
+    labels = np.stack([each.labels for each in slices])
+    values, counts = value_counts(labels.reshape(-1, labels.shape[-1]))
+    if slices[0].in_colours or len(values) <= 4 or not any(describe(plane).smoothed for plane in labels):
+        return slices
+    low, high = sorted(int(value) for value in values[np.argsort(-counts, kind="stable")[:2]])
+    mask = np.where(labels > (low + high) / 2, high, low).astype(labels.dtype)
+    sharp = [replace(each, labels=plane) for each, plane in zip(slices, mask, strict=True)]
+    found = f"values between {low} and {high}, as smoothing leaves them"
+    return _noted(sharp, slices[0].pair, slices[0].notes, "smoothed-label", found, f"the nearer of {low} and {high}")
+
+
+def black_and_white(grey: np.ndarray) -> np.ndarray | None:
+    """The mask ``(H, W)`` of 0 and 255 of which JPEG has left grey values; None if they were something else."""
+    if grey.ndim != 2 or grey.dtype != np.uint8:
+        return None
+    black, white = grey <= ALTERED, grey >= WHITE - ALTERED
+    between = ~(black | white)
+    if between.mean() > MOST_ALONG_EDGES:
+        return None
+    near = np.ones((2 * EDGE + 1,) * 2, np.uint8)
+    both = (cv2.dilate(black.astype(np.uint8), near) & cv2.dilate(white.astype(np.uint8), near)) > 0
+    if between.any() and both[between].mean() < NEAR_BOTH:
+        return None
+    return np.where(grey > WHITE // 2, np.uint8(WHITE), np.uint8(0))

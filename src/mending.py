@@ -1,0 +1,296 @@
+"""A repaired copy of a folder of images and labels, which passes the check and means the same; its list of changes."""
+
+import shlex
+import shutil
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from src import checking
+from src.arguments import key_of
+from src.data.annotated import read_pair
+from src.data.finding import ERROR, SHOWN_FILES, WARNING
+from src.data.folder import Meaning
+from src.data.kinds import Judgement
+from src.data.matching import Pair, matched
+from src.data.stack import NO_CLASS
+from src.data.two_values import TwoValues
+from src.files.incomplete import beside, sweep_beside
+from src.files.legend import Legend
+from src.files.names import natural
+from src.files.reading import Layout
+from src.files.whole import write_json
+from src.repairs import LARGEST, Numbering, Written, content_of, write_pair
+
+LIST = "mended.json"
+LEFT_OUT = ("missing-label", "missing-image", "unread-files")  # findings of files that the copy lacks
+TWO_PEOPLE = ("overlapping-files", WARNING)  # may have drawn what would become one label image
+FOLDERS = {"": "", "train": "train/", "validation": "validation/", "held_out": "test/"}  # of each part of a split
+
+
+class Change(Layout):
+    """One thing that is otherwise in a file of the copy."""
+
+    code: str
+    found: str
+    written: str
+
+
+class MendedPair(Layout):
+    """An image with its labels: files of the original, of the copy, and what changed."""
+
+    name: str
+    images: list[str]
+    labels: list[str]
+    written: list[str]
+    changes: list[Change]
+
+
+class LeftOut(Layout):
+    """What of the original is not in the copy."""
+
+    file: str
+    why: str
+
+
+class Mended(Layout):
+    """``mended.json``."""
+
+    root: str
+    arguments: list[str]
+    warnings: list[str]
+    kind: str
+    values: list[int] | None
+    names: list[str]
+    pairs: list[MendedPair]
+    left_out: list[LeftOut]
+
+
+def mend(config: Mapping, chosen: bool, out: Path, arguments: list[str]) -> tuple[dict, dict]:
+    """Write a repaired copy of the folder ``data.root``, which itself stays as it is.
+
+    Args:
+        config: as of `src.check`, as plain values.
+        chosen: as of `checking.summary`.
+        out: the folder of the copy, which appears when it is complete.
+        arguments: of the command, as one types them.
+
+    Returns:
+        The list of changes, as it lies in ``out/mended.json``, and what the check finds in the copy.
+
+    Raises:
+        ValueError: there is no folder to mend, ``out`` is no place for a copy, or something cannot be mended.
+    """
+    check_places(config["data"].get("root"), out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    sweep_beside(out.parent, {out.name})
+    partial = beside(out)
+    try:
+        partial.mkdir()
+        with tempfile.TemporaryDirectory() as scratch:
+            # Findings are kept by files alone, and these are not read as usual.
+            config = {**config, "cache_dir": scratch}
+            read = TwoValues(Path(scratch))
+            found, ignore = _looked_at(config, chosen, read, arguments)
+            numbering = numbering_of(found, ignore)
+            written = _written(read, found["channels"] == [1], numbering, partial)
+            keys, copy = _keys(config, chosen, partial, found, numbering, written)
+        mended = _listed(found, numbering, written, [f"data.root={out}", *keys])
+        write_json(partial / LIST, mended)
+        if out.exists():
+            out.rmdir()  # it is empty
+        partial.rename(out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return mended, copy
+
+
+def check_places(root: str | None, out: Path) -> None:
+    """Refuse a folder for a copy that is not empty, or one within the other.
+
+    Raises:
+        ValueError: names both.
+    """
+    if root is None:
+        raise ValueError("expected data=folder data.root=DIR, of which mend=… writes a copy, but got other data")
+    nearest = f"nearest valid: mend={Path(root).absolute().parent / f'{Path(root).absolute().name}_mended'}"
+    one, other = Path(root).resolve(), out.resolve()
+    if one == other or one in other.parents or other in one.parents:
+        raise ValueError(f"expected mend to be a folder apart from data.root={root}, but got {out}; {nearest}")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ValueError(f"expected mend to be a new or an empty folder, but there is something in {out}; {nearest}")
+
+
+def _looked_at(config: Mapping, chosen: bool, read: TwoValues, arguments: list[str]) -> tuple[dict, int | None]:
+    """What the check finds where masks have two values, and the value where nobody has annotated, as it is learnt."""
+    found, source = checking.summary(config, chosen, read), config["data"]["source"]
+    ignore = source.get("ignore_label")
+    if found["void"] and ignore is None and not source.get("values") and not chosen:
+        ignore = found["void"][0]
+        found = checking.summary(_changed(config, {**source, "ignore_label": ignore}), chosen, read)
+    if not source.get("classes"):
+        key = f"data.source.classes=[{','.join(found['names'][1:])}] makes them one label image of classes"
+        found["findings"] = [
+            {**each, "severity": ERROR, "fix": f"{each['fix']}; {key}"}
+            if (each["code"], each["severity"]) == TWO_PEOPLE
+            else each
+            for each in found["findings"]
+        ]
+    _refuse(found, "this cannot be mended", arguments)
+    return found, ignore
+
+
+def _refuse(found: dict, what: str, arguments: list[str]) -> None:
+    """Refuse what the check has found wrong, but for files that are left out, unless there are no others."""
+    left_out = LEFT_OUT if found["slices"] else ()
+    others = [each for each in found["findings"] if each["code"] not in left_out]
+    try:
+        checking.refuse_errors({"findings": others}, arguments)
+    except ValueError as error:
+        raise ValueError(f"{what}, and nothing has been written: {error}") from error
+
+
+def numbering_of(found: dict, ignore: int | None) -> Numbering:
+    """By which numbers a copy says what the labels of a folder mean: those that they have, if that is possible.
+
+    Args:
+        found: as of `checking.summary`.
+        ignore: the value where nobody has annotated.
+    """
+    kind, values = found["kind"], found["values"] and tuple(found["values"])
+    meaning = Meaning(Judgement(kind, values), Legend(names=tuple(found["names"])), found["colours"])
+    if kind == "instances":
+        kept = ignore is not None and 0 < ignore < LARGEST and not found["colours"]
+        return Numbering(meaning, ignore, None, ignore if kept else LARGEST)
+    numbers = tuple(range(max(2, len(values or ()))))
+    plain = kind == "classes" and not found["colours"] and values[:1] == (0,) and len(values) > 1
+    rising = plain and list(values) == sorted(values) and values[-1] < NO_CLASS
+    return Numbering(meaning, ignore, values if rising else numbers if kind == "classes" else (0, 1))
+
+
+def _written(read: TwoValues, one_channel: bool, numbering: Numbering, partial: Path) -> list[Written]:
+    """All pairs of files in the copy, in the order of their names."""
+    pairs = sorted(read.pairs.values(), key=lambda pair: natural(pair.name))
+    several = len({pair.part for pair in pairs}) > 1
+
+    def one(pair: Pair) -> Written:
+        return write_pair(read(pair), one_channel, numbering, partial, FOLDERS[pair.part] if several else "")
+
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(one, pairs))
+
+
+def _changed(config: Mapping, source: Mapping, data: Mapping | None = None) -> dict:
+    """A configuration with another source of data, and other choices of data."""
+    return {**config, "data": {**config["data"], **(data or {}), "source": source}}
+
+
+def _keys(
+    config: Mapping, chosen: bool, partial: Path, found: dict, numbering: Numbering, written: Sequence[Written]
+) -> tuple[list[str], dict]:
+    """The keys by which the copy means the same as the original, and what the check finds in it.
+
+    Raises:
+        ValueError: there are none, or it does not pass.
+    """
+    source = {} if numbering.ignore is None else {"ignore_label": numbering.void}
+    kind, values = numbering.meaning.judgement.kind, numbering.values and list(numbering.values)
+    content = {name: each for pair in written for name, each in pair.content.items()}
+    names = list(content)
+
+    def checked(groups: Mapping[str, str]) -> dict:
+        plain = {key: value for key, value in config["data"]["source"].items() if key.startswith("_")}
+        root = {"root": str(partial)}
+        return checking.summary(_changed(config, {**plain, **source, **root}, {**root, **groups}), chosen)
+
+    for more in ({}, {"kind": kind}, {"values": values} if values else {}):  # no more than is needed
+        source |= more
+        copy, groups = checked({}), {}
+        if copy["split"] != found["split"]:
+            groups = {group: ",".join(str(names.index(name)) for name in of) for group, of in found["split"].items()}
+            copy = checked(groups)
+        other = "the split" if copy["split"] != found["split"] else _other(partial, copy, source, content, numbering)
+        if not other:
+            _refuse(copy, "the copy would not pass the check", [f"data.root={partial}"])
+            keys = [f"data.source.{key}={value}".replace(" ", "") for key, value in source.items()]
+            return keys + [f"data.{group}={text}" for group, text in groups.items()], copy
+    raise ValueError(f"expected a copy that means the same, but {other} differs; nothing has been written")
+
+
+def _other(partial: Path, copy: dict, source: dict, content: dict, numbering: Numbering) -> str:
+    """The first slice of the copy that is not what it was in the original; empty if there is none."""
+    kind, values = numbering.meaning.judgement.kind, copy["values"] and tuple(copy["values"])
+    if copy["kind"] != kind or (kind == "classes" and values != numbering.values):
+        return f"the kind of labels, {copy['kind']} instead of {kind},"
+    meaning = Meaning(Judgement(kind, values), in_colours=copy["colours"])
+    pairs, _ = matched(partial)
+    left = dict(content)
+    for pair in pairs:
+        for each in read_pair(pair):
+            if left.pop(each.name, None) != content_of(each, meaning, source.get("ignore_label")):
+                return each.name
+    return next(iter(left), "")
+
+
+def for_the_copy(arguments: Sequence[str], own: Sequence[str]) -> list[str]:
+    """Arguments of a command on the original as they are for its copy.
+
+    Args:
+        arguments: as one types them; those that say how to read it are left out.
+        own: of the copy.
+    """
+    keys = {key_of(each) for each in own}
+    kept = [each for each in arguments if key_of(each) not in keys and not key_of(each).startswith("data.source.")]
+    return [*own, *kept]
+
+
+def _listed(found: dict, numbering: Numbering, written: Sequence[Written], own: list[str]) -> dict:
+    """What `Mended` has."""
+    pairs = [
+        {
+            "name": each.pair.name,
+            "images": [str(file) for file in each.pair.channels or (each.pair.image,)],
+            "labels": [str(file) for file in each.pair.form.parts or (each.pair.labels,)],
+            "written": [each.image, each.labels],
+            "changes": [change._asdict() for change in each.changes],
+        }
+        for each in written
+    ]
+    left = [{"file": each["file"], "why": each["found"]} for each in found["findings"] if each["code"] in LEFT_OUT]
+    values = numbering.values and list(numbering.values)
+    codes = dict.fromkeys(each["code"] for each in found["findings"] if each["severity"] == WARNING)
+    warnings = [code for code in codes if code not in LEFT_OUT]
+    said = {"root": found["root"], "arguments": own, "warnings": warnings}
+    labels = {"kind": numbering.meaning.judgement.kind, "values": values, "names": found["names"]}
+    return {**said, **labels, "pairs": pairs, "left_out": left}
+
+
+def lines(mended: dict) -> Iterator[str]:
+    """What a person reads of a list of changes: each kind of them with the number of images, and what was left out."""
+    count, out = len(mended["pairs"]), mended["arguments"][0].partition("=")[2]
+    yield f"{out}: {count} image{'s' * (count > 1)} with labels, {mended['kind']}; all changes: {Path(out) / LIST}"
+    alike = defaultdict(list)
+    for pair in mended["pairs"]:
+        for change in pair["changes"]:
+            alike[change["code"], change["written"]].append(change["found"])
+    for (_, written), found in alike.items():
+        more = " and the like" if len(set(found)) > 1 else ""
+        yield f"  {found[0]}{more} → {written}: {len(found)} file{'s' * (len(found) > 1)}"
+    if not alike:
+        yield "  nothing but the layout changed"
+    if mended["names"]:
+        named = zip(mended["values"], mended["names"], strict=True)
+        yield f"  classes: {', '.join(f'{value} {name}' for value, name in named)}"
+    if void := [each for each in mended["arguments"] if each.startswith("data.source.ignore_label=")]:
+        yield f"  {void[0].partition('=')[2]} stands where nobody has annotated"
+    reasons = defaultdict(list)
+    for each in mended["left_out"]:
+        reasons[each["why"]].append(each["file"])
+    for why, files in reasons.items():
+        more = f" and {len(files) - SHOWN_FILES} more" if len(files) > SHOWN_FILES else ""
+        yield f"  left out, {why}: {', '.join(files[:SHOWN_FILES])}{more}"
+    if mended["warnings"]:
+        yield f"  warnings, which a person has to look into: {', '.join(mended['warnings'])}"
+    yield f"check: python -m src.check {shlex.join(mended['arguments'])}"

@@ -1,0 +1,236 @@
+"""One image and its labels as a repaired copy of their folder has them, and what that changes."""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import tifffile
+
+from src.data.annotated import Annotated
+from src.data.colours import alike
+from src.data.folder import Meaning
+from src.data.labels import to_learn
+from src.data.matching import Pair
+from src.data.stack import NO_CLASS
+from src.files.arrays import content_hash
+from src.files.channels import open_together
+from src.files.image import Image, image_of, open_image, open_stored
+from src.files.legend import NUMBERS, Legend
+from src.files.names import SHAPE_SUFFIXES
+from src.files.stored import Stored
+from src.prediction.tiff import write_tiff
+
+PLAIN = (".png", ".tif", ".tiff")  # endings of files that a copy has as they are, if nothing in them changes
+MOST_SHOWN = 8  # values of labels that a line lists
+MADE_BY = "src.check"  # in files of labels; none of ours that are predictions
+LARGEST = 2**31 - 1  # number that a label image holds
+TYPES = {"bool": "uint8", "float16": "float32", "int64": "float64", "uint64": "float64"}  # which OME-TIFF lacks
+
+
+class Change(NamedTuple):
+    """One thing that is otherwise in a copy: the kind of it, what was there, and what is written."""
+
+    code: str
+    found: str
+    written: str
+
+
+@dataclass(frozen=True)
+class Numbering:
+    """What the labels of a folder mean, and by which numbers its copy says so.
+
+    Attributes:
+        meaning: of the labels of the folder.
+        ignore: their value where nobody has annotated, None if there is none.
+        values: of class 0, 1, … in the copy; None: the numbers of cells.
+        void: the value in the copy where nobody has annotated.
+    """
+
+    meaning: Meaning
+    ignore: int | None
+    values: tuple[int, ...] | None
+    void: int = NO_CLASS
+
+
+@dataclass(frozen=True)
+class Written:
+    """One image with its labels in the copy.
+
+    Attributes:
+        pair: in the original.
+        image, labels: files of the copy, relative to its folder.
+        changes: in the two.
+        content: of each slice, by its name, a hash of the image and one of what is learnt of its labels.
+    """
+
+    pair: Pair
+    image: str
+    labels: str
+    changes: tuple[Change, ...]
+    content: dict[str, tuple[str, str]]
+
+
+def write_pair(slices: Sequence[Annotated], one_channel: bool, numbering: Numbering, root: Path, place: str) -> Written:
+    """Write an image with its labels into a copy: the file of the image as it is, if nothing in it changes.
+
+    Args:
+        slices: of the pair.
+        one_channel: whether grey images that were saved as colours become one channel.
+        numbering: of the labels.
+        root: the folder of the copy.
+        place: the folder of images/ and labels/ in it, ending in a slash; empty if they lie in the copy itself.
+    """
+    pair = slices[0].pair
+    planes = [_as_written(each.image, one_channel) for each in slices]
+    learnt, labels = zip(*(_numbered(each, numbering) for each in slices), strict=True)
+    stored = None if pair.channels else open_stored(pair.image)
+    opened = open_together(pair.channels) if stored is None else image_of(pair.image, stored, slices[0].reading)
+    with closing(opened) as image:
+        changes = [*_changes_of_image(slices[0], stored, image, planes[0].ndim < slices[0].image.ndim)]
+        ending = ".tif" if changes else f"{'.ome' * pair.image.stem.endswith('.ome')}{pair.image.suffix}"
+        pictured, labelled = f"{place}images/{pair.name}{ending}", f"{place}labels/{pair.name}.tif"
+        for each in (pictured, labelled):
+            (root / each).parent.mkdir(parents=True, exist_ok=True)
+        if changes:
+            _write_image(root / pictured, np.stack(planes) if len(planes) > 1 else planes[0], image)
+        else:
+            shutil.copyfile(pair.image, root / pictured)
+        _write_labels(root / labelled, np.stack(labels), image.pixel_size, numbering)
+    changes += _changes_of_labels(slices, np.stack(labels), numbering.meaning.in_colours)
+    content = {
+        each.name: (content_hash(plane), content_hash(*of_slice))
+        for each, plane, of_slice in zip(slices, planes, learnt, strict=True)
+    }
+    return Written(pair, pictured, labelled, tuple(changes), content)
+
+
+def content_of(each: Annotated, meaning: Meaning, ignore: int | None) -> tuple[str, str]:
+    """Hashes of the image of a slice and of what is learnt of its labels, as `Written` has them."""
+    return content_hash(_as_written(each.image, False)), content_hash(*_learnt(each, meaning, ignore)[0])
+
+
+def _learnt(each: Annotated, meaning: Meaning, ignore: int | None) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
+    """Target, cells and annotated pixels of a slice, as `folder.read_folder` has them; and the numbers behind them."""
+    labels = alike(each.labels, each, meaning.in_colours)
+    if meaning.in_colours and ignore is not None:  # which names a number of the file, or a packed colour
+        labels, ignore = np.where(each.labels == ignore, -1, labels), -1
+    return to_learn(labels, meaning.judgement.kind, meaning.judgement.values, ignore), labels
+
+
+def _numbered(each: Annotated, numbering: Numbering) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
+    """What is learnt of the labels of a slice, and the labels ``(H, W)`` int32 by which the copy says so."""
+    learnt, numbers = _learnt(each, numbering.meaning, numbering.ignore)
+    target, cells, known = learnt
+    if numbering.values is not None:
+        labels = np.asarray(numbering.values, np.int32)[target]
+    else:
+        kept = numbers[cells > 0]
+        fit = not numbering.meaning.in_colours and kept.min(initial=1) > 0 and kept.max(initial=1) < LARGEST
+        labels = np.where(cells > 0, numbers, 0).astype(np.int32) if fit else cells
+    return learnt, np.where(known, labels, np.int32(numbering.void))
+
+
+def _as_written(image: np.ndarray, one_channel: bool) -> np.ndarray:
+    """An image in a type that a TIFF can hold; with one channel, if it is grey and that is asked for."""
+    image = image[..., 0] if one_channel and image.ndim == 3 else image
+    return image.astype(TYPES.get(image.dtype.name, image.dtype.name), copy=False)
+
+
+def _write_image(file: Path, stack: np.ndarray, image: Image) -> None:
+    """Write ``(H, W)`` or ``(D, H, W)``, or with channels behind, as a TIFF with the pixel size of an image."""
+    size, channels = image.pixel_size, image.in_channels if stack.ndim > 2 and "S" in image.axes else 0
+    if channels == 3 == stack.shape[-1] and stack.dtype in (np.uint8, np.uint16):  # which all viewers show in colours
+        flat = "X" in size and "Y" in size
+        tifffile.imwrite(
+            file,
+            stack,
+            photometric="rgb",
+            compression="zlib",
+            resolution=tuple(1e4 / size[axis] for axis in "XY") if flat else None,
+            resolutionunit="CENTIMETER" if flat else None,
+            software=MADE_BY,
+        )
+        return
+    several = image.planes > 1
+    axes = "YX" if stack.ndim == 2 + several else "CYX"
+    stack = stack if axes == "YX" else np.moveaxis(stack, -1, -3)
+    planes = stack.reshape(-1, *stack.shape[-2:])
+    write_tiff(file, planes, stack.shape, stack.dtype, f"{'Z' * several}{axes}", size, f"{MADE_BY} of {file.name}")
+
+
+def _write_labels(file: Path, stack: np.ndarray, pixel_size: dict[str, float], numbering: Numbering) -> None:
+    """Write labels ``(D, H, W)`` in the smallest type that holds them."""
+    dtype = next(each for each in (np.uint8, np.uint16, np.int32) if stack.max() <= np.iinfo(each).max)
+    shape = stack.shape if len(stack) > 1 else stack.shape[1:]
+    legend = Legend(numbering.values, numbering.meaning.legend.names) if numbering.meaning.legend.names else NUMBERS
+    write_tiff(
+        *(file, stack.astype(dtype), shape, dtype, "ZYX"[-len(shape) :], pixel_size),
+        made_from=f"{MADE_BY} of {file.name}",
+        legend=legend,
+    )
+
+
+def _changes_of_image(each: Annotated, stored: Stored | None, image: Image, one_channel: bool) -> Iterator[Change]:
+    """What the file of an image has otherwise than it is seen, for which it has to be written anew."""
+    pair, ending = each.pair, each.pair.image.suffix.lower()
+    if stored is None:
+        yield Change("channel-files", f"{len(pair.channels)} files of a channel each", "one file")
+        return
+    seen = [Change(note.code, note.found, note.expected) for note in each.notes if note.file == str(pair.image)]
+    same = image.array is stored.array
+    yield from (change for change in seen if change.code != "colour-table" or not same)
+    if not same and not seen:
+        yield Change("colour-table", "grey values with a table of those that occur", "the grey values")
+    if ending not in PLAIN:
+        yield Change("format", f"images ending in {ending}", "TIFF with the same pixels")
+    elif ending != ".png" and names_others(pair.image):
+        yield Change("ome-files", "an OME-TIFF that names other files", "a TIFF by itself")
+    if image.channels is not None:
+        yield Change("alpha", "a transparency that is the same everywhere", "no transparency")
+    if one_channel:
+        yield Change("grey-as-colour", f"grey saved as {image.in_channels} equal channels", "one channel")
+    if pair.axes and image.axes != stored.axes:
+        yield Change("axes", f"axes {stored.axes}", image.axes)
+
+
+def names_others(file: Path) -> bool:
+    """Whether a TIFF says in which files it or a part of it lies, so that it cannot stand alone or be renamed."""
+    with tifffile.TiffFile(file) as tiff:
+        said = tiff.ome_metadata or ""
+    return "FileName=" in said or "<BinaryOnly" in said
+
+
+def _changes_of_labels(slices: Sequence[Annotated], labels: np.ndarray, in_colours: bool) -> Iterator[Change]:
+    """What labels ``(D, H, W)`` say otherwise than what was drawn."""
+    first, pair = slices[0], slices[0].pair
+    for note in first.notes:
+        if note.file == str(pair.labels):
+            yield Change(note.code, note.found, note.expected)
+    if pair.form.parts:
+        what = "class" if pair.form.classes else "object"
+        yield Change(f"{what}-files", f"a file for each {what}", "one label image")
+    elif pair.labels.suffix.lower() in SHAPE_SUFFIXES:
+        yield Change("shapes", "shapes", "a label image")
+    elif first.was_grey:
+        yield Change("grey-as-colour", "numbers saved as equal red, green and blue", "one number a pixel")
+    elif not first.in_colours and "class-planes" not in {note.code for note in first.notes}:
+        with closing(open_image(pair.labels)) as drawn:
+            planes = drawn.planes * drawn.in_channels
+        if planes > len(slices):
+            yield Change("one-hot", f"{planes} planes, of which one is on in each pixel", "its number")
+    if in_colours:
+        yield Change("colour-labels", "colours", "numbers")
+        return
+    old = np.stack([each.labels for each in slices])
+    if (old == labels).all():
+        return
+    values, places = np.unique(old, return_index=True)
+    if len(values) <= MOST_SHOWN:
+        new = labels.ravel()[places]
+        yield Change("values", "/".join(map(str, map(int, values))), "/".join(map(str, new)))
+    else:
+        yield Change("values", "numbers of cells", "others, from 1 on")
