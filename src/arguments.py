@@ -12,8 +12,8 @@ from omegaconf import OmegaConf
 from src.build import literal
 
 PATH_KEYS = (
-    *("input", "output", "checkpoint", "run", "truth", "prediction"),
-    *("data.root", "data.source.images", "data.source.labels", "data_dir", "cache_dir"),
+    *("input", "output", "checkpoint", "run", "truth", "prediction", "mend"),
+    *("data.root", "data.groups", "data.source.images", "data.source.labels", "data_dir", "cache_dir"),
     *("hydra.run.dir", "hydra.sweep.dir"),
 )
 
@@ -23,6 +23,11 @@ SPLIT_KEYS = ("data.train", "data.validation", "data.held_out")  # 0-9,15 is one
 LISTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^,]+""")
 
 MULTIRUN = {"-m", "--multirun"}
+
+NO_VALIDATION = (
+    "expected slices in data.validation, by which score=best chooses the checkpoint, but got none; "
+    "nearest valid: score=last"
+)
 
 
 def quote(argument: str, keys: Collection[str] = PATH_KEYS) -> str:
@@ -39,7 +44,7 @@ def quote(argument: str, keys: Collection[str] = PATH_KEYS) -> str:
     """
     key, separator, value = argument.partition("=")
     name = key.lstrip("+")
-    none = value == "null" and name.startswith("data.source.")  # which has no such choice
+    none = value == "null" and name.startswith(("data.source.", "data.groups"))  # where it means no such choice
     if not separator or not value or name not in keys or none:
         return argument
     if name == "checkpoint" and value.startswith("[") and value.endswith("]"):
@@ -101,6 +106,27 @@ def sweep_directory(arguments: list[str]) -> Path | None:
     other = ("-", "hydra", "extend=")  # how to run, and what goes on in the same directory
     choices = sorted(argument for argument in arguments if not argument.startswith(other))
     return Path(given[-1]) if given else Path("runs/sweeps") / slug(",".join(choices))
+
+
+def key_of(argument: str) -> str:
+    """What an argument chooses, adds or removes.
+
+    >>> key_of("+data.source.include=a=b")
+    'data.source.include'
+    """
+    return argument.lstrip("+~").partition("=")[0]
+
+
+def lacks_experiment(arguments: list[str]) -> bool:
+    """Whether arguments name a folder of one's own to learn from, but no experiment.
+
+    >>> lacks_experiment(["data.root=my images", "seed=1"])
+    True
+    """
+    keys = {key_of(argument) for argument in arguments}
+    other = any(argument.startswith("data=") and argument != "data=folder" for argument in arguments)
+    asks = any(argument.startswith("-") and argument not in MULTIRUN for argument in arguments)  # such as --help
+    return "data.root" in keys and "experiment" not in keys and not other and not asks
 
 
 def constant_keys(arguments: list[str]) -> list[str]:

@@ -2,17 +2,21 @@
 
 import hashlib
 import shlex
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
+from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 
-from src import build, command, version
-from src.arguments import unquote
+from src import CONF, build, command, version
+from src.arguments import MULTIRUN, NO_VALIDATION, PATH_KEYS, SPLIT_KEYS, constant_keys, key_of, quote, unquote
 from src.data.annotated import Annotated, read_pair
 from src.data.colours import LABELMAP
 from src.data.finding import ERROR, WARNING, Finding, by_code
 from src.data.matching import Pair, Wanted, matched
+from src.data.nnunet import dataset_files
+from src.files import limits
 from src.files.kept import kept, stamp
 from src.files.reading import read_json
 from src.files.whole import write_json
@@ -20,9 +24,21 @@ from src.findings.facts import Choices
 from src.findings.inspection import inspect_folder, inspect_stack
 from src.findings.meanings import EXPERIMENTS
 from src.findings.summary import Summary, described, times
-from src.terminal import warn
+from src.fitting import fitted
+from src.memory import room
+from src.run.directory import read_config
+from src.terminal import say, warn
 
-LAYOUT = 3  # of what is kept in ``cache_dir``; another one where a check finds something else than before
+OF_OTHERS = ("output=", "draws=", "mend=")  # arguments of the check and the preview, which training does not know
+
+# What is chosen from the data, where nobody has: a run that goes on keeps it.
+CHOSEN = {
+    *("experiment", "score", "model.in_channels", "model.classes", "model.base_channels", "instances.min_size"),
+    *("data.tile", "data.batch_size", "data.source.kind", "data.source.values", "data.source.ignore_label"),
+    *("data.source.orientation", "data.source.axes"),
+}
+
+LAYOUT = 4  # of what is kept in ``cache_dir``; another one where a check finds something else than before
 
 
 def before_training(config: Mapping, read: Callable[[Pair], list[Annotated]] = read_pair) -> dict | None:
@@ -41,19 +57,33 @@ def before_training(config: Mapping, read: Callable[[Pair], list[Annotated]] = r
     if "root" not in config["data"]:
         return None
     found = summary(config, chosen=True, read=read)
-    errors, warnings = (
-        [finding for finding in found["findings"] if finding["severity"] == severity] for severity in (ERROR, WARNING)
-    )
-    again = f"python -m src.check {' '.join(given())}"
+    again = refuse_errors(found, typed())
+    if config["score"] == "best" and not found["split"]["validation"]:
+        raise ValueError(NO_VALIDATION)
+    warnings = [finding["code"] for finding in found["findings"] if finding["severity"] == WARNING]
+    if warnings and command.is_first():
+        warn(f"of the data: {', '.join(dict.fromkeys(warnings))}; {again}")
+    return found
+
+
+def refuse_errors(found: dict, arguments: list[str]) -> str:
+    """Refuse data with which training would be wrong; → the line that shows all that was found.
+
+    Args:
+        found: what `summary` gives.
+        arguments: of the command, as one types them.
+
+    Raises:
+        ValueError: there are errors; names each kind of them.
+    """
+    errors = [finding for finding in found["findings"] if finding["severity"] == ERROR]
+    again = f"python -m src.check {shlex.join(arguments)}"
     if errors:
         lines = [
             f"  {code}{times(findings)}: {Finding(**findings[0])}" for (_, code), findings in by_code(errors).items()
         ]
         raise ValueError("\n".join(["expected data without errors, but got", *lines, f"all findings: {again}"]))
-    if warnings and command.is_first():
-        codes = ", ".join(dict.fromkeys(finding["code"] for finding in warnings))
-        warn(f"of the data: {codes}; {again}")
-    return found
+    return again
 
 
 def summary(config: Mapping, chosen: bool, read: Callable[[Pair], list[Annotated]] = read_pair) -> dict:
@@ -80,12 +110,14 @@ def summary(config: Mapping, chosen: bool, read: Callable[[Pair], list[Annotated
             kind=source.get("kind", "auto"),
             images=source.get("images"),
             labels=source.get("labels"),
+            order=source.get("order", "natural"),
         ),
         values=tuple(source["values"]) if source.get("values") else None,
         ignore_label=source.get("ignore_label"),
         min_size=config["instances"].get("min_size", 0) if chosen else 0,
         metrics=tuple(name for metric in metrics.values() for name in metric.modes),
         scaling=config["scaling"],
+        together=data.get("groups"),
     )
     if "root" not in data:
         return described("", inspect_stack(build.make(data, "source")(), choices), choices)
@@ -102,25 +134,69 @@ def summary(config: Mapping, chosen: bool, read: Callable[[Pair], list[Annotated
 def fingerprint(root: Path, choices: Choices) -> str:
     """A hash of all that the findings depend on: files, choices, and the version of the program."""
     pairs, alone = matched(root, choices.wanted)
-    files = [root / LABELMAP] if (root / LABELMAP).is_file() else []
+    files = [file for file in (root / LABELMAP, *dataset_files(root)) if file.is_file()]
     for pair in pairs:
-        for file in (pair.image, *(pair.form.parts or (pair.labels,))):
+        for file in (*(pair.channels or (pair.image,)), *(pair.form.parts or (pair.labels,))):
             files += file.rglob("*") if file.is_dir() else [file]  # an OME-Zarr
     facts = (LAYOUT, version(), str(root), choices, alone, [pair.name for pair in pairs], stamp(root, set(files)))
     return hashlib.sha256(repr(facts).encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
-def given() -> list[str]:
-    """The arguments of this command as one types them, without those of the check alone."""
-    task = [each for each in HydraConfig.get().overrides.task if not each.startswith("output=")]
-    return [shlex.quote(unquote(each)) for each in task]
+def typed() -> list[str]:
+    """The arguments of this command as one types them, without those that training does not know."""
+    return [unquote(each) for each in HydraConfig.get().overrides.task if not each.startswith(OF_OTHERS)]
 
 
-def suggested(found: dict) -> list[str]:
-    """What to train with, where nothing has been chosen yet."""
-    overrides = [each for each in given() if not each.startswith("data=")]
+def quoted(arguments: list[str]) -> list[str]:
+    """Arguments as Hydra takes them."""
+    return [quote(each, (*PATH_KEYS, *SPLIT_KEYS)) for each in arguments]
+
+
+def advice(found: dict) -> list[str]:
+    """The lines that say how to train on what a check has found: the memory that it takes, and the command.
+
+    Args:
+        found: what `summary` gives, without errors.
+
+    Raises:
+        ValueError: what has been chosen cannot be trained with.
+    """
+    arguments, memory = completed(found, typed())
+    return [memory, f"train: python -m src.train {shlex.join(arguments)}"]
+
+
+def completed(found: dict, arguments: list[str], swept: Collection[str] = ()) -> tuple[list[str], str]:
+    """Arguments with which training runs as they stand, and how much memory it takes, as a line.
+
+    To be called where Hydra knows ``conf/``.
+
+    Args:
+        found: what `summary` gives, without errors.
+        arguments: those that were given, as one types them.
+        swept: keys that have several values, and are given otherwise.
+
+    Raises:
+        ValueError: what has been chosen cannot be trained with.
+    """
+    keys = {key_of(each) for each in arguments} | set(swept)
+    if {"model.depth", "model.padded"} & set(swept):
+        keys.add("data.tile")  # no tile is the smallest one for each of them
+    if "experiment" not in keys:
+        arguments = from_labels(found, keys, [each for each in arguments if not each.startswith("data=")])
+    config = compose("train", quoted(arguments))
+    added, memory = fitted(config, found, keys, room(config["trainer"]["accelerator"]))
+    return [*arguments, *(f"{key}={value}" for key, value in added.items())], memory
+
+
+def from_labels(found: dict, keys: Collection[str], others: list[str]) -> list[str]:
+    """The experiment for the labels that were found, and what it has to be told of them.
+
+    Args:
+        found: what `summary` gives, without errors.
+        keys: of arguments that were given.
+        others: those arguments, which stand behind the experiment.
+    """
     void, kind = found["void"] or (None, found["kind"])
-    arguments = [f"experiment={EXPERIMENTS[kind]}", *overrides]
     classes = len(found["classes"]) - (void is not None) if kind == "classes" else 2
     turned = found["values"] if kind == "boundary" or (found["other"] and kind == "binary" and not void) else None
     wanted = {
@@ -134,6 +210,62 @@ def suggested(found: dict) -> list[str]:
     }
     if kind in ("instances", "binary") and not void:
         wanted["instances.min_size"] = (max(20, int(found["smallest_cell"] / 3)), 20)
-    return arguments + [
-        f"{key}={value}" for key, (value, usual) in wanted.items() if value != usual and f"{key}=" not in str(overrides)
-    ]
+    told = [f"{key}={value}" for key, (value, usual) in wanted.items() if value != usual and key not in keys]
+    return [f"experiment={EXPERIMENTS[kind]}", *others, *told]
+
+
+def choose(sweep: Path | None = None) -> None:
+    """Add to the command line what a check suggests, for who names a folder of their own but no experiment.
+
+    Say in a line what that is. A run that goes on keeps what it began with.
+
+    Args:
+        sweep: where the runs of a sweep lie.
+
+    Raises:
+        ValueError: training would be wrong.
+    """
+    given = [each for each in sys.argv[1:] if each not in MULTIRUN]
+    constant = set(constant_keys(given))
+    keys = {key_of(each) for each in given}
+    if (began := begun_with(given, sweep)) is not None:
+        added = [each for each in began if key_of(each) in CHOSEN - keys]
+        said = [f"{' '.join(added)}, as the run began"]
+    else:
+        arguments = [
+            unquote(each)
+            for each in given
+            if key_of(each) in constant and not each.startswith((*OF_OTHERS, "hydra", "data="))
+        ]
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            config = compose("check", quoted(arguments))
+            limits.allow(config["max_pixels"])
+            found = summary(config, chosen=False)
+            refuse_errors(found, arguments)
+            chosen, memory = completed(found, arguments, keys - constant)
+        added = [each for each in chosen if each not in arguments]
+        experiment, *others = added
+        others = f"; with {' '.join(others)}" if others else ""
+        said = [f"{experiment}, chosen from the labels: {found['kind']}{others}", memory]
+    if command.is_first():
+        for line in said:
+            say(line)
+    sys.argv[1:] += added
+
+
+def begun_with(given: list[str], sweep: Path | None) -> list[str] | None:
+    """The arguments that a run was begun with in the directory of this one, or a point of this sweep; None if none was.
+
+    Args:
+        given: the arguments, quoted for Hydra.
+        sweep: where the runs of a sweep lie.
+
+    Raises:
+        ValueError: its config.yaml is damaged.
+    """
+    named = [unquote(each).partition("=")[2] for each in given if key_of(each) == "hydra.run.dir"]
+    directories = [*sorted(sweep.glob("*"))] if sweep else [Path(each) for each in named[-1:]]
+    for directory in directories:
+        if (directory / "config.yaml").exists():
+            return read_config(directory).get("overrides", [])
+    return None

@@ -1,11 +1,12 @@
 """Look at what a network would learn from, before it does: ``python -m src.preview experiment=isbi``."""
 
+import sys
 from pathlib import Path
 
 from omegaconf import DictConfig
 
 from src import command
-from src.arguments import check_least
+from src.arguments import check_least, lacks_experiment
 from src.terminal import say
 
 
@@ -29,5 +30,18 @@ def main(config: DictConfig) -> None:
     say(f"preview: {config.output}")
 
 
-if __name__ == "__main__":
+def start() -> None:
+    """Run the command.
+
+    Raises:
+        SystemExit: something failed, or a signal stopped it.
+    """
+    if lacks_experiment(sys.argv[1:]):
+        from src import checking
+
+        command.run(checking.choose)
     command.run(main)
+
+
+if __name__ == "__main__":
+    start()

@@ -67,9 +67,12 @@ def start() -> None:
         SystemExit: something failed, or a signal stopped it.
     """
     sweep = arguments.sweep_directory(sys.argv[1:])
+    if arguments.lacks_experiment(sys.argv[1:]):
+        from src import checking
+
+        command.run(partial(checking.choose, sweep))
     if sweep is None:
-        command.run(main)
-        return
+        return command.run(main)
     given = [argument for argument in sys.argv[1:] if argument not in arguments.MULTIRUN]
     names = f"hydra.job.config.override_dirname.exclude_keys=[{','.join(arguments.constant_keys(given))}]"
     sys.argv[1:] = ["-m", *given, f"hydra.sweep.dir={sweep}", names]

@@ -9,7 +9,7 @@ import lightning
 import torch
 
 from src import build, command, restore
-from src.arguments import check_choice, check_least, check_steps
+from src.arguments import NO_VALIDATION, check_choice, check_least, check_steps
 from src.data.annotated import Annotated
 from src.data.datamodule import SliceData
 from src.data.matching import Pair
@@ -21,7 +21,7 @@ from src.model.unet import UNet
 from src.run import directory as runs
 from src.run import lightning_seam, provenance
 from src.run.checkpoint import Checkpoints, OutOfTime, keep_for_prediction, last_checkpoint
-from src.run.device import choose_precision, pays_to_compile
+from src.run.device import choose_accelerator, choose_precision, pays_to_compile
 from src.terminal import warn
 from src.tiles.symmetry import AVERAGES
 
@@ -57,10 +57,7 @@ def check_numbers(config: dict) -> None:
     check_choice("scaling", config["scaling"], SCALINGS)
     check_choice("compile", config["compile"], ("auto", True, False))
     if config["score"] == "best" and not str(config["data"]["validation"]).strip():
-        raise ValueError(
-            "expected slices in data.validation, by which score=best chooses the checkpoint, but got none; "
-            "nearest valid: score=last"
-        )
+        raise ValueError(NO_VALIDATION)
 
 
 def parts(config: dict, read: Callable[[Pair], list[Annotated]] | None = None) -> Parts:
@@ -165,6 +162,7 @@ def make_trainer(config: dict) -> lightning.Trainer:
     batches, of which a step may accumulate several.
     """
     asked, loggers, callbacks = config["trainer"], build.make(config, "logger"), build.make(config, "callbacks")
+    accelerator = choose_accelerator(asked["accelerator"])
     if last := callbacks.get("last"):
         last.curves = loggers.get("csv")
     if held_out := callbacks.get("held_out"):
@@ -172,7 +170,8 @@ def make_trainer(config: dict) -> lightning.Trainer:
     made = build.make(config, "trainer", _partial_=True)(
         val_check_interval=min(asked["val_check_interval"], asked["max_steps"]) * asked["accumulate_grad_batches"],
         num_sanity_val_steps=0,  # a validation chooses a checkpoint, also one of weights that have learnt nothing
-        precision=choose_precision(asked["precision"], asked["accelerator"]),
+        accelerator=accelerator,
+        precision=choose_precision(asked["precision"], accelerator),
         logger=list(loggers.values()),
         callbacks=list(callbacks.values()),
         plugins=[Checkpoints()],

@@ -200,3 +200,23 @@ def test_what_all_points_share_is_not_in_their_names():
     shared = ["loss=dice", "data.root=a, b (1)", "+model.norm=batch", "data.held_out=[24,25]", "hydra/launcher=slurm"]
     names = ["loss", "data.root", "model.norm", "data.held_out", "hydra/launcher"]
     assert arguments.constant_keys(["-m", *swept, *shared, "--multirun"]) == names
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (["data.root=a b"], True),
+        (["data=folder", "data.root='a b'", "model.depth=3"], True),
+        (["-m", "data.root=a", "seed=1,2"], True),
+        (["data.root=a", "experiment=cells"], False),
+        (["data.root=a", "+experiment=cells"], False),
+        (["-m", "data.root=a", "experiment=cells,membranes"], False),
+        (["experiment.root=a", "data.source.root=a"], False),
+        (["data=isbi2012", "data.root=a"], False),
+        (["data.root=a", "--help"], False),
+        (["seed=1"], False),
+        ([], False),
+    ],
+)
+def test_an_experiment_is_lacking_where_a_folder_is_named_and_nothing_else_chosen(given, expected):
+    assert arguments.lacks_experiment(given) == expected

@@ -11,7 +11,7 @@ from src.data.finding import ERROR
 from tests.conftest import TINY, imported_by
 from tests.data.drawn import KINDS, mask, types
 from tests.data.own import IMAGES, SIDE, change_image, change_labels, draw, folder, write
-from tests.findings.broken import BROKEN, classes
+from tests.findings.broken import BROKEN, classes, shrink
 
 SMALL = [argument for argument in TINY if argument.startswith(("data.", "model."))]
 CELLS = ("experiment=cells",)
@@ -114,7 +114,7 @@ def test_what_is_suggested_trains(own, check, train):
     change_image(own, lambda image: np.stack([image, image // 2, image], -1))
     status, _, printed, _ = check(own)
     assert status == 0
-    line = printed[printed.index("train: python -m src.train ") :].split()[4:]
+    line = shlex.split(printed[printed.index("train: python -m src.train ") :])[4:]
     assert {"experiment=cells", "model.in_channels=3"} <= set(line)
     assert train(*line, "~callbacks.samples")[1] == 0
 
@@ -152,7 +152,7 @@ def test_what_is_printed_is_learnt_from_as_it_was_judged(name, own, check, train
         change_labels(own, lambda _, new=labels: new, [number], ".png")
     status, _, printed, error = check(own)
     assert status == 0, error
-    line = printed[printed.index("train: python -m src.train ") :].split()[4:]
+    line = shlex.split(printed[printed.index("train: python -m src.train ") :])[4:]
     own_keys = ("experiment", "data.source", "model.classes")
     assert " ".join(each for each in line if each.startswith(own_keys)) == PRINTED[name]
     directory, status, _, error = train(*line, "~callbacks.samples", "~callbacks.overlay", "page=false")
@@ -210,3 +210,42 @@ def test_known_data_can_be_checked_too(data, run_command, tmp_path):
 def test_a_check_needs_no_network_and_no_trainer(own, tmp_path):
     found = imported_by("check", f"data.root={own}", f"cache_dir={tmp_path}", "experiment=cells")
     assert "cv2" in found and not found & {"torch", "lightning", "torchmetrics", "albumentations"}
+
+
+def test_a_repaired_copy_passes_the_printed_check_and_trains_by_the_printed_line(own, run_command, train, tmp_path):
+    for number in range(IMAGES):
+        change = shrink if number == 3 else lambda labels: np.uint8(labels > 0) * 255
+        change_labels(own, change, [number], ".png")
+    (own / "labels/cell_05.png").unlink()
+    given = (f"data.root={own}", f"cache_dir={tmp_path / 'cache'}", *SMALL)
+    assert run_command("check", *given)[0] == 1
+    out = tmp_path / "copy"
+    status, printed, error = run_command("check", *given, f"mend={out}")
+    assert status == 0, error
+    assert "0/255 → 0/1: 9 files" in printed and "left out, an image without labels" in printed
+    lines = {line.partition(":")[0]: shlex.split(line)[4:] for line in printed.splitlines() if ": python -m" in line}
+    assert f"data.root={out}" in lines["check"] and not any(str(own) in each for each in lines["train"])
+    status, _, error = run_command("check", *lines["check"], *SMALL, f"cache_dir={tmp_path / 'cache'}")
+    assert status == 0, error
+    assert train(*lines["train"], "~callbacks.samples", "~callbacks.overlay", "page=false")[1] == 0
+
+
+def test_what_says_how_to_read_the_original_is_not_said_of_its_copy(own, run_command, tmp_path):
+    change_labels(own, lambda labels: np.uint8(labels == 0) * 255, suffix=".png")
+    given = (f"data.root={own}", "data.source.values=[255,0]", "seed=3", f"mend={tmp_path / 'copy'}", *CELLS, *SMALL)
+    status, printed, error = run_command("check", *given)
+    assert status == 0, error
+    train = next(line for line in printed.splitlines() if line.startswith("train:"))
+    assert "experiment=cells" in train and "seed=3" in train
+    assert "data.source" not in train and "mend=" not in train
+
+
+def test_only_a_folder_can_be_mended_and_findings_are_of_a_check(own, run_command, tmp_path):
+    for arguments, words in (
+        (("data=phantom",), "expected data=folder data.root=DIR"),
+        ((f"data.root={own}", f"output={tmp_path / 'a.json'}"), "expected output or mend"),
+        ((f"data.root={tmp_path / 'none'}",), "there is none at"),
+    ):
+        status, _, error = run_command("check", *arguments, f"mend={tmp_path / 'copy'}")
+        assert status == 1 and words in error and "Traceback" not in error
+        assert not (tmp_path / "copy").exists()

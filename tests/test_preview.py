@@ -59,3 +59,11 @@ def test_data_that_training_would_refuse_are_refused(preview, tmp_path):
 def test_a_mistake_is_one_message(argument, expected, preview):
     status, _, error = preview("data.source.size=64", argument)
     assert status == 1 and error.startswith(f"error: {expected}") and error.count("\n") == 1
+
+
+def test_for_who_names_no_experiment_the_labels_choose_it(preview, tmp_path):
+    root = folder(tmp_path / "own", 4)
+    file = tmp_path / "preview.html"
+    status, printed, error = preview(f"data.root={root}", "draws=2", f"output={file}")
+    assert status == 0, error
+    assert printed.startswith("experiment=cells, chosen from the labels: instances") and file.exists()

@@ -15,7 +15,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from src import CONF
 from src.data.phantom import phantom
 from src.run.report import PANELS
-from tests.conftest import SLIM, weights_digest
+from tests.conftest import SLIM, TINY, weights_digest
+from tests.data.drawn import membranes
 from tests.data.own import cell_tracking_film, change_image, change_labels, folder
 
 EXPERIMENTS = sorted(file.stem for file in (CONF / "experiment").glob("*.yaml"))
@@ -349,3 +350,68 @@ def test_images_of_many_sizes_partly_annotated_are_learnt_from_and_scored(train,
     status, _, error = run_command("score", *truth, "ignore_label=99", f"output={tmp_path / 'scores.json'}")
     assert status == 0, error
     assert len(json.loads((tmp_path / "scores.json").read_text())["per_image"]) == 10
+
+
+# Of one's own images without an experiment, in the shortest time.
+OWN = ["~callbacks.samples", "~callbacks.overlay", "page=false"]
+
+
+def test_for_who_names_no_experiment_the_labels_choose_it_and_a_line_says_so(train, own_layouts, tmp_path):
+    for number in range(10):
+        cells, image = membranes(number)
+        change_image(own_layouts / "membranes", lambda _, new=image: new, [number])
+        change_labels(own_layouts / "membranes", lambda _, new=cells: new, [number])
+    for name, experiment in (("own", "cells"), ("membranes", "membranes"), ("classes", "classes")):
+        directory, status, printed, error = train(f"data.root={own_layouts / name}", *OWN, directory=tmp_path / name)
+        assert status == 0, error
+        assert printed.startswith(f"experiment={experiment}, chosen from the labels: ")
+        assert printed.splitlines()[1].startswith("memory: about ")
+        config = yaml.safe_load((directory / "config.yaml").read_text())
+        assert f"experiment={experiment}" in config["overrides"]
+        assert config["model"]["classes"] == (3 if name == "classes" else 2)
+
+
+def test_a_run_that_goes_on_keeps_the_experiment_whatever_has_become_of_the_labels(train, own_layouts):
+    root, given = own_layouts / "own", (f"data.root={own_layouts / 'own'}", *OWN, "trainer.max_steps=2")
+    assert train(*given, "trainer.max_time=00:00:00:00")[1] == 1
+    drawn = {file: file.read_bytes() for file in root.glob("labels/*")}
+    change_labels(root, lambda cells: np.uint8((cells > 0) * (1 + cells % 2)))
+    _, status, printed, error = train(*given)
+    assert printed.startswith("experiment=cells instances.min_size=") and "as the run began" in printed
+    assert status == 1 and "Traceback" not in error  # other data are refused, as ever
+    for file, content in drawn.items():
+        file.write_bytes(content)
+    directory, status, printed, error = train(*given)
+    assert status == 0 and printed.startswith("experiment=cells"), error
+    assert train(*given)[2].splitlines()[1] == f"{directory} is finished"
+
+
+def test_what_a_person_has_chosen_is_not_chosen_again(train, own_layouts):
+    chosen = ["experiment=membranes", "data.source.values=[0,1]", "data.source.kind=boundary"]
+    change_labels(own_layouts / "own", lambda cells: np.uint8(cells > 0))
+    directory, status, printed, error = train(f"data.root={own_layouts / 'own'}", *chosen, *OWN)
+    assert status == 0, error
+    assert "chosen from" not in printed
+    config = yaml.safe_load((directory / "config.yaml").read_text())
+    assert not {"data.tile=284", "experiment=cells"} & set(config["overrides"])
+
+
+def test_each_point_of_a_sweep_gets_the_experiment_that_the_labels_choose(run_command, own_layouts, tmp_path):
+    given = [*TINY, f"data.root={own_layouts / 'classes'}", f"cache_dir={tmp_path}", *OWN, "-m", "seed=1,2"]
+    sweep = ["hydra.sweep.dir=" + str(tmp_path / "sweep")]
+    for _ in range(2):
+        status, printed, error = run_command("train", *given, *sweep)
+        assert status == 0, error
+        names = sorted(each.name for each in (tmp_path / "sweep").glob("*/"))
+        assert [name.partition("_")[0] for name in names] == ["seed-1", "seed-2"]
+        for name in names:
+            config = yaml.safe_load((tmp_path / "sweep" / name / "config.yaml").read_text())
+            assert {"experiment=classes", "model.classes=3"} <= set(config["overrides"])
+    assert printed.count("is finished") == 2
+
+
+def test_data_that_are_wrong_are_refused_before_anything_is_chosen(train, own_layouts):
+    change_labels(own_layouts / "own", lambda cells: cells[:-1], [3])
+    directory, status, printed, error = train(f"data.root={own_layouts / 'own'}")
+    assert status == 1 and printed == "" and "size-mismatch" in error and "Traceback" not in error
+    assert "all findings: python -m src.check" in error and not directory.exists()

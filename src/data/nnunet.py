@@ -38,13 +38,18 @@ class Classes:
 NOTHING_SAID = Classes()
 
 
+def dataset_files(root: Path) -> list[Path]:
+    """The ``dataset.json`` in a folder and in folders of it; the first one counts."""
+    return [file for file in (root / FILE, *sorted(root.glob(f"*/{FILE}"))) if file.is_file()]
+
+
 def read_classes(root: Path) -> Classes:
     """The classes that the ``dataset.json`` in a folder, or in a folder of it, names.
 
     Raises:
         Refused: it is damaged.
     """
-    files = [file for file in (root / FILE, *sorted(root.glob(f"*/{FILE}"))) if file.is_file()]
+    files = dataset_files(root)
     if not files:
         return NOTHING_SAID
     try:
