@@ -11,7 +11,7 @@ from pathlib import Path
 from src import checking
 from src.arguments import key_of
 from src.data.annotated import read_pair
-from src.data.finding import ERROR, SHOWN_FILES, WARNING
+from src.data.finding import SHOWN_FILES, WARNING
 from src.data.folder import Meaning
 from src.data.kinds import Judgement
 from src.data.matching import Pair, matched
@@ -26,7 +26,6 @@ from src.repairs import LARGEST, Numbering, Written, content_of, write_pair
 
 LIST = "mended.json"
 LEFT_OUT = ("missing-label", "missing-image", "unread-files")  # findings of files that the copy lacks
-TWO_PEOPLE = ("overlapping-files", WARNING)  # may have drawn what would become one label image
 FOLDERS = {"": "", "train": "train/", "validation": "validation/", "held_out": "test/"}  # of each part of a split
 
 
@@ -130,14 +129,6 @@ def _looked_at(config: Mapping, chosen: bool, read: TwoValues, arguments: list[s
     if found["void"] and ignore is None and not source.get("values") and not chosen:
         ignore = found["void"][0]
         found = checking.summary(_changed(config, {**source, "ignore_label": ignore}), chosen, read)
-    if not source.get("classes"):
-        key = f"data.source.classes=[{','.join(found['names'][1:])}] makes them one label image of classes"
-        found["findings"] = [
-            {**each, "severity": ERROR, "fix": f"{each['fix']}; {key}"}
-            if (each["code"], each["severity"]) == TWO_PEOPLE
-            else each
-            for each in found["findings"]
-        ]
     _refuse(found, "this cannot be mended", arguments)
     return found, ignore
 

@@ -44,6 +44,8 @@ class SliceData(lightning.LightningDataModule):
         root: where the source finds the files, if it says so; named in messages only.
         folder: where those files lie, so that a finished run can tell whether they have changed; None: `root`.
         cache_dir: where weight maps are kept.
+        groups: a pattern of names by which slices belong together, such as ``{patient}[LR]``, see `split.together`;
+            the automatic split does not part them.
 
     Attributes:
         reading: how the pixels of its files are seen, known when they have been read.
@@ -71,10 +73,12 @@ class SliceData(lightning.LightningDataModule):
         foreground: float = 0.0,
         root: str | None = None,
         folder: str | None = None,
+        groups: str | None = None,
     ):
         super().__init__()
         self.source = source
-        self.groups = {"train": str(train), "validation": str(validation), "held_out": str(held_out)}
+        self.parts = {"train": str(train), "validation": str(validation), "held_out": str(held_out)}
+        self.groups = groups
         self.tile, self.batch_size, self.workers, self.ridge = tile, batch_size, workers, ridge
         self.foreground, self.root, self.scaling = foreground, root, scaling
         self.folder = Path(folder or root) if folder or root else None
@@ -95,7 +99,7 @@ class SliceData(lightning.LightningDataModule):
         fitting = [with_channels(image, self.channels) for image in images]
         if any(each is not image for each, image in zip(fitting, images, strict=True)):  # else nothing is copied
             stack = replace(stack, images=stacked(fitting))
-        numbers = split(self.groups, stack.names, stack.files)
+        numbers = split(self.parts, stack.names, stack.files, stack.parts, self.groups)
         self.check_images(stack)
         self.reading = replace(stack.reading, scaling=self.scaling)
         self.legend = stack.legend if stack.legend.fits(self.classes) else NUMBERS

@@ -35,6 +35,31 @@ class Meaning:
     in_colours: bool = False
 
 
+@dataclass(frozen=True)
+class Names:
+    """What files beside the labels of a folder call their classes.
+
+    Attributes:
+        colours: names of packed colours, None if nothing says any.
+        numbers: classes of numbers.
+    """
+
+    colours: dict[int, str] | None = None
+    numbers: Classes = NOTHING_SAID
+
+
+NO_NAMES = Names()
+
+
+def names_in(root: Path) -> Names:
+    """The names of colours in a ``labelmap.txt`` of a folder, and of numbers in a ``dataset.json``.
+
+    Raises:
+        Refused: one of them is damaged.
+    """
+    return Names(colours.read_labelmap(root), read_classes(root))
+
+
 def read_folder(
     root: str | Path,
     kind: str = "auto",
@@ -82,7 +107,7 @@ def read_folder(
     described = [describe(without(each.labels, ignore_label), one_grey(each.image)) for each in slices if not known]
     for each in colours.odd_ones(slices):
         raise Refused(colours.mixed(each.pair.labels, each.in_colours))
-    found = meaning(slices, described, kind, values, colours.read_labelmap(Path(root)), read_classes(Path(root)))
+    found = meaning(slices, described, kind, values, names_in(Path(root)))
     drawn = [colours.alike(each.labels, each, found.in_colours) for each in slices]
     if found.in_colours and ignore_label is not None:  # which names a number of the file, or a packed colour
         pairs_of = zip(drawn, slices, strict=True)
@@ -107,8 +132,7 @@ def meaning(
     described: Sequence[Description],
     kind: str = "auto",
     values: Sequence[int] | None = None,
-    labelmap: dict[int, str] | None = None,
-    said: Classes = NOTHING_SAID,
+    names_of: Names = NO_NAMES,
 ) -> Meaning:
     """What the labels of a folder mean, from all of them together; for a check and for training alike.
 
@@ -117,12 +141,12 @@ def meaning(
         described: their labels; may be empty where kind and values leave nothing open.
         kind: as it was asked for.
         values: as they were asked for.
-        labelmap: names of colours, as `colours.read_labelmap` gives them.
-        said: names of numbers, as `nnunet.read_classes` gives them.
+        names_of: colours and numbers, as `names_in` gives them.
 
     Raises:
         ValueError: there is no such kind.
     """
+    said, labelmap = names_of.numbers, names_of.colours
     forms = {"classes"} if len(said.names) > 2 else {each.form.said for each in slices}
     classes = next((each.form.classes for each in slices if each.form.classes), ())
     if not colours.tell(slices, [one.counts for one in described]):

@@ -107,7 +107,7 @@ def told_among(names: Sequence[str]) -> dict[str, Told]:
             loosely[of[""][0]] = Told(IMAGES, part)
         elif len(of[IMAGES]) > 1:
             return strictly
-    return loosely if any(said.role == IMAGES for said in loosely.values()) else strictly
+    return loosely if {IMAGES, LABELS} <= {said.role for said in loosely.values()} else strictly
 
 
 def places(root: Path) -> list[Place]:

@@ -8,12 +8,12 @@ from math import isfinite
 
 import cv2
 import numpy as np
-from scipy import fft
+from scipy import ndimage
 
-from src.data.agreement import edges_of, sketch, slope_of
+from src.data.agreement import Offset, laid, offset, sketch, texture, width
 from src.data.annotated import Annotated, read_pair
 from src.data.colours import alike
-from src.data.description import Description, describe
+from src.data.description import LARGEST_NUMBER, Description, describe
 from src.data.finding import WARNING, Finding, Refused
 from src.data.folder import Meaning, without
 from src.data.labels import to_learn
@@ -25,8 +25,7 @@ from src.files.stored import SHOWN, Reading
 
 FULL_WELLS = (255, 4095, 16383, 65535)  # largest values of cameras with 8, 12, 14 and 16 bits
 THUMBNAIL = 32  # pixels of a side
-ALIGNED = 256  # pixels of the longer side at which image and labels are laid upon each other
-FARTHEST = 24  # pixels of that size by which they may be found shifted
+UNEVEN = 8  # pixels of it over which light may be uneven
 
 
 @dataclass(frozen=True)
@@ -39,6 +38,7 @@ class Choices:
         wanted: of a folder.
         values, ignore_label: of the labels, as `folder.read_folder` takes them.
         groups: the split, as `split.split` takes it.
+        together: a pattern of names by which slices belong together, likewise.
         min_size: smallest cell that prediction keeps, in pixels.
         metrics: names of the scores that training reports.
         scaling: of grey values, one of `files.stored.SCALINGS`.
@@ -55,6 +55,7 @@ class Choices:
     min_size: int = 0
     metrics: tuple[str, ...] = ()
     scaling: str = "objects"
+    together: str | None = None
 
 
 @dataclass(frozen=True)
@@ -73,9 +74,11 @@ class Facts:
         levels: different grey values, counted up to 5.
         saturated: share of pixels at the camera's largest value.
         digest: SHA-256 of the image.
-        thumbnail: the image at `THUMBNAIL` pixels a side, mean 0 and norm 1; zeros if it is constant.
-        shift: rows and columns in pixels by which the labels lie beside their image; None if they do not, or nobody
-            can tell.
+        thumbnail: the image at `THUMBNAIL` pixels a side without uneven light, mean 0 and norm 1; zeros if it is
+            constant.
+        shift: by which the labels lie beside their image; None if nobody can tell.
+        texture: of cells over that of what surrounds them, as of `agreement.texture`.
+        width: diameter of the largest disc within a cell, in pixels.
         is_its_labels: whether image and labels are the same pixels.
         ignored: share of pixels that nobody has annotated.
         pixel_size: in µm, None if the file does not say.
@@ -86,7 +89,9 @@ class Facts:
             is no such pixel.
         clipped: share of the grey values of cells that scaling cuts off.
         sketch: image and labels, as `agreement.agreements` compares them.
+        scattered: numbers of cells in several pieces that do not even touch by corners; not counted in masks.
         form: how the labels lie on disk.
+        part: train, validation or held_out, where the folders say so.
         in_colours, was_grey, palette, overlap, reading, evidence, notes: as of `annotated.Annotated`.
     """
 
@@ -102,14 +107,18 @@ class Facts:
     saturated: float
     digest: str
     thumbnail: np.ndarray
-    shift: tuple[int, int] | None
+    shift: Offset | None
+    texture: float | None
+    width: int
     is_its_labels: bool
     ignored: float
     pixel_size: float | None
     lossy: bool
     labels: Description
     sketch: np.ndarray
+    scattered: int = 0
     form: Form = ONE_FILE
+    part: str = ""
     in_colours: bool = False
     was_grey: bool = False
     palette: tuple[int, ...] = ()
@@ -178,7 +187,7 @@ def look(
     finite = image.dtype.kind != "f" or bool(
         np.isfinite(image).all() and isfinite(float(image.max()) - float(image.min()))
     )
-    highest = image.max()
+    highest, small = image.max(), laid(values, labels)
     cells, background, clipped = _scaled(image, labels != 0, scaling) if finite else (None, None, 0.0)
     return Facts(
         name=annotated.name,
@@ -193,14 +202,18 @@ def look(
         saturated=float(np.mean(image == highest)) if image.dtype.kind in "iu" and highest in FULL_WELLS else 0.0,
         digest=hashlib.sha256(np.ascontiguousarray(image)).hexdigest(),
         thumbnail=_thumbnail(values),
-        shift=_shift(values, labels),
+        shift=offset(small),
+        texture=texture(small),
+        width=width(small),
         is_its_labels=np.array_equal(image, annotated.labels),
         ignored=float(np.mean(annotated.labels == ignore_label)) if ignore_label is not None else 0.0,
         pixel_size=annotated.pixel_size,
         lossy=pair.image.suffix.lower() in (".jpg", ".jpeg"),
         labels=description,
         sketch=sketch(values, labels),
+        scattered=_scattered(labels, description),
         form=annotated.form,
+        part=pair.part,
         in_colours=annotated.in_colours,
         was_grey=annotated.was_grey,
         palette=annotated.palette,
@@ -240,37 +253,19 @@ def _levels(grey: np.ndarray) -> int:
     return min(5, len(np.unique(values))) if few else 5
 
 
+def _scattered(labels: np.ndarray, description: Description) -> int:
+    """How many numbers are in several pieces, of which pixels that touch by their corners are one."""
+    values = description.counts
+    if description.single == 1 or len(values) <= 2 or min(values) < 0 or max(values) > LARGEST_NUMBER:
+        return 0
+    boxes = enumerate(ndimage.find_objects(labels), 1)
+    inside = (labels[box] == value for value, box in boxes if box)
+    return sum(cv2.connectedComponents(cell.astype(np.uint8), connectivity=8)[0] > 2 for cell in inside)
+
+
 def _thumbnail(grey: np.ndarray) -> np.ndarray:
-    small = cv2.resize(grey, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA).ravel()
+    small = cv2.resize(grey, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
+    small = (small - cv2.GaussianBlur(small, (0, 0), UNEVEN)).ravel()
     small = small - small.mean()
     norm = np.linalg.norm(small)
     return small / norm if norm > 1e-6 else np.zeros_like(small)
-
-
-def _shift(grey: np.ndarray, labels: np.ndarray) -> tuple[int, int] | None:
-    """Where the edges of labels lie beside those of their image, by the peak of their correlation.
-
-    Of 141 real pairs (ISBI-2012, DSB 2018, T98G) none is taken for shifted; moved by 8 px, all slices of ISBI-2012
-    and three in four images of nuclei are.
-    """
-    scale = max(1.0, max(grey.shape) / ALIGNED)
-    size = tuple(max(1, round(side / scale)) for side in grey.shape)
-    if min(size) <= 2 * FARTHEST:
-        return None
-    edges = cv2.GaussianBlur(cv2.resize(edges_of(labels), size[::-1], interpolation=cv2.INTER_AREA), (0, 0), 1)
-    slope = slope_of(cv2.resize(grey, size[::-1], interpolation=cv2.INTER_AREA))
-    slope = np.minimum(slope, np.percentile(slope[::2, ::2], 99))
-    window = cv2.createHanningWindow(size[::-1], cv2.CV_32F)
-    both = [(part - part.mean()) * window for part in (slope, edges)]
-    norm = float(np.prod([np.linalg.norm(part) for part in both]))
-    if norm == 0:
-        return None
-    spectra = [fft.rfft2(part) for part in both]
-    surface = fft.irfft2(np.conj(spectra[0]) * spectra[1], size) / norm
-    near = np.roll(surface, (FARTHEST, FARTHEST), (0, 1))[: 2 * FARTHEST + 1, : 2 * FARTHEST + 1]
-    peak = np.unravel_index(near.argmax(), near.shape)
-    rows, columns = (int(place) - FARTHEST for place in peak)
-    unshifted = near[FARTHEST - 1 : FARTHEST + 2, FARTHEST - 1 : FARTHEST + 2].max()
-    if max(abs(rows), abs(columns)) < 3 or near.max() < 0.25 or unshifted > 0.8 * near.max():
-        return None
-    return round(rows * scale), round(columns * scale)

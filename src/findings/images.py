@@ -7,9 +7,13 @@ import numpy as np
 
 from src.data.finding import ERROR, NOTE, WARNING, Finding
 from src.findings.facts import Choices, Facts
+from src.findings.meanings import folder_of
 
 SATURATED = 0.1  # share of such pixels that is worth a word
 CUT_OFF = 0.2  # share of the grey values of cells that is worth a word
+FEWEST_PIECES = 5  # of labels, from which those of one image alone tell that they are shifted
+FEWEST_SHIFTED = 5  # images that tell together of a shift by the same …
+MOST_SHIFTED = 0.7  # … and share of those that tell anything
 ALIKE_SIZES = 0.8  # share of slices whose size is not theirs alone, from which sizes tell microscopes apart
 
 
@@ -54,11 +58,38 @@ def each_image(facts: list[Facts], choices: Choices) -> Iterator[Finding]:
         if channels not in (None, each.channels) and not (each.grey and channels in (1, 3)):
             found, fix = f"{each.channels} channels", f"model.in_channels={each.channels}"
             yield Finding("channels", ERROR, each.file, found, f"{channels}, as the network has", fix)
-        if each.shift:
-            rows, columns = (-pixels for pixels in each.shift)
-            found = f"labels that fit their image better moved by {rows} rows and {columns} columns"
-            fix = f"labels = np.roll(labels, ({rows}, {columns}), axis=(0, 1))"
-            yield Finding("shifted-labels", WARNING, each.labels_file, found, "labels that lie on their image", fix)
+
+
+def shifted(facts: list[Facts]) -> Iterator[Finding]:
+    """Find labels that lie beside their image: those of one image, or all of them by the same.
+
+    Args:
+        facts: of each slice.
+    """
+    told = [each for each in facts if each.shift]
+    rows, columns = (
+        round(float(np.median([getattr(each.shift, axis) for each in told]))) if told else 0
+        for axis in ("rows", "columns")
+    )
+    together = [each for each in told if _beside(each, rows, columns)]
+    expected = "labels that lie on their image"
+    fix = "export the labels again from the image that was annotated; they lie ({}, {}) px (rows, columns) off"
+    if len(together) >= max(FEWEST_SHIFTED, MOST_SHIFTED * len(told)):
+        found = f"labels that lie ({rows}, {columns}) px (rows, columns) beside their image, in {len(together)} of "
+        found, fixed = f"{found}{len(facts)} slices", fix.format(rows, columns)
+        yield Finding("shifted-labels", WARNING, folder_of(together), found, expected, fixed)
+        return
+    for each in told:
+        if each.shift.sure and each.labels.pieces >= FEWEST_PIECES:
+            off = each.shift.rows, each.shift.columns
+            found = f"labels that lie ({off[0]}, {off[1]}) px (rows, columns) beside their image"
+            yield Finding("shifted-labels", WARNING, each.labels_file, found, expected, fix.format(*off))
+
+
+def _beside(each: Facts, rows: int, columns: int) -> bool:
+    """Whether labels lie so many rows and columns beside their image, and clearly so."""
+    apart = max(abs(each.shift.rows - rows), abs(each.shift.columns - columns))
+    return apart <= 1 + each.shift.step < max(abs(rows), abs(columns))
 
 
 def grey_colours(facts: list[Facts], count: int) -> Finding:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from src.data import kinds
 from src.data.annotated import Annotated, read_pair, reading_of, undecided
-from src.data.colours import read_labelmap
+from src.data.description import Description
 from src.data.finding import ERROR, NOTE, WARNING, Finding, Refused
-from src.data.folder import Meaning, meaning
+from src.data.folder import NO_NAMES, Meaning, Names, meaning, names_in
 from src.data.matching import Pair, matched
 from src.data.stack import NO_CLASS, Stack, marked
 from src.files.stored import Reading
@@ -67,20 +67,20 @@ def inspect_folder(root: Path, choices: Choices, read: Callable[[Pair], list[Ann
     for _, found in looked:
         findings += found
     try:
-        labelmap = read_labelmap(root)
+        names = names_in(root)
     except Refused as refused:
-        labelmap, findings = None, [*findings, refused.finding]
+        names, findings = NO_NAMES, [*findings, refused.finding]
 
     def again(sound: list[Facts], meaning: Meaning) -> list[Facts]:
-        names = {each.name for each in sound}
+        kept = {each.name for each in sound}
         with ThreadPoolExecutor() as pool:  # from disk, because what ``read`` holds is for who comes next
             learnt = pool.map(
                 lambda pair: look_at_files(pair, choices.ignore_label, read_pair, choices.scaling, meaning)[0], pairs
             )
-            return [facts for each in learnt for facts in each if facts.name in names]
+            return [facts for each in learnt for facts in each if facts.name in kept]
 
     facts = [facts for each, _ in looked for facts in each]
-    return _concluded(facts, findings, choices, str(root), labelmap, again)
+    return _concluded(facts, findings, choices, str(root), names, again)
 
 
 def inspect_stack(stack: Stack, choices: Choices) -> Inspection:
@@ -99,7 +99,7 @@ def _concluded(
     findings: list[Finding],
     choices: Choices,
     where: str,
-    labelmap: dict[int, str] | None = None,
+    names: Names = NO_NAMES,
     again: Callable[[list[Facts], Meaning], list[Facts]] | None = None,
 ) -> Inspection:
     """What all facts together say."""
@@ -110,25 +110,29 @@ def _concluded(
         facts = [replace(each, channels=1) for each in facts]
     groups, sound = {}, []
     if facts:
-        wrong = list(labels.wrong_values(facts, _meant(facts, choices, labelmap), choices))
+        wrong = list(labels.wrong_values(facts, _meant(facts, choices, names), choices))
         errors = {finding.file for finding in wrong if finding.severity == ERROR}
         sound = [each for each in facts if each.labels_file not in errors]
-        findings += [*wrong, *images.each_image(facts, choices), *images.acquisition(facts)]
-        groups, refused = split.groups_of(facts, choices.groups, where)
+        findings += [*wrong, *images.each_image(facts, choices), *images.acquisition(facts), *images.shifted(facts)]
+        groups, refused = split.groups_of(facts, choices, where)
         group = {name: part for part, names in groups.items() for name in names}
-        findings += refused
+        findings += [*refused, *split.parted(facts, choices, group, where), *split.serial(facts, group, where)]
         for check in (images.duplicates, split.near_duplicates, split.neighbours, images.sizes):
             findings += check(facts, group)
-    found = _meant(sound, choices, labelmap)
+    found = _meant(sound, choices, names)
     kind, values, void = found.judgement.kind, found.judgement.values, None
     if sound and not any(finding.code == "nothing-annotated" for finding in findings):
         described = [each.labels for each in sound]
-        mark = kinds.void(described) if choices.ignore_label is None and not found.in_colours else None
-        void = None if mark is None else (mark, kinds.looks(kinds.without(described, mark)).kind)
-        others = list(partners.of_another_image(sound))
+        mark = _void(described, names) if choices.ignore_label is None and not found.in_colours else None
+        several = len(names.numbers.names) > 2
+        rest = "classes" if several or mark is None else kinds.looks(kinds.without(described, mark)).kind
+        void = None if mark is None else (mark, rest)
+        files = {each.labels_file for each in sound}
+        beside = any(finding.code == "shifted-labels" and finding.file not in files for finding in findings)
+        others = [] if beside else list(partners.of_another_image(sound))  # all beside their images fit none
         moved = {finding.file for finding in others}
         findings = [each for each in findings if each.code != "shifted-labels" or each.file not in moved]
-        findings += [*meanings.judgements(sound, found, choices, mark), *others]
+        findings += [*meanings.judgements(sound, found, choices, mark, where), *others]
         findings += labels.wrong_kind(sound, found, choices)
         if again and kind != "classes" and values and values[0] != 0:
             sound, values = again(sound, found), None
@@ -142,5 +146,11 @@ def _concluded(
     return Inspection(sound, found, void, values, groups, findings, reading_of(facts))
 
 
-def _meant(facts: list[Facts], choices: Choices, labelmap: dict[int, str] | None) -> Meaning:
-    return meaning(facts, [each.labels for each in facts], choices.wanted.kind, choices.values, labelmap)
+def _meant(facts: list[Facts], choices: Choices, names: Names) -> Meaning:
+    return meaning(facts, [each.labels for each in facts], choices.wanted.kind, choices.values, names)
+
+
+def _void(described: list[Description], names: Names) -> int | None:
+    """The value of what nobody has annotated, as files say or by its looks; None if there is none."""
+    ignored = names.numbers.ignored
+    return ignored if any(ignored in each.counts for each in described) else kinds.void(described)

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
+from math import floor
 from pathlib import Path
 
 from src.data.colours import mixed, odd_ones
@@ -10,8 +11,9 @@ from src.data.folder import Meaning
 from src.data.kinds import KINDS, looks
 from src.findings.facts import Choices, Facts
 from src.findings.meanings import EXPERIMENTS, few, folder_of
-from src.tiles.geometry import margin
+from src.tiles.geometry import margin, nearest_valid_sides
 
+DEEPEST = 5  # of networks that are worth a word: another level has four times the weights of all above it
 RARE = 0.01  # share of a class
 MOST_PICTURE = 0.05  # pieces a pixel, up to which labels are drawn and no picture
 
@@ -112,9 +114,8 @@ def _numbers(facts: list[Facts]) -> Iterator[Finding]:
     """Cells that share a number, or lie in pieces."""
     for each in facts:
         values, pieces = [value for value in each.labels.counts if value != 0], each.labels.pieces
-        in_pieces = round((1 - each.labels.single) * len(values))
-        if len(values) > 1 and in_pieces:
-            found = f"{in_pieces} of {len(values)} numbers in several pieces, {pieces} pieces together"
+        if len(values) > 1 and each.scattered:
+            found = f"{each.scattered} of {len(values)} numbers in several pieces"
             fix = "see whether stray pixels were left, or one number given to two cells"
             yield Finding("cell-in-pieces", NOTE, each.labels_file, found, "each cell in one piece", fix)
         if len(values) == 1 and pieces > 2:
@@ -124,22 +125,39 @@ def _numbers(facts: list[Facts]) -> Iterator[Finding]:
 
 
 def object_sizes(facts: list[Facts], kind: str, choices: Choices) -> Iterator[Finding]:
-    """Find cells that are larger than what the network sees, or smaller than what prediction keeps."""
+    """Find cells from whose middle the network sees no edge of them, or that are smaller than prediction keeps."""
     if kind not in ("instances", "binary"):
         return
     field = 2 * margin(choices.depth, choices.padded)
     for each in facts:
-        side, area = each.labels.side, each.labels.area
-        if side > field:
-            depth = next(depth for depth in range(choices.depth, 20) if 2 * margin(depth, choices.padded) >= side)
-            severity = NOTE if side < 2 * field else WARNING
-            expected = f"at most {field} px, which the network sees around a pixel"
-            fix = f"model.depth={depth}, or scale images and labels by {field / side:.2f}"
-            yield Finding("large-object", severity, each.labels_file, f"a cell {side} px long", expected, fix)
+        area = each.labels.area
+        if each.width > field:
+            found, expected = (
+                f"a cell {each.width} px wide",
+                f"at most {field} px, which the network sees around a pixel",
+            )
+            fix = larger_field(each.width, min(each.size), choices)
+            yield Finding("large-object", WARNING, each.labels_file, found, expected, fix)
         if 0 < area < choices.min_size:
             expected = f"at least instances.min_size={choices.min_size}, below which a predicted cell is dropped"
             fix = f"instances.min_size={int(area / 3)}"
             yield Finding("small-object", WARNING, each.labels_file, f"cells of {area:.0f} px", expected, fix)
+
+
+def larger_field(width: int, side: int, choices: Choices) -> str:
+    """How a network comes to see a cell as wide: deeper, as far as that can be trained with, or smaller images.
+
+    Args:
+        width: of the cell in pixels.
+        side: of the image in pixels, the shorter one.
+        choices: what training will do.
+    """
+    scale = floor(200 * margin(choices.depth, choices.padded) / width) / 100
+    smaller = f"scale images and labels by {max(scale, 0.01):.2f}"
+    for depth in range(choices.depth + 1, DEEPEST + 1):
+        if 2 * margin(depth, choices.padded) >= width and nearest_valid_sides(1, depth, choices.padded)[0] <= side:
+            return f"model.depth={depth}, or {smaller}"
+    return smaller
 
 
 def balance(facts: list[Facts], kind: str, choices: Choices, group: dict[str, str]) -> Iterator[Finding]:

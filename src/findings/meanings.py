@@ -1,5 +1,6 @@
 """What a person should know of how labels were taken: their kind, their values, their colours, their files."""
 
+import shlex
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -10,13 +11,19 @@ from src.data.colours import LABELMAP
 from src.data.finding import ERROR, NOTE, WARNING, Finding
 from src.data.folder import Meaning
 from src.data.numbers import unpacked
+from src.data.patterns import NAME
+from src.files.names import stem
 from src.findings.facts import Choices, Facts
 
 EXPERIMENTS = {"boundary": "membranes", "classes": "classes", "instances": "cells", "binary": "cells"}
+# Texture of what is not 0 over that of what is, from which the former is the cells: as of `agreement.texture`.
+TEXTURED = 1.2
 OVERLAP_OF_TWO = 0.75  # share of what was drawn that two people draw alike, and two classes do not share
 
 
-def judgements(facts: list[Facts], meaning: Meaning, choices: Choices, void: int | None) -> Iterator[Finding]:
+def judgements(
+    facts: list[Facts], meaning: Meaning, choices: Choices, void: int | None, root: str = ""
+) -> Iterator[Finding]:
     """Say what was taken for what, and which key takes it for something else.
 
     Args:
@@ -24,6 +31,7 @@ def judgements(facts: list[Facts], meaning: Meaning, choices: Choices, void: int
         meaning: of the labels.
         choices: what training will do.
         void: a value that may mark what nobody has annotated.
+        root: the folder in which patterns of paths begin.
     """
     folder, values = folder_of(facts), {value for each in facts for value in each.labels.counts}
     if void is not None:
@@ -35,7 +43,9 @@ def judgements(facts: list[Facts], meaning: Meaning, choices: Choices, void: int
         yield from _colours(facts, meaning, folder)
     elif choices.values is None:
         yield from _kinds(meaning, values, folder, asked=choices.wanted.kind != "auto")
-    yield from _overlaps(facts, folder)
+        yield from _ground(facts, meaning, values, folder)
+        yield from _turned_round(facts, meaning)
+    yield from _overlaps(facts, folder, choices, Path(root))
 
 
 def _kinds(meaning: Meaning, values: set[int], folder: str, asked: bool) -> Iterator[Finding]:
@@ -57,10 +67,6 @@ def _kinds(meaning: Meaning, values: set[int], folder: str, asked: bool) -> Iter
         expected = "membranes of 0, as which the lines are taken" if turned else "membranes of 0"
         fix = f"data.source.values=[{white},0]; to learn the lines: experiment=classes data.source.kind=classes"
         yield Finding("inverted-labels", WARNING, folder, found, expected, fix)
-    if "white-ground" in reasons and kind in ("binary", "boundary"):
-        found, expected = f"compact pieces of 0 in one piece of {white}", "0 outside of cells"
-        fix = f"data.source.values=[{white},0], if the pieces are the cells"
-        yield Finding("inverted-labels", WARNING, folder, found, expected, fix)
     if "mixed-mask" in reasons:
         found = f"masks in which the foreground is {' and '.join(map(str, sorted(values - {0})))}"
         yield Finding("mixed-mask", NOTE, folder, found, "one value, as which they are taken", "nothing")
@@ -70,6 +76,32 @@ def _kinds(meaning: Meaning, values: set[int], folder: str, asked: bool) -> Iter
         yield Finding(
             "no-zero", NOTE, folder, found, expected, f"data.source.values=[{other},{ground}] takes the other"
         )
+
+
+def _ground(facts: list[Facts], meaning: Meaning, values: set[int], folder: str) -> Iterator[Finding]:
+    """Masks in which 0 is compact pieces, unless their images say that what surrounds these is the cells."""
+    known = [each.texture for each in facts if each.texture is not None]
+    if "white-ground" not in meaning.judgement.reasons or meaning.judgement.kind not in ("binary", "boundary"):
+        return
+    if known and np.median(known) < TEXTURED:
+        white = max(values)
+        found, expected = f"compact pieces of 0 in one piece of {white}", "0 outside of cells"
+        fix = f"data.source.values=[{white},0], if the pieces are the cells"
+        yield Finding("inverted-labels", WARNING, folder, found, expected, fix)
+
+
+def _turned_round(facts: list[Facts], meaning: Meaning) -> Iterator[Finding]:
+    """Single masks the other way round than most: by the shape of their pieces, and by their brightness."""
+    told = {"white-ground", "white-lines"} & set(meaning.judgement.reasons)
+    if told or meaning.judgement.kind not in ("binary", "boundary"):
+        return
+    brighter = {each.name: each.cells - each.background for each in facts if None not in (each.cells, each.background)}
+    usual = np.sign(np.median([*brighter.values()])) if brighter else 0
+    for each in facts:
+        if (each.labels.has_blobs or each.labels.is_net) and usual * brighter.get(each.name, 0) < 0:
+            found, expected = "0 where cells are, and another value around them", "0 outside of cells, as in most files"
+            fix = "export this mask again; its two values are exchanged"
+            yield Finding("inverted-labels", WARNING, each.labels_file, found, expected, fix)
 
 
 TAKEN = {
@@ -100,7 +132,7 @@ def _colours(facts: list[Facts], meaning: Meaning, folder: str) -> Iterator[Find
             yield Finding("unexpected-value", ERROR, each.labels_file, found, expected, fix)
 
 
-def _overlaps(facts: list[Facts], folder: str) -> Iterator[Finding]:
+def _overlaps(facts: list[Facts], folder: str, choices: Choices, root: Path) -> Iterator[Finding]:
     """Files of one image that cover the same pixels."""
     drawn = [each for each in facts if each.overlap]
     if not drawn:
@@ -109,8 +141,11 @@ def _overlaps(facts: list[Facts], folder: str) -> Iterator[Finding]:
     classes = drawn[0].form.classes
     found = f"{share:.1%} of what was drawn in several files"
     if classes and share > OVERLAP_OF_TWO:
-        expected, fix = "another class a file", f"keep one of {', '.join(classes)}, if each was drawn by another person"
-        yield Finding("overlapping-files", WARNING, folder, found, expected, fix)
+        severity = ERROR if choices.wanted.classes is None else WARNING
+        keys = [f"data.source.labels={shlex.quote(each)}" for each in _patterns(drawn[0], root)]
+        fix = f"{' or '.join(keys)}; data.source.classes=[{','.join(classes)}] makes them classes"
+        expected = "another class a file, and not what several people have drawn"
+        yield Finding("overlapping-files", severity, folder, found, expected, fix)
     elif classes:
         expected = f"one class a pixel: of {', '.join(classes)} the later one is taken"
         fix = f"data.source.classes=[{','.join(reversed(classes))}] takes the other way round"
@@ -118,6 +153,18 @@ def _overlaps(facts: list[Facts], folder: str) -> Iterator[Finding]:
     else:
         expected = "one cell a pixel: that of the later file is taken"
         yield Finding("overlapping-files", NOTE, folder, found, expected, "nothing, if that is meant")
+
+
+def _patterns(facts: Facts, root: Path) -> list[str]:
+    """A pattern of paths for each of the files of labels of an image."""
+    name = stem(Path(facts.file))
+    paths = [part.with_suffix("") for part in facts.form.parts]
+    return [
+        (path.relative_to(root) if path.is_relative_to(root) else path)
+        .with_name(path.name.replace(name, NAME, 1) + ".*")
+        .as_posix()
+        for path in paths
+    ]
 
 
 def folder_of(facts: list[Facts]) -> str:

@@ -59,7 +59,7 @@ def hold_against(directory: Path, data: SliceData) -> str | None:
         return str(error)
     if before.get("data_stamp") == there:
         return None
-    key = (repr(data.source), repr(data.groups), there)
+    key = (repr(data.source), repr(data.parts), repr(data.groups), there)
     changed = f"expected the data that {directory} was trained on, but those in {data.folder} have changed"
     cure = "nearest valid: another hydra.run.dir"
     if key not in _read:

@@ -1,5 +1,6 @@
 """From a stack to tiles and whole slices: the split, the ridge, the loaders."""
 
+from dataclasses import replace
 from itertools import chain
 from types import SimpleNamespace
 
@@ -75,6 +76,23 @@ def test_setup_reads_the_source_once(slice_data):
     for stage in ("fit", "validate", "test"):
         data.setup(stage)
     assert len(calls) == 1
+
+
+AUTO = {"train": "auto", "validation": "auto", "held_out": "auto"}
+
+
+def test_the_automatic_split_keeps_groups_together_and_follows_folders(slice_data, micrographs):
+    names = [f"{number // 2}{'LR'[number % 2]}" for number in range(10)]
+    eyes = replace(micrographs, names=names, files=names)
+    split = ready(slice_data(source=lambda: eyes, groups="{patient}[LR]", **AUTO)).split
+    assert {group: stack.names for group, stack in split.items()} == {
+        "train": ["0L", "0R", "1L", "1R", "2L", "2R"],
+        "validation": ["3L", "3R"],
+        "held_out": ["4L", "4R"],
+    }
+    said = replace(eyes, parts=["held_out"] * 2 + ["validation"] * 2 + ["train"] * 5 + [""])
+    split = ready(slice_data(source=lambda: said, **AUTO)).split
+    assert [stack.names for stack in split.values()] == [names[4:9], names[2:4], names[:2]]
 
 
 def test_a_slice_in_two_groups_is_refused_by_number(slice_data):

@@ -148,6 +148,9 @@ LAYOUTS = {
     "nested, flat labels": [("images/p1/a{}.tif", "labels/a{}.tif"), ("images/p2/a{}.tif", "labels/a{}.tif")],
     "a folder a plate": [("p1/images/a{}.tif", "p1/masks/a{}.tif"), ("p2/images/a{}.tif", "p2/masks/a{}.tif")],
     "a folder an image": [(f"s{number}/image.tif", f"s{number}/mask.tif") for number in range(6)],
+    "a folder an image, called so": [
+        (f"img_{number}/images/x.tif", f"img_{number}/masks/x.tif") for number in range(6)
+    ],
     "a folder an image, two deep": [(f"s{number}/raw/x.tif", f"s{number}/mask/x.tif") for number in range(6)],
     "a folder an image, others called": [(f"{name}/{name}_img.tif", f"{name}/{name}_gt.tif") for name in "cdefgh"],
     "beginnings": [("image_{}.tif", "mask_{}.tif")],

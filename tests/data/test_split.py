@@ -5,8 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from src.data.finding import ERROR, Refused
-from src.data.split import automatic_split, check_groups, chosen, split
+from src.data.split import automatic_split, check_groups, chosen, split, together
 
+AUTO = {"train": "auto", "validation": "auto", "held_out": "auto"}
 NAMES = [f"slice_{number:02d}" for number in range(100)]
 
 
@@ -117,7 +118,121 @@ def test_the_automatic_split_of_a_stack_leaves_a_slice_out_between_groups(slices
         assert members == list(range(members[0], members[-1] + 1))
 
 
-@pytest.mark.parametrize("files", [["a"], ["a"] * 4, ["a", "b"], ["a"] * 9 + ["b"]])
+@pytest.mark.parametrize(
+    ("files", "train", "held_out"),
+    [
+        (["a", "b"], [0], [1]),
+        (["a"] * 9 + ["b"], [*range(9)], [9]),
+        (["a"] * 3, [0], [2]),
+        (["a"] * 4, [0, 1], [3]),
+    ],
+)
+def test_of_two_files_or_few_slices_none_chooses_the_checkpoint(files, train, held_out):
+    assert automatic_split(files) == {"train": train, "validation": [], "held_out": held_out}
+
+
+@pytest.mark.parametrize("files", [["a"], ["a"] * 2])
 def test_too_few_files_cannot_be_split(files):
-    with pytest.raises(ValueError, match="at least 3 files, or a stack of at least 5 slices"):
+    with pytest.raises(ValueError, match="at least 2 files, or a stack of at least 3 slices"):
         automatic_split(files)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names", "keys"),
+    [
+        ("{patient}[LR]", "01L 01R 02L", "01 01 02"),
+        ("{p}_*", "p1_a_1 p1_b_2 p2_a_1", "p1 p1 p2"),
+        ("Image_{eye}?", "Image_01L Image_01R", "01 01"),
+        ("*-{mouse}", "a-1 b-1 c-2", "1 1 2"),
+        ("{name}", "a b", "a b"),
+        ("cell.{n}(x)", "cell.1(x) cell.2(x)", "1 2"),
+    ],
+)
+def test_names_say_what_belongs_together(pattern, names, keys):
+    names = names.split()
+    assert together(names, names, pattern) == keys.split()
+
+
+def test_slices_of_one_file_stay_together_whatever_their_names_are():
+    assert together(["a_0", "b_0", "b_1"], ["x", "x", "y"], "{group}_*") == ["a", "a", "b"]
+
+
+@pytest.mark.parametrize("pattern", ["patient", "{a}_{b}", "{}", "{1}", "*", ""])
+def test_a_pattern_has_one_open_part(pattern):
+    with pytest.raises(
+        Refused, match=r"one open part such as \{patient\}, but got .*nearest valid: data.groups='"
+    ) as raised:
+        together(["p1_a"], ["p1_a"], pattern)
+    assert raised.value.finding.fix == "data.groups='{patient}_*'"
+
+
+@pytest.mark.parametrize("names", ["01L 01R overview", "1 2", "p1_a p2_b", "p1-a p2-b", "p1 a,p2 b"])
+def test_a_name_that_does_not_fit_is_named_with_a_pattern_that_fits_all(names):
+    names = names.split("," if "," in names else None)
+    with pytest.raises(Refused, match=r"names that data.groups=\{patient\}X fits, but got the name") as raised:
+        together(names, names, "{patient}X")
+    nearest = raised.value.finding.fix.removeprefix("data.groups='").removesuffix("'")
+    assert len(together(names, names, nearest)) == len(names)
+
+
+@given(st.lists(st.tuples(st.integers(1, 30), st.sampled_from("LR")), min_size=1, max_size=40, unique=True))
+def test_the_automatic_split_parts_no_group(eyes):
+    names = [f"{patient}{eye}" for patient, eye in eyes]
+    if len({patient for patient, _ in eyes}) < 2:
+        with pytest.raises(Refused, match="several groups"):
+            split(AUTO, names, names, pattern="{patient}[LR]")
+        return
+    found = split(AUTO, names, names, pattern="{patient}[LR]")
+    sides = {name: part for part, members in found.items() for name in (names[number] for number in members)}
+    assert sides.keys() == set(names)
+    for patient, _ in eyes:
+        assert len({sides[name] for name in names if name[:-1] == str(patient)}) == 1
+
+
+def test_a_split_that_was_chosen_is_taken_as_it_is():
+    numbers = split({"train": "0", "validation": "", "held_out": "1"}, ["1L", "1R"], pattern="{patient}[LR]")
+    assert numbers == {"train": [0], "validation": [], "held_out": [1]}
+
+
+LETTERS = {"t": "train", "v": "validation", "h": "held_out", "-": ""}
+
+
+@pytest.mark.parametrize(
+    ("said", "files", "expected"),
+    [
+        ("ttvh-", "abcde", "ttvh-"),
+        ("ttvvv", "abcde", "ttvhh"),
+        ("vvttt", "abcde", "vhttt"),
+        ("tthh", "abcd", "tthh"),
+        ("ttthh", "abcde", "ttvhh"),
+        ("ttv", "abc", "tth"),
+        ("tttv", "abcd", "ttvh"),
+        ("t" * 20 + "h", "abcdefghijklmnopqrstu", "t" * 18 + "vvh"),
+        ("ttvvvv", "abccdd", "ttvvhh"),
+        ("tttthh", "abccde", "ttvvhh"),
+        ("tttt", "abcd", None),
+        ("vvhh", "abcd", None),
+        ("----", "abcd", None),
+    ],
+)
+def test_the_split_that_folders_say(said, files, expected):
+    names = [f"slice_{number}" for number in range(len(said))]
+    found = split(AUTO, names, list(files), [LETTERS[letter] for letter in said])
+    letters = {value: key for key, value in LETTERS.items()}
+    of = {number: letters[part] for part, members in found.items() for number in members}
+    automatic = expected is None
+    assert (
+        found == automatic_split(list(files))
+        if automatic
+        else "".join(of.get(number, "-") for number in range(len(said))) == expected
+    )
+
+
+def test_what_was_chosen_comes_before_what_folders_say():
+    chosen_groups = {"train": "1", "validation": "", "held_out": "0"}
+    assert split(chosen_groups, ["a", "b"], None, ["train", "held_out"])["train"] == [1]
+
+
+def test_groups_stay_together_in_what_folders_leave_open():
+    said, names = ["train"] + ["validation"] * 4, ["9L", "1L", "1R", "2L", "2R"]
+    assert split(AUTO, names, names, said, "{patient}[LR]") == {"train": [0], "validation": [1, 2], "held_out": [3, 4]}

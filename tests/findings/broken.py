@@ -131,8 +131,27 @@ def one_stack(root):
 
 def large(labels):
     result = labels.copy()
-    result[40:44, 5:70] = 7
+    result[40:90, 5:60] = 7
     return result
+
+
+def patients(root):
+    """Name images by patient and eye."""
+    for number in range(IMAGES):
+        for file in root.glob(f"*/cell_{number:02d}.*"):
+            file.rename(file.with_stem(f"{number // 2:02d}{'LR'[number % 2]}"))
+
+
+def section(number):
+    """Labels and image of one of many sections, in which each cell lies a little beside where it was in the last."""
+    random = np.random.default_rng(0)
+    steps = random.normal(0, 3, (number + 1, 7, 2)).sum(0)
+    centres = np.stack([np.arange(7) // 3 * 32 + 16, np.arange(7) % 3 * 32 + 16], 1) + steps
+    labels = np.zeros((SIDE, SIDE), np.uint16)
+    for cell, centre in enumerate(centres):
+        labels[np.hypot(*(np.mgrid[:SIDE, :SIDE] - centre[:, None, None])) < 9] = cell + 1
+    image = cv2.GaussianBlur(20 + 20 * labels.astype(np.float32), (0, 0), 1)
+    return labels, np.clip(image + np.random.default_rng(number).normal(0, 5, image.shape), 0, 250).astype(np.uint8)
 
 
 def rare(labels):
@@ -412,6 +431,16 @@ BROKEN = {
         lambda root: change_labels(root, lambda x: np.roll(x, (6, -8), (0, 1)), **ONE),
         {},
     ),
+    "all labels moved": (
+        *("shifted-labels", WARNING),
+        lambda root: change_labels(root, lambda x: np.roll(x, (0, 5), (0, 1))),
+        {},
+    ),
+    "one mask inverted": (
+        *("inverted-labels", WARNING),
+        lambda root: (change_labels(root, mask), change_labels(root, lambda x: 255 - x, **ONE)),
+        {},
+    ),
     "twice": ("duplicate", WARNING, lambda root: copy(root, 2, 3), {}),
     "learnt and scored": ("duplicate-across-split", ERROR, lambda root: copy(root, 0, LAST), {}),
     "brightened": ("near-duplicate", WARNING, brighten, {}),
@@ -422,8 +451,7 @@ BROKEN = {
         {"groups": {"train": "0-5", "validation": "6", "held_out": "8-9"}},
     ),
     "another microscope held out": ("size-not-learnt", WARNING, lambda root: crop(root, LAST), {}),
-    "long cells": ("large-object", NOTE, lambda root: change_labels(root, large, **ONE), {}),
-    "very long cells": ("large-object", WARNING, lambda root: change_labels(root, large, **ONE), {"depth": 1}),
+    "wide cells": ("large-object", WARNING, lambda root: change_labels(root, large, **ONE), {}),
     "small cells": ("small-object", WARNING, lambda root: None, {"min_size": 300}),
     "a rare class": ("rare-class", NOTE, lambda root: change_labels(root, rare), {"classes": 3}),
     "a class held out": (
@@ -436,7 +464,9 @@ BROKEN = {
         ),
         {"kind": "classes"},
     ),
-    "two images": ("split", ERROR, lambda root: [file.unlink() for file in root.glob("*/cell_0[2-9].*")], {}),
+    "one image": ("split", ERROR, lambda root: [file.unlink() for file in root.glob("*/cell_0[1-9].*")], {}),
+    "two eyes of a patient": ("group-across-split", WARNING, patients, {}),
+    "serial sections": ("serial-sections", WARNING, lambda root: redraw(root, section, ".tif"), {}),
     "a split of others": (
         "split",
         ERROR,

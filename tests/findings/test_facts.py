@@ -24,7 +24,13 @@ def test_a_drawing_without_fault():
     assert (found.name, found.source) == ("cell_03", "cell_03.png")
     assert (found.file, found.labels_file) == ("images/cell_03.png", "labels/cell_03.tif")
     assert (found.size, found.channels, found.dtype, found.levels) == ((SIDE, SIDE), 1, "uint8", 5)
-    assert found.finite and not found.is_its_labels and not found.lossy and found.shift is None
+    assert (
+        found.finite
+        and not found.is_its_labels
+        and not found.lossy
+        and (found.shift.rows, found.shift.columns) == (0, 0)
+    )
+    assert (found.part, found.texture > 0.5, 14 <= found.width <= 24) == ("", True, True)
     assert (found.saturated, found.ignored, found.pixel_size, found.labels.cells) == (0, 0, None, 7)
 
 
@@ -77,15 +83,26 @@ def test_the_thumbnail_forgets_brightness_and_contrast():
     assert not looked(np.full_like(IMAGE, 9)).thumbnail.any()
 
 
-@pytest.mark.parametrize("shift", [(6, -8), (-5, 0), (0, 12)])
-def test_moved_labels_are_seen_with_rows_and_columns(shift):
-    assert looked(labels=np.roll(LABELS, shift, (0, 1))).shift == shift
+def test_the_thumbnail_forgets_light_that_falls_off():
+    y, x = np.mgrid[:SIDE, :SIDE] / SIDE
+    lit = IMAGE * (0.5 + y) + 60 * x
+    assert looked(lit.astype(np.float32)).thumbnail @ looked().thumbnail > 0.9
 
 
-def test_a_shift_that_nobody_can_tell_is_none():
-    assert looked(labels=np.roll(LABELS, (2, 0), (0, 1))).shift is None  # within what a hand may draw
-    assert looked(IMAGE[:48], np.roll(LABELS, (6, -8), (0, 1))[:48]).shift is None  # too small
-    assert looked(np.full_like(IMAGE, 9)).shift is None
+def test_the_part_of_the_split_is_what_the_folders_say():
+    pair = replace(annotated().pair, part="held_out")
+    assert look(annotated(pair=pair)).part == "held_out"
+
+
+def test_pieces_of_a_number_that_do_not_touch_are_counted():
+    labels = LABELS.copy()
+    labels[LABELS == 3] = 0
+    labels[50:54, 50:54] = labels[54:58, 54:58] = 3  # by their corners they do
+    assert looked(labels=labels).scattered == 0
+    labels[0, 0] = labels[0, 2] = 3
+    labels[-1, 0] = 5
+    assert looked(labels=labels).scattered == 2
+    assert looked(labels=(labels > 0).astype(np.uint8)).scattered == 0
 
 
 def test_labels_in_the_place_of_the_image_are_seen():

@@ -1,10 +1,13 @@
 """Checks of images: what each finds, and where it begins to."""
 
+from dataclasses import replace
+
 import pytest
 
+from src.data.agreement import Offset
 from src.data.finding import ERROR, NOTE, WARNING
-from src.findings.images import acquisition, duplicates, each_image, sizes
-from tests.findings.broken import choices, facts
+from src.findings.images import acquisition, duplicates, each_image, shifted, sizes
+from tests.findings.broken import choices, described, facts
 
 DRAWN = [facts(number) for number in range(4)]
 GROUP = {"cell_00": "train", "cell_01": "train", "cell_02": "validation", "cell_03": "held_out"}
@@ -43,11 +46,42 @@ def test_an_image_by_itself(others, code, severity, found, fix):
     assert found in one.found and fix in one.fix
 
 
-def test_moved_labels_are_moved_back():
-    (one,) = each_image(with_last(shift=(6, -8)), choices())
+def beside(number, rows, columns, **others):
+    """A slice whose labels lie beside it."""
+    return facts(number, shift=Offset(rows, columns, **others))
+
+
+def test_moved_labels_of_one_image():
+    (one,) = shifted([*DRAWN[:3], beside(3, 6, -8)])
     assert short([one]) == [("shifted-labels", WARNING, "labels/cell_03.tif")]
-    assert one.found == "labels that fit their image better moved by -6 rows and 8 columns"
-    assert one.fix == "labels = np.roll(labels, (-6, 8), axis=(0, 1))"
+    assert one.found == "labels that lie (6, -8) px (rows, columns) beside their image"
+    fix = "export the labels again from the image that was annotated; they lie (6, -8) px (rows, columns) off"
+    assert one.fix == fix
+
+
+def test_one_image_alone_is_evidence_if_it_is_sure_and_has_several_cells():
+    few = replace(described(3, pieces=4), shift=Offset(6, -8))
+    assert not list(shifted([*DRAWN[:3], beside(3, 6, -8, sure=False)])) and not list(shifted([*DRAWN[:3], few]))
+    assert list(shifted([*DRAWN[:3], replace(few, labels=DRAWN[3].labels)]))
+
+
+def test_labels_that_are_all_moved_alike_are_one_finding_of_their_folder():
+    moved = [beside(number, 4 + number % 2, -6, sure=False) for number in range(7)]
+    (one,) = shifted([*moved, facts(7), facts(8), facts(9, shift=None)])
+    assert short([one]) == [("shifted-labels", WARNING, "labels")]
+    assert one.found == "labels that lie (4, -6) px (rows, columns) beside their image, in 7 of 10 slices"
+    assert short(shifted([*moved, beside(7, 20, 20)])) == short([one]), "the others may be told after these"
+
+
+@pytest.mark.parametrize(("rows", "step", "found"), [(2, 1, False), (3, 1, True), (5, 4, False), (8, 4, True)])
+def test_labels_moved_alike_are_so_by_more_than_can_be_told(rows, step, found):
+    assert bool(list(shifted([beside(n, rows, 0, step=step, sure=False) for n in range(6)]))) == found
+
+
+def test_labels_that_are_moved_each_by_its_own_are_not_moved_alike():
+    assert not list(shifted([beside(n, 9 * (-1) ** n, 5 * n - 10, sure=False) for n in range(8)]))
+    assert not list(shifted([beside(n, 6, 6, sure=False) for n in range(4)])), "too few to tell"
+    assert not list(shifted(DRAWN)) and not list(shifted([]))
 
 
 @pytest.mark.parametrize("others", [{"saturated": 0.1}, {"channels": 3}, {"levels": 5}])

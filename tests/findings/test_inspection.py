@@ -1,5 +1,7 @@
 """Each way in which people's data are wrong has a finding, and no other one; data without fault have none."""
 
+import ast
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,9 +11,10 @@ import pytest
 from src.data.finding import ERROR, NOTE, WARNING
 from src.data.folder import Meaning
 from src.data.kinds import Judgement
+from src.data.matching import Wanted
 from src.data.stack import Stack
 from src.findings.inspection import inspect_folder, inspect_stack
-from tests.data.own import IMAGES, change_image, change_labels, draw, folder
+from tests.data.own import IMAGES, change_image, change_labels, draw, folder, write
 from tests.findings.broken import BROKEN, choices, classes, shrink
 
 # Of which one file is wrong, and named.
@@ -47,7 +50,8 @@ ONE_FILE = {
     "another magnification",
     "moved labels",
     "twice",
-    "long cells",
+    "one mask inverted",
+    "wide cells",
     "nothing known",
 }
 
@@ -149,5 +153,60 @@ def test_slices_in_memory_are_looked_at_by_their_targets():
 
 
 def test_too_few_slices_in_memory_are_a_finding_of_the_data():
-    (one,) = inspect_stack(stack([np.uint8(draw(number)[1] > 0) for number in range(4)]), choices()).findings
+    (one,) = inspect_stack(stack([np.uint8(draw(number)[1] > 0) for number in range(2)]), choices()).findings
     assert (one.code, one.severity, one.file) == ("split", ERROR, "the data")
+
+
+def codes(file):
+    """The codes of findings that a file may make, as patterns of regular expressions."""
+    tree = ast.parse(file.read_text())
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and node.args]
+    given = [node.args[0] for node in calls if getattr(node.func, "id", "") in ("Finding", "Note")]
+    if any(getattr(each, "id", "") == "code" for each in given):
+        assigned = [node for node in ast.walk(tree) if isinstance(node, ast.Assign)]
+        given += [node.value for node in assigned if re.match(r"\(?code\b", ast.unparse(node.targets[0]))]
+    for node in given:
+        for each in (node.body, node.orelse) if isinstance(node, ast.IfExp) else (node,):
+            code = each.elts[0] if isinstance(each, ast.Tuple) else each
+            parts = code.values if isinstance(code, ast.JoinedStr) else [code]
+            if isinstance(code, ast.Constant | ast.JoinedStr):
+                yield "".join(re.escape(part.value) if isinstance(part, ast.Constant) else ".+" for part in parts)
+
+
+def test_each_code_has_a_row_in_the_table_of_findings():
+    root = Path(__file__).parents[2]
+    _, _, rows = (root / "data/README.md").read_text().partition("\n## Findings\n")
+    table = re.findall(r"^\| `([a-z-]+)` \|", rows, re.MULTILINE)
+    made = {code for file in (root / "src").rglob("*.py") for code in codes(file)}
+    assert len(made) > 80 and table == sorted(set(table))
+    assert not [code for code in made if not any(re.fullmatch(code, each) for each in table)]
+    assert not [each for each in table if not any(re.fullmatch(code, each) for code in made)]
+    assert {code for code, *_ in BROKEN.values()} <= set(table)
+
+
+@pytest.mark.parametrize("place", ["labels/cell_{:02d}_{}.png", "labels/{1}/cell_{0:02d}.png"])
+def test_what_two_people_have_drawn_is_refused_with_the_keys_that_choose(place, own):
+    for number in range(IMAGES):
+        (own / f"labels/cell_{number:02d}.tif").unlink()
+        for person, shift in (("anna", 0), ("ben", 1)):
+            file = own / place.format(number, person)
+            file.parent.mkdir(exist_ok=True)
+            write(file, (np.roll(draw(number)[1], shift, axis=1) > 0).astype(np.uint8) * 255)
+    found = inspect_folder(own, choices())
+    (one,) = (each for each in found.findings if each.code == "overlapping-files")
+    assert one.severity == ERROR
+    for key in one.fix.partition(";")[0].split(" or "):
+        labels = key.removeprefix("data.source.labels=").strip("'")
+        chosen = inspect_folder(own, replace(choices(), wanted=Wanted(labels=labels)))
+        assert len(chosen.facts) == IMAGES and not [each for each in chosen.findings if each.severity == ERROR]
+    asked = inspect_folder(own, replace(choices(), wanted=Wanted(classes=("anna", "ben"))))
+    assert not [each for each in asked.findings if each.severity == ERROR]
+
+
+def test_what_dataset_json_ignores_is_offered_as_not_annotated(own):
+    change_labels(own, lambda cells: np.where(cells == 2, 9, cells > 0).astype(np.uint8))
+    (own / "dataset.json").write_text('{"labels": {"background": 0, "cell": 1, "other": 2, "ignore": 9}}')
+    found = inspect_folder(own, choices())
+    assert found.void == (9, "classes") and "void-label" in {each.code for each in found.findings}
+    again = inspect_folder(own, choices(ignore_label=9))
+    assert again.meaning.legend.names == ("background", "cell", "other")

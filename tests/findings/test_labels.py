@@ -9,12 +9,14 @@ from src.data.kinds import Judgement
 from src.findings.labels import (
     balance,
     class_shares,
+    larger_field,
     object_sizes,
     other_metrics,
     wrong_kind,
     wrong_values,
 )
 from src.findings.meanings import EXPERIMENTS
+from src.tiles.geometry import nearest_valid_sides
 from tests.data.own import SIDE
 from tests.findings.broken import choices, classes, described, facts, mask, meant, rare, redrawn
 
@@ -140,25 +142,52 @@ def test_background_that_is_no_class_is_what_nobody_has_annotated():
 
 
 def test_numbers_in_pieces_and_numbers_of_many_cells():
-    (one,) = wrong_kind(with_last(single=6 / 7, pieces=9), CELLS, choices())
-    assert short([one]) == [("cell-in-pieces", NOTE, LAST)]
-    assert one.found == "1 of 7 numbers in several pieces, 9 pieces together"
+    (one,) = wrong_kind([*DRAWN[:3], facts(3, scattered=1)], CELLS, choices())
+    assert short([one]) == [("cell-in-pieces", NOTE, LAST)] and one.found == "1 of 7 numbers in several pieces"
     (one,) = wrong_kind(with_last(counts={0: 9, 4: 9}, single=0.0, pieces=3), CELLS, choices())
     assert short([one]) == [("one-number-many-cells", WARNING, LAST)] and one.found == "3 cells, all numbered 4"
     assert not list(wrong_kind(with_last(counts={0: 9, 4: 9}, single=0.0, pieces=2), CELLS, choices()))
 
 
-@pytest.mark.parametrize(("side", "severity", "depth"), [(40, None, 2), (41, NOTE, 3), (79, NOTE, 3), (89, WARNING, 4)])
-def test_cells_that_the_network_does_not_see_whole(side, severity, depth):
-    found = list(object_sizes(with_last(side=side), "instances", choices()))  # of 40 pixels at depth 2
-    assert short(found) == ([("large-object", severity, LAST)] if severity else [])
-    if severity:
-        assert found[0].fix == f"model.depth={depth}, or scale images and labels by {40 / side:.2f}"
+def wide(width, size=(400, 500)):
+    """Four slices, the last one of which has a cell so wide."""
+    return [*DRAWN[:3], facts(3, width=width, size=size)]
+
+
+@pytest.mark.parametrize(
+    ("width", "fix"),
+    [
+        (40, None),
+        (41, "model.depth=3, or scale images and labels by 0.97"),
+        (88, "model.depth=3, or scale images and labels by 0.45"),
+        (89, "model.depth=4, or scale images and labels by 0.44"),
+        (376, "model.depth=5, or scale images and labels by 0.10"),
+        (377, "scale images and labels by 0.10"),
+        (9999, "scale images and labels by 0.01"),
+    ],
+)
+def test_cells_from_whose_middle_the_network_sees_no_edge(width, fix):
+    found = list(object_sizes(wide(width), "instances", choices()))  # it sees 40 pixels at depth 2
+    assert [(*short([one])[0], one.fix) for one in found] == [("large-object", WARNING, LAST, fix)] * bool(fix)
+
+
+@pytest.mark.parametrize(("side", "deeper"), [(99, False), (100, True)])
+@pytest.mark.parametrize("padded", [False, True])
+def test_a_deeper_network_is_advised_where_its_smallest_tile_fits_the_image(side, deeper, padded):
+    smallest = nearest_valid_sides(1, 3, padded)[0]
+    fix = larger_field(60, smallest + side - 100, choices(padded=padded))
+    assert fix.startswith("model.depth=3, or scale") == deeper and "scale images and labels by 0." in fix
+
+
+def test_scaled_as_advised_a_cell_is_seen():
+    for width in (41, 57, 199, 377, 1000):
+        factor = float(larger_field(width, 10, choices()).split()[-1])
+        assert width * factor <= 40 < width * (factor + 0.01)
 
 
 def test_a_padded_network_sees_more():
-    assert not list(object_sizes(with_last(side=48), "binary", choices(padded=True)))
-    assert short(object_sizes(with_last(side=49), "binary", choices(padded=True))) == [("large-object", NOTE, LAST)]
+    assert not list(object_sizes(wide(48), "binary", choices(padded=True)))
+    assert short(object_sizes(wide(49), "binary", choices(padded=True))) == [("large-object", WARNING, LAST)]
 
 
 def test_cells_that_prediction_drops():
@@ -172,7 +201,7 @@ def test_cells_that_prediction_drops():
 
 @pytest.mark.parametrize("kind", ["boundary", "classes"])
 def test_sizes_are_those_of_cells(kind):
-    assert not list(object_sizes(with_last(side=999, area=1.0), kind, choices(min_size=100)))
+    assert not list(object_sizes([facts(3, width=999), *with_last(area=1.0)], kind, choices(min_size=100)))
 
 
 def test_the_shares_of_classes_are_those_of_the_annotated_pixels():

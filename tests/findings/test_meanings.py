@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from src.data.agreement import laid, texture
 from src.data.description import describe
 from src.data.finding import ERROR, NOTE, WARNING
 from src.data.folder import Meaning
@@ -13,12 +14,19 @@ from src.data.sources import Form
 from src.files.legend import Legend
 from src.findings.meanings import judgements
 from tests.data import drawn
-from tests.findings.broken import choices, facts, meant
+from tests.findings.broken import choices, facts, mask, meant, redrawn
 
 
 def drawings(name, count=6):
     one = drawn.KINDS[name][2]
-    return [replace(facts(number), labels=describe(*one(number))) for number in range(count)]
+    return [
+        replace(
+            facts(number),
+            labels=describe(*one(number)),
+            texture=texture(laid(np.float32(one(number)[1]), one(number)[0])),
+        )
+        for number in range(count)
+    ]
 
 
 def said(found, kind="auto", values=None, void=None):
@@ -54,6 +62,22 @@ def said(found, kind="auto", values=None, void=None):
 def test_what_was_taken_and_the_key_for_something_else(name, code, severity, fix):
     (one,) = said(drawings(name))
     assert (one.code, one.severity, one.file) == (code, severity, "labels") and one.fix.startswith(fix)
+
+
+@pytest.mark.parametrize(("texture", "found"), [(0.1, True), (1.19, True), (1.2, False), (9.0, False), (None, False)])
+def test_pieces_of_0_are_the_cells_unless_their_images_say_otherwise(texture, found):
+    inverted = [replace(each, texture=texture) for each in drawings("inverted mask")]
+    assert [each.code for each in said(inverted)] == ["inverted-labels"] * found
+
+
+@pytest.mark.parametrize(("cells", "found"), [(0.1, True), (0.7, False), (None, False)])
+def test_one_mask_the_other_way_round_than_most(cells, found):
+    masks = [redrawn(number, mask) for number in range(5)]
+    turned = redrawn(5, lambda labels: 255 - mask(labels))
+    assert turned.cells < turned.background < masks[0].cells
+    assert not said(masks)
+    named = [each.file for each in said([*masks, replace(turned, cells=cells, background=0.5)])]
+    assert named == ["labels/cell_05.tif"] * found
 
 
 @pytest.mark.parametrize("name", ["organs", "two cells", "vessels"])
@@ -98,11 +122,11 @@ def test_the_table_of_colours_is_shown_and_what_is_not_in_it_is_an_error():
     assert cells.expected == "cells on (0, 0, 0), as which they are taken"
 
 
-@pytest.mark.parametrize(("share", "severity"), [(0.03, NOTE), (0.74, NOTE), (0.76, WARNING)])
+@pytest.mark.parametrize(("share", "severity"), [(0.03, NOTE), (0.74, NOTE), (0.76, ERROR)])
 def test_how_much_of_files_overlaps_is_said_once(share, severity):
     form = Form(said="classes", classes=("cell", "nucleus"))
     found = [facts(number, overlap=share, form=form) for number in range(4)]
     (one,) = (each for each in said(found) if each.code == "overlapping-files")
     assert one.severity == severity and one.found == f"{share:.1%} of what was drawn in several files"
-    assert severity == WARNING or one.fix == "data.source.classes=[nucleus,cell] takes the other way round"
+    assert severity == ERROR or one.fix == "data.source.classes=[nucleus,cell] takes the other way round"
     assert not [each for each in said([facts(0)]) if each.code == "overlapping-files"]
