@@ -148,11 +148,11 @@ def films(folder: Path) -> list[Path]:
 
 
 def _survey(folder: Path, part: str, above: tuple[str, ...]) -> Iterator[Place]:
-    said = told_among([each.name for each in folders(folder)])
-    within = {folder / name: each for name, each in said.items()}
-    if not any(each.role == IMAGES for each in within.values()) and films(folder):
+    names = [each.name for each in folders(folder)]
+    if not any(told(name).role == IMAGES for name in names) and films(folder):
         yield Place(folder, part=part, above=above)
         return
+    within = {folder / name: said for name, said in told_among(names).items()}
     found = list(_told_places(folder, within, part, above))
     yield from found
     used = {place.images for place in found} | {each for each, said in within.items() if said.role}

@@ -139,6 +139,7 @@ def test_a_word_of_another_meaning_says_nothing(name):
             [("VOC/JPEGImages", {"SegmentationClass": "VOC/SegmentationClass"}, "", ("VOC",))],
         ),
         (["images/a.tif", "images/.b/c.tif", "__MACOSX/images/a.tif"], [("images", {}, "", ())]),
+        (["01/t000.tif", "01_GT/SEG/man_seg000.tif"], [(".", {}, "", ())]),
         (["notes.txt"], []),
     ],
 )
