@@ -22,6 +22,7 @@ from src.files.legend import Legend
 from src.files.names import natural
 from src.files.reading import Layout
 from src.files.whole import write_json
+from src.findings.inspection import THREADS
 from src.repairs import LARGEST, Numbering, Written, content_of, write_pair
 
 LIST = "mended.json"
@@ -169,7 +170,7 @@ def _written(read: TwoValues, one_channel: bool, numbering: Numbering, partial: 
     def one(pair: Pair) -> Written:
         return write_pair(read(pair), one_channel, numbering, partial, FOLDERS[pair.part] if several else "")
 
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(THREADS) as pool:
         return list(pool.map(one, pairs))
 
 

@@ -396,6 +396,7 @@ def test_what_a_person_has_chosen_is_not_chosen_again(train, own_layouts):
     assert not {"data.tile=284", "experiment=cells"} & set(config["overrides"])
 
 
+@pytest.mark.slow
 def test_each_point_of_a_sweep_gets_the_experiment_that_the_labels_choose(run_command, own_layouts, tmp_path):
     given = [*TINY, f"data.root={own_layouts / 'classes'}", f"cache_dir={tmp_path}", *OWN, "-m", "seed=1,2"]
     sweep = ["hydra.sweep.dir=" + str(tmp_path / "sweep")]

@@ -34,6 +34,7 @@ def result(run: Path) -> tuple:
     return json.loads((run / "scores.json").read_text()) | {"seconds": 0}, weights_digest(run), predicted
 
 
+@pytest.mark.slow
 def test_train_predict_and_score_do_the_same_without_posix(train, tmp_path):
     here, there = tmp_path / "here", tmp_path / "there"
     _, status, _, error = train(*TWO_STEPS, directory=here)
