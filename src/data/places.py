@@ -174,6 +174,8 @@ def _told_places(folder: Path, within: dict[Path, Told], part: str, above: tuple
     for said in dict.fromkeys(each.part for each in within.values() if each.role):
         pictures = [each for each, of in within.items() if of == Told(IMAGES, said) and holds(each, IMAGE_SUFFIXES, 4)]
         drawn = [each for each, of in within.items() if of == Told(LABELS, said)]
+        if pictures and not drawn and len({of.part for of in within.values() if of.role == IMAGES}) == 1:
+            drawn = [each for each, of in within.items() if of.role == LABELS]  # such as masks of train_images
         masks = {_without_part(each.name): _deepest(each) for each in drawn if holds(each, LABEL_FILES, 2)}
         if {"SegmentationClass", OBJECTS} <= masks.keys():
             others[OBJECTS] = masks.pop(OBJECTS)

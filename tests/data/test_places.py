@@ -107,6 +107,8 @@ def test_a_word_of_another_meaning_says_nothing(name):
             ],
         ),
         (["train/a.tif", "train_masks/a.tif"], [("train", {"masks": "train_masks"}, "", ())]),
+        (["train_images/a.tif", "masks/a.tif"], [("train_images", {"masks": "masks"}, "", ())]),
+        (["images/a.tif", "train_masks/a.tif"], [("images", {"masks": "train_masks"}, "", ())]),
         (
             ["train/a.tif", "train/a_mask.tif", "val/b.tif", "val/b_mask.tif"],
             [("train", {}, "train", ()), ("val", {}, "validation", ())],
