@@ -11,9 +11,7 @@ import numpy as np
 import tifffile
 
 from src.data.annotated import Annotated
-from src.data.colours import alike
-from src.data.folder import Meaning
-from src.data.labels import to_learn
+from src.data.folder import Meaning, as_meant
 from src.data.matching import Pair
 from src.data.stack import NO_CLASS
 from src.files.arrays import content_hash
@@ -110,20 +108,12 @@ def write_pair(slices: Sequence[Annotated], one_channel: bool, numbering: Number
 
 def content_of(each: Annotated, meaning: Meaning, ignore: int | None) -> tuple[str, str]:
     """Hashes of the image of a slice and of what is learnt of its labels, as `Written` has them."""
-    return content_hash(_as_written(each.image, False)), content_hash(*_learnt(each, meaning, ignore)[0])
-
-
-def _learnt(each: Annotated, meaning: Meaning, ignore: int | None) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
-    """Target, cells and annotated pixels of a slice, as `folder.read_folder` has them; and the numbers behind them."""
-    labels = alike(each.labels, each, meaning.in_colours)
-    if meaning.in_colours and ignore is not None:  # which names a number of the file, or a packed colour
-        labels, ignore = np.where(each.labels == ignore, -1, labels), -1
-    return to_learn(labels, meaning.judgement.kind, meaning.judgement.values, ignore), labels
+    return content_hash(_as_written(each.image, False)), content_hash(*as_meant(each, meaning, ignore)[0])
 
 
 def _numbered(each: Annotated, numbering: Numbering) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
     """What is learnt of the labels of a slice, and the labels ``(H, W)`` int32 by which the copy says so."""
-    learnt, numbers = _learnt(each, numbering.meaning, numbering.ignore)
+    learnt, numbers = as_meant(each, numbering.meaning, numbering.ignore)
     target, cells, known = learnt
     if numbering.values is not None:
         labels = np.asarray(numbering.values, np.int32)[target]

@@ -108,11 +108,7 @@ def read_folder(
     for each in colours.odd_ones(slices):
         raise Refused(colours.mixed(each.pair.labels, each.in_colours))
     found = meaning(slices, described, kind, values, names_in(Path(root)))
-    drawn = [colours.alike(each.labels, each, found.in_colours) for each in slices]
-    if found.in_colours and ignore_label is not None:  # which names a number of the file, or a packed colour
-        pairs_of = zip(drawn, slices, strict=True)
-        drawn, ignore_label = [np.where(each.labels == ignore_label, -1, new) for new, each in pairs_of], -1
-    learnt = [to_learn(each, found.judgement.kind, found.judgement.values, ignore_label) for each in drawn]
+    learnt = [as_meant(each, found, ignore_label)[0] for each in slices]
     targets, cells, annotated = (stacked(list(parts)) for parts in zip(*learnt, strict=True))
     return Stack(
         stacked([each.image for each in slices]),
@@ -169,6 +165,25 @@ def meaning(
         return Meaning(replace(found, values=chosen if values is not None else chosen[:1]), in_colours=True)
     names = tuple(labelmap[value] for value in chosen) if labelmap and set(chosen) <= set(labelmap) else ()
     return Meaning(found, Legend(names=names, colours=tuple(map(unpacked, chosen))), in_colours=True)
+
+
+def as_meant(
+    each: Annotated, meaning: Meaning, ignore_label: int | None
+) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], np.ndarray]:
+    """What is learnt of the labels of a slice: target, cells and annotated pixels, as of `labels.to_learn`.
+
+    Args:
+        each: the slice.
+        meaning: of the labels of its folder.
+        ignore_label: the value of pixels that nobody has annotated.
+
+    Returns:
+        That, and the numbers ``(H, W)`` behind it, which are packed colours where these tell labels apart.
+    """
+    numbers = colours.alike(each.labels, each, meaning.in_colours)
+    if meaning.in_colours and ignore_label is not None:  # which names a number of the file, or a packed colour
+        numbers, ignore_label = np.where(each.labels == ignore_label, -1, numbers), -1
+    return to_learn(numbers, meaning.judgement.kind, meaning.judgement.values, ignore_label), numbers
 
 
 def without(labels: np.ndarray, ignore_label: int | None) -> np.ndarray:

@@ -12,11 +12,9 @@ from scipy import ndimage
 
 from src.data.agreement import Offset, laid, offset, sketch, texture, width
 from src.data.annotated import Annotated, read_pair
-from src.data.colours import alike
 from src.data.description import LARGEST_NUMBER, Description, describe
 from src.data.finding import WARNING, Finding, Refused
-from src.data.folder import Meaning, without
-from src.data.labels import to_learn
+from src.data.folder import Meaning, as_meant, without
 from src.data.matching import ALL, Pair, Wanted
 from src.data.sources import ONE_FILE, Form
 from src.files.grey import is_grey, one_grey, range_of, scaled
@@ -230,9 +228,8 @@ def look(
 
 def _learnt(annotated: Annotated, meaning: Meaning, ignore_label: int | None) -> np.ndarray:
     """The number of the class or of the cell of each pixel."""
-    labels, judgement = alike(annotated.labels, annotated, meaning.in_colours), meaning.judgement
-    target, cells, _ = to_learn(labels, judgement.kind, judgement.values, ignore_label)
-    return cells if judgement.kind == "instances" else target
+    target, cells, _ = as_meant(annotated, meaning, ignore_label)[0]
+    return cells if meaning.judgement.kind == "instances" else target
 
 
 def _scaled(image: np.ndarray, inside: np.ndarray, scaling: str) -> tuple[float | None, float | None, float]:
