@@ -28,7 +28,7 @@ isbi: install  ## train on ISBI-2012 (downloaded unless DATA_DIR or data/ has it
 test: install  ## run all tests but the slow ones, on two cores in three to seven minutes
 	$(BIN)/python -m pytest
 
-test-slow: install  ## run the tests that kill, signal and sweep
+test-slow: install  ## run the tests that kill, signal, sweep and train on every kind of folder
 	$(BIN)/python -m pytest -m slow
 
 test-cluster: install  ## run the tests that need Slurm, which $$SLURM_SCRIPTS/start_slurm.sh starts on this machine
