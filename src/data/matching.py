@@ -21,7 +21,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from src.data.candidates import folder_of_labels
-from src.data.finding import ERROR, NOTE, Finding
+from src.data.finding import ERROR, NOTE, SHOWN_FILES, Finding
 from src.data.label_files import channel_files, label_files, of_one_image_each
 from src.data.listing import NO_IMAGES, READ, by_stem, unread
 from src.data.mixed import Sorted, further_files, sorted_out
@@ -137,7 +137,7 @@ def _nothing(root: Path, include: str) -> str:
     said = [f"; {each.file} holds {each.found}; {each.fix}" for found in other for each in found]
     keys = [] if said else [*likely_patterns(root, list(below))][:2]
     near = f"; nearest valid: {' or '.join(keys)}" if keys else ""
-    return f"expected {LAYOUTS} in {root}, with names that fit {include}, but got {there}{''.join(said)}{near}"
+    return f"expected {LAYOUTS} in {root}, with names that fit {include}, but got {there}{''.join(said[:SHOWN_FILES])}{near}"
 
 
 def _of_patterns(root: Path, wanted: Wanted) -> Found:
