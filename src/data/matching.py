@@ -137,7 +137,8 @@ def _nothing(root: Path, include: str) -> str:
     said = [f"; {each.file} holds {each.found}; {each.fix}" for found in other for each in found]
     keys = [] if said else [*likely_patterns(root, list(below))][:2]
     near = f"; nearest valid: {' or '.join(keys)}" if keys else ""
-    return f"expected {LAYOUTS} in {root}, with names that fit {include}, but got {there}{''.join(said[:SHOWN_FILES])}{near}"
+    more = "".join(said[:SHOWN_FILES])
+    return f"expected {LAYOUTS} in {root}, with names that fit {include}, but got {there}{more}{near}"
 
 
 def _of_patterns(root: Path, wanted: Wanted) -> Found:
