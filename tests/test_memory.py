@@ -111,7 +111,8 @@ def test_a_process_that_trains_takes_what_was_said(arguments, tmp_path):
     peak = int(done.stdout.split()[-1])
     said = training_bytes(model, int(given["data.tile"]), int(given.get("data.batch_size", 1)), side)
     said += data_bytes(IMAGES * side**2, side**2, model["in_channels"], 1)
-    assert said == pytest.approx(peak * 1024, rel=0.25)
+    # 0.09 at most on an Intel Xeon with AMX; other processors convolve with scratch memory of another size.
+    assert said == pytest.approx(peak * 1024, rel=0.35)
 
 
 def enlarge(root, times: int) -> None:
