@@ -20,6 +20,7 @@ from src.files.image import Image, image_of, open_image, open_stored
 from src.files.legend import NUMBERS, Legend
 from src.files.names import SHAPE_SUFFIXES
 from src.files.stored import Stored
+from src.files.units import resolution
 from src.prediction.tiff import write_tiff
 
 PLAIN = (".png", ".tif", ".tiff")  # endings of files that a copy has as they are, if nothing in them changes
@@ -134,15 +135,13 @@ def _write_image(file: Path, stack: np.ndarray, image: Image) -> None:
     """Write ``(H, W)`` or ``(D, H, W)``, or with channels behind, as a TIFF with the pixel size of an image."""
     size, channels = image.pixel_size, image.in_channels if stack.ndim > 2 and "S" in image.axes else 0
     if channels == 3 == stack.shape[-1] and stack.dtype in (np.uint8, np.uint16):  # which all viewers show in colours
-        flat = "X" in size and "Y" in size
         tifffile.imwrite(
             file,
             stack,
             photometric="rgb",
             compression="zlib",
-            resolution=tuple(1e4 / size[axis] for axis in "XY") if flat else None,
-            resolutionunit="CENTIMETER" if flat else None,
             software=MADE_BY,
+            **resolution(size),
         )
         return
     several = image.planes > 1

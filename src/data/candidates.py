@@ -88,7 +88,7 @@ def _has_labels(place: Place, name: str) -> bool:
 
 def _of_all_images(place: Place) -> list[str]:
     """Folders of other names with a label image for each image of a place, but for our own predictions."""
-    pictured = by_stem(place.images, IMAGE_SUFFIXES)[0]
+    pictured = by_stem(place.images, IMAGE_SUFFIXES)[0] if place.others else {}
     found = []
     for name, folder in place.others.items():
         names = by_stem(folder, LABEL_SUFFIXES)[0]

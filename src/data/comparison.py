@@ -117,8 +117,8 @@ def name_of(file: Path) -> str:
 
 def _names(path: Path) -> set[str]:
     """The names of what lies in a folder, but for the folders of a data set."""
-    files = [file for file in path.iterdir() if not told(file.name).role] if _is_folder(path) else []
-    return {name_of(file) for file in files}
+    there = path.iterdir() if _is_folder(path) else ()
+    return {name_of(file) for file in there if not (_is_folder(file) and told(file.name).role)}
 
 
 def _by_name(path: Path, preferred: str | tuple[str, ...], names: Collection[str]) -> dict[str, Source]:

@@ -15,6 +15,7 @@ from src.files.names import (
     LABEL_SUFFIXES,
     REFUSED_SUFFIXES,
     SHAPE_SUFFIXES,
+    base_of,
     longer_than,
     natural,
     of_channel,
@@ -50,25 +51,32 @@ def label_files(
     labelled: dict[str, Path] = {}
     for name, file in rest.items() if not (objects := _object_files(rest, images)) else ():
         image = _image_of(name, images)
-        if (other := labelled.setdefault(image, file)) != file:
-            if drop := next((each for each in (other, file) if each.suffix == ".npy" or is_prediction(each)), None):
-                labelled[image] = other if drop == file else file
-                if drop.suffix == ".npy":  # of Cellpose, which has saved the masks too
-                    continue
-                what, taken = f"{drop.name}, a prediction of src.predict", f"{labelled[image].name}"
-                more.append(Finding("own-prediction", NOTE, str(drop), what, taken, "nothing, if that is meant"))
-                continue
-            beside = f"{folder.name}/" if folder not in {each.parent for each in images.values()} else ""
-            ends = [stem(each).removeprefix(image) for each in (other, file)]
-            what = f"{other.name} beside it"
-            fix = " or ".join(f"data.source.labels='{beside}{{name}}{end}.*'" for end in ends)
-            more.append(Finding("same-name", ERROR, str(file), what, "one file of labels for each image", fix))
+        other = labelled.setdefault(image, file)
+        if other == file:
+            continue
+        worse = next((each for each in (other, file) if each.suffix == ".npy" or is_prediction(each)), None)
+        if worse is None:
+            more.append(_twice(folder, images, image, (other, file)))
+            continue
+        labelled[image] = other if worse == file else file
+        if worse.suffix != ".npy":  # which Cellpose leaves beside the masks
+            what, taken = f"{worse.name}, a prediction of src.predict", f"{labelled[image].name}"
+            more.append(Finding("own-prediction", NOTE, str(worse), what, taken, "nothing, if that is meant"))
     found |= {name: (file, ONE_FILE) for name, file in labelled.items()} | objects
     of_shapes, others = _shapes(folder)
     for name in found.keys() & of_shapes.keys():
         what, fix = f"{of_shapes[name][0].name} beside it", "move one of the two out of the folder"
         more.append(Finding("same-name", ERROR, str(found[name][0]), what, "one file of each name", fix))
     return found | of_shapes, [*findings, *more, *others]
+
+
+def _twice(folder: Path, images: Mapping[str, Path], image: str, both: tuple[Path, Path]) -> Finding:
+    """That an image has two files of labels, with the patterns of which each takes one."""
+    beside = f"{folder.name}/" if folder not in {each.parent for each in images.values()} else ""
+    ends = [stem(each).removeprefix(image) for each in both]
+    fix = " or ".join(f"data.source.labels='{beside}{{name}}{end}.*'" for end in ends)
+    expected = "one file of labels for each image"
+    return Finding("same-name", ERROR, str(both[1]), f"{both[0].name} beside it", expected, fix)
 
 
 def _image_of(name: str, images: Mapping[str, Path]) -> str:
@@ -93,7 +101,7 @@ def _object_files(files: Mapping[str, Path], images: Mapping[str, Path]) -> dict
     of: dict[str, list[Path]] = {}
     words: set[str] = set()
     for name, file in files.items():
-        base = next((each for each in longer_than(name) if each in images), None)
+        base = base_of(name, images)
         end = base and re.fullmatch(NUMBERED, name[len(base) + 1 :])
         if not end or name in images or file.suffix.lower() not in LABEL_SUFFIXES:
             return {}
@@ -147,7 +155,7 @@ def channel_files(pictured: Mapping[str, Path], labelled: Mapping[str, object]) 
     """
     of: dict[str, dict[str, Path]] = {}
     for name, file in pictured.items():
-        base = next((each for each in longer_than(name) if each in labelled), None)
+        base = base_of(name, labelled)
         if base is None or name in labelled:
             return {}
         of.setdefault(base, {})[name[len(base) :]] = file
@@ -200,7 +208,7 @@ def _class_files(
     ends: dict[str, dict[str, Path]] = {}
     for name, file in files.items():
         # The longest name that fits: a_1 and not a of a_1_cell.
-        base = next((each for each in longer_than(name) if each in images), None)
+        base = base_of(name, images)
         if base and file.suffix.lower() in LABEL_SUFFIXES and name not in images:
             ends.setdefault(base, {})[name[len(base) + 1 :]] = file
     every = sorted({end for parts in ends.values() for end in parts})

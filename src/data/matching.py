@@ -187,9 +187,9 @@ def _of_places(root: Path, wanted: Wanted) -> Found:
         else:
             some, more = _of_place(root, place, (place.masks | place.others).get(key), wanted.classes)
         pairs.append((place, some))
-        findings += [each for each in more if each not in findings]
+        findings += more
     named, twice = _named(root, pairs)
-    return named, findings + twice
+    return named, [*dict.fromkeys(findings), *twice]
 
 
 def _of_place(root: Path, place: Place, masks: Path | None, classes: Sequence[str] | None) -> Found:
@@ -206,7 +206,7 @@ def _of_place(root: Path, place: Place, masks: Path | None, classes: Sequence[st
     if masks is None and not labelled and folder != root:  # of labelme or COCO, one folder further up
         shaped, others = label_files(folder.parent, pictured)
         labelled = {name: each for name, each in shaped.items() if each[0].suffix.lower() in SHAPE_SUFFIXES}
-    findings += [each for each in (*more, *others) if each not in findings]
+    findings = list(dict.fromkeys([*findings, *more, *others]))
     if not labelled and masks is None and not any(each.severity == ERROR for each in findings):
         fix = "nothing, if that is meant"
         return [], [*findings, Finding("no-labels", NOTE, str(folder), "images without labels", "images to learn", fix)]

@@ -12,7 +12,7 @@ from src.data.numbers import read_labels
 from src.data.patterns import aligned
 from src.data.places import IMAGE_WORDS, LABEL_WORDS, words_of
 from src.files.arrays import value_counts
-from src.files.names import IMAGE_SUFFIXES, LABEL_SUFFIXES, longer_than, stem
+from src.files.names import IMAGE_SUFFIXES, LABEL_SUFFIXES, base_of, stem
 
 
 class Sorted(NamedTuple):
@@ -51,7 +51,7 @@ def sorted_out(files: Sequence[Path]) -> Sorted:
 def _bases(labels: Collection[str], names: Collection[str]) -> set[str]:
     """The names of the images that labels are of, as far as they begin with them."""
     images = set(names) - set(labels)
-    return {each for name in labels for each in [each for each in longer_than(name) if each in images][:1]}
+    return {base for name in labels if (base := base_of(name, images))}
 
 
 def further_files(names: Collection[str], labelled: Collection[str]) -> set[str]:
@@ -62,7 +62,7 @@ def further_files(names: Collection[str], labelled: Collection[str]) -> set[str]
         labelled: those that have labels.
     """
     labelled = set(names) & set(labelled)
-    base = {name: next((each for each in longer_than(name) if each in labelled), None) for name in names}
+    base = {name: base_of(name, labelled) for name in names}
     ends = Counter(name[len(base[name]) :] for name in names if base[name] and name not in labelled)
     more = {end for end, count in ends.items() if count > len(labelled) / 2}
     return {name for name in names if base[name] and name not in labelled and name[len(base[name]) :] in more}
@@ -84,17 +84,12 @@ def _of_other_suffix(alike: Mapping[str, Sequence[Path]]) -> set[Path]:
 
 def _named_so(names: Mapping[str, Path]) -> set[str]:
     """Names that are those of another file with a word for labels at their ends."""
-    found = set()
-    for name in names:
-        words = words_of(name)
-        if len(words) > 1 and words[-1] in LABEL_WORDS and any(base in names for base in longer_than(name)):
-            found.add(name)
-    return found
+    return {name for name in names if base_of(name, names) and LABEL_WORDS.intersection(words_of(name)[-1:])}
 
 
 def _followers(names: Mapping[str, Path]) -> set[str]:
     """Names that are those of other files with one of a few endings, which hold labels."""
-    base = {name: next((each for each in longer_than(name) if each in names), None) for name in names}
+    base = {name: base_of(name, names) for name in names}
     images = [name for name in names if base[name] is None]
     ends = Counter(name[len(base[name]) :] for name in names if base[name])
     common = [end for end, count in ends.items() if count > 1 and count >= len(images) / 2]

@@ -110,9 +110,9 @@ def aligned(images: Sequence[str], labels: Sequence[str]) -> dict[str, str] | No
     return {name: of_images[key] for key, name in of_labels.items()}
 
 
-def _beginning(names: Sequence[str]) -> str:
+def beginning(names: Sequence[str]) -> str:
     """What all names begin with, which is what the first and the last of them in order do."""
-    first, last = min(names), max(names)
+    first, last = min(names, default=""), max(names, default="")
     return first[
         : next((place for place, pair in enumerate(zip(first, last, strict=False)) if pair[0] != pair[1]), None)
     ]
@@ -120,9 +120,7 @@ def _beginning(names: Sequence[str]) -> str:
 
 def _without_affixes(names: Sequence[str]) -> list[str]:
     """What of each name not all of them begin or end with; of a number without zeros before it."""
-    if not names:
-        return []
-    start = len(_beginning(names).rstrip("0123456789"))
-    end = len(_beginning([name[start:][::-1] for name in names]).rstrip("0123456789"))
+    start = len(beginning(names).rstrip("0123456789"))
+    end = len(beginning([name[start:][::-1] for name in names]).rstrip("0123456789"))
     keys = [name[start : len(name) - end] for name in names]
     return [key.lstrip("0") or "0" if key.isdecimal() else key for key in keys]

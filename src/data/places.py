@@ -20,6 +20,7 @@ PARTS = {  # of a split, by the words that stand for them
 }
 # Words that say nothing of what a folder holds: of kinds of files, and of labels (SegmentationClass).
 OTHER_WORDS = {"jpeg", "jpg", "png", "tif", "tiff", "bmp", "data", "dataset", "class", "object", "binary", "stage1"}
+WORD = re.compile(r"[A-Z]+(?![a-z])\d*|[A-Z]?[a-z]+\d*|[^\W\d_]+|\d+")  # of a name, of any case
 IMAGES, LABELS = "images", "labels"
 USUAL = ("images", "imgs", "image", "img", "jpegimages")  # of several folders of images the first one is taken
 DEEPEST = 4  # folders of no known words between the root and the images
@@ -64,8 +65,7 @@ def words_of(name: str) -> list[str]:
     >>> words_of("imagesTr"), words_of("JPEGImages"), words_of("train_masks")
     (['image', 'tr'], ['jpeg', 'image'], ['train', 'mask'])
     """
-    found = re.findall(r"[A-Z]+(?![a-z])\d*|[A-Z]?[a-z]+\d*|[^\W\d_]+|\d+", name)
-    words = [re.sub(r"(?<=[a-z])(19|20)\d\d$", "", word.lower()) for word in found]  # train2017, of COCO
+    words = [re.sub(r"(?<=[a-z])(19|20)\d\d$", "", word.lower()) for word in WORD.findall(name)]  # train2017, of COCO
     return [word if word in PARTS or word.endswith("ss") else word.removesuffix("s") for word in words]
 
 
@@ -210,7 +210,7 @@ def _without_part(name: str) -> str:
     said = told(name)
     if not said.part:
         return name
-    kept = [word for word in re.split(r"[\W_]+|(?<=[a-z])(?=[A-Z])", name) if word.lower() not in PARTS]
+    kept = [word for word in WORD.findall(name) if word.lower() not in PARTS]
     return "_".join(kept) or name
 
 

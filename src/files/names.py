@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 
 TIFF_SUFFIXES = (".tif", ".tiff", ".lsm", ".svs")
@@ -51,6 +51,15 @@ def longer_than(name: str) -> list[str]:
     ['a_1', 'a']
     """
     return [name[:place] for place in range(len(name) - 1, 0, -1) if name[place] in SEPARATORS]
+
+
+def base_of(name: str, names: Container[str]) -> str | None:
+    """The longest of some names that a name is a longer form of; None if it is of none.
+
+    >>> base_of("a_1_mask", {"a", "a_1"})
+    'a_1'
+    """
+    return next((each for each in longer_than(name) if each in names), None)
 
 
 def of_channel(name: str) -> tuple[str, str]:

@@ -10,7 +10,7 @@ ORIENTATIONS = ("shown", "stored")
 # percentiles  the range of all pixels, which cuts off cells that cover less than a hundredth of an image
 # objects      the same, widened to hold what stands out from the ground of an image
 SCALINGS = ("percentiles", "objects")
-OURS = ("src.predict", "src.train")  # with which the software begins that our own predictions name
+OF_PREDICT, OF_RUN = "src.predict", "src.train"  # with which the software begins that our own predictions name
 TURNED = {  # by the tag of EXIF and TIFF: whether rows and columns are exchanged, then rows, then columns reversed
     1: (False, False, False),
     2: (False, False, True),
@@ -74,7 +74,7 @@ class Stored:
     @property
     def is_prediction(self) -> bool:
         """Whether this program has written it, so that nobody has drawn it."""
-        return self.made_from.startswith(OURS)
+        return self.made_from.startswith((OF_PREDICT, OF_RUN))
 
     @property
     def way(self) -> int:

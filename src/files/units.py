@@ -1,6 +1,7 @@
 """Lengths as files of microscopes say them, in micrometres."""
 
 import math
+from collections.abc import Mapping
 
 MICROMETRES = {
     **dict.fromkeys(("µm", "μm", r"\u00B5m", "um", "micron", "microns", "micrometer"), 1.0),  # ImageJ writes the third
@@ -25,3 +26,10 @@ def number(text: object) -> float:
 def possible(sizes: dict[str, float]) -> dict[str, float]:
     """Sizes of a pixel without those that no pixel has: a file may say 0, −1 or NaN where nobody knew."""
     return {axis: size for axis, size in sizes.items() if math.isfinite(size) and size > 0}
+
+
+def resolution(size: Mapping[str, float]) -> dict:
+    """The tags of a TIFF, as tifffile takes them, for a pixel of so many micrometres; none if X or Y is not known."""
+    if not {"X", "Y"} <= size.keys():
+        return {}
+    return {"resolution": tuple(1e4 / size[axis] for axis in "XY"), "resolutionunit": "CENTIMETER"}

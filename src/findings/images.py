@@ -67,10 +67,10 @@ def shifted(facts: list[Facts]) -> Iterator[Finding]:
         facts: of each slice.
     """
     told = [each for each in facts if each.shift]
-    rows, columns = (
-        round(float(np.median([getattr(each.shift, axis) for each in told]))) if told else 0
-        for axis in ("rows", "columns")
-    )
+    if not told:
+        return
+    rows = round(float(np.median([each.shift.rows for each in told])))
+    columns = round(float(np.median([each.shift.columns for each in told])))
     together = [each for each in told if _beside(each, rows, columns)]
     expected = "labels that lie on their image"
     fix = "export the labels again from the image that was annotated; they lie ({}, {}) px (rows, columns) off"

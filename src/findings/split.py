@@ -5,11 +5,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
-from os.path import commonprefix
 
 import numpy as np
 
 from src.data.finding import WARNING, Finding, Refused
+from src.data.patterns import beginning
 from src.data.split import automatic_split, split, together
 from src.findings.facts import Choices, Facts
 
@@ -145,7 +145,7 @@ def _patterns(names: list[str]) -> Iterator[tuple[str, int]]:
         ends, separators = ({match[number] for match in words} for number in (2, 1))
         if 1 < len(ends) <= MOST_LETTERS and len(separators) == 1:
             yield f"{{patient}}{separators.pop()}*", 2
-    start = commonprefix(names).rstrip("0123456789")  # noqa: RUF071 (of names, not of paths)
+    start = beginning(names).rstrip("0123456789")
     numbers = [re.match(r"[A-Za-z]{0,2}[0-9]+([_\- ]).", name[len(start) :]) for name in names]
     if all(numbers) and len({match[1] for match in numbers}) == 1 and not set(start) & set("[]*?{}"):
         yield f"{start}{{patient}}{numbers[0][1]}*", FEWEST_GROUPS

@@ -11,6 +11,7 @@ from pathlib import Path
 from src.files.image import Image, has_equal_channels
 from src.files.legend import NUMBERS, Legend, plain
 from src.files.names import OUTPUTS
+from src.files.stored import OF_PREDICT
 from src.instances import Decoder
 from src.prediction.labelling import write_labels
 from src.prediction.names import prediction_file
@@ -144,7 +145,7 @@ def recipes(image: Image, decoder: Decoder, predictor: Predictor, legend: Legend
         kind: hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
         for kind, parts in {"probabilities": common, "labels": [common, labelled]}.items()
     }
-    return {kind: f"src.predict {kind} {digest}" for kind, digest in hashed.items()}
+    return {kind: f"{OF_PREDICT} {kind} {digest}" for kind, digest in hashed.items()}
 
 
 def check_disk(output: Path, needed: int) -> None:

@@ -4,7 +4,7 @@ import glob
 from collections.abc import Sequence
 from pathlib import Path
 
-from src.data.mixed import sorted_out
+from src.data.mixed import Sorted, sorted_out
 from src.files.names import IMAGE_SUFFIXES, PREDICTED, natural, stem
 from src.files.tiffs import first_parts
 
@@ -42,10 +42,9 @@ def input_files(path: str) -> tuple[list[Path], list[Path]]:
     ]
     if not files:
         raise FileNotFoundError(f"expected images ({', '.join(IMAGE_SUFFIXES)}) in {path}, but got none")
-    images = sorted_out(files).images if given.is_dir() else files
-    _refuse_equal_names(images)
-    taken = set(images)
-    return first_parts(images), [file for file in files if file not in taken]
+    found = sorted_out(files) if given.is_dir() else Sorted(files, [], [])
+    _refuse_equal_names(found.images)
+    return first_parts(found.images), [*found.labels, *found.others]
 
 
 def _refuse_equal_names(files: Sequence[Path]) -> None:

@@ -8,11 +8,12 @@ import numpy as np
 import tifffile
 
 from src.files.legend import NUMBERS, Legend, in_values
+from src.files.stored import OF_RUN
+from src.files.units import resolution
 from src.files.whole import complete_file
 from src.prediction.names import prediction_file
 
 SPACE = "ZYX"
-OF_RUN = "src.train"  # as `files.stored.OURS` has it
 
 
 def write_tiff(
@@ -47,7 +48,6 @@ def write_tiff(
             metadata |= {f"PhysicalSize{axis}": size[axis], f"PhysicalSize{axis}Unit": "µm"}
     if described := legend.described():
         metadata["MapAnnotation"] = described
-    flat = "X" in size and "Y" in size
     with complete_file(file) as partial:
         tifffile.imwrite(
             partial,
@@ -60,9 +60,8 @@ def write_tiff(
             bigtiff=np.dtype(dtype).itemsize * np.prod(shape, dtype=int) > 2**31,
             ome=True,
             metadata=metadata,
-            resolution=tuple(1e4 / size[axis] for axis in "XY") if flat else None,
-            resolutionunit="CENTIMETER" if flat else None,
             software=made_from or OF_RUN,
+            **resolution(size),
         )
 
 

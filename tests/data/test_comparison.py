@@ -481,3 +481,12 @@ def test_the_data_sets_of_two_people_are_compared(form, tmp_path):
         for number, image in enumerate(compared(truth, tmp_path / "other", of_classes)):
             assert image.name == f"a{number}" and image.truth.max() == (2 if of_classes else 9)
             np.testing.assert_array_equal(image.truth, image.prediction)
+
+
+def test_an_image_may_be_called_as_folders_of_data_sets_are(tmp_path):
+    labels = own.draw(0)[1]
+    for file in (tmp_path / "truth/gt.tif", *(tmp_path / f"prediction/gt/{cell}.png" for cell in range(1, 8))):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        own.write(file, labels if file.stem == "gt" else (labels == int(file.stem)) * np.uint8(255))
+    (found,) = compared(tmp_path / "truth", tmp_path / "prediction")
+    assert found.name == "gt" and same(found, labels)
