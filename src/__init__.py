@@ -30,6 +30,7 @@ One training run:
     run/device              precision that the hardware is fast in
     run/lightning_seam      what Lightning's documentation does not promise
     run/ranking             the points of a sweep
+    run/choice              how cells are numbered, chosen at the end
     run/callbacks           what happens around training
     run/diagnosis           what goes wrong while a network trains
     run/report              report.html of its files
@@ -93,11 +94,14 @@ The pieces:
     metrics/mistakes        where a prediction is wrong
     metrics/evaluator       scores of many images, over thresholds
     metrics/pooled          and over processes
+    metrics/choosing        ways of numbering cells, held against each other
     tiles/overlap           figure 2
     tiles/blocks            planes too large for memory; components across blocks
     tiles/symmetry          averages over rotated and mirrored versions
 The ground:
     instances               probabilities → label image; connected components
+    tidying                 cells without holes and scraps
+    flooding                what grows from markers and summits
     signals                 that ask a command to stop
     tiles/geometry          valid sizes, margins, mirrored borders
     files/limits guard      what a file may claim, before it is read

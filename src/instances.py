@@ -9,8 +9,10 @@ from typing import ClassVar
 
 import cv2
 import numpy as np
-from skimage.measure import label, regionprops
+from skimage.measure import label
 from skimage.segmentation import watershed
+
+from src.tidying import tidy
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Components:
 
     def __call__(self, probabilities: np.ndarray, threshold: float) -> np.ndarray:
         """The cell of each pixel."""
-        return _tidy(components(cell_probability(probabilities) > threshold), self.min_size, self.fill_holes)
+        return tidy(components(cell_probability(probabilities) > threshold), self.min_size, self.fill_holes)
 
 
 @dataclass(frozen=True)
@@ -78,14 +80,7 @@ class Watershed:
         Raises:
             ValueError: ``boundary`` is no class, the background, or the only one beside it.
         """
-        count = len(probabilities)
-        if self.boundary is not None and not (count > 2 and 0 < self.boundary < count):
-            raise ValueError(
-                f"expected instances.boundary to be one of several classes from 1 to {count - 1}, "
-                f"but got {self.boundary}; nearest valid: null"
-            )
-        cell = cell_probability(probabilities)
-        inside = cell if self.boundary is None else cell - probabilities[self.boundary]
+        cell, inside = _cell_and_inside(probabilities, self.boundary)
         foreground = cell > threshold
         markers = components(foreground & (inside > threshold + self.marker * (1 - threshold)))
         cells = _grown(inside, markers, foreground)
@@ -93,10 +88,125 @@ class Watershed:
         if small[1:].any():
             markers[small[cells]] = 0
             cells = _grown(inside, markers, foreground)
-        return _tidy(cells, self.min_size, self.fill_holes)
+        return tidy(cells, self.min_size, self.fill_holes)
 
 
-Numbering = Classes | Components | Watershed
+@dataclass(frozen=True)
+class Distance:
+    """Number the cells, and part those that touch where they are narrow between them.
+
+    The distance of each pixel of a cell to the background is a landscape, in which each cell is a summit and the neck
+    between two cells a saddle. Two cells are parted if the lower summit rises more than ``depth`` above the saddle:
+    a watershed from the h-maxima of the smoothed distance.
+
+    Attributes:
+        depth: pixels by which a neck has to be narrower, from its middle to its border, than the cells that it joins.
+        smoothing: standard deviation in pixels of the Gaussian that smooths the distance.
+        probability: whether the distance is multiplied by the probability of cell, so that a dark line across a neck
+            parts it too.
+        boundary: as of `Watershed`; the distance is that to the boundary or the background.
+        min_size: pixels; a smaller cell becomes background.
+        fill_holes: whether background that one cell encloses becomes part of it.
+
+    Raises:
+        ValueError: ``depth`` or ``smoothing`` is below 0.
+    """
+
+    depth: float
+    smoothing: float = 1.0
+    probability: bool = True
+    boundary: int | None = None
+    min_size: int = 0
+    fill_holes: bool = False
+    of_classes: ClassVar[bool] = False
+
+    def __post_init__(self):
+        for name in ("depth", "smoothing"):
+            value = getattr(self, name)
+            if not 0 <= value < np.inf:
+                raise ValueError(f"expected instances.{name} from 0 on, but got {value}; nearest valid: 0")
+
+    def __call__(self, probabilities: np.ndarray, threshold: float) -> np.ndarray:
+        """The cell of each pixel.
+
+        Raises:
+            ValueError: ``boundary`` is no class, the background, or the only one beside it.
+        """
+        from src.flooding import basins
+
+        cell, inside = _cell_and_inside(probabilities, self.boundary)
+        surface = cv2.distanceTransform((inside > threshold).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+        surface = surface * inside if self.probability else surface
+        surface = cv2.GaussianBlur(surface, (0, 0), self.smoothing) if self.smoothing else surface
+        return tidy(basins(surface, cell > threshold, self.depth), self.min_size, self.fill_holes)
+
+
+@dataclass(frozen=True)
+class Membranes:
+    """Number what membranes enclose: segments that grow until lines as wide as asked for are left between them.
+
+    So a membrane is as wide as a line in the label image, and what is too small to be a cell belongs to one.
+
+    Attributes:
+        line: width of the background between segments in pixels: 1, or more; 0 leaves none.
+        min_size: pixels; a smaller piece of what is no membrane is flooded by the segments around it.
+
+    Raises:
+        ValueError: ``line`` or ``min_size`` is below 0.
+    """
+
+    line: int = 1
+    min_size: int = 0
+    of_classes: ClassVar[bool] = False
+
+    def __post_init__(self):
+        for name in ("line", "min_size"):
+            value = getattr(self, name)
+            if value < 0:
+                raise ValueError(f"expected instances.{name} from 0 on, but got {value}; nearest valid: 0")
+
+    def __call__(self, probabilities: np.ndarray, threshold: float) -> np.ndarray:
+        """The segment of each pixel, 0 on lines; 0 everywhere where no segment is large enough."""
+        from src.flooding import grown_to_lines
+
+        seeds = tidy(components(cell_probability(probabilities) > threshold), self.min_size)
+        if not seeds.any():
+            return seeds
+        grown = grown_to_lines(seeds, seeds == 0)
+        if self.line == 0:  # a pixel of a line goes to the segment that is nearest to it
+            return watershed(np.zeros(grown.shape, np.uint8), grown).astype(np.int32)
+        wide = cv2.dilate((grown == 0).astype(np.uint8), np.ones((self.line, self.line), np.uint8))
+        return tidy(np.where(wide > 0, 0, grown))
+
+
+@dataclass(frozen=True)
+class Auto:
+    """Number the cells in the way that turns out best on the validation slices, once training has ended.
+
+    A checkpoint holds what was chosen. Until then cells are parted by their width, as `Distance` does.
+
+    Attributes:
+        boundary: as of `Watershed`.
+        min_size: pixels of the smallest cells to expect; larger sizes are tried too.
+        fill_holes: whether background that one cell encloses becomes part of it.
+    """
+
+    boundary: int | None = None
+    min_size: int = 0
+    fill_holes: bool = False
+    of_classes: ClassVar[bool] = False
+
+    def __call__(self, probabilities: np.ndarray, threshold: float) -> np.ndarray:
+        """The cell of each pixel."""
+        return self.meanwhile(probabilities, threshold)
+
+    @property
+    def meanwhile(self) -> Distance:
+        """What numbers the cells before anything is chosen."""
+        return Distance(1.0, 2.0, True, self.boundary, self.min_size, self.fill_holes)
+
+
+Numbering = Classes | Components | Watershed | Distance | Membranes | Auto
 
 
 def names_classes(numbering: str) -> bool:
@@ -165,29 +275,26 @@ def numbered(cells: np.ndarray) -> np.ndarray:
     return cells if cells.max() > 1 else components(cells > 0)
 
 
+def _cell_and_inside(probabilities: np.ndarray, boundary: int | None) -> tuple[np.ndarray, np.ndarray]:
+    """Probability of cell, and of cell but for a class of boundaries between cells, ``(H, W)`` each.
+
+    Raises:
+        ValueError: ``boundary`` is no class, the background, or the only one beside it.
+    """
+    count, cell = len(probabilities), cell_probability(probabilities)
+    if boundary is None:
+        return cell, cell
+    if not (count > 2 and 0 < boundary < count):
+        raise ValueError(
+            f"expected instances.boundary to be one of several classes from 1 to {count - 1}, "
+            f"but got {boundary}; nearest valid: null"
+        )
+    return cell, cell - probabilities[boundary]
+
+
 def _grown(inside: np.ndarray, markers: np.ndarray, foreground: np.ndarray) -> np.ndarray:
     """Cells grown from markers over the foreground; a component without a marker is one cell."""
     whole = components(foreground)
     unmarked = ~np.isin(whole, whole[markers > 0]) & foreground
     markers = np.where(unmarked, whole + markers.max(), markers)
     return watershed(-inside, markers, mask=foreground).astype(np.int32)
-
-
-def _tidy(labels: np.ndarray, min_size: int, fill_holes: bool) -> np.ndarray:
-    """Fill the holes of each cell, drop small cells, and number the rest from 1."""
-    if fill_holes:
-        labels = _filled(labels)
-    sizes = np.bincount(labels.ravel())
-    kept = sizes >= max(min_size, 1)
-    kept[0] = False
-    tidy = np.where(kept, np.cumsum(kept), 0).astype(np.int32)[labels]
-    return _filled(tidy) if fill_holes else tidy  # where a small cell was dropped from a hole
-
-
-def _filled(labels: np.ndarray) -> np.ndarray:
-    filled = labels.copy()
-    # From the inside, so that the hole of a cell within the hole of another is its own.
-    for cell in sorted(regionprops(labels), key=lambda cell: cell.area_bbox):
-        around = filled[cell.slice]
-        around[cell.image_filled & (around == 0)] = cell.label
-    return filled

@@ -7,7 +7,6 @@ than memory, the same command goes on where it was interrupted, and several proc
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from statistics import fmean
 
 from omegaconf import DictConfig, ListConfig
 
@@ -22,8 +21,7 @@ def main(config: DictConfig) -> None:
     from src.files.channels import open_together, put_together
     from src.files.incomplete import sweep_beside
     from src.files.names import OUTPUTS, image_name
-    from src.instances import Decoder
-    from src.model.trained import common_reading
+    from src.model.trained import common_average, common_decoder, common_reading
     from src.prediction.job import Wishes, predict_image
     from src.prediction.names import ENDINGS, input_files, prediction_file
     from src.prediction.predictor import Predictor
@@ -33,14 +31,16 @@ def main(config: DictConfig) -> None:
     check_choices(config)
     checkpoints = config.checkpoint if isinstance(config.checkpoint, ListConfig) else [config.checkpoint]
     trained = [restore(checkpoint) for checkpoint in checkpoints]
-    chosen = fmean(each.decoder.threshold for each in trained) if config.threshold == "auto" else config.threshold
-    numbering = build.make(config, "instances") if "instances" in config else trained[0].decoder.numbering
-    decoder = Decoder(numbering, chosen)
-    device, dtype = inference(str(config.precision))
+    decoder = common_decoder(trained)
+    decoder = decoder if config.threshold == "auto" else replace(decoder, threshold=config.threshold)
+    decoder = replace(decoder, numbering=build.make(config, "instances")) if "instances" in config else decoder
+    tta = common_average(trained) if config.tta == "auto" else config.tta
+    precisions = {each.precision for each in trained}
+    device, dtype = inference(str(config.precision), precisions.pop() if len(precisions) == 1 else None)
     tile = None if config.tile == "auto" else config.tile
     reading = common_reading(trained)
     reading = replace(reading, axes=config.axes) if config.axes else reading
-    predictor = Predictor([each.model for each in trained], device, dtype, config.tta, tile)
+    predictor = Predictor([each.model for each in trained], device, dtype, tta, tile)
     files, labels = input_files(config.input)
     if labels:
         several = f", {labels[1].name} …" if len(labels) > 1 else ""
@@ -75,7 +75,7 @@ def check_choices(config: DictConfig) -> None:
     from src.files.names import OUTPUTS
     from src.tiles.symmetry import AVERAGES
 
-    check_choice("tta", config.tta, AVERAGES)
+    check_choice("tta", config.tta, ("auto", *AVERAGES))
     check_choice("precision", str(config.precision), ("auto", "32", "bf16"))
     check_choice("format", config.format, ("auto", "tif", "zarr"))
     for kind in config.write or [None]:

@@ -1,5 +1,6 @@
 """From a checkpoint to a trained network, calling nothing but what ``conf/`` calls, whoever has written the file."""
 
+import math
 import re
 from pathlib import Path
 from types import NoneType
@@ -11,12 +12,15 @@ from src import build
 from src.files.legend import legend_of
 from src.files.limits import check_plain, reason
 from src.files.stored import Reading
-from src.instances import Decoder
+from src.instances import Decoder, Numbering
+from src.metrics.evaluator import THRESHOLDS
 from src.model import archive
 from src.model.layout import calls
 from src.model.trained import MEMORY_FORMAT, Trained, stored_scores
+from src.tiles.symmetry import AVERAGES
 
 PARTS = ("model", "loss", "metrics", "optimizer", "scheduler", "instances", "monitor")
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true", "32", "64")  # of Lightning
 # So that nothing large can be asked for.
 MOST_METRICS, MOST_VALUES, LARGEST_INTEGER = 16, 64, 2**53
 
@@ -39,6 +43,7 @@ def restore(checkpoint: str | Path) -> Trained:
         weights = {name.removeprefix("model."): weight for name, weight in content["state_dict"].items()}
         model.load_state_dict(weights, assign=True)
         decoder = Decoder(build.make(parts, "instances"), content["threshold"])
+        choices = checked_choices(content)
         reading, legend = checked_reading(content), legend_of(content.get("legend", {}))
         if not legend.fits(model.classes):
             raise ValueError(f"expected a legend of {model.classes} classes, but got {str(legend)[:80]}")
@@ -48,7 +53,8 @@ def restore(checkpoint: str | Path) -> Trained:
         said = reason(build.cause(error))
         raise ValueError(f"expected a checkpoint written by src.train, but {checkpoint} is none: {said}") from error
     model = model.to(memory_format=MEMORY_FORMAT).eval()
-    return Trained(model, decoder, stored_scores(content), reading, legend)
+    scored = {"tta": content.get("tta", "none"), "precision": content.get("precision")}
+    return Trained(model, decoder, stored_scores(content), reading, legend, **scored, choices=choices)
 
 
 def checked_reading(content: dict) -> Reading:
@@ -64,6 +70,29 @@ def checked_reading(content: dict) -> Reading:
         return Reading(**said)
     except TypeError as error:
         raise ValueError(f"expected reading of {', '.join(vars(Reading()))}, but got {str(said)[:80]}") from error
+
+
+def checked_choices(content: dict) -> tuple[tuple[Numbering, tuple[float, ...]], ...]:
+    """The ways of numbering cells that a checkpoint has tried; and its average and precision are some that there are.
+
+    Raises:
+        ValueError: it says something else.
+    """
+    for key, known in (("tta", AVERAGES), ("precision", PRECISIONS)):
+        if key in content and (type(content[key]) is not str or content[key] not in known):
+            raise ValueError(f"expected {key} to be one of {', '.join(known)}, but got {str(content[key])[:80]}")
+    tried, found = content.get("choices", []), []
+    if type(tried) is not list or len(tried) > MOST_VALUES:
+        raise ValueError(f"expected choices as a list, but got {str(tried)[:80]}")
+    for each in tried:
+        ranks = each.get("ranks") if type(each) is dict else None
+        numbers = type(ranks) is list and all(type(rank) in (int, float, NoneType) for rank in ranks)
+        if not numbers or len(ranks) != len(THRESHOLDS) - 1:
+            raise ValueError(f"expected a rank for each threshold, but got {str(each)[:80]}")
+        node = {"instances": _call("instances", "choices", each.get("instances"))}
+        build.check(OmegaConf.create(node["instances"]), "choices")
+        found.append((build.make(node, "instances"), tuple(-math.inf if rank is None else rank for rank in ranks)))
+    return tuple(found)
 
 
 def named(slot: str, node: dict | str) -> dict | str:

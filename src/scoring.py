@@ -96,7 +96,9 @@ class Scoring:
         if probable and self.of_classes and highest >= len(image.prediction):
             expected = f"probabilities of all {highest + 1} classes of the truth"
             raise ValueError(f"expected {expected}, but got {len(image.prediction)} for {image.name}")
-        prediction = Probabilities(image.prediction, self.numbering) if probable else Labels(image.prediction)
+        written = image.labels
+        numbering = self.numbering if written is None else lambda values, threshold: written
+        prediction = Probabilities(image.prediction, numbering) if probable else Labels(image.prediction)
         scores = self.evaluator.update(prediction, image.truth, numbered(image.truth), image.known)
         self.rows.append({"name": image.name, **scores})
         worst = {row["name"] for row in worst_first(self.rows, *self.monitor)[:MOST_PICTURES]}

@@ -31,7 +31,7 @@ def main(config: DictConfig) -> float | None:
         training.check_numbers(asked)
         runs.set_aside_damaged_scores(directory)
         for key, value in runs.as_started(directory, asked).items():
-            OmegaConf.update(config, key, value)
+            OmegaConf.update(config, key, value, merge=False)
         asked |= OmegaConf.to_container(config, resolve=True)
         config.trainer.max_steps = steps = runs.planned_steps(asked)
         chosen = OmegaConf.to_container(config, resolve=True) if config.extend else asked  # the schedule follows

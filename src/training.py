@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import lightning
@@ -18,11 +18,11 @@ from src.files.stored import SCALINGS
 from src.model.segmenter import Segmenter
 from src.model.trained import Trained
 from src.model.unet import UNet
+from src.run import choice, lightning_seam, provenance
 from src.run import directory as runs
-from src.run import lightning_seam, provenance
 from src.run.checkpoint import Checkpoints, OutOfTime, keep_for_prediction, last_checkpoint
 from src.run.device import choose_accelerator, choose_precision, pays_to_compile
-from src.terminal import warn
+from src.terminal import say, warn
 from src.tiles.symmetry import AVERAGES
 
 # The least value of whole numbers that Lightning or PyTorch would refuse too late, or in words of their own.
@@ -182,7 +182,12 @@ def make_trainer(config: dict) -> lightning.Trainer:
 
 
 def train(config: dict, directory: Path, made: Parts | None = None) -> None:
-    """Fit, then score the held-out slices once; in each process of the run, which makes its `parts` or is given them.
+    """Fit, choose how cells are numbered, then score the held-out slices once; in each process of the run.
+
+    Args:
+        config: of the run.
+        directory: of the run.
+        made: what trains; None makes it here.
 
     Raises:
         ValueError: the data are not as expected, or ``max_time`` stopped the run before its last step.
@@ -197,8 +202,18 @@ def train(config: dict, directory: Path, made: Parts | None = None) -> None:
         if runs.is_finished(directory, trainer.max_steps):
             return  # by another process, for which this one has waited
         fit(made, directory)
-        module.take(to_score(trainer, directory, config["score"]))
+        asked = module.instances
+        file, trained = to_score(trainer, directory, config["score"])
+        module.take(trained)
         module.tta = config["tta"]
+        chosen = choice.choose(trainer, module, made.data, asked, config["monitor"])
+        module.instances, module.threshold = chosen.decoder.numbering, chosen.decoder.threshold
+        module.validation_scores = chosen.validation_scores
+        module.averages = {name: asdict(average) for name, average in chosen.averages.items()}
+        if trainer.is_global_zero:
+            choice.keep(file, chosen, module.tta, str(trainer.precision))
+            for line in choice.described(chosen, module.tta):
+                say(line)
         trainer.test(module, made.data, verbose=False)
         if trainer.is_global_zero:
             runs.remove_previous_checkpoint(directory)
@@ -223,8 +238,8 @@ def fit(made: Parts, directory: Path) -> None:
         lightning_seam.end_workers(made.trainer)
 
 
-def to_score(trainer: lightning.Trainer, directory: Path, score: str) -> Trained:
-    """The network that is scored, from its file alone, as `src.predict` will use it.
+def to_score(trainer: lightning.Trainer, directory: Path, score: str) -> tuple[Path, Trained]:
+    """The file of the network that is scored, and what it holds, as `src.predict` will use it.
 
     The weights of the last step take the place of the best ones, if those are lost.
 
@@ -233,7 +248,7 @@ def to_score(trainer: lightning.Trainer, directory: Path, score: str) -> Trained
     """
     file = runs.checkpoint_file(directory, score)
     try:
-        return restore.restore(file)
+        return file, restore.restore(file)
     except (OSError, ValueError) as error:
         last = runs.checkpoint_file(directory, "last")
         if file == last:
@@ -241,4 +256,4 @@ def to_score(trainer: lightning.Trainer, directory: Path, score: str) -> Trained
         if trainer.is_global_zero:
             warn(f"{error}; the weights of the last step take its place")
             keep_for_prediction(last, file)
-        return restore.restore(last)
+        return file, restore.restore(last)

@@ -34,6 +34,7 @@ class Source:
     form: Form = ONE_FILE
     name: str = ""
     image: str = ""
+    beside: Path | None = None  # the label image that was made of these probabilities
 
     @property
     def is_shapes(self) -> bool:
@@ -68,6 +69,7 @@ class Comparison:
     truth: np.ndarray  # class or cell of each pixel, ``(H, W)`` integers, 0 = background
     prediction: np.ndarray  # the same, or class probabilities ``(K, H, W)`` float32
     known: np.ndarray | None = None  # where the truth is known, ``(H, W)`` booleans; None: everywhere
+    labels: np.ndarray | None = None  # the label image beside predicted probabilities, ``(H, W)`` integers
 
     @property
     def is_probable(self) -> bool:
@@ -100,10 +102,18 @@ def match(truth: Path, prediction: Path, preferred: str) -> tuple[list[Pair], li
     both = sorted(true.keys() & predicted.keys())
     if not both:
         raise FileNotFoundError(f"expected files of the same names in {truth} and {prediction}, but got none")
-    pairs = [(true[name], replace(predicted[name], name=name)) for name in both]
+    pairs = [(true[name], _with_labels(replace(predicted[name], name=name))) for name in both]
     used = {file for pair in pairs for side in pair for file in (side.file, *side.form.parts)}
+    used |= {predicted.beside for _, predicted in pairs}
     rest = [files[name].file for files in (true, predicted) for name in sorted(files.keys() - set(both))]
     return pairs, [file for file in dict.fromkeys(rest) if file not in used]
+
+
+def _with_labels(source: Source) -> Source:
+    """Probabilities with the label image that `src.predict` has written beside them."""
+    end = f"_probabilities{source.file.suffix}"
+    beside = source.file.with_name(source.file.name.removesuffix(end) + f"_labels{source.file.suffix}")
+    return replace(source, beside=beside) if source.file.name.endswith(end) and beside.exists() else source
 
 
 def _is_folder(path: Path) -> bool:
@@ -268,9 +278,20 @@ def comparisons(
     else:
         predictions = meant[1](predicted, None).reshape(-1, *plane)
     stack = truth.reshape(-1, *plane)
+    written = _written(pair[1], truth.shape).reshape(stack.shape) if pair[1].beside else [None] * len(stack)
     places = [None] * len(stack) if known is None else known.reshape(stack.shape)
     for index, (labels, prediction, where) in enumerate(zip(stack, predictions, places, strict=True)):
-        yield Comparison(f"{pair[1].name}{f'_{index:02d}' * (len(stack) > 1)}", labels, prediction, where)
+        name = f"{pair[1].name}{f'_{index:02d}' * (len(stack) > 1)}"
+        yield Comparison(name, labels, prediction, where, written[index])
+
+
+def _written(source: Source, shape: tuple[int, ...]) -> np.ndarray:
+    """The label image beside probabilities."""
+    labels = _planes(in_memory(source.beside))
+    if labels.shape != shape or labels.dtype.kind not in "iu":
+        expected = f"labels of the shape {shape} beside {source.file}"
+        raise ValueError(f"expected {expected}, but {source.beside} holds {labels.dtype} of shape {labels.shape}")
+    return labels
 
 
 def _probabilities(values: np.ndarray, scale: int, file: Path) -> np.ndarray:

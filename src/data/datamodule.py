@@ -175,9 +175,16 @@ class SliceData(lightning.LightningDataModule):
     def test_dataloader(self) -> DataLoader | list:
         return self._whole_slices("held_out")
 
-    def _whole_slices(self, group: str) -> DataLoader | list:
+    def choosing_dataloader(self, most_pixels: int) -> DataLoader | list:
+        """Validation slices for what is chosen at the end: all, or evenly chosen ones of so many pixels together."""
+        stack = self.split["validation"]
+        sizes = [image.shape[0] * image.shape[1] for image in stack.images]
+        count = min(len(stack), max(1, most_pixels * len(stack) // max(1, sum(sizes))))
+        return self._whole_slices("validation", np.linspace(0, len(stack) - 1, count).astype(int).tolist())
+
+    def _whole_slices(self, group: str, chosen: list[int] | None = None) -> DataLoader | list:
         """The share of this process; an empty dictionary where the others have one slice more."""
-        stack = self.split[group]
+        stack = self.split[group] if chosen is None else self.split[group].take(chosen)
         rank, ranks = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         share = stack.take(list(range(rank, len(stack), ranks)))
         slices = [

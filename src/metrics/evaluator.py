@@ -23,30 +23,34 @@ class Probabilities:
     Attributes:
         values: of each class, ``(K, H, W)`` float32.
         segment: numbers the cells: a function of ``values`` and a threshold that gives ``(H, W)`` integers.
+        known: where anything is judged, ``(H, W)`` booleans; None: everywhere.
     """
 
     values: np.ndarray
     segment: Callable[[np.ndarray, float], np.ndarray]
+    known: np.ndarray | None = None
 
     def within(self, known: np.ndarray) -> "Probabilities":
-        """The same with nothing but class 0 where ``known`` is False, ``(H, W)``."""
-        background = np.zeros((len(self.values), 1), self.values.dtype)
-        background[0] = 1
-        values = self.values.copy()
-        values[:, ~known] = background
-        return replace(self, values=values)
+        """The same with nothing but class 0 where ``known`` is False, ``(H, W)``.
+
+        Cells are numbered in the whole image, as they are written, and cut afterwards.
+        """
+        return replace(self, known=known)
 
     def cell(self, threshold: float) -> np.ndarray:
         """Probability of not being class 0, ``(H, W)``."""
-        return cell_probability(self.values)
+        return self._cut(cell_probability(self.values))
 
     def classes(self, threshold: float) -> np.ndarray:
         """Class of each pixel ``(H, W)``, as `instances.classes` finds it."""
-        return classes(self.values, threshold)
+        return self._cut(classes(self.values, threshold))
 
     def labels(self, threshold: float) -> np.ndarray:
         """Cell of each pixel, ``(H, W)``."""
-        return self.segment(self.values, threshold)
+        return self._cut(self.segment(self.values, threshold))
+
+    def _cut(self, image: np.ndarray) -> np.ndarray:
+        return image if self.known is None else np.where(self.known, image, image.dtype.type(0))
 
 
 @dataclass(frozen=True)
@@ -147,7 +151,7 @@ class Evaluator:
         Raises:
             ValueError: no metric gives it, or there is no such class.
         """
-        name = _without_ending(score)
+        name = base_score(score)
         if name not in self.modes or (score != name and name not in Semantic.modes):
             nearest = ", ".join(difflib.get_close_matches(name, self.modes, n=1) or self.modes)
             raise ValueError(f"expected monitor to be a score of metrics, but got {score}; nearest valid: {nearest}")
@@ -220,6 +224,10 @@ class Evaluator:
         """The given threshold, or else that at which ``monitor`` is best; the middle one of several."""
         return self._chosen(self._rows(self.sums if sums is None else sums))
 
+    def over_thresholds(self, sums: Sums | None = None) -> dict[float, float]:
+        """By each threshold to choose from, ``monitor`` there; nan where there was nothing to score."""
+        return self._monitored(self._rows(self.sums if sums is None else sums))
+
     def reset(self) -> None:
         """Forget all images."""
         self.sums = self.nothing()
@@ -253,15 +261,24 @@ class Evaluator:
     def _chosen(self, rows: list[list[dict[str, float]]]) -> float | None:
         if self.threshold is not None or self.monitor is None:
             return self.threshold
-        place = next(place for place, each in enumerate(self.metrics) if _without_ending(self.monitor) in each.modes)
-        ranks = [self._goodness(self.monitor, scores.get(self.monitor)) for scores in rows[place]]
-        best = [threshold for threshold, rank in zip(self.sweeps[place], ranks, strict=True) if rank == max(ranks)]
-        return best[len(best) // 2]
+        return best_threshold(self._monitored(rows), self.mode(self.monitor))
+
+    def _monitored(self, rows: list[list[dict[str, float]]]) -> dict[float, float]:
+        place = next(place for place, each in enumerate(self.metrics) if base_score(self.monitor) in each.modes)
+        found = (float(scores.get(self.monitor, math.nan)) for scores in rows[place])
+        return dict(zip(self.sweeps[place], found, strict=True))
 
     def _goodness(self, name: str, score: float | None) -> float:
         return goodness(score, self.mode(name))
 
 
-def _without_ending(score: str) -> str:
+def best_threshold(scores: dict[float, float], mode: str) -> float:
+    """The threshold at which a score is best; the middle one of several."""
+    ranks = {threshold: goodness(score, mode) for threshold, score in scores.items()}
+    best = [threshold for threshold, rank in ranks.items() if rank == max(ranks.values())]
+    return best[len(best) // 2]
+
+
+def base_score(score: str) -> str:
     """The score of which ``score`` is the part for one class, or the mean over images."""
     return re.sub(f"{OF_CLASS}|{PER_IMAGE}$", "", score)

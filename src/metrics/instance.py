@@ -21,6 +21,7 @@ from src.files.arrays import strips_of, value_counts
 IOU_PERCENTS = tuple(range(50, 100, 5))  # the thresholds of IoU
 # Of the Cell Tracking Challenge: what it costs to split a cell, add a missed one, remove an extra one.
 SPLIT_COST, ADD_COST, REMOVE_COST = 5, 10, 1
+HIGHEST_LISTED = 2**20  # number of a cell up to which a table is faster than a search
 MISTAKES = ("splits", "merges", "missed", "extra")
 
 
@@ -62,14 +63,21 @@ def overlap(labels: np.ndarray, instances: np.ndarray) -> Overlap:
     size = (len(true_values), len(predicted_values))
     table = csr_array(size, dtype=np.int64)
     for true, predicted in zip(strips_of(instances), strips_of(labels), strict=True):
-        pairs = (
-            np.searchsorted(true_values, true).ravel() * size[1] + np.searchsorted(predicted_values, predicted).ravel()
-        )
+        pairs = (_places(true, true_values) * size[1] + _places(predicted, predicted_values)).ravel()
         pairs, shared = np.unique(pairs, return_counts=True)
         table += csr_array((shared, np.divmod(pairs, size[1])), shape=size)
     cells = table[1:, 1:].tocoo()
     areas = (np.asarray(table.sum(axis=axis), int)[1:] for axis in (1, 0))
     return Overlap(*cells.coords, cells.data.astype(int), *areas)
+
+
+def _places(image: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The place of each pixel's value among the sorted ``values`` of the image."""
+    if values[0] < 0 or values[-1] > HIGHEST_LISTED:
+        return np.searchsorted(values, image)
+    places = np.zeros(int(values[-1]) + 1, np.int64)
+    places[values.astype(np.int64)] = np.arange(len(values))
+    return places[image]
 
 
 def matches(pairs: Overlap, percent: int) -> tuple[int, float]:

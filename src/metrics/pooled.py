@@ -16,6 +16,7 @@ class Pooled(Metric):
 
     Attributes:
         row: scores of the image that was added last.
+        sweep: what `Evaluator.over_thresholds` gives of the images of all processes, known when `compute` was called.
     """
 
     full_state_update = False
@@ -25,6 +26,7 @@ class Pooled(Metric):
         self.evaluator = evaluator
         self.names = list(evaluator.nothing())
         self.row: dict[str, float] = {}
+        self.sweep: dict[float, float] = {}
         for name, zeros in evaluator.nothing().items():
             self.add_state(f"sum_{name}", torch.from_numpy(zeros), dist_reduce_fx="sum")
 
@@ -39,4 +41,5 @@ class Pooled(Metric):
     def compute(self) -> tuple[dict[str, float], float | None]:
         """The scores of the images of all processes together, and the threshold that they choose."""
         sums = {name: getattr(self, f"sum_{name}").cpu().numpy() for name in self.names}
+        self.sweep = self.evaluator.over_thresholds(sums) if self.evaluator.monitor else {}
         return self.evaluator.compute(sums), self.evaluator.chosen_threshold(sums)

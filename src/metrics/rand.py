@@ -110,6 +110,28 @@ class AfterThinning:
             return dict(zip(self.modes, total / images, strict=True))
 
 
+class OfLabels:
+    """V_rand and V_info of label images as they are written, averaged over images.
+
+    Nothing is thinned and no threshold is the best one afterwards: it is what whoever opens the files has.
+    """
+
+    takes = ("labels", "target")
+    modes: ClassVar = {"v_rand_labels": "max", "v_info_labels": "max"}
+    best_over_thresholds = False
+    nothing: ClassVar = {"total": np.zeros(2, np.float32), "images": np.zeros(1, np.int64)}
+
+    def count(self, labels: np.ndarray, target: np.ndarray) -> dict[str, np.ndarray]:
+        """Of an image, predicted segment and target ``(H, W)``; a true cell is not class 0."""
+        cells = components(target > 0)
+        return {"total": np.array([v_rand(labels, cells), v_info(labels, cells)]), "images": np.ones(1)}
+
+    def scores(self, total: np.ndarray, images: np.ndarray) -> dict[str, float]:
+        """Of what was counted."""
+        with np.errstate(invalid="ignore"):  # of no image
+            return dict(zip(self.modes, total / images, strict=True))
+
+
 class RandError:
     """The Rand error of 4-connected components, background being one more; pairs pooled over images."""
 

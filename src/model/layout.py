@@ -5,6 +5,7 @@
 """
 
 import copy
+import dataclasses
 import functools
 
 import yaml
@@ -33,6 +34,9 @@ ADDED = {
     "data.source.order": "plain",
     "data.groups": None,
 }
+
+# Nouns of which versions have changed what is chosen where nobody says.
+CHANGED = ("instances", "metrics")
 
 
 def moved(node: object) -> object:
@@ -77,6 +81,13 @@ def calls(slot: str) -> dict[str, dict]:
             if "_target_" in node:
                 found[name] = {key: node[key] for key in ("_target_", "_partial_") if key in node}
     return found
+
+
+def part_of(slot: str, made: object) -> dict[str, object]:
+    """What a checkpoint holds of a part that was made: its name in ``conf/`` and its arguments."""
+    target = f"{type(made).__module__}.{type(made).__qualname__}"
+    name = next(name for name, call in calls(slot).items() if call["_target_"] == target)
+    return {"name": name, **dataclasses.asdict(made)}
 
 
 def present(content: dict) -> dict:

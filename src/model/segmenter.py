@@ -1,5 +1,6 @@
 """The LightningModule: the network, what it learns by and how it is judged."""
 
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 
@@ -20,6 +21,7 @@ from src.metrics.pooled import Pooled
 from src.model.trained import MEMORY_FORMAT, Trained, logits, predict_window, stored_scores
 from src.model.unet import UNet
 from src.tiles.overlap import Window, reader
+from src.tiles.symmetry import AVERAGES
 
 
 class Segmenter(lightning.LightningModule):
@@ -44,6 +46,9 @@ class Segmenter(lightning.LightningModule):
         held_out_scores: those of all held-out slices together, when they have been judged.
         compiled: whether training steps run through `torch.compile`; weights and checkpoints are the same.
         tta: the average over versions of an image by which held-out slices are judged.
+        seen: by `predict_step`: slices, each with its prediction ``(K, H, W)`` and the seconds it took, by average.
+        averages: the score and the seconds a slice of each average, on slices that were predicted by all of them.
+        compared_pixels: of the first slices that are predicted by every average, not by ``tta`` alone.
     """
 
     def __init__(
@@ -68,6 +73,8 @@ class Segmenter(lightning.LightningModule):
         self.validation_scores: dict[str, float] = {}
         self.predicted_share = 0.0
         self.tta, self.compiled = "none", False
+        self.seen, self.compared_pixels = [], 0
+        self.averages: dict[str, dict[str, float]] = {}
         self._compiled_forward = None
 
     def take(self, trained: Trained) -> None:
@@ -134,6 +141,19 @@ class Segmenter(lightning.LightningModule):
         self.predicted_share = self.predicted.compute().item()
         self.validation.reset()
         self.predicted.reset()
+
+    def predict_step(self, batch: dict, index: int) -> dict[str, tuple[np.ndarray, float]]:
+        """Predict one of the slices that choose how cells are numbered, as `seen` keeps it."""
+        if not batch:
+            return {}  # another process has one slice more
+        before = sum(found["image"].numel() // found["image"].shape[1] for found, _ in self.seen)
+        found = {}
+        for tta in AVERAGES if before < self.compared_pixels else (self.tta,):
+            started = time.perf_counter()
+            probabilities = self.probabilities(batch["image"], tta)[0].float().cpu().numpy()
+            found[tta] = probabilities, time.perf_counter() - started
+        self.seen.append((batch, found))
+        return found
 
     def on_test_start(self) -> None:
         self.held_out = Pooled(Evaluator(self.metrics, self.threshold)).to(self.device)

@@ -3,13 +3,16 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from src.files.legend import NUMBERS, Legend
 from src.files.stored import EARLIER, Reading
-from src.instances import Decoder
+from src.instances import Decoder, Numbering
+from src.metrics.evaluator import THRESHOLDS, best_threshold
 from src.model.unet import UNet
 from src.tiles.overlap import Read, Window, overlap_tile
 from src.tiles.symmetry import AVERAGES
@@ -29,6 +32,9 @@ class Trained:
         validation_scores: those of these weights.
         reading: how the pixels of files are seen, as in training.
         legend: of the classes.
+        tta: the average over versions of an image by which it was scored, a key of `tiles.symmetry.AVERAGES`.
+        precision: in which it was scored, as Lightning names it; None of one of an earlier version.
+        choices: ways of numbering, each with its score on the validation slices over `evaluator.THRESHOLDS` but 0.
     """
 
     model: UNet
@@ -36,6 +42,9 @@ class Trained:
     validation_scores: dict[str, float] = field(default_factory=dict)
     reading: Reading = EARLIER
     legend: Legend = NUMBERS
+    tta: str = "none"
+    precision: str | None = None
+    choices: tuple[tuple[Numbering, tuple[float, ...]], ...] = ()
 
 
 def common_reading(trained: Sequence[Trained]) -> Reading:
@@ -53,6 +62,37 @@ def common_reading(trained: Sequence[Trained]) -> Reading:
             f"expected networks trained on pixels that were seen alike, but got {sorted(map(str, readings))}"
         )
     return trained[0].reading
+
+
+def common_average(trained: Sequence[Trained]) -> str:
+    """The average over versions of an image by which all of several networks were scored.
+
+    Raises:
+        ValueError: they were scored by different ones.
+    """
+    found = sorted({each.tta for each in trained})
+    if len(found) > 1:
+        raise ValueError(
+            f"expected networks scored with one tta, but got {', '.join(found)}; nearest valid: tta={found[-1]}"
+        )
+    return found[0]
+
+
+def common_decoder(trained: Sequence[Trained]) -> Decoder:
+    """What numbers the cells of the mean of several networks: what is best in the mean of their validation scores.
+
+    Where they have none in common, as those of earlier versions, it is the first one's at their mean threshold.
+    """
+    first = trained[0].decoder
+    tables = [dict(each.choices) for each in trained]
+    common = [way for way in tables[0] if all(way in table for table in tables)]
+    if len(trained) == 1 or not common:
+        return Decoder(first.numbering, fmean(each.decoder.threshold for each in trained))
+    means = {
+        way: dict(zip(THRESHOLDS[1:], np.mean([table[way] for table in tables], axis=0), strict=True)) for way in common
+    }
+    best = max(common, key=lambda way: max(means[way].values()))
+    return Decoder(best, best_threshold(means[best], "max"))
 
 
 def stored_scores(checkpoint: dict) -> dict[str, float]:

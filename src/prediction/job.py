@@ -73,7 +73,7 @@ def predict_image(
     if predictor.tile is None and image.pixels > MEASURED_FROM and wishes.shards == 1:  # shards take the same tile
         predictor.measure_tile(max(image.height, image.width))
 
-    side = predictor.block_side()
+    side = predictor.block_side(image.height, image.width)
     image = image.in_memory() if image.array.nbytes <= IN_MEMORY else image
     probabilities = Store(finals["probabilities"], image, maps, "float32", side, sources["probabilities"])
     if wishes.verify:

@@ -24,6 +24,7 @@ from src.tiles.overlap import Window, mirrored_places, mirrored_range
 KEPT_SIDES = (256, 512, 1024, 2048)  # of the tiles to choose from, in pixels
 OUT_OF_MEMORY = ("DefaultCPUAllocator", "MPS backend out of memory", "Invalid buffer size")  # in messages of PyTorch
 SMALLEST_BLOCK = 128  # pixels
+AT_ONCE = 2**22  # pixels of a plane that is one block
 
 
 class PlaneReader:
@@ -120,8 +121,13 @@ class Predictor:
         read = mirrored_range(height, window.top - reach, extent)
         return int(read.min()), int(read.max()) + 1
 
-    def block_side(self) -> int:
-        """Side of the blocks of a store, in pixels: whole tiles, but not too small for a file each."""
+    def block_side(self, height: int, width: int) -> int:
+        """Side of the blocks of a plane, in pixels: all of it, as slices are scored, or whole tiles of a larger one.
+
+        They are not too small for a file each.
+        """
+        if height * width <= AT_ONCE:
+            return max(height, width)
         return -(-SMALLEST_BLOCK // self.kept_side()) * self.kept_side()
 
     def __call__(self, read: PlaneReader, window: Window) -> np.ndarray:

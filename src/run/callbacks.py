@@ -17,6 +17,7 @@ from src.files.legend import NUMBERS
 from src.files.reading import read_json, set_aside, unless_damaged
 from src.files.whole import complete_file, write_json
 from src.metrics.mistakes import KINDS, largest_places, mistakes_of
+from src.model.layout import part_of
 from src.model.segmenter import Segmenter
 from src.model.trained import MEMORY_FORMAT
 from src.pages.pictures import encoded, overlay, panels, write_comparison, write_picture
@@ -262,6 +263,8 @@ class HeldOut(Callback):
             "validation": module.validation_scores,
             "diagnosis": list(self.diagnosis.told.values()) if self.diagnosis else [],
             "threshold": module.threshold,
+            "instances": part_of("instances", module.instances),
+            "tta": module.averages,
             "steps": trainer.max_steps,
             "seconds": round(self.last.seconds_before, 1) if self.last else 0.0,
         }

@@ -74,8 +74,15 @@ def pays_to_compile(requested: bool | str, steps: int) -> bool:
     return bool(requested)
 
 
-def inference(precision: str) -> tuple[torch.device, torch.dtype]:
-    """Device and number format to predict with, for a ``precision`` of auto, 32 or bf16."""
+def inference(precision: str, scored: str | None = None) -> tuple[torch.device, torch.dtype]:
+    """Device and number format to predict with.
+
+    Args:
+        precision: auto, 32 or bf16; auto is that of ``scored`` where the hardware is fast in it, else 32.
+        scored: in which the network was scored, as Lightning names it; None if that is not known.
+    """
+    if precision == "auto" and scored is not None and not scored.startswith(("bf16", "16")):
+        precision = "32"
     mac = torch.backends.mps.is_available() and _learns("mps")
     device = torch.device("cuda" if torch.cuda.is_available() else "mps" if mac else "cpu")
     chosen = choose_precision({"32": "32-true", "bf16": "bf16-mixed"}.get(precision, precision), device.type)

@@ -1,0 +1,153 @@
+"""At the end of training: how cells are numbered is chosen on the validation slices, and kept in the checkpoint."""
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import lightning
+import numpy as np
+
+from src.data.datamodule import SliceData
+from src.files.whole import complete_file, without_nan
+from src.instances import Auto, Decoder, Numbering
+from src.metrics.choosing import Choice, Contest, Judged, best_of
+from src.metrics.evaluator import Evaluator, Probabilities, best_threshold
+from src.metrics.goodness import goodness
+from src.metrics.pooled import Pooled
+from src.model import archive
+from src.model.layout import part_of
+from src.model.segmenter import Segmenter, truth
+from src.run.ranks import gathered
+from src.tiles.symmetry import AVERAGES
+
+MOST_PIXELS = 2**25  # of the validation slices that choose: 128 of 512×512
+COMPARED_PIXELS = 2**21  # of those that are predicted by each average: 8 of 512×512
+
+
+@dataclass(frozen=True)
+class Average:
+    """How an average over versions of an image does on validation slices.
+
+    Attributes:
+        score: the one by which label images are chosen, at its best threshold.
+        seconds: for a slice.
+    """
+
+    score: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What was chosen for a checkpoint, and why.
+
+    Attributes:
+        decoder: numbers the cells.
+        validation_scores: of the validation slices that chose, numbered so.
+        score: that chose, and ``mode``, whether ``max`` or ``min`` of it is better.
+        choices: how all candidates did; none where there are no validation slices.
+        averages: how each average over versions of an image does, by its name.
+    """
+
+    decoder: Decoder
+    validation_scores: dict[str, float]
+    score: str = ""
+    mode: str = "max"
+    choices: list[Choice] = field(default_factory=list)
+    averages: dict[str, Average] = field(default_factory=dict)
+
+
+def choose(trainer: lightning.Trainer, module: Segmenter, data: SliceData, asked: Numbering, monitor: str) -> Chosen:
+    """Choose how the predictions of a network are numbered, by those of the validation slices, if there are any.
+
+    All processes of a run call this together and choose the same.
+
+    Args:
+        trainer: of the run.
+        module: with the weights and ``tta`` that will be scored.
+        data: of the run.
+        asked: what ``instances=`` says.
+        monitor: the score that is to be best.
+    """
+    if not len(data.split["validation"]):
+        numbering = asked.meanwhile if isinstance(asked, Auto) else asked
+        return Chosen(Decoder(numbering, module.threshold), module.validation_scores)
+    module.seen, module.compared_pixels = [], COMPARED_PIXELS // trainer.world_size
+    trainer.predict(module, data.choosing_dataloader(MOST_PIXELS), return_predictions=False)
+    known = [truth(batch) for batch, _ in module.seen]
+    slices = [Judged(found[module.tta][0], *true) for (_, found), true in zip(module.seen, known, strict=True)]
+    contest = Contest(module.metrics, monitor, module.model.classes, module.device)
+    decoder, choices = contest.choose(slices, asked)
+    averages = {}
+    for tta in AVERAGES:
+        found = [(each[tta], true) for (_, each), true in zip(module.seen, known, strict=True) if len(each) > 1]
+        seen = [Judged(probabilities, *true) for (probabilities, _), true in found]
+        scores = contest.judge(seen, [decoder.numbering])[0].scores
+        seconds = [each for share in gathered([seconds for (_, seconds), _ in found]) for each in share]
+        averages[tta] = Average(scores[best_threshold(scores, contest.mode)], float(np.mean(seconds)))
+    pooled = Pooled(Evaluator(module.metrics, decoder.threshold, monitor, classes=module.model.classes))
+    pooled.to(module.device)
+    for each in slices:
+        pooled.update(Probabilities(each.probabilities, decoder.numbering), each.target, each.instances, each.known)
+    module.seen = []
+    return Chosen(decoder, pooled.compute()[0], contest.score, contest.mode, choices, averages)
+
+
+def keep(checkpoint: Path, chosen: Chosen, tta: str, precision: str) -> None:
+    """Write into a checkpoint how its predictions are averaged and numbered; it is whole at any moment.
+
+    Args:
+        checkpoint: the file.
+        chosen: what numbers them.
+        tta: the average over versions of an image by which it is scored.
+        precision: in which it is scored, as Lightning names it.
+    """
+    content = archive.read(checkpoint)
+    parts = content["hyper_parameters"] | {"instances": part_of("instances", chosen.decoder.numbering)}
+    choices = [
+        {"instances": part_of("instances", each.numbering), "ranks": ranks(each, chosen.mode)}
+        for each in chosen.choices
+    ]
+    content |= {"hyper_parameters": parts, "threshold": chosen.decoder.threshold, "tta": tta, "precision": precision}
+    content |= {"choices": choices, "validation_scores": without_nan(chosen.validation_scores)}
+    with complete_file(checkpoint) as partial:
+        archive.write(partial, content)
+
+
+def ranks(choice: Choice, mode: str) -> list[float | None]:
+    """How good a way of numbering is at each threshold, more being better; None where nothing could be scored."""
+    found = (goodness(score, mode) for score in choice.scores.values())
+    return [rank if math.isfinite(rank) else None for rank in found]
+
+
+def described(chosen: Chosen, tta: str) -> list[str]:
+    """What was chosen, and what each average costs, in lines; none where there was nothing to choose by."""
+    if not chosen.choices:
+        return []
+    score, mode = chosen.score, chosen.mode
+
+    def best(choices: list[Choice]) -> float:
+        scores = best_of(choices, mode).scores
+        return scores[best_threshold(scores, mode)]
+
+    kinds: dict[str, list[Choice]] = {}
+    for each in chosen.choices:
+        kinds.setdefault(type(each.numbering).__name__.lower(), []).append(each)
+    others = " · ".join(f"{name} {best(each):.4f}" for name, each in kinds.items())
+    part = part_of("instances", chosen.decoder.numbering)
+    values = ", ".join(f"{key} {value}" for key, value in part.items() if key != "name" and value is not None)
+    numbered = (
+        f"numbered by {part['name']}{f' ({values})' if values else ''} at threshold {chosen.decoder.threshold:.1f}"
+    )
+    costs = " · ".join(
+        f"{name}{' (used)' if name == tta else ''} {each.score:.4f} in {each.seconds:.2f} s"
+        for name, each in chosen.averages.items()
+    )
+    lines = [f"{numbered}: {score} on the validation slices {others}", f"tta, {score} and time a slice: {costs}"]
+    used, plain = chosen.averages[tta], chosen.averages["none"]
+    if tta != "none":
+        gain, times = goodness(used.score, mode) - goodness(plain.score, mode), used.seconds / plain.seconds
+        lines.append(
+            f"src.predict takes {tta}; tta=none is {times:.1f} times as fast, and {score} changes by {-gain:+.4f}"
+        )
+    return lines
