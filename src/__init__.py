@@ -101,7 +101,7 @@ The pieces:
 The ground:
     instances               probabilities → label image; connected components
     tidying                 cells without holes and scraps
-    flooding                what grows from markers and summits
+    flooding                the summits of a landscape
     signals                 that ask a command to stop
     tiles/geometry          valid sizes, margins, mirrored borders
     files/limits guard      what a file may claim, before it is read

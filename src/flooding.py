@@ -1,10 +1,7 @@
-"""Label images that grow by flooding: from markers, from summits, and until one pixel is left between cells."""
+"""The summits of a landscape, each with the slopes that lead up to it."""
 
 import numba
 import numpy as np
-
-_TO_FLOOD, _QUEUED, _LINE = -2, -1, 0
-_STEPS = np.array([[-1, 0], [0, -1], [0, 1], [1, 0]])
 
 
 def basins(surface: np.ndarray, mask: np.ndarray, depth: float) -> np.ndarray:
@@ -81,65 +78,3 @@ def _basins(heights, order, inside, width, depth):
             numbers[top] = number
         found[here] = numbers[top]
     return found
-
-
-def grown_to_lines(labels: np.ndarray, unlabelled: np.ndarray) -> np.ndarray:
-    """Let segments flood the pixels around them until lines of one pixel are left between them.
-
-    It is the watershed of Vincent and Soille (1991, IEEE TPAMI 13:583) of an image with two levels, as the ISBI-2012
-    challenge thins membranes: all segments rise at once, a pixel that two of them reach is a line, and so is
-    one that only lines reach. Which pixel of several becomes the line depends on the order of the
-    queue, which therefore starts column by column, as in the official scorer.
-
-    Args:
-        labels: segments ``(H, W)`` int32.
-        unlabelled: what to flood, ``(H, W)`` booleans.
-
-    Returns:
-        Segments ``(H, W)`` int32, 0 on lines; one segment where there is none to rise.
-    """
-    if not labels[~unlabelled].any():
-        return np.ones_like(labels)
-    grown = np.where(unlabelled, np.int32(_TO_FLOOD), labels)
-    _flood(grown, _STEPS)
-    return grown
-
-
-@numba.njit(cache=True, nogil=True)
-def _flood(labels, steps):
-    height, width = labels.shape
-    queue = np.empty((height * width, 2), np.int32)
-    first, last = 0, 0
-    for x in range(width):
-        for y in range(height):
-            if labels[y, x] != _TO_FLOOD:
-                continue
-            for dy, dx in steps:
-                v, u = y + dy, x + dx
-                if 0 <= v < height and 0 <= u < width and labels[v, u] > 0:
-                    labels[y, x] = _QUEUED
-                    queue[last] = y, x
-                    last += 1
-                    break
-    while first < last:
-        y, x = queue[first]
-        first += 1
-        only_lines = False  # so far; a component reached later still takes the pixel
-        for dy, dx in steps:
-            v, u = y + dy, x + dx
-            if not (0 <= v < height and 0 <= u < width):
-                continue
-            beside, here = labels[v, u], labels[y, x]
-            if beside == _TO_FLOOD:
-                labels[v, u] = _QUEUED
-                queue[last] = v, u
-                last += 1
-            elif beside == _LINE and here == _QUEUED:
-                labels[y, x] = _LINE
-                only_lines = True
-            elif beside > 0:
-                if here == _QUEUED or (here == _LINE and only_lines):
-                    labels[y, x] = beside
-                elif here > 0 and here != beside:
-                    labels[y, x] = _LINE
-                    only_lines = False

@@ -145,7 +145,8 @@ class Distance:
 class Membranes:
     """Number what membranes enclose: segments that grow until lines as wide as asked for are left between them.
 
-    So a membrane is as wide as a line in the label image, and what is too small to be a cell belongs to one.
+    They grow downhill in the probability of cell, so that lines lie where a membrane is surest, and what is too small
+    to be a cell belongs to one.
 
     Attributes:
         line: width of the background between segments in pixels: 1, or more; 0 leaves none.
@@ -167,16 +168,13 @@ class Membranes:
 
     def __call__(self, probabilities: np.ndarray, threshold: float) -> np.ndarray:
         """The segment of each pixel, 0 on lines; 0 everywhere where no segment is large enough."""
-        from src.flooding import grown_to_lines
-
-        seeds = tidy(components(cell_probability(probabilities) > threshold), self.min_size)
+        cell = cell_probability(probabilities)
+        seeds = tidy(components(cell > threshold), self.min_size)
         if not seeds.any():
             return seeds
-        grown = grown_to_lines(seeds, seeds == 0)
-        if self.line == 0:  # a pixel of a line goes to the segment that is nearest to it
-            return watershed(np.zeros(grown.shape, np.uint8), grown).astype(np.int32)
-        wide = cv2.dilate((grown == 0).astype(np.uint8), np.ones((self.line, self.line), np.uint8))
-        return tidy(np.where(wide > 0, 0, grown))
+        grown = watershed(-cell, seeds, watershed_line=self.line > 0).astype(np.int32)
+        wide = cv2.dilate((grown == 0).astype(np.uint8), np.ones((self.line, self.line), np.uint8)) if self.line else 0
+        return tidy(np.where(wide, 0, grown))
 
 
 @dataclass(frozen=True)
