@@ -23,7 +23,7 @@ What they share:
 One training run:
     run/directory           what lies where, whether it is finished, whether it is the same run
     run/layouts             what is read from its files
-    run/provenance          its data, held against those that are there now
+    run/provenance          its data and choices, held against those of now
     run/checkpoint          from which an interrupted run goes on as if nothing had happened
     run/curves rows         metrics.csv, written and read
     run/ranks               one run on many devices

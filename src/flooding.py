@@ -61,14 +61,15 @@ def _basins(heights, order, inside, width, depth):
             count += 1
             if joined < 0 or heights[beside] > heights[joined]:
                 joined = beside
-        above[here] = here if joined < 0 else _top(above, joined)
-        highest = here
+        # What does not stand out joins the one that the pixel leads to, through which they touch.
+        owner = here if joined < 0 else _top(above, joined)
         for place in range(count):
-            if heights[tops[place]] > heights[highest] or highest == here:
-                highest = tops[place]
+            if heights[owner] - heights[here] <= depth and heights[tops[place]] > heights[owner]:
+                owner = tops[place]
         for place in range(count):
             if heights[tops[place]] - heights[here] <= depth:
-                above[tops[place]] = highest
+                above[tops[place]] = owner
+        above[here] = owner
     number, numbers = 0, np.zeros(len(heights), np.int32)
     found = np.zeros(len(heights), np.int32)
     for here in inside:

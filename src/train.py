@@ -30,7 +30,7 @@ def main(config: DictConfig) -> float | None:
     with runs.refusals(directory, asked, of_sweep=HydraConfig.get().mode is RunMode.MULTIRUN):
         training.check_numbers(asked)
         runs.set_aside_damaged_scores(directory)
-        for key, value in runs.as_started(directory, asked).items():
+        for key, value in provenance.as_started(directory, asked).items():
             OmegaConf.update(config, key, value, merge=False)
         asked |= OmegaConf.to_container(config, resolve=True)
         config.trainer.max_steps = steps = runs.planned_steps(asked)

@@ -329,7 +329,7 @@ def test_a_mean_of_networks_is_the_mean_of_their_probabilities_and_thresholds(ne
     files = [network(seed=1, threshold=0.4), network(seed=2, threshold=0.48)]
     found = []
     for name, chosen in (("a", files[0]), ("b", files[1]), ("both", f"[{files[0]},{files[1]}]")):
-        predicted(cell, checkpoint=chosen, output=tmp_path / name)
+        predicted(cell, "instances=components", checkpoint=chosen, output=tmp_path / name)
         found.append(tifffile.imread(tmp_path / name / "cell_probabilities.tif"))
     assert np.abs(found[0] - found[1]).max() > 0.01
     np.testing.assert_allclose(found[2], (found[0] + found[1]) / 2, atol=1e-6)
@@ -489,7 +489,7 @@ def test_threshold_and_instances_can_be_chosen_anew(cell, predicted, tmp_path):
 
     probabilities, _ = results("plain")
     median = float(np.median(probabilities))
-    _, labels = results("median", f"threshold={median}")
+    _, labels = results("median", f"threshold={median}", "instances=components", "instances.min_size=0")
     np.testing.assert_array_equal(labels > 0, probabilities > median)
     _, large = results("large", f"threshold={median}", "instances=watershed", "instances.min_size=100")
     assert np.bincount(labels.ravel())[1:].min() < 100 <= np.bincount(large.ravel())[1:].min()

@@ -1,6 +1,6 @@
 """Truth and prediction from disk, as any tool writes them: files matched by name, looked at, and read."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,12 +34,17 @@ class Source:
     form: Form = ONE_FILE
     name: str = ""
     image: str = ""
-    beside: Path | None = None  # the label image that was made of these probabilities
 
     @property
     def is_shapes(self) -> bool:
         """Whether it is shapes, which need the size of an image."""
         return not self.form.parts and self.file.suffix.lower() in SHAPE_SUFFIXES
+
+    @property
+    def labels(self) -> Path | None:
+        """The label image that `src.predict` has written beside these probabilities."""
+        file = self.file.with_name(self.file.name.replace("_probabilities.", "_labels."))
+        return file if file != self.file and file.exists() else None
 
 
 Pair = tuple[Source, Source]  # truth and prediction
@@ -102,18 +107,10 @@ def match(truth: Path, prediction: Path, preferred: str) -> tuple[list[Pair], li
     both = sorted(true.keys() & predicted.keys())
     if not both:
         raise FileNotFoundError(f"expected files of the same names in {truth} and {prediction}, but got none")
-    pairs = [(true[name], _with_labels(replace(predicted[name], name=name))) for name in both]
-    used = {file for pair in pairs for side in pair for file in (side.file, *side.form.parts)}
-    used |= {predicted.beside for _, predicted in pairs}
+    pairs = [(true[name], replace(predicted[name], name=name)) for name in both]
+    used = {file for pair in pairs for side in pair for file in (side.file, side.labels, *side.form.parts)}
     rest = [files[name].file for files in (true, predicted) for name in sorted(files.keys() - set(both))]
     return pairs, [file for file in dict.fromkeys(rest) if file not in used]
-
-
-def _with_labels(source: Source) -> Source:
-    """Probabilities with the label image that `src.predict` has written beside them."""
-    end = f"_probabilities{source.file.suffix}"
-    beside = source.file.with_name(source.file.name.removesuffix(end) + f"_labels{source.file.suffix}")
-    return replace(source, beside=beside) if source.file.name.endswith(end) and beside.exists() else source
 
 
 def _is_folder(path: Path) -> bool:
@@ -272,26 +269,21 @@ def comparisons(
     each = values.shape[-3:-2] if probable and values.ndim > truth.ndim else ()
     if values.shape != truth.shape[:-2] + each + truth.shape[-2:]:
         raise ValueError(f"expected the shape of the truth, {truth.shape}, but {file} has shape {values.shape}")
-    plane = truth.shape[-2:]
+    stack = truth.reshape(-1, *truth.shape[-2:])
     if probable:
-        predictions = _probabilities(values.reshape(-1, *(each or (1,)), *plane), scales[dtype], file)
+        predictions = _probabilities(values.reshape(len(stack), *(each or (1,)), *stack.shape[1:]), scales[dtype], file)
     else:
-        predictions = meant[1](predicted, None).reshape(-1, *plane)
-    stack = truth.reshape(-1, *plane)
-    written = _written(pair[1], truth.shape).reshape(stack.shape) if pair[1].beside else [None] * len(stack)
+        predictions = meant[1](predicted, None).reshape(stack.shape)
     places = [None] * len(stack) if known is None else known.reshape(stack.shape)
-    for index, (labels, prediction, where) in enumerate(zip(stack, predictions, places, strict=True)):
-        name = f"{pair[1].name}{f'_{index:02d}' * (len(stack) > 1)}"
-        yield Comparison(name, labels, prediction, where, written[index])
+    for index, slices in enumerate(zip(stack, predictions, places, _written(pair[1], stack), strict=True)):
+        yield Comparison(f"{pair[1].name}{f'_{index:02d}' * (len(stack) > 1)}", *slices)
 
 
-def _written(source: Source, shape: tuple[int, ...]) -> np.ndarray:
-    """The label image beside probabilities."""
-    labels = _planes(in_memory(source.beside))
-    if labels.shape != shape or labels.dtype.kind not in "iu":
-        expected = f"labels of the shape {shape} beside {source.file}"
-        raise ValueError(f"expected {expected}, but {source.beside} holds {labels.dtype} of shape {labels.shape}")
-    return labels
+def _written(source: Source, stack: np.ndarray) -> Sequence[np.ndarray | None]:
+    """Of each slice the labels beside its probabilities; none where they are of something else."""
+    labels = _planes(in_memory(source.labels)) if source.labels else np.zeros(0)
+    fits = labels.dtype.kind in "iu" and labels.size == stack.size
+    return labels.reshape(stack.shape) if fits else [None] * len(stack)
 
 
 def _probabilities(values: np.ndarray, scale: int, file: Path) -> np.ndarray:

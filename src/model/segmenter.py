@@ -47,7 +47,7 @@ class Segmenter(lightning.LightningModule):
         compiled: whether training steps run through `torch.compile`; weights and checkpoints are the same.
         tta: the average over versions of an image by which held-out slices are judged.
         seen: by `predict_step`: slices, each with its prediction ``(K, H, W)`` and the seconds it took, by average.
-        averages: the score and the seconds a slice of each average, on slices that were predicted by all of them.
+        averages: the score of each average, on validation slices that were predicted by all of them.
         compared_pixels: of the first slices that are predicted by every average, not by ``tta`` alone.
     """
 
@@ -74,7 +74,7 @@ class Segmenter(lightning.LightningModule):
         self.predicted_share = 0.0
         self.tta, self.compiled = "none", False
         self.seen, self.compared_pixels = [], 0
-        self.averages: dict[str, dict[str, float]] = {}
+        self.averages: dict[str, float] = {}
         self._compiled_forward = None
 
     def take(self, trained: Trained) -> None:

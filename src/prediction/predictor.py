@@ -122,11 +122,11 @@ class Predictor:
         return int(read.min()), int(read.max()) + 1
 
     def block_side(self, height: int, width: int) -> int:
-        """Side of the blocks of a plane, in pixels: all of it, as slices are scored, or whole tiles of a larger one.
+        """Side of the blocks of a plane, in pixels: all of it, as slices are scored, unless it is large.
 
-        They are not too small for a file each.
+        Those of a larger one, or of tiles that were asked for, are whole tiles, but not too small for a file each.
         """
-        if height * width <= AT_ONCE:
+        if self.tile is None and height * width <= AT_ONCE:
             return max(height, width)
         return -(-SMALLEST_BLOCK // self.kept_side()) * self.kept_side()
 

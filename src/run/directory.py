@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 from src.files.incomplete import sweep_folder
 from src.files.reading import Layout, read_json, read_yaml, set_aside
 from src.files.whole import write_text
-from src.model.layout import ADDED, CHANGED, moved, with_added
+from src.model.layout import moved, with_added
 from src.run.layouts import Planned, Scores
 
 # Keys that cannot change the result, so a run may continue with other values of them.
@@ -103,36 +103,6 @@ def read_config(directory: Path, layout: type[Layout] = Planned) -> dict:
         return moved(read_yaml(directory / "config.yaml", layout))
     except (OSError, ValueError) as error:
         raise ValueError(f"{error}; nearest valid: a copy of it, or another directory") from error
-
-
-def as_started(directory: Path, config: dict) -> dict[str, object]:
-    """What later versions mean otherwise than the one that a run was started with, by dotted keys.
-
-    It is what they have added, and the nouns whose choice they have changed, where neither command names one.
-
-    Args:
-        directory: of the run, if there is one.
-        config: of the command, with its overrides.
-
-    Raises:
-        ValueError: config.yaml is damaged.
-    """
-    if finished_scores(directory) is None and not resumable_files(directory):
-        return {}
-    stored = read_yaml(directory / "config.yaml", Planned)
-    before, now, given = flatten(stored), flatten(config), _keys(config["overrides"])
-    added = {key: value for key, value in ADDED.items() if key in now and key not in {*before, *given}}
-    if _keys(stored.get("overrides", [])).get("experiment") != given.get("experiment"):
-        return added
-    named = {key.partition(".")[0] for key in (*given, *_keys(stored.get("overrides", [])))}
-    kept = (noun for noun in CHANGED if noun in stored and noun not in named)
-    return added | {noun: moved(stored[noun]) for noun in kept}
-
-
-def _keys(overrides: list[str]) -> dict[str, str]:
-    """What is chosen on a command line, by its keys."""
-    parted = (each.lstrip("+~").partition("=") for each in overrides)
-    return {key: value for key, _, value in parted}
 
 
 def _extend(directory: Path, config: dict, steps: int) -> None:

@@ -1,4 +1,4 @@
-"""The data that a run has learnt from, held against those that are there now."""
+"""The data and the choices that a run has begun with, held against those of now."""
 
 import hashlib
 from pathlib import Path
@@ -6,9 +6,10 @@ from pathlib import Path
 from src.data.datamodule import SliceData
 from src.files.arrays import content_hash
 from src.files.kept import stamp
-from src.files.reading import read_json, unless_damaged
-from src.run.directory import finished_scores, resumable_files
-from src.run.layouts import Facts, Meant
+from src.files.reading import read_json, read_yaml, unless_damaged
+from src.model.layout import ADDED, CHANGED, moved
+from src.run.directory import finished_scores, flatten, resumable_files
+from src.run.layouts import Facts, Meant, Planned
 
 HASHES = ("data_hash", "cells_hash")
 _read: dict[tuple, dict[str, str]] = {}  # hashes of data that the points of a sweep have in common
@@ -84,3 +85,33 @@ def judged_before(directory: Path) -> dict | None:
     unknown = "its labels are judged anew"
     found = unless_damaged(lambda file: read_json(file, Meant), file, None, unknown)
     return found and {key: found[key] for key in Meant.model_fields}
+
+
+def as_started(directory: Path, config: dict) -> dict[str, object]:
+    """What later versions mean otherwise than the one that a run was started with, by dotted keys.
+
+    It is what they have added, and the nouns whose choice they have changed, where neither command names one.
+
+    Args:
+        directory: of the run, if there is one.
+        config: of the command, with its overrides.
+
+    Raises:
+        ValueError: config.yaml is damaged.
+    """
+    if finished_scores(directory) is None and not resumable_files(directory):
+        return {}
+    stored = read_yaml(directory / "config.yaml", Planned)
+    before, now, given = flatten(stored), flatten(config), _keys(config["overrides"])
+    added = {key: value for key, value in ADDED.items() if key in now and key not in {*before, *given}}
+    if _keys(stored.get("overrides", [])).get("experiment") != given.get("experiment"):
+        return added
+    named = {key.partition(".")[0] for key in (*given, *_keys(stored.get("overrides", [])))}
+    kept = (noun for noun in CHANGED if noun in stored and noun not in named)
+    return added | {noun: moved(stored[noun]) for noun in kept}
+
+
+def _keys(overrides: list[str]) -> dict[str, str]:
+    """What is chosen on a command line, by its keys."""
+    parted = (each.lstrip("+~").partition("=") for each in overrides)
+    return {key: value for key, _, value in parted}

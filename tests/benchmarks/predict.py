@@ -32,7 +32,9 @@ def network(channels: int, padded: bool = False) -> UNet:
 
 def ours(predictor: Predictor, file: Path, folder: Path) -> None:
     """The way of src.predict: from a file on disk to blocks on disk."""
-    store = Store(folder / "probabilities.zarr", open_image(file), 1, "float32", predictor.block_side(), "benchmark")
+    image = open_image(file)
+    side = predictor.block_side(image.height, image.width)
+    store = Store(folder / "probabilities.zarr", image, 1, "float32", side, "benchmark")
     fill(store, predictor, 0, 1)
     drop(store.folder)
 

@@ -388,9 +388,15 @@ def test_blocks_are_whole_tiles_and_not_too_small(kept, depth):
     tile = None if kept is None else covering_side(kept, depth, largest_kept=kept)
     predictor = a_predictor(a_network(depth=depth), tile=tile)
     assert predictor.kept_side() % 2**depth == 0
-    side = predictor.block_side()
+    side = predictor.block_side(10_000, 10_000)
     assert 128 <= side < 128 + predictor.kept_side()
     assert side % predictor.kept_side() == 0
+
+
+def test_a_plane_that_is_not_large_is_one_block_as_slices_are_scored():
+    assert a_predictor().block_side(2048, 2048) == 2048
+    assert a_predictor().block_side(700, 1300) == 1300
+    assert a_predictor().block_side(2048, 2049) == 512
 
 
 def a_store(tmp_path, image, classes=2, side=32):
@@ -469,7 +475,7 @@ GREY = [(0, 512), (512, 520)]  # bands by which the range of grey values is foun
 def test_each_row_of_blocks_is_read_once(kept, tmp_path):
     image, bands = counting(an_image((2, 520, 270), "ZYX"))
     predictor = a_predictor(tile=kept + 40)
-    store = a_store(tmp_path, image, side=predictor.block_side())
+    store = a_store(tmp_path, image, side=predictor.block_side(520, 270))
     quietly(store, predictor, 0, 1)
     for plane in range(2):
         first, *others = [

@@ -407,24 +407,3 @@ def test_of_many_processes_one_writes_at_a_time_also_as_the_lock_comes_and_goes(
     errors = [process.communicate()[1] for process in crowd]
     assert [process.returncode for process in crowd] == [0] * 3, errors
     assert list(tmp_path.iterdir()) == []
-
-
-def test_keys_that_were_added_mean_to_an_earlier_run_what_they_meant(tmp_path):
-    before = {"overrides": [], "trainer": {"max_steps": 5}, "data": {"source": {"kind": "auto"}}}
-    source = {"kind": "auto", "orientation": "auto", "axes": None, "order": "natural"}
-    now = before | {"scaling": "objects", "data": {"groups": "{patient}_*", "source": source}}
-    assert runs.as_started(tmp_path, now) == {}, "a new run"
-    runs.open_run(tmp_path, before)
-    checkpoint = runs.checkpoint_file(tmp_path, "last")
-    checkpoint.parent.mkdir()
-    checkpoint.touch()
-    meant = runs.as_started(tmp_path, now)
-    assert meant == {
-        **{"scaling": "percentiles", "data.source.orientation": "stored", "data.source.axes": None},
-        **{"data.source.order": "plain", "data.groups": None},
-    }
-    with pytest.raises(ValueError, match=r"values of data\.source\.orientation, data\.source\.order, data\.groups, sc"):
-        runs.open_run(tmp_path, now)
-    earlier = {"kind": "auto", "orientation": "stored", "axes": None, "order": "plain"}
-    runs.open_run(tmp_path, now | {"scaling": "percentiles", "data": {"source": earlier}})
-    assert runs.as_started(tmp_path, now | {"overrides": ["scaling=objects"]}).keys() == meant.keys() - {"scaling"}

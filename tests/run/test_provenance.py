@@ -13,6 +13,7 @@ import pytest
 
 from src.data import folder as folders
 from src.data.phantom import phantom
+from src.run import directory as runs
 from src.run import provenance
 from tests.conftest import TINY, called
 
@@ -150,3 +151,56 @@ def test_a_damaged_check_is_judged_anew_with_a_word(run, tmp_path, capsys):
     (tmp_path / "run/check.json").write_text("{")
     assert provenance.judged_before(tmp_path / "run") is None
     assert "its labels are judged anew" in capsys.readouterr().err
+
+
+def test_keys_that_were_added_mean_to_an_earlier_run_what_they_meant(tmp_path):
+    before = {"overrides": [], "trainer": {"max_steps": 5}, "data": {"source": {"kind": "auto"}}}
+    source = {"kind": "auto", "orientation": "auto", "axes": None, "order": "natural"}
+    now = before | {"scaling": "objects", "data": {"groups": "{patient}_*", "source": source}}
+    assert provenance.as_started(tmp_path, now) == {}, "a new run"
+    runs.open_run(tmp_path, before)
+    checkpoint = runs.checkpoint_file(tmp_path, "last")
+    checkpoint.parent.mkdir()
+    checkpoint.touch()
+    meant = provenance.as_started(tmp_path, now)
+    assert meant == {
+        **{"scaling": "percentiles", "data.source.orientation": "stored", "data.source.axes": None},
+        **{"data.source.order": "plain", "data.groups": None},
+    }
+    with pytest.raises(ValueError, match=r"values of data\.source\.orientation, data\.source\.order, data\.groups, sc"):
+        runs.open_run(tmp_path, now)
+    earlier = {"kind": "auto", "orientation": "stored", "axes": None, "order": "plain"}
+    runs.open_run(tmp_path, now | {"scaling": "percentiles", "data": {"source": earlier}})
+    assert provenance.as_started(tmp_path, now | {"overrides": ["scaling=objects"]}).keys() == meant.keys() - {
+        "scaling"
+    }
+
+
+def a_run(directory: Path, **config: object) -> None:
+    """A run that has begun with a configuration."""
+    runs.open_run(directory, config)
+    runs.checkpoint_file(directory, "last").parent.mkdir()
+    runs.checkpoint_file(directory, "last").touch()
+
+
+WATERSHED, AUTO = ({"_target_": f"src.instances.{name}", "min_size": 20} for name in ("Watershed", "Auto"))
+
+
+def test_a_choice_that_a_version_has_changed_stays_with_an_earlier_run(tmp_path):
+    a_run(tmp_path, overrides=["experiment=cells"], instances=WATERSHED)
+    now = {"overrides": ["experiment=cells", "page=false"], "instances": AUTO}
+    assert provenance.as_started(tmp_path, now)["instances"] == WATERSHED
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        (["instances=watershed"], []),
+        ([], ["instances=auto"]),
+        ([], ["instances.min_size=20"]),
+        (["experiment=cells"], ["experiment=membranes"]),
+    ],
+)
+def test_a_choice_that_somebody_has_made_is_theirs(before, now, tmp_path):
+    a_run(tmp_path, overrides=before, instances=WATERSHED)
+    assert "instances" not in provenance.as_started(tmp_path, {"overrides": now, "instances": AUTO})
