@@ -12,10 +12,12 @@ import torch
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from src import CONF
+from src import CONF, training
 from src.data.phantom import phantom
+from src.data.split import GROUPS
+from src.run import directory as runs
 from src.run.report import PANELS
-from tests.conftest import SLIM, TINY, weights_digest
+from tests.conftest import SLIM, TINY, composed, weights_digest
 from tests.data.drawn import membranes
 from tests.data.own import cell_tracking_film, change_image, change_labels, folder
 
@@ -34,6 +36,16 @@ def isbi_layout(tmp_path) -> Path:
     return folder.parent
 
 
+def nuclei(root: Path) -> None:
+    """Images in colours with the names that the experiment splits by."""
+    chosen = composed("experiment=nuclei")["data"]
+    names = [name.strip(" *") for group in GROUPS for name in chosen[group].split(",")]
+    folder(root, len(names))
+    change_image(root, lambda image: np.stack([image, image, image // 2], -1), range(len(names)))
+    for file in [*root.glob("*/cell_*")]:
+        file.rename(file.with_stem(f"{names[int(file.stem[5:])]}f00d"))
+
+
 @pytest.fixture
 def own_layouts(tmp_path) -> Path:
     """A data directory with small data sets of each layout that an experiment reads."""
@@ -43,8 +55,7 @@ def own_layouts(tmp_path) -> Path:
     change_labels(home / "membranes", lambda cells: np.uint8(cells == 0) * 255)
     folder(home / "classes")
     change_labels(home / "classes", lambda cells: np.uint8((cells > 0) * (1 + cells % 2)))
-    folder(home / "nuclei_dsb2018", 20)
-    change_image(home / "nuclei_dsb2018", lambda image: np.stack([image, image, image // 2], -1), range(20))
+    nuclei(home / "nuclei_dsb2018")
     folder(home / "phase_t98g", 15)
     for name, frames in (("PhC-C2DH-U373", {"01": 15, "02": 4}), ("DIC-C2DH-HeLa", {"01": 9, "02": 3})):
         for film, count in frames.items():
@@ -61,13 +72,48 @@ def small_source(experiment: str, isbi_layout: Path) -> list[str]:
     return [f"data_dir={isbi_layout}", *["data.source.verify=false"] * experiment.startswith("isbi")]
 
 
-HELD_OUT = {"isbi_full": 30, "phase": 3, "nuclei": 4, "phc_u373": 4, "dic_hela": 3} | dict.fromkeys(
+HELD_OUT = {"isbi_full": 30, "phase": 3, "nuclei": 16, "phc_u373": 4, "dic_hela": 3} | dict.fromkeys(
     ("cells", "membranes", "classes"), 2
 )
 
 
+def held_out_files(directory: Path, place: Path) -> str:
+    """Write the held-out slices of a run as files, and their truth in the form that is scored; → the kind of scores."""
+    config = runs.read_config(directory)
+    data = training.make_data(config)
+    data.setup()
+    stack = data.split["held_out"]
+    kind = {"cells": "instances", "classes": "semantic"}.get(next(iter(config["metrics"])), "isbi")
+    for each in ("images", "truth"):
+        (place / each).mkdir()
+    for name, image, target, cells in zip(stack.names, stack.images, stack.targets, stack.instances, strict=True):
+        colours = {"photometric": "rgb" if image.ndim == 3 else "minisblack"}
+        tifffile.imwrite(place / "images" / f"{name}.tif", image, **colours)
+        tifffile.imwrite(place / "truth" / f"{name}.tif", cells if kind == "instances" else target.astype(np.uint8))
+    return kind
+
+
+def check_the_files_are_what_was_scored(directory: Path, place: Path, run_command) -> None:
+    """Predict and score the held-out slices with no options: the files and the scores of the run."""
+    kind, scores = held_out_files(directory, place), json.loads((directory / "scores.json").read_text())
+    checkpoint = directory / "checkpoints" / f"{yaml.safe_load((directory / 'config.yaml').read_text())['score']}.ckpt"
+    given = (f"checkpoint={checkpoint}", f"input={place / 'images'}", f"output={place / 'predicted'}")
+    status, _, error = run_command("predict", *given)
+    assert status == 0, error
+    for file in (directory / "predictions").glob("*.tif"):
+        np.testing.assert_array_equal(tifffile.imread(place / "predicted" / file.name), tifffile.imread(file))
+    compared = (f"truth={place / 'truth'}", f"prediction={place / 'predicted'}", f"metrics={kind}")
+    status, _, error = run_command("score", *compared, f"output={place / 'scores.json'}")
+    assert status == 0, error
+    found = json.loads((place / "scores.json").read_text())
+    assert found["scores"] == pytest.approx(scores["scores"], rel=1e-6, nan_ok=True)
+    assert {row["name"]: row for row in found["per_image"]} == {row["name"]: row for row in scores["per_image"]}
+
+
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
-def test_each_experiment_trains_and_is_scored(experiment, train, isbi_layout, own_layouts):
+def test_each_experiment_trains_and_its_files_are_what_was_scored(
+    experiment, train, run_command, isbi_layout, own_layouts, tmp_path
+):
     directory, status, printed, error = train(
         *(f"experiment={experiment}", *small_source(experiment, isbi_layout), "~callbacks.samples"),
         *("trainer.max_steps=3", "trainer.val_check_interval=100"),  # as one tries it first
@@ -77,6 +123,7 @@ def test_each_experiment_trains_and_is_scored(experiment, train, isbi_layout, ow
     assert len(scores["per_image"]) == HELD_OUT.get(experiment, 6)
     shown = ((f"{value:.4f}", f"{value:.6f}", f" {value:.0f} ") for value in scores["scores"].values())
     assert all(any(text in printed for text in texts) for texts in shown)
+    check_the_files_are_what_was_scored(directory, tmp_path, run_command)
 
 
 def test_the_speed_of_steps_and_loader_is_said_once(train_slim):

@@ -69,7 +69,8 @@ def chosen(text: str, names: list[str]) -> list[int]:
             found = [number for number, name in enumerate(names) if part and fnmatch(name, part)]
         if not found or not set(found).isdisjoint(numbers):
             named = names[0] if names else "plate1"
-            raise _refused(f"slices such as 0-19 or 0-9,15, or names such as {named}*, each once", repr(text))
+            got = f"{part!r}, {'which is there already' if found else 'of which there is none'}" if part else repr(text)
+            raise _refused(f"slices such as 0-19 or 0-9,15, or names such as {named}*, each once", got)
         numbers.extend(found)
     return numbers
 
