@@ -16,6 +16,7 @@ from src.arguments import PATH_KEYS, SPLIT_KEYS, quote
 from src.data.annotated import ReadTwice
 from src.data.folder import read_folder
 from src.data.matching import matched
+from src.data.split import AUTOMATIC
 from tests.conftest import composed
 from tests.data.drawn import KINDS, mask, types
 from tests.data.own import IMAGES, change_image, change_labels, draw, folder, write
@@ -199,7 +200,7 @@ def test_the_printed_line_is_learnt_from_in_each_layout(lay_out, check, tmp_path
         ["model.padded=true"],
         ["model.padded=true", "model.depth=5"],
         ["experiment=cells"],
-        ["experiment=nuclei", "model.in_channels=1"],
+        ["experiment=nuclei", "model.in_channels=1", *AUTOMATIC.split()],
         ["data.groups=cell_{number}"],
         ["data.train=0-4,6", "data.validation=", "data.held_out=7-9"],
         ["experiment=cells", "data.train=0-6", "data.validation=", "data.held_out=7-9"],

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from scipy import ndimage
 
-from src.instances import Classes, Components, Watershed, numbered, pieces
+from src.instances import Auto, Classes, Components, Distance, Membranes, Watershed, numbered, pieces
 from src.instances import components as connected
 
 
@@ -288,3 +288,120 @@ def test_pieces_of_equal_value_that_touch_are_one():
 def test_a_choice_is_a_value_that_knows_its_parameters():
     assert Watershed(0.5, min_size=3) == Watershed(marker=0.5, min_size=3) != Watershed(0.5)
     assert len({Components(), Components(), Components(5), Classes()}) == 3
+
+
+# Cells that are narrow where they touch
+
+DUMBBELL = """
+    ..999......999..
+    .99999....99999.
+    9999999999999999
+    9999999999999999
+    .99999....99999.
+    ..999......999..
+"""
+RIBBON = """
+    9999999999999999
+    9999999999999999
+    9999999999999999
+"""
+
+
+def test_cells_are_parted_at_a_neck():
+    labels = Distance(0.5, smoothing=0)(tenths(DUMBBELL), 0.5)
+    assert labels.max() == 2
+    assert labels[2, :7].tolist() == [1] * 7 and labels[2, 9:].tolist() == [2] * 7
+
+
+def test_cells_stay_one_where_the_neck_is_hardly_narrower():
+    assert Distance(2.0, smoothing=0)(tenths(DUMBBELL), 0.5).max() == 1
+    assert Distance(0.5, smoothing=0)(tenths(RIBBON), 0.5).max() == 1
+
+
+def test_a_doubtful_line_across_parts_cells_only_where_the_probability_counts():
+    line = two_classes(np.where(np.arange(16) == 7, 0.55, 0.9) * np.ones((6, 1)))
+    assert Distance(0.5, smoothing=0, probability=True)(line, 0.5).max() == 2
+    assert Distance(0.5, smoothing=0, probability=False)(line, 0.5).max() == 1
+
+
+def test_the_distance_is_that_to_a_boundary_which_belongs_to_cells():
+    boundary = np.zeros((7, 15))
+    boundary[:, 7] = 0.9
+    cell = 0.95 - boundary
+    probabilities = np.stack([np.full_like(cell, 0.05), cell, boundary]).astype(np.float32)
+    labels = Distance(1.0, smoothing=0, boundary=2)(probabilities, 0.5)
+    assert labels.max() == 2 and (labels > 0).all()
+    assert Distance(1.0, smoothing=0)(probabilities, 0.5).max() == 1
+    with pytest.raises(ValueError, match=r"expected instances\.boundary to be one of several classes from 1 to 1"):
+        Distance(1.0, boundary=1)(two_classes(cell), 0.5)
+
+
+@pytest.mark.parametrize("name", ["depth", "smoothing"])
+def test_a_depth_or_smoothing_below_0_is_refused(name):
+    with pytest.raises(ValueError, match=rf"expected instances\.{name} from 0 on, but got -1; nearest valid: 0"):
+        Distance(**{"depth": 1} | {name: -1})
+
+
+@given(arrays(np.float32, array_shapes(min_dims=2, max_dims=2, max_side=12), elements=st.floats(0, 1, width=32)))
+def test_narrow_cells_are_parts_of_the_foreground_numbered_from_1(cell):
+    probabilities = two_classes(cell)
+    labels = Distance(0.5, 1.0)(probabilities, 0.5)
+    assert ((labels > 0) == (probabilities[1] > 0.5)).all()
+    assert set(np.unique(labels)) - {0} == set(range(1, labels.max() + 1))
+    for whole in range(1, connected(labels > 0).max() + 1):
+        assert (labels[connected(labels > 0) == whole] > 0).all()
+
+
+# Membranes
+
+MEMBRANE = """
+    99919999
+    99919999
+    99959999
+    99919999
+"""
+
+
+def test_segments_grow_until_a_line_is_left_where_the_membrane_is_surest():
+    wide = np.array([[0.9, 0.9, 0.4, 0.3, 0.1, 0.3, 0.9, 0.9]] * 3)
+    assert Membranes(line=1)(two_classes(wide), 0.5).tolist() == [[1, 1, 1, 1, 0, 2, 2, 2]] * 3
+    assert Membranes(line=3)(two_classes(wide), 0.5).tolist() == [[1, 1, 1, 0, 0, 0, 2, 2]] * 3
+    without = Membranes(line=0)(two_classes(wide), 0.5)
+    assert (without > 0).all() and without[0, 3] == 1 and without[0, 5] == 2
+
+
+def test_a_gap_in_a_membrane_joins_cells():
+    assert Membranes()(tenths(MEMBRANE), 0.4).max() == 1
+    assert Membranes()(tenths(MEMBRANE), 0.5).max() == 2
+
+
+def test_what_is_too_small_is_flooded_by_the_cells_around_it():
+    speck = np.full((9, 9), 0.9)
+    speck[3:6, 3:6] = 0.2
+    speck[4, 4] = 0.9
+    assert Membranes(min_size=0)(two_classes(speck), 0.5).max() == 2
+    assert (Membranes(min_size=2)(two_classes(speck), 0.5) == 1).all()
+
+
+def test_without_a_segment_that_is_large_enough_there_is_none():
+    assert not Membranes(min_size=100)(tenths(MEMBRANE), 0.5).any()
+
+
+@given(arrays(np.float32, array_shapes(min_dims=2, max_dims=2, max_side=12), elements=st.floats(0, 1, width=32)))
+def test_segments_of_membranes_never_touch(cell):
+    labels = Membranes()(two_classes(cell), 0.5)
+    for first, second in ((labels[1:], labels[:-1]), (labels[:, 1:], labels[:, :-1])):
+        assert not ((first != second) & (first > 0) & (second > 0)).any()
+    assert (labels > 0).any() == (two_classes(cell)[1] > 0.5).any()
+
+
+@pytest.mark.parametrize("name", ["line", "min_size"])
+def test_a_line_or_size_below_0_is_refused(name):
+    with pytest.raises(ValueError, match=rf"expected instances\.{name} from 0 on, but got -1; nearest valid: 0"):
+        Membranes(**{name: -1})
+
+
+def test_until_something_is_chosen_cells_are_parted_by_their_width():
+    auto = Auto(None, 3, True)
+    assert auto.meanwhile == Distance(1.0, 2.0, True, None, 3, True)
+    np.testing.assert_array_equal(auto(tenths(DUMBBELL), 0.5), auto.meanwhile(tenths(DUMBBELL), 0.5))

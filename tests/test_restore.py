@@ -1,5 +1,6 @@
 """A checkpoint gives a trained network, and calls only what conf/ calls."""
 
+import math
 from dataclasses import asdict
 
 import pytest
@@ -8,7 +9,9 @@ import torch
 from src import training
 from src.files.legend import NUMBERS, Legend, plain
 from src.files.stored import EARLIER, Reading
+from src.instances import Auto, Components
 from src.model import archive
+from src.model.layout import part_of
 from src.model.trained import logits
 from src.restore import restore
 from tests.conftest import composed
@@ -83,3 +86,32 @@ def test_the_legend_of_the_classes_is_restored_and_must_be_of_as_many(tmp_path):
     for wrong in ({"values": [0, 1, 5]}, {"values": ["0", "1"]}, {"names": ["a", {"_target_": "os.system"}]}, [], None):
         with pytest.raises(ValueError, match=r"expected a checkpoint written by src\.train, but .* is none: expected"):
             restore(saved(config, tmp_path, legend=wrong)[1])
+
+
+def test_what_was_tried_and_how_it_was_scored_is_restored(tmp_path):
+    config = composed("model.base_channels=2", "model.depth=2")
+    tried = [{"instances": part_of("instances", way), "ranks": [None, *[0.5] * 8]} for way in (Components(3), Auto())]
+    restored = restore(saved(config, tmp_path, choices=tried, tta="rot7", precision="bf16-mixed")[1])
+    assert restored.choices == tuple((way, (-math.inf, *[0.5] * 8)) for way in (Components(3), Auto()))
+    assert (restored.tta, restored.precision) == ("rot7", "bf16-mixed")
+    earlier = restore(saved(config, tmp_path)[1])
+    assert (earlier.tta, earlier.precision, earlier.choices) == ("none", None, ())
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({"tta": "rot8"}, {"tta": 3}, {"precision": "8-bit"}, {"precision": ["32"]}),
+        *({"choices": {}}, {"choices": ["components"]}, {"choices": [{"instances": {"name": "components"}}]}),
+        {"choices": [{"instances": {"name": "components"}, "ranks": [0.5] * 8}]},
+        {"choices": [{"instances": {"name": "components"}, "ranks": ["high"] * 9}]},
+        {"choices": [{"instances": {"name": "os.system"}, "ranks": [0.5] * 9}]},
+        {"choices": [{"instances": {"name": "components", "_target_": "os.system"}, "ranks": [0.5] * 9}]},
+        {"choices": [{"instances": {"name": "components", "min_size": "/etc/passwd"}, "ranks": [0.5] * 9}]},
+        {"choices": [{"instances": {"name": "components"}, "ranks": [0.5] * 9}] * 65},
+    ],
+)
+def test_choices_that_are_none_are_refused(wrong, tmp_path):
+    _, file = saved(composed("model.base_channels=2", "model.depth=2"), tmp_path, **wrong)
+    with pytest.raises(ValueError, match=r"some\.ckpt is none: expected"):
+        restore(file)

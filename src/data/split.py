@@ -7,6 +7,7 @@ from src.data.finding import ERROR, Finding, Refused
 
 GROUPS = ("train", "validation", "held_out")
 HELD_OUT, VALIDATION = 0.2, 0.1  # shares of what is split
+AUTOMATIC = "data.train=auto data.validation=auto data.held_out=auto"
 FEWEST = 3  # files to learn from, of which the last may choose the checkpoint instead
 OPEN = re.compile(r"\{([A-Za-z_]\w*)\}")  # the part of a pattern that names a group
 
@@ -70,7 +71,7 @@ def chosen(text: str, names: list[str]) -> list[int]:
         if not found or not set(found).isdisjoint(numbers):
             named = names[0] if names else "plate1"
             got = f"{part!r}, {'which is there already' if found else 'of which there is none'}" if part else repr(text)
-            raise _refused(f"slices such as 0-19 or 0-9,15, or names such as {named}*, each once", got)
+            raise _refused(f"slices such as 0-19 or 0-9,15, or names such as {named}*, each once", got, AUTOMATIC)
         numbers.extend(found)
     return numbers
 

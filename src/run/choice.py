@@ -146,8 +146,8 @@ def described(chosen: Chosen, tta: str) -> list[str]:
     lines = [f"{numbered}: {score} on the validation slices {others}", f"tta, {score} and time a slice: {costs}"]
     used, plain = chosen.averages[tta], chosen.averages["none"]
     if tta != "none":
-        gain, times = goodness(used.score, mode) - goodness(plain.score, mode), used.seconds / plain.seconds
+        times, change = used.seconds / plain.seconds, plain.score - used.score
         lines.append(
-            f"src.predict takes {tta}; tta=none is {times:.1f} times as fast, and {score} changes by {-gain:+.4f}"
+            f"src.predict takes {tta}; tta=none is {times:.1f} times as fast, and {score} changes by {change:+.4f}"
         )
     return lines

@@ -54,7 +54,7 @@ def test_slices_of_one_file_are_split_as_a_stack():
             *({"train": "0-3; nearest valid: 1, but got 2", "validation": "", "held_out": "5"},),
             "'0-3; nearest valid: 1', of which there is none",
             "slices such as 0-19 or 0-9,15, or names such as cell_00*, each once",
-            "data.train=… data.validation=… data.held_out=…",
+            "data.train=auto data.validation=auto data.held_out=auto",
         ),
     ],
 )

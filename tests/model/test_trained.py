@@ -7,8 +7,16 @@ import torch
 
 from src.files.legend import Legend
 from src.files.stored import EARLIER, SHOWN
-from src.instances import Classes, Components, Decoder
-from src.model.trained import Trained, common_reading, logits, predict_window, stored_scores
+from src.instances import Classes, Components, Decoder, Distance
+from src.model.trained import (
+    Trained,
+    common_average,
+    common_decoder,
+    common_reading,
+    logits,
+    predict_window,
+    stored_scores,
+)
 from src.model.unet import UNet
 from src.tiles.overlap import Window, reader
 
@@ -54,6 +62,36 @@ def test_networks_that_see_pixels_alike_have_one_reading(model):
     assert common_reading([now, now]) == SHOWN and common_reading([earlier]) == EARLIER
     with pytest.raises(ValueError, match=r"networks trained on pixels that were seen alike, but got .*percentiles"):
         common_reading([now, earlier])
+
+
+def test_networks_that_were_scored_by_one_average_have_it_in_common(model):
+    plain, turned = (Trained(model, Decoder(Components(3), 0.4), tta=tta) for tta in ("none", "rot7"))
+    assert common_average([turned, turned]) == "rot7" and common_average([plain]) == "none"
+    with pytest.raises(ValueError, match="expected networks scored with one tta, but got none, rot7; nearest valid: t"):
+        common_average([plain, turned])
+
+
+def ranks(**at):
+    """A rank at each threshold, as of 0.4; 0 elsewhere."""
+    return tuple(at.get(f"t{number}", 0.0) for number in range(1, 10))
+
+
+def test_several_networks_choose_on_the_mean_of_their_validation_scores(model):
+    one, other, third = Components(3), Distance(1.0), Distance(2.0)
+    first = ((one, ranks(t4=0.9)), (other, ranks(t4=0.8, t5=0.7)), (third, ranks(t3=1.0)))
+    second = ((other, ranks(t4=0.5, t5=0.8)), (one, ranks(t6=0.9)))
+    trained = [Trained(model, Decoder(one, 0.4), choices=each) for each in (first, second)]
+    assert common_decoder(trained) == Decoder(other, 0.5)
+    assert common_decoder(trained[:1]) == Decoder(one, 0.4)
+
+
+def test_networks_without_a_choice_in_common_take_the_first_numbering_and_the_mean_threshold(model):
+    choices = ((Components(3), ranks(t4=0.9)),), ((Components(4), ranks(t4=0.9)),)
+    trained = [
+        Trained(model, Decoder(numbering, threshold), choices=tried)
+        for numbering, threshold, tried in zip((Components(3), Components(4)), (0.4, 0.6), choices, strict=True)
+    ]
+    assert common_decoder(trained) == Decoder(Components(3), 0.5)
 
 
 def test_networks_of_other_classes_have_no_mean(model):

@@ -274,6 +274,28 @@ def test_a_run_killed_before_its_scores_are_written_is_scored_again(uninterrupte
     assert differences(directory, uninterrupted()) == []
 
 
+KEPT = {
+    "before the choice is kept": ("call", "keep", None, 1),
+    "between its two names": ("return", "write", "keep", 1),
+    "before anything is scored": ("return", "keep", None, 1),
+}
+
+
+@pytest.mark.parametrize(
+    "moment", [pytest.param(at, marks=[pytest.mark.slow] * (n != 1)) for n, at in enumerate(KEPT.values())], ids=KEPT
+)
+def test_a_run_killed_while_it_keeps_its_choice_ends_as_if_nothing_had_happened(
+    moment, uninterrupted, in_process, tmp_path
+):
+    directory = tmp_path / "run"
+    status, _, error = in_process(directory, at=moment, number=signal.SIGKILL)
+    assert (status, error) == (-signal.SIGKILL, "") and step(directory) == STEPS
+    assert is_whole(checkpoint_file(directory, "best"))
+    status, _, error = in_process(directory)
+    assert (status, error) == (0, "")
+    assert differences(directory, uninterrupted()) == []
+
+
 @pytest.mark.slow
 def test_a_run_killed_as_its_last_checkpoint_gets_its_name_has_the_curves_of_the_last_step(
     uninterrupted, in_process, tmp_path

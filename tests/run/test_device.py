@@ -29,6 +29,13 @@ def test_prediction_uses_the_same_rule():
     assert (dtype == torch.float32) == (choose_precision("auto", device.type) == "32-true")
 
 
+def test_a_network_predicts_in_the_precision_that_it_was_scored_in():
+    assert inference("auto", "32-true")[1] == torch.float32
+    assert inference("auto", "bf16-mixed") == inference("auto", None) == inference("auto"), "where that is fast"
+    assert inference("bf16", "32-true")[1] == torch.bfloat16
+    assert inference("32", "bf16-mixed")[1] == torch.float32
+
+
 def test_a_device_is_described_in_words():
     assert describe(torch.device("cpu")) == f"CPU ({torch.get_num_threads()} threads)"
 
