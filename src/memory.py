@@ -8,6 +8,7 @@
 Held against processes that train in fp32 on a CPU, where bf16 takes about as much: tests/test_memory.py.
 """
 
+import math
 import os
 import shutil
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from src.tiles.geometry import covering_side
+from src.tiles.overlap import LARGEST_KEPT
 
 FIXED = 500 * 2**20  # what a process takes that trains next to nothing
 FLOAT = 4
@@ -81,9 +83,10 @@ def weights_and_activations(model: Mapping, tile: int) -> tuple[int, int]:
 def judging_floats(model: Mapping, longest: int) -> int:
     """Return how many floats of a slice are there at once where it is largest: at the end of the expanding path.
 
-    That is the skip, the up-convolution, both behind one another, and what is computed of them.
+    That is the skip, the up-convolution, both behind one another, and what is computed of them. Turned by any angle, as
+    at the end of training, a slice is √2 times as long.
     """
-    side = covering_side(longest, model["depth"], model["padded"])
+    side = covering_side(math.ceil(2**0.5 * longest), model["depth"], model["padded"], LARGEST_KEPT)
     return 5 * model["base_channels"] * side**2 + 3 * model["classes"] * longest**2
 
 

@@ -24,16 +24,13 @@ from tests.data.own import cell_tracking_film, change_image, change_labels, fold
 EXPERIMENTS = sorted(file.stem for file in (CONF / "experiment").glob("*.yaml"))
 
 
-@pytest.fixture
-def isbi_layout(tmp_path) -> Path:
-    """A data directory laid out as ISBI-2012, filled with synthetic micrographs."""
-    folder = tmp_path / "data" / "isbi2012"
+def isbi(folder: Path) -> None:
+    """Synthetic micrographs, laid out as ISBI-2012."""
     folder.mkdir(parents=True)
     for part, seed in (("train", 0), ("test", 1)):
         stack = phantom(slices=30, size=64, seed=seed)
         tifffile.imwrite(folder / f"{part}-volume.tif", stack.images, photometric="minisblack")
         tifffile.imwrite(folder / f"{part}-labels.tif", stack.targets * np.uint8(255), photometric="minisblack")
-    return folder.parent
 
 
 def nuclei(root: Path) -> None:
@@ -46,15 +43,26 @@ def nuclei(root: Path) -> None:
         file.rename(file.with_stem(f"{names[int(file.stem[5:])]}f00d"))
 
 
-@pytest.fixture
-def own_layouts(tmp_path) -> Path:
-    """A data directory with small data sets of each layout that an experiment reads."""
-    home = tmp_path / "data"
+def own_folders(home: Path) -> Path:
+    """Folders of one's own: with cells, membranes and classes."""
     folder(home / "own")
     folder(home / "membranes")
     change_labels(home / "membranes", lambda cells: np.uint8(cells == 0) * 255)
     folder(home / "classes")
     change_labels(home / "classes", lambda cells: np.uint8((cells > 0) * (1 + cells % 2)))
+    return home
+
+
+@pytest.fixture
+def own_layouts(tmp_path) -> Path:
+    return own_folders(tmp_path / "data")
+
+
+@pytest.fixture(scope="module")
+def data_sets(tmp_path_factory) -> Path:
+    """A data directory with small data sets of each layout that an experiment reads; none is changed."""
+    home = own_folders(tmp_path_factory.mktemp("data"))
+    isbi(home / "isbi2012")
     nuclei(home / "nuclei_dsb2018")
     folder(home / "phase_t98g", 15)
     for name, frames in (("PhC-C2DH-U373", {"01": 15, "02": 4}), ("DIC-C2DH-HeLa", {"01": 9, "02": 3})):
@@ -63,13 +71,13 @@ def own_layouts(tmp_path) -> Path:
     return home
 
 
-def small_source(experiment: str, isbi_layout: Path) -> list[str]:
+def small_source(experiment: str, home: Path) -> list[str]:
     if experiment.startswith("demo"):
         return ["data.source.size=64"]
     own = {"cells": ["own"], "membranes": ["membranes"], "classes": ["classes", "model.classes=3"]}.get(experiment)
     if own:
-        return [f"data.root={isbi_layout / own[0]}", *own[1:]]
-    return [f"data_dir={isbi_layout}", *["data.source.verify=false"] * experiment.startswith("isbi")]
+        return [f"data.root={home / own[0]}", *own[1:]]
+    return [f"data_dir={home}", *["data.source.verify=false"] * experiment.startswith("isbi")]
 
 
 HELD_OUT = {"isbi_full": 30, "phase": 3, "nuclei": 16, "phc_u373": 4, "dic_hela": 3} | dict.fromkeys(
@@ -111,11 +119,9 @@ def check_the_files_are_what_was_scored(directory: Path, place: Path, run_comman
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
-def test_each_experiment_trains_and_its_files_are_what_was_scored(
-    experiment, train, run_command, isbi_layout, own_layouts, tmp_path
-):
+def test_each_experiment_trains_and_its_files_are_what_was_scored(experiment, train, run_command, data_sets, tmp_path):
     directory, status, printed, error = train(
-        *(f"experiment={experiment}", *small_source(experiment, isbi_layout), "~callbacks.samples"),
+        *(f"experiment={experiment}", *small_source(experiment, data_sets), "~callbacks.samples"),
         *("trainer.max_steps=3", "trainer.val_check_interval=100"),  # as one tries it first
     )
     assert status == 0, error

@@ -16,6 +16,10 @@ from torch import Tensor
 
 from src.tiles.geometry import covering_side, kept_side, margin, mirrored
 
+# Pixels that a tile keeps along an axis at most, where no side is asked for: a window of 512 turned by any angle is at
+# most 724 wide, and one tile for it has less context to convolve than four.
+LARGEST_KEPT = 768
+
 
 class Window(NamedTuple):
     """A rectangle of an image, in pixels; it may lie partly outside."""
@@ -69,8 +73,7 @@ def overlap_tile(
         window: what to predict.
         depth: poolings of the network.
         padded: whether the network keeps the size of its input.
-        tile: side of the network's input in pixels; None fits each axis, up to 512 kept pixels
-            (measured fastest on two CPU cores).
+        tile: side of the network's input in pixels; None fits each axis, up to `LARGEST_KEPT`.
 
     Returns:
         What the network says of each pixel of the window, ``(N, K, height, width)``.
@@ -96,7 +99,7 @@ def overlap_tile(
 def _tiles(start: int, extent: int, depth: int, padded: bool, tile: int | None) -> Iterator[tuple[int, int, int, int]]:
     """Along one axis: where each tile's kept part starts, the tile's side, and which of the part to take."""
     origin = start // 2**depth * 2**depth
-    side = covering_side(start + extent - origin, depth, padded) if tile is None else tile
+    side = covering_side(start + extent - origin, depth, padded, LARGEST_KEPT) if tile is None else tile
     kept = kept_side(side, depth, padded)
     for first in range(origin, start + extent, kept):
         yield first, side, max(start - first, 0), min(start + extent - first, kept)

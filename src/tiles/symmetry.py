@@ -84,11 +84,11 @@ def _predict_rotated(predict: Predict, read: Read, window: Window, angle: float)
         # Two pixels more on each side for the cubic interpolation.
         source = _bounding(_corners(place) @ turn, spare=2)  # @ turn is the inverse of @ turn.T
         seen = read(source)
-        return _interpolated(seen, source, _positions(place) @ turn, cv2.INTER_CUBIC).clamp(0, 1)
+        return _interpolated(seen, source, _positions(place, turn), cv2.INTER_CUBIC).clamp(0, 1)
 
     there = _bounding(_corners(window) @ turn.T, spare=1)
     predicted = predict(read_version, there)
-    return _interpolated(predicted, there, _positions(window) @ turn.T, cv2.INTER_LINEAR)
+    return _interpolated(predicted, there, _positions(window, turn.T), cv2.INTER_LINEAR)
 
 
 def _corners(window: Window) -> np.ndarray:
@@ -103,15 +103,16 @@ def _bounding(points: np.ndarray, spare: int) -> Window:
     return Window(*low.tolist(), *(high - low + 1).tolist())
 
 
-def _positions(window: Window) -> np.ndarray:
-    """(y, x) of each pixel, ``(height, width, 2)``."""
-    ranges = (start + np.arange(extent) for start, extent in zip(window[:2], window[2:], strict=True))
-    return np.stack(np.meshgrid(*ranges, indexing="ij"), axis=-1).astype(float)
+def _positions(window: Window, turn: np.ndarray) -> list[np.ndarray]:
+    """y and x, each ``(height, width)``, of where each pixel (y, x) lies after ``@ turn``."""
+    rows = window.top + np.arange(window.height)[:, None]
+    columns = window.left + np.arange(window.width)
+    return [rows * along_y + columns * along_x for along_y, along_x in turn.T]
 
 
-def _interpolated(images: Tensor, window: Window, positions: np.ndarray, interpolation: int) -> Tensor:
-    """Values of ``(N, C, height, width)`` at positions (y, x) inside the window that the images show."""
-    maps = [(positions[..., axis] - window[axis]).astype(np.float32) for axis in (1, 0)]
+def _interpolated(images: Tensor, window: Window, positions: list[np.ndarray], interpolation: int) -> Tensor:
+    """Values of ``(N, C, height, width)`` at positions y and x inside the window that the images show."""
+    y, x = ((place - start).astype(np.float32) for place, start in zip(positions, window[:2], strict=True))
     planes = images.float().cpu().numpy().reshape(-1, window.height, window.width)
-    moved = np.stack([cv2.remap(plane, *maps, interpolation) for plane in planes])
-    return torch.from_numpy(moved).reshape(*images.shape[:2], *positions.shape[:2]).to(images.device)
+    moved = np.stack([cv2.remap(plane, x, y, interpolation) for plane in planes])
+    return torch.from_numpy(moved).reshape(*images.shape[:2], *y.shape).to(images.device)

@@ -1,5 +1,7 @@
 """Prediction of an image, ours against MONAI's sliding window: same image, same weights, fp32.
 
+And one pass over a slice of 512 pixels against the averages over its versions (§4).
+
 ``make bench``, or ``python -m tests.benchmarks.predict [side] [base channels] [repeats]`` with monai importable.
 """
 
@@ -17,9 +19,12 @@ from torch.nn import functional
 
 from src.data.phantom import phantom
 from src.files.image import open_image
+from src.model.trained import predict_window
 from src.model.unet import UNet
 from src.prediction.predictor import Predictor, fill
 from src.prediction.store import Store, drop
+from src.tiles.overlap import Window, reader
+from src.tiles.symmetry import AVERAGES
 from tests.benchmarks.timing import interleaved, report
 
 MARGIN = 94  # 92 is what a pixel needs; 512 + 2·94 is the next side that the network takes
@@ -43,6 +48,11 @@ def ours(predictor: Predictor, file: Path, folder: Path) -> None:
 def monai(network, image: torch.Tensor) -> torch.Tensor:
     """As MONAI's tutorials do it: windows of 512, half of each overlapping the next, Gaussian weights."""
     return sliding_window_inference(image, (512, 512), 1, network, overlap=0.5, mode="gaussian").softmax(dim=1)
+
+
+@torch.inference_mode()
+def averaged(network: UNet, image: torch.Tensor, tta: str) -> torch.Tensor:
+    return predict_window(network, reader(image), Window(0, 0, *image.shape[-2:]), tta)
 
 
 def mirror_run_crop(network, window: torch.Tensor) -> torch.Tensor:
@@ -70,6 +80,10 @@ def main(side: int = 2048, channels: int = 32, repeats: int = 3) -> None:
         }
         seconds = interleaved(jobs, repeats)
     report(f"predict: {side}×{side} px, {channels} channels, fp32", seconds, side**2 / 1e6, "Mpx")
+    one = torch.from_numpy(image[:512, :512] / np.float32(255))[None, None]
+    seconds = interleaved({f"tta={tta}": partial(averaged, valid, one, tta) for tta in AVERAGES}, repeats)
+    height, width = one.shape[-2:]
+    report(f"averages: {height}×{width} px, {channels} channels, fp32", seconds, height * width / 1e6, "Mpx")
 
 
 if __name__ == "__main__":

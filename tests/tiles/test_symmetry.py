@@ -122,6 +122,19 @@ def test_rotated_images_stay_within_black_and_white():
     assert max(version.max() for version in seen) <= 1
 
 
+@pytest.mark.parametrize("top", [0, 512, 1003])
+def test_each_rotation_of_a_window_of_512_pixels_is_read_as_one_tile(top):
+    read_sides = []
+
+    def predict(read, place):
+        return overlap_tile(lambda tile: read_sides.append(tile.shape[-1]) or tile[..., 92:-92, 92:-92], read, place, 4)
+
+    symmetry.average_rotations(predict, reader(torch.rand(1, 1, 60, 60)), Window(top, top, 512, 512))
+    assert len(read_sides) == 7
+    # A turned square is at most √2 as wide; a few pixels more reach the grid and the next valid side.
+    assert max(read_sides) <= 512 * 2**0.5 + 184 + 3 * 16
+
+
 @pytest.mark.parametrize("average", list(symmetry.AVERAGES.values()))
 @pytest.mark.parametrize("window", [(0, 0, 70, 53), (0, 0, 9, 9), (17, 5, 40, 30), (69, 52, 1, 1)])
 def test_a_window_is_equal_to_the_same_part_of_the_whole(average, window):
