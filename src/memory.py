@@ -15,8 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from src.tiles.geometry import covering_side
-from src.tiles.overlap import LARGEST_KEPT
+from src.tiles.geometry import LARGEST_KEPT, covering_side
 
 FIXED = 500 * 2**20  # what a process takes that trains next to nothing
 FLOAT = 4

@@ -120,8 +120,10 @@ def methods(config: dict, scores: dict, facts: dict) -> str:
     tiles = f"{data['batch_size']} tile{'s' * (data['batch_size'] != 1)} of {data['tile']}×{data['tile']} pixels"
     averaged = {"none": "", "rot7": ", averaged over seven rotations", "d4": ", averaged over eight symmetries"}
     rate = f" (learning rate {optimizer['lr']:g})" if "lr" in optimizer else ""
+    numbering = (scores.get("instances") or {"name": callee(config["instances"]).lower()})["name"]
+    numbered = "" if numbering == "classes" else f", the way of numbering cells ({numbering})"
     chosen = (
-        f"The checkpoint ({config['score']}) and the threshold ({scores['threshold']:.1f}) were chosen by "
+        f"The checkpoint ({config['score']}){numbered} and the threshold ({scores['threshold']:.1f}) were chosen by "
         f"{config['monitor']} on slices that were neither learnt from nor scored; the"
     )
     packages = facts.get("packages", {})

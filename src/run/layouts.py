@@ -45,6 +45,12 @@ class Row(Layout):
     name: str
 
 
+class Named(Layout):
+    """A part as a checkpoint names it."""
+
+    name: str
+
+
 class Scores(Layout):
     """``scores.json``; what earlier versions did not write has a default."""
 
@@ -53,6 +59,8 @@ class Scores(Layout):
     validation: dict[str, Number | None] = Field(default_factory=dict)
     diagnosis: list[str] = Field(default_factory=list)
     threshold: Number
+    instances: Named | None = None
+    tta: dict[str, Number | None] = Field(default_factory=dict)
     steps: int = 0
     seconds: Number
 

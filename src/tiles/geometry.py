@@ -9,6 +9,10 @@ Everything is in pixels along one axis; both axes follow the same rules.
 
 import numpy as np
 
+# Pixels that a tile keeps along an axis at most, where no side is asked for: a window of 512 turned by any angle is at
+# most 724 wide, and one tile for it has less context to convolve than four.
+LARGEST_KEPT = 768
+
 
 def shrinkage(depth: int) -> int:
     """Pixels that a valid U-Net of ``depth`` poolings loses along one axis: 184 at depth 4."""

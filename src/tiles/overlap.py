@@ -14,11 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from src.tiles.geometry import covering_side, kept_side, margin, mirrored
-
-# Pixels that a tile keeps along an axis at most, where no side is asked for: a window of 512 turned by any angle is at
-# most 724 wide, and one tile for it has less context to convolve than four.
-LARGEST_KEPT = 768
+from src.tiles.geometry import LARGEST_KEPT, covering_side, kept_side, margin, mirrored
 
 
 class Window(NamedTuple):

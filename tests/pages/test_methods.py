@@ -15,11 +15,12 @@ CONFIG = {
     "loss": {"_target_": "src.model.loss.weighted_cross_entropy"},
     "optimizer": {"_target_": "torch.optim.SGD", "lr": 0.0001},
     "augment": {"transforms": [{"_target_": "src.data.augment.Warp", "tile": 572}]},
+    "instances": {"_target_": "src.instances.Auto"},
     "score": "best",
     "monitor": "v_rand",
     "tta": "rot7",
 }
-SCORES = {"steps": 10000, "threshold": 0.4, "per_image": [{}] * 6}
+SCORES = {"steps": 10000, "threshold": 0.4, "instances": {"name": "distance"}, "per_image": [{}] * 6}
 FACTS = {"packages": {"torch": "2.13.0", "lightning": "2.6", "albumentations": "2.0.8"}}
 
 
@@ -29,11 +30,17 @@ def test_the_paper_s_own_recipe():
         "4 poolings, 64 channels at full resolution, valid (unpadded) convolutions and no normalisation",
         "10000 steps of 1 tile of 572×572 pixels with SGD (learning rate 0.0001) and weighted cross entropy",
         "w0 = 50 and σ = 5 pixels, with class balance",  # σ and balance are the paper's, which WeightMap knows
-        "the threshold (0.4) were chosen by v_rand",
+        "The checkpoint (best), the way of numbering cells (distance) and the threshold (0.4) were chosen by v_rand",
         "the 6 held-out slices were predicted by overlapping tiles, averaged over seven rotations, and scored once",
         "torch 2.13.0, lightning 2.6, albumentations 2.0.8",
     ):
         assert part in text, part
+
+
+def test_of_an_earlier_run_the_numbering_is_what_was_asked_for_and_classes_have_none():
+    earlier = {key: value for key, value in SCORES.items() if key != "instances"}
+    assert "numbering cells (auto) and the threshold" in methods(CONFIG, earlier, FACTS)
+    assert "numbering" not in methods(CONFIG, SCORES | {"instances": {"name": "classes"}}, FACTS)
 
 
 @pytest.mark.parametrize(("values", "callee"), [(WARP, Warp), (WEIGHTS, WeightMap)])
