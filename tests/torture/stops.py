@@ -12,16 +12,8 @@ TRAIN = (
     *("SliceData.setup", "Environment.on_fit_start", "SliceData.patches", "WeightMap.cached", "complete_file"),
     *("LastCheckpoint.on_train_start", "Patches.__getitem__", "Segmenter.training_step", "Segmenter.validation_step"),
     *("BestCheckpoint.on_validation_end", "LastCheckpoint._save", "write", "digest", "LastCheckpoint.on_train_end"),
-    *(
-        "LastCheckpoint.on_fit_end",
-        "restore",
-        "Segmenter.predict_step",
-        "Contest.choose",
-        "keep",
-        "HeldOut.on_test_start",
-        "Segmenter.test_step",
-        "write_prediction",
-    ),
+    *("LastCheckpoint.on_fit_end", "restore", "Segmenter.predict_step", "Contest.choose", "keep"),
+    *("HeldOut.on_test_start", "Segmenter.test_step", "write_prediction"),
     *("HeldOut.on_test_end", "remove_previous_checkpoint", "show_run", "write_page", "render", "print_scores"),
 )
 PREDICT = (
