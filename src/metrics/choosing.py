@@ -13,7 +13,7 @@ from src.metrics.evaluator import THRESHOLDS, Evaluator, Metric, Probabilities, 
 from src.metrics.goodness import goodness
 from src.metrics.pooled import Pooled
 
-MARKERS = (0.25, 0.5)
+MARKER = 0.5  # of a watershed
 DEPTHS = (0.5, 1.0, 2.0, 4.0)  # pixels
 LANDSCAPES = ((1.0, False), (1.0, True), (2.0, True))  # smoothing in pixels, and whether the probability counts
 LARGER = (2, 4)  # times the smallest cell
@@ -55,9 +55,8 @@ def candidates(asked: Numbering) -> list[Numbering]:
         return [asked]
     size = {"min_size": asked.min_size, "fill_holes": asked.fill_holes}
     parted = {"boundary": asked.boundary, **size}
-    surest = [Watershed(marker, **parted) for marker in MARKERS]
     narrow = [Distance(depth, *landscape, **parted) for landscape in LANDSCAPES for depth in DEPTHS]
-    return [Components(**size), *surest, *narrow]
+    return [Components(**size), Watershed(MARKER, **parted), *narrow]
 
 
 def judging_score(metrics: dict[str, Metric], monitor: str) -> str:

@@ -63,8 +63,8 @@ def overlap(labels: np.ndarray, instances: np.ndarray) -> Overlap:
     size = (len(true_values), len(predicted_values))
     table = csr_array(size, dtype=np.int64)
     for true, predicted in zip(strips_of(instances), strips_of(labels), strict=True):
-        pairs = (_places(true, true_values) * size[1] + _places(predicted, predicted_values)).ravel()
-        pairs, shared = np.unique(pairs, return_counts=True)
+        pairs = _places(true, true_values) * size[1] + _places(predicted, predicted_values)
+        pairs, shared = value_counts(pairs)
         table += csr_array((shared, np.divmod(pairs, size[1])), shape=size)
     cells = table[1:, 1:].tocoo()
     areas = (np.asarray(table.sum(axis=axis), int)[1:] for axis in (1, 0))
