@@ -86,13 +86,17 @@ def checked_choices(content: dict) -> tuple[tuple[Numbering, tuple[float, ...]],
         raise ValueError(f"expected choices as a list, but got {str(tried)[:80]}")
     for each in tried:
         ranks = each.get("ranks") if type(each) is dict else None
-        numbers = type(ranks) is list and all(type(rank) in (int, float, NoneType) for rank in ranks)
+        numbers = type(ranks) is list and all(rank is None or _is_score(rank) for rank in ranks)
         if not numbers or len(ranks) != len(THRESHOLDS) - 1:
             raise ValueError(f"expected a rank for each threshold, but got {str(each)[:80]}")
         node = {"instances": _call("instances", "choices", each.get("instances"))}
         build.check(OmegaConf.create(node["instances"]), "choices")
         found.append((build.make(node, "instances"), tuple(-math.inf if rank is None else rank for rank in ranks)))
     return tuple(found)
+
+
+def _is_score(value: object) -> bool:
+    return type(value) in (int, float) and abs(value) <= LARGEST_INTEGER
 
 
 def named(slot: str, node: dict | str) -> dict | str:

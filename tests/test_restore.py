@@ -105,6 +105,8 @@ def test_what_was_tried_and_how_it_was_scored_is_restored(tmp_path):
         *({"choices": {}}, {"choices": ["components"]}, {"choices": [{"instances": {"name": "components"}}]}),
         {"choices": [{"instances": {"name": "components"}, "ranks": [0.5] * 8}]},
         {"choices": [{"instances": {"name": "components"}, "ranks": ["high"] * 9}]},
+        {"choices": [{"instances": {"name": "components"}, "ranks": [math.nan] * 9}]},
+        {"choices": [{"instances": {"name": "components"}, "ranks": [10**400] * 9}]},
         {"choices": [{"instances": {"name": "os.system"}, "ranks": [0.5] * 9}]},
         {"choices": [{"instances": {"name": "components", "_target_": "os.system"}, "ranks": [0.5] * 9}]},
         {"choices": [{"instances": {"name": "components", "min_size": "/etc/passwd"}, "ranks": [0.5] * 9}]},

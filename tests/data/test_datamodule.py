@@ -240,6 +240,17 @@ def test_each_slice_is_of_one_process_and_all_take_as_many_steps(group, slices, 
     assert turns == names + [None] * (len(turns) - slices)
 
 
+def test_what_is_chosen_at_the_end_is_chosen_on_all_validation_slices_or_evenly_on_some(slice_data):
+    data = ready(slice_data(train="0", validation="1-7"))
+
+    def names(most_pixels):
+        return [batch["name"][0] for batch in data.choosing_dataloader(most_pixels)]
+
+    assert names(7 * 64**2) == [f"slice_{number:02d}" for number in range(1, 8)]
+    assert names(3 * 64**2) == ["slice_01", "slice_04", "slice_07"]
+    assert names(1) == ["slice_01"]
+
+
 def test_no_validation_slice_is_no_validation_in_any_process(slice_data):
     data = ready(slice_data(validation=""))
     for rank in range(2):

@@ -13,7 +13,7 @@ from skimage.measure import label
 from skimage.metrics import adapted_rand_error, variation_of_information
 
 from src.instances import components
-from src.metrics.rand import AfterThinning, RandError, pair_counts, rand_error, v_info, v_rand
+from src.metrics.rand import AfterThinning, OfLabels, RandError, pair_counts, rand_error, v_info, v_rand
 from src.metrics.thinning import thinned_components
 from tests.metrics.counted import Counted
 
@@ -210,6 +210,21 @@ def test_after_thinning_the_score_is_the_mean_of_the_slices(threshold):
     expected = pytest.approx({name: np.mean(values) for name, values in each.items()}, abs=1e-6)
     assert scores(together, cell, target, threshold) == expected
     assert scores(one_by_one, cell[2:], target[2:], threshold) == expected
+
+
+def test_label_images_are_scored_as_they_are_without_thinning():
+    target = np.ones((6, 9), int)
+    target[:, 4] = 0
+    touching = np.repeat([[1, 1, 1, 1, 1, 2, 2, 2, 2]], 6, axis=0)  # which thinning would take for one
+    narrow = np.repeat([[0, 1, 1, 0, 0, 0, 2, 2, 0]], 6, axis=0)  # which thinning would widen
+    for labels, expected in ((touching, 1.0), (narrow, v_rand(narrow, components(target > 0)))):
+        counted = OfLabels().count(labels, target)
+        found = OfLabels().scores(**counted)
+        assert found["v_rand_labels"] == pytest.approx(expected)
+        assert found["v_info_labels"] == pytest.approx(v_info(labels, components(target > 0)))
+    assert v_rand(narrow, components(target > 0)) < 1
+    both = {name: counted[name] + OfLabels().count(touching, target)[name] for name in counted}
+    assert OfLabels().scores(**both)["v_rand_labels"] == pytest.approx((expected + 1) / 2)
 
 
 @pytest.mark.parametrize("threshold", [0.3, 0.5, 0.7])
