@@ -64,7 +64,7 @@ def noisy(seed):
 
 
 def test_the_choice_is_the_best_of_a_plain_search():
-    slices, asked = [noisy(seed) for seed in range(3)], Auto(min_size=5, fill_holes=True)
+    slices, asked = [noisy(seed) for seed in range(2)], Auto(min_size=5, fill_holes=True)
     decoder, choices = contest().choose(slices, asked)
 
     def score(way, threshold):
