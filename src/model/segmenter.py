@@ -20,7 +20,8 @@ from src.metrics.evaluator import Evaluator, Metric, Probabilities
 from src.metrics.pooled import Pooled
 from src.model.trained import MEMORY_FORMAT, Trained, logits, predict_window, stored_scores
 from src.model.unet import UNet
-from src.tiles.overlap import Window, reader
+from src.tiles.blocks import block_side, blocks
+from src.tiles.overlap import reader
 from src.tiles.symmetry import AVERAGES
 
 
@@ -98,7 +99,14 @@ class Segmenter(lightning.LightningModule):
 
     def probabilities(self, image: Tensor, tta: str = "none", tile: int | None = None) -> Tensor:
         """Class probabilities ``(N, K, H, W)`` of whole images ``(N, C, H, W)`` with values in [0, 1]."""
-        return predict_window(self.model, reader(image), Window(0, 0, *image.shape[-2:]), tta, tile)
+        height, width = image.shape[-2:]
+        side = block_side(height, width) if tile is None else max(height, width)
+        read, windows = reader(image), blocks(height, width, side)
+        parts = [predict_window(self.model, read, window, tta, tile) for window in windows]
+        found = parts[0].new_empty((*parts[0].shape[:2], height, width))
+        for (top, left, rows, columns), part in zip(windows, parts, strict=True):
+            found[..., top : top + rows, left : left + columns] = part
+        return found
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         loss = self.loss(self._training_forward(batch["image"]), batch["target"], batch["weight"])

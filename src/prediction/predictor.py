@@ -18,13 +18,13 @@ from src.files.image import Image
 from src.model.trained import logits, predict_window
 from src.model.unet import UNet
 from src.prediction.store import Store
+from src.tiles.blocks import block_side
 from src.tiles.geometry import covering_side, kept_side, margin
 from src.tiles.overlap import Window, mirrored_places, mirrored_range
 
 KEPT_SIDES = (256, 512, 1024, 2048)  # of the tiles to choose from, in pixels
 OUT_OF_MEMORY = ("DefaultCPUAllocator", "MPS backend out of memory", "Invalid buffer size")  # in messages of PyTorch
 SMALLEST_BLOCK = 128  # pixels
-AT_ONCE = 2**22  # pixels of a plane that is one block
 
 
 class PlaneReader:
@@ -122,12 +122,9 @@ class Predictor:
         return int(read.min()), int(read.max()) + 1
 
     def block_side(self, height: int, width: int) -> int:
-        """Side of the blocks of a plane, in pixels: all of it, as slices are scored, unless it is large.
-
-        Those of a larger one, or of tiles that were asked for, are whole tiles, but not too small for a file each.
-        """
-        if self.tile is None and height * width <= AT_ONCE:
-            return max(height, width)
+        """Side of the blocks of a plane, in pixels: of tiles that were asked for whole ones, but no small files."""
+        if self.tile is None:
+            return block_side(height, width)
         return -(-SMALLEST_BLOCK // self.kept_side()) * self.kept_side()
 
     def __call__(self, read: PlaneReader, window: Window) -> np.ndarray:

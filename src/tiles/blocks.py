@@ -9,6 +9,9 @@ from scipy.sparse.csgraph import connected_components
 from src.instances import components
 from src.tiles.overlap import Window
 
+AT_ONCE = 2**22  # pixels of a plane that is predicted at once
+BLOCK = 512  # pixels, side of the blocks of a larger one
+
 
 def blocks(height: int, width: int, side: int) -> list[Window]:
     """Windows of ``side`` pixels, the last ones smaller, that cover a plane, row by row."""
@@ -17,6 +20,14 @@ def blocks(height: int, width: int, side: int) -> list[Window]:
         for top in range(0, height, side)
         for left in range(0, width, side)
     ]
+
+
+def block_side(height: int, width: int) -> int:
+    """Side in pixels of the blocks in which a plane is predicted: all of it at once, unless it is large.
+
+    Slices are scored in the same blocks as files are predicted, so that both are equal to the last bit.
+    """
+    return max(height, width) if height * width <= AT_ONCE else BLOCK
 
 
 def joined_components(

@@ -1,7 +1,10 @@
+from dataclasses import replace
 from functools import partial
 
 import lightning
+import numpy as np
 import pytest
+import tifffile
 import torch
 from lightning.pytorch.callbacks import Callback
 from skimage.measure import label
@@ -9,6 +12,9 @@ from torch.optim import SGD
 from torch.optim.lr_scheduler import ConstantLR, LambdaLR
 from torch.utils.data import DataLoader
 
+from src.files.grey import normalise
+from src.files.image import open_image
+from src.files.stored import SHOWN
 from src.instances import Components
 from src.metrics.evaluator import Evaluator, Probabilities
 from src.metrics.instance import Instances
@@ -18,6 +24,10 @@ from src.metrics.semantic import Semantic
 from src.model.loss import weighted_cross_entropy
 from src.model.segmenter import Segmenter
 from src.model.unet import UNet
+from src.prediction.predictor import Predictor, fill
+from src.prediction.store import Store
+from src.tiles import blocks as tile_blocks
+from src.tiles.overlap import Window
 
 SCORES = {"v_rand", "v_info", "pixel_error"}
 CONSTANT = partial(ConstantLR, factor=1)
@@ -197,6 +207,27 @@ def test_held_out_slices_are_judged_at_the_chosen_threshold_and_not_at_their_bes
     (held_out,) = trainer(tmp_path).test(segmenter, whole_slices(torch.ones(9, 14, dtype=torch.int64)), verbose=False)
     assert segmenter.threshold == 0.5
     assert held_out["held_out/iou"] == 0
+
+
+def test_a_large_slice_is_predicted_in_the_blocks_in_which_its_file_is(monkeypatch, tmp_path):
+    segmenter, image = small_segmenter().eval(), torch.rand(1, 1, 50, 70, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        whole = segmenter.probabilities(image)
+        monkeypatch.setattr(tile_blocks, "AT_ONCE", 40 * 70)
+        monkeypatch.setattr(tile_blocks, "BLOCK", 32)
+        found = segmenter.probabilities(image)
+        torch.testing.assert_close(found, whole)
+    file = tmp_path / "a.tif"
+    grey = (255 * image[0, 0]).round().to(torch.uint8)
+    tifffile.imwrite(file, grey.numpy(), photometric="minisblack")
+    image = open_image(file, replace(SHOWN, scaling="percentiles"))
+    predictor = Predictor([segmenter.model], torch.device("cpu"), torch.float32, "rot7", None)
+    store = Store(tmp_path / "b.tif", image, 1, "float32", predictor.block_side(50, 70), "so")
+    fill(store, predictor, 0, 1)
+    with torch.inference_mode():
+        seen = torch.from_numpy(normalise(grey.numpy(), "percentiles"))[None, None]
+        scored = segmenter.probabilities(seen, "rot7")[0, 1].numpy()
+    np.testing.assert_array_equal(store.read(0, Window(0, 0, 50, 70)), scored)
 
 
 def test_validation_agrees_with_metrics_of_its_own_probabilities(tmp_path):
