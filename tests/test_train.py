@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -193,7 +194,10 @@ def test_weights_and_biases_gets_each_point_of_a_sweep_by_itself_without_a_netwo
     assert [len(files) for files in runs] == [1, 1]
     assert runs[0][0].name != runs[1][0].name
     for (file,) in runs:
-        assert file.stat().st_size > 1000
+        ends = time.monotonic() + 60  # another process of Weights & Biases writes it
+        while file.stat().st_size <= 1000:
+            assert time.monotonic() < ends, f"{file} holds nothing"
+            time.sleep(0.05)
         assert len(list(file.parent.glob("files/media/images/validation/slice_21*.png"))) == 1
 
 
