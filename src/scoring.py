@@ -96,7 +96,7 @@ class Scoring:
         if probable and self.of_classes and highest >= len(image.prediction):
             expected = f"probabilities of all {highest + 1} classes of the truth"
             raise ValueError(f"expected {expected}, but got {len(image.prediction)} for {image.name}")
-        written = image.labels
+        written = image.labels if self.membranes else None  # else probabilities are numbered as asked
         numbering = self.numbering if written is None else lambda values, threshold: written
         prediction = Probabilities(image.prediction, numbering) if probable else Labels(image.prediction)
         scores = self.evaluator.update(prediction, image.truth, numbered(image.truth), image.known)

@@ -236,6 +236,14 @@ def test_files_of_the_same_name_are_scored_and_the_others_named(score_folders, t
     assert scores["scores"]["merges"] == 0  # the labels of b were taken
 
 
+def test_probabilities_of_cells_are_numbered_as_asked_whatever_lies_beside_them(run_command, tmp_path):
+    write(tmp_path, truth=CELLS[0], a_labels=np.zeros_like(CELLS[0]), a_probabilities=CELLS[0].astype(np.float32))
+    given = [f"truth={tmp_path / 'truth.tif'}", f"prediction={tmp_path / 'a_probabilities.tif'}", "metrics=instances"]
+    status, _, error = run_command("score", *given, f"output={tmp_path / 'scores.json'}")
+    assert status == 0, error
+    assert json.loads((tmp_path / "scores.json").read_text())["scores"]["ap50"] == 1
+
+
 def test_for_membranes_probabilities_are_preferred(score_folders, tmp_path):
     write(tmp_path / "truth", a=CELLS[0])
     write(tmp_path / "prediction", a_labels=np.zeros_like(CELLS[0]), a_probabilities=CELLS[0].astype(np.float32))
