@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from src.tiles.geometry import LARGEST_KEPT, covering_side
+from src.tiles.geometry import covering_side
 
 FIXED = 500 * 2**20  # what a process takes that trains next to nothing
 FLOAT = 4
@@ -85,7 +85,7 @@ def judging_floats(model: Mapping, longest: int) -> int:
     That is the skip, the up-convolution, both behind one another, and what is computed of them. Turned by any angle, as
     at the end of training, a slice is √2 times as long.
     """
-    side = covering_side(math.ceil(2**0.5 * longest), model["depth"], model["padded"], LARGEST_KEPT)
+    side = covering_side(math.ceil(2**0.5 * longest), model["depth"], model["padded"])
     return 5 * model["base_channels"] * side**2 + 3 * model["classes"] * longest**2
 
 

@@ -13,9 +13,9 @@ from src.files.legend import legend_of
 from src.files.limits import check_plain, reason
 from src.files.stored import Reading
 from src.instances import Decoder, Numbering
-from src.metrics.evaluator import THRESHOLDS
+from src.metrics.evaluator import CHOSEN_FROM
 from src.model import archive
-from src.model.layout import calls
+from src.model.layout import calls, name_of
 from src.model.trained import MEMORY_FORMAT, Trained, stored_scores
 from src.tiles.symmetry import AVERAGES
 
@@ -87,7 +87,7 @@ def checked_choices(content: dict) -> tuple[tuple[Numbering, tuple[float, ...]],
     for each in tried:
         ranks = each.get("ranks") if type(each) is dict else None
         numbers = type(ranks) is list and all(rank is None or _is_score(rank) for rank in ranks)
-        if not numbers or len(ranks) != len(THRESHOLDS) - 1:
+        if not numbers or len(ranks) != len(CHOSEN_FROM):
             raise ValueError(f"expected a rank for each threshold, but got {str(each)[:80]}")
         node = {"instances": _call("instances", "choices", each.get("instances"))}
         build.check(OmegaConf.create(node["instances"]), "choices")
@@ -114,13 +114,13 @@ def named(slot: str, node: dict | str) -> dict | str:
 
 def _named(slot: str, node: dict) -> dict:
     target = node["_target_"]
-    names = [name for name, call in calls(slot).items() if call["_target_"] == target]
-    if not names:
+    name = name_of(slot, target)
+    if name is None:
         raise ValueError(
             f"expected {slot} to call what a file of conf/{slot} calls, so that its checkpoint can be opened, but got "
             f"{target}; nearest valid: a file conf/{slot}/mine.yaml with _target_: {target}, and {slot}=mine"
         )
-    return {"name": names[0]} | {key: value for key, value in node.items() if key not in calls(slot)[names[0]]}
+    return {"name": name} | {key: value for key, value in node.items() if key not in calls(slot)[name]}
 
 
 def checked_parts(content: dict) -> dict:

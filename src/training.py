@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import lightning
@@ -207,8 +207,7 @@ def train(config: dict, directory: Path, made: Parts | None = None) -> None:
         module.take(trained)
         module.tta = config["tta"]
         chosen = choice.choose(trainer, module, made.data, asked, config["monitor"])
-        module.instances, module.threshold = chosen.decoder.numbering, chosen.decoder.threshold
-        module.validation_scores = chosen.validation_scores
+        module.take(replace(trained, decoder=chosen.decoder, validation_scores=chosen.validation_scores))
         module.averages = {name: average.score for name, average in chosen.averages.items()}
         if trainer.is_global_zero:
             choice.keep(file, chosen, module.tta, str(trainer.precision))

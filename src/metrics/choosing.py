@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from src.instances import Auto, Components, Decoder, Distance, Numbering, Watershed
-from src.metrics.evaluator import THRESHOLDS, Evaluator, Metric, Probabilities, base_score, best_threshold
+from src.metrics.evaluator import CHOSEN_FROM, Evaluator, Metric, Probabilities, base_score, best_threshold
 from src.metrics.goodness import goodness
 from src.metrics.pooled import Pooled
 
@@ -87,7 +87,7 @@ class Contest:
     def __init__(self, metrics: dict[str, Metric], monitor: str, classes: int, device: torch.device | str = "cpu"):
         self.score, self.device = judging_score(metrics, monitor), device
         judging = {name: metric for name, metric in metrics.items() if base_score(self.score) in metric.modes}
-        options = {"monitor": self.score, "thresholds": THRESHOLDS[1:], "classes": classes}  # all is above 0
+        options = {"monitor": self.score, "thresholds": CHOSEN_FROM, "classes": classes}
         self.evaluator = partial(Evaluator, judging, **options)
         self.mode = self.evaluator().mode(self.score)
 

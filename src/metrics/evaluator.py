@@ -14,6 +14,7 @@ from src.metrics.goodness import OF_CLASS, PER_IMAGE, goodness
 from src.metrics.semantic import MOST_CLASSES, Semantic
 
 THRESHOLDS = tuple(step / 10 for step in range(10))  # those of the ISBI-2012 challenge's scorer
+CHOSEN_FROM = THRESHOLDS[1:]  # for label images: all is above 0
 
 
 @dataclass(frozen=True)

@@ -83,10 +83,14 @@ def calls(slot: str) -> dict[str, dict]:
     return found
 
 
+def name_of(slot: str, target: str | None) -> str | None:
+    """The name of the first file of a folder of ``conf/`` that calls ``target``; None if none does."""
+    return next((name for name, call in calls(slot).items() if call["_target_"] == target), None)
+
+
 def part_of(slot: str, made: object) -> dict[str, object]:
     """What a checkpoint holds of a part that was made: its name in ``conf/`` and its arguments."""
-    target = f"{type(made).__module__}.{type(made).__qualname__}"
-    name = next(name for name, call in calls(slot).items() if call["_target_"] == target)
+    name = name_of(slot, f"{type(made).__module__}.{type(made).__qualname__}")
     return {"name": name, **dataclasses.asdict(made)}
 
 
@@ -112,8 +116,8 @@ def _all_named(nodes: object) -> object:
 
 def _named(slot: str, node: object) -> object:
     target = _today(node.get("_target_")) if type(node) is dict else None
-    names = [name for name, call in calls(slot).items() if call["_target_"] == target]
-    if not names:
+    name = name_of(slot, target)
+    if name is None:
         return node
     dropped = {"_target_"} | {key for key in ("_partial_",) if node.get(key) is True}
-    return {"name": names[0]} | {key: value for key, value in node.items() if key not in dropped}
+    return {"name": name} | {key: value for key, value in node.items() if key not in dropped}

@@ -108,6 +108,10 @@ class Segmenter(lightning.LightningModule):
             found[..., top : top + rows, left : left + columns] = part
         return found
 
+    def _of_slice(self, batch: dict, tta: str = "none") -> np.ndarray:
+        """Class probabilities ``(K, H, W)`` of the one slice of a batch."""
+        return self.probabilities(batch["image"], tta)[0].float().cpu().numpy()
+
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         loss = self.loss(self._training_forward(batch["image"]), batch["target"], batch["weight"])
         self.log("train/loss", loss, prog_bar=True, sync_dist=True)
@@ -138,7 +142,7 @@ class Segmenter(lightning.LightningModule):
         """Judge one slice: its probabilities ``(K, H, W)``."""
         if not batch:
             return None  # another process has one slice more
-        probabilities = self.probabilities(batch["image"])[0].float().cpu().numpy()
+        probabilities = self._of_slice(batch)
         self.validation.update(Probabilities(probabilities, self.instances), *truth(batch))
         self.predicted.update(np.count_nonzero(probabilities[0] < 0.5) / probabilities[0].size, probabilities[0].size)
         return {"probabilities": probabilities}
@@ -158,7 +162,7 @@ class Segmenter(lightning.LightningModule):
         found = {}
         for tta in AVERAGES if before < self.compared_pixels else (self.tta,):
             started = time.perf_counter()
-            probabilities = self.probabilities(batch["image"], tta)[0].float().cpu().numpy()
+            probabilities = self._of_slice(batch, tta)
             found[tta] = probabilities, time.perf_counter() - started
         self.seen.append((batch, found))
         return found
@@ -170,7 +174,7 @@ class Segmenter(lightning.LightningModule):
         """Judge one slice: its probabilities ``(K, H, W)`` and scores."""
         if not batch:
             return None  # another process has one slice more
-        probabilities = self.probabilities(batch["image"], self.tta)[0].float().cpu().numpy()
+        probabilities = self._of_slice(batch, self.tta)
         self.held_out.update(Probabilities(probabilities, self.instances), *truth(batch))
         return {"probabilities": probabilities, "scores": self.held_out.row}
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from src.files.legend import NUMBERS, Legend
 from src.files.stored import EARLIER, Reading
 from src.instances import Decoder, Numbering
-from src.metrics.evaluator import THRESHOLDS, best_threshold
+from src.metrics.evaluator import CHOSEN_FROM, best_threshold
 from src.model.unet import UNet
 from src.tiles.overlap import Read, Window, overlap_tile
 from src.tiles.symmetry import AVERAGES
@@ -34,7 +34,7 @@ class Trained:
         legend: of the classes.
         tta: the average over versions of an image by which it was scored, a key of `tiles.symmetry.AVERAGES`.
         precision: in which it was scored, as Lightning names it; None of one of an earlier version.
-        choices: ways of numbering, each with its score on the validation slices over `evaluator.THRESHOLDS` but 0.
+        choices: ways of numbering, each with its score on the validation slices over `evaluator.CHOSEN_FROM`.
     """
 
     model: UNet
@@ -89,7 +89,7 @@ def common_decoder(trained: Sequence[Trained]) -> Decoder:
     if len(trained) == 1 or not common:
         return Decoder(first.numbering, fmean(each.decoder.threshold for each in trained))
     means = {
-        way: dict(zip(THRESHOLDS[1:], np.mean([table[way] for table in tables], axis=0), strict=True)) for way in common
+        way: dict(zip(CHOSEN_FROM, np.mean([table[way] for table in tables], axis=0), strict=True)) for way in common
     }
     best = max(common, key=lambda way: max(means[way].values()))
     return Decoder(best, best_threshold(means[best], "max"))

@@ -76,7 +76,7 @@ def kept_side(side: int, depth: int, padded: bool = False) -> int:
     return exact // 2**depth * 2**depth
 
 
-def covering_side(length: int, depth: int, padded: bool = False, largest_kept: int = 512) -> int:
+def covering_side(length: int, depth: int, padded: bool = False, largest_kept: int = LARGEST_KEPT) -> int:
     """Side of the smallest tiles that together keep ``length`` pixels, each at most ``largest_kept`` of them."""
     kept = _up_to(-(-length // -(-length // largest_kept)), 2**depth)
     if padded:

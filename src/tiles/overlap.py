@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from src.tiles.geometry import LARGEST_KEPT, covering_side, kept_side, margin, mirrored
+from src.tiles.geometry import covering_side, kept_side, margin, mirrored
 
 
 class Window(NamedTuple):
@@ -95,7 +95,7 @@ def overlap_tile(
 def _tiles(start: int, extent: int, depth: int, padded: bool, tile: int | None) -> Iterator[tuple[int, int, int, int]]:
     """Along one axis: where each tile's kept part starts, the tile's side, and which of the part to take."""
     origin = start // 2**depth * 2**depth
-    side = covering_side(start + extent - origin, depth, padded, LARGEST_KEPT) if tile is None else tile
+    side = covering_side(start + extent - origin, depth, padded) if tile is None else tile
     kept = kept_side(side, depth, padded)
     for first in range(origin, start + extent, kept):
         yield first, side, max(start - first, 0), min(start + extent - first, kept)

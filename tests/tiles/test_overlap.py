@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from src.model.unet import UNet
-from src.tiles.geometry import is_valid_side, kept_side, margin, output_side
-from src.tiles.overlap import LARGEST_KEPT, Window, mirrored_range, overlap_tile, reader
+from src.tiles.geometry import LARGEST_KEPT, is_valid_side, kept_side, margin, output_side
+from src.tiles.overlap import Window, mirrored_range, overlap_tile, reader
 
 
 @cache
