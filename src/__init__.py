@@ -7,6 +7,7 @@ The verbs a person runs:
     check predict score report   and what is done without
 What they share:
     training                one training run: what it is made of, and how it goes
+    starting                the weights that it begins with
     checking                data held against what is to be learnt from them
     mending                 a repaired copy of a folder, and the list of what it changes
     repairs                 one image and its labels in it
@@ -25,6 +26,7 @@ One training run:
     run/layouts             what is read from its files
     run/provenance          its data and choices, held against those of now
     run/checkpoint          from which an interrupted run goes on as if nothing had happened
+    run/schedule            ends training where the learning rate has come to its end
     run/curves rows         metrics.csv, written and read
     run/ranks               one run on many devices
     run/device              precision that the hardware is fast in
@@ -79,12 +81,15 @@ The pieces:
     data/grain              grey levels, or numbers of labels
     data/public             public data sets
     data/phantom            synthetic micrographs
+    data/targets            from cells to the classes that a network learns
     data/weight_map         eq. 2
     data/augment            the one warp
     data/patches            the stream of training tiles
     data/datamodule         the LightningDataModule
     model/unet              figure 1
     model/loss              eq. 1 and others
+    model/transfer          weights of one network for another one
+    model/schedule          a learning rate that need not know how long training takes
     model/trained           a network with what belongs to its predictions
     model/archive           a checkpoint as a file: data and nothing else, whole or refused
     model/layout            how checkpoints and choices of earlier versions are read

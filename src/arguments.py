@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from src.build import literal
 
 PATH_KEYS = (
-    *("input", "output", "checkpoint", "run", "truth", "prediction", "mend"),
+    *("input", "output", "checkpoint", "run", "truth", "prediction", "mend", "start_from"),
     *("data.root", "data.groups", "data.source.images", "data.source.labels", "data_dir", "cache_dir"),
     *("hydra.run.dir", "hydra.sweep.dir"),
 )
@@ -44,7 +44,9 @@ def quote(argument: str, keys: Collection[str] = PATH_KEYS) -> str:
     """
     key, separator, value = argument.partition("=")
     name = key.lstrip("+")
-    none = value == "null" and name.startswith(("data.source.", "data.groups"))  # where it means no such choice
+    none = value == "null" and name.startswith(
+        ("data.source.", "data.groups", "start_from")
+    )  # where it means no such choice
     if not separator or not value or name not in keys or none:
         return argument
     if name == "checkpoint" and value.startswith("[") and value.endswith("]"):

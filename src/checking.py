@@ -38,7 +38,7 @@ CHOSEN = {
     *("data.source.orientation", "data.source.axes"),
 }
 
-LAYOUT = 4  # of what is kept in ``cache_dir``; another one where a check finds something else than before
+LAYOUT = 5  # of what is kept in ``cache_dir``; another one where a check finds something else than before
 
 
 def before_training(config: Mapping, read: Callable[[Pair], list[Annotated]] = read_pair) -> dict | None:
@@ -118,6 +118,7 @@ def summary(config: Mapping, chosen: bool, read: Callable[[Pair], list[Annotated
         metrics=tuple(name for metric in metrics.values() for name in metric.modes),
         scaling=config["scaling"],
         together=data.get("groups"),
+        target=build.make(config, "target"),
     )
     if "root" not in data:
         return described("", inspect_stack(build.make(data, "source")(), choices), choices)

@@ -4,7 +4,7 @@ A choice is a value: it knows its parameters and how to number, and nothing of t
 probabilities ``(K, H, W)`` and a threshold and gives ``(H, W)`` int32.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import cv2
@@ -75,11 +75,7 @@ class Watershed:
             raise ValueError(f"expected instances.marker from 0 to 1, but got {self.marker}; nearest valid: {near}")
 
     def __call__(self, probabilities: np.ndarray, threshold: float) -> np.ndarray:
-        """The cell of each pixel.
-
-        Raises:
-            ValueError: ``boundary`` is no class, the background, or the only one beside it.
-        """
+        """The cell of each pixel; raises ValueError if ``boundary`` is none of several classes."""
         cell, inside = _cell_and_inside(probabilities, self.boundary)
         foreground = cell > threshold
         markers = components(foreground & (inside > threshold + self.marker * (1 - threshold)))
@@ -127,11 +123,7 @@ class Distance:
                 raise ValueError(f"expected instances.{name} from 0 on, but got {value}; nearest valid: 0")
 
     def __call__(self, probabilities: np.ndarray, threshold: float) -> np.ndarray:
-        """The cell of each pixel.
-
-        Raises:
-            ValueError: ``boundary`` is no class, the background, or the only one beside it.
-        """
+        """The cell of each pixel; raises ValueError if ``boundary`` is none of several classes."""
         from src.flooding import basins
 
         cell, inside = _cell_and_inside(probabilities, self.boundary)
@@ -181,7 +173,8 @@ class Membranes:
 class Auto:
     """Number the cells in the way that turns out best on the validation slices, once training has ended.
 
-    A checkpoint holds what was chosen. Until then cells are parted by their width, as `Distance` does.
+    A checkpoint holds what was chosen. Until then cells are parted by their width, as `Distance` does, or by a class of
+    boundaries, as `Watershed` does.
 
     Attributes:
         boundary: as of `Watershed`.
@@ -199,12 +192,20 @@ class Auto:
         return self.meanwhile(probabilities, threshold)
 
     @property
-    def meanwhile(self) -> Distance:
+    def meanwhile(self) -> "Distance | Watershed":
         """What numbers the cells before anything is chosen."""
-        return Distance(1.0, 2.0, True, self.boundary, self.min_size, self.fill_holes)
+        if self.boundary is not None:
+            return Watershed(0.5, self.boundary, self.min_size, self.fill_holes)
+        return Distance(1.0, 2.0, True, None, self.min_size, self.fill_holes)
 
 
 Numbering = Classes | Components | Watershed | Distance | Membranes | Auto
+
+
+def with_boundary(numbering: Numbering, like: Numbering) -> Numbering:
+    """A way of numbering that knows the class of boundaries that another one knows, where it takes one and has none."""
+    known = getattr(like, "boundary", None)
+    return replace(numbering, boundary=known) if getattr(numbering, "boundary", 0) is None else numbering
 
 
 def names_classes(numbering: str) -> bool:

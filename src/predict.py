@@ -21,6 +21,7 @@ def main(config: DictConfig) -> None:
     from src.files.channels import open_together, put_together
     from src.files.incomplete import sweep_beside
     from src.files.names import OUTPUTS, image_name
+    from src.instances import with_boundary
     from src.model.trained import common_average, common_decoder, common_reading
     from src.prediction.job import Wishes, predict_image
     from src.prediction.names import ENDINGS, input_files, prediction_file
@@ -33,7 +34,8 @@ def main(config: DictConfig) -> None:
     trained = [restore(checkpoint) for checkpoint in checkpoints]
     decoder = common_decoder(trained)
     decoder = decoder if config.threshold == "auto" else replace(decoder, threshold=config.threshold)
-    decoder = replace(decoder, numbering=build.make(config, "instances")) if "instances" in config else decoder
+    if "instances" in config:
+        decoder = replace(decoder, numbering=with_boundary(build.make(config, "instances"), decoder.numbering))
     tta = common_average(trained) if config.tta == "auto" else config.tta
     precisions = {each.precision for each in trained}
     device, dtype = inference(str(config.precision), precisions.pop() if len(precisions) == 1 else None)

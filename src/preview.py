@@ -22,7 +22,7 @@ def main(config: DictConfig) -> None:
     checking.before_training(config)
     data = training.make_data(config)
     data.setup()
-    lines = [described(data.patches, config.draws), weighed(data.patches, config.model.classes)]
+    lines = [described(data.patches, config.draws), weighed(data.patches, data.classes)]
     for line in lines:
         say(line)
     figures = tiles_figure(data.patches), slices_figure(data.patches)

@@ -22,6 +22,7 @@ from src.run import choice, lightning_seam, provenance
 from src.run import directory as runs
 from src.run.checkpoint import Checkpoints, OutOfTime, keep_for_prediction, last_checkpoint
 from src.run.device import choose_accelerator, choose_precision, pays_to_compile
+from src.starting import start_from
 from src.terminal import say, warn
 from src.tiles.symmetry import AVERAGES
 
@@ -56,6 +57,11 @@ def check_numbers(config: dict) -> None:
     check_choice("tta", config["tta"], AVERAGES)
     check_choice("scaling", config["scaling"], SCALINGS)
     check_choice("compile", config["compile"], ("auto", True, False))
+    check_choice("freeze", config["freeze"], (None, "encoder"))
+    if config["freeze"] is not None and config["start_from"] is None:
+        raise ValueError(
+            f"expected start_from with freeze={config['freeze']}, but got none; nearest valid: freeze=null"
+        )
     if config["score"] == "best" and not str(config["data"]["validation"]).strip():
         raise ValueError(NO_VALIDATION)
 
@@ -85,6 +91,8 @@ def parts(config: dict, read: Callable[[Pair], list[Annotated]] | None = None) -
     modes = [module.validation.evaluator.mode(config["monitor"])]
     check_choice(f"monitor_mode of {config['monitor']}", config["monitor_mode"], modes)
     module.compiled = pays_to_compile(config["compile"], config["trainer"]["max_steps"])
+    if config["start_from"] is not None and not runs.resumable_files(Path(config["run_dir"])):
+        start_from(module, Path(config["start_from"]), config["freeze"] == "encoder")
     return Parts(trainer, data, module)
 
 
@@ -124,8 +132,23 @@ def as_judged(
     return config, checked
 
 
-def make_segmenter(config: dict) -> Segmenter:
+def with_target(config: Mapping) -> dict:
+    """A configuration whose network and numbering know the class that the target adds, if it adds one.
+
+    ``model.classes`` counts the classes of the labels, behind which that of the boundary stands.
+    """
+    classes, added = config["model"]["classes"], build.make(config, "target").added
+    parts = dict(config)
+    if added:
+        parts["model"] = {**config["model"], "classes": classes + added}
+        if config["instances"].get("boundary", "") is None:
+            parts["instances"] = {**config["instances"], "boundary": classes}
+    return parts
+
+
+def make_segmenter(config: Mapping) -> Segmenter:
     """The LightningModule; its hyper-parameters hold what `restore` needs."""
+    config = with_target(config)
     made = {name: build.make(config, name) for name in restore.PARTS if name != "monitor"}
     module = Segmenter(**made, monitor=config["monitor"])
     named = {slot: restore.named(slot, config[slot]) for slot in restore.PARTS}
@@ -142,7 +165,7 @@ def make_data(config: Mapping, model: UNet | None = None) -> SliceData:
     """
     if model is None:
         with torch.device("meta"):
-            model = build.make(config, "model")
+            model = build.make(with_target(config), "model")
     return build.make(config, "data", _partial_=True)(
         classes=model.classes,
         channels=model.in_channels,
@@ -152,6 +175,7 @@ def make_data(config: Mapping, model: UNet | None = None) -> SliceData:
         seed=config["seed"],
         cache_dir=config["cache_dir"],
         scaling=config["scaling"],
+        target=build.make(config, "target"),
     )
 
 

@@ -15,7 +15,8 @@ from src import signals
 from src.data.patches import Draws, Patches, image_tensor
 from src.data.split import split
 from src.data.stack import Stack, stacked
-from src.data.weight_map import WeightMap, separate_touching
+from src.data.targets import Target, learnt
+from src.data.weight_map import WeightMap
 from src.files.grey import normalise, with_channels
 from src.files.legend import NUMBERS
 from src.files.stored import Reading
@@ -32,14 +33,16 @@ class SliceData(lightning.LightningDataModule):
         tile: side of the network's input in pixels.
         batch_size: tiles a step, over all processes together (1 in the paper).
         workers: processes that prepare tiles.
-        classes: number of classes (K).
+        classes: number of classes that the network tells apart (K).
         channels: of the images.
         augment: an `albumentations.Compose` that cuts tiles.
         weight_map: eq. 2.
         context: pixels at each border of a tile for which the network says nothing.
         seed: of the stream of tiles.
         scaling: of grey values to [0, 1], one of `files.stored.SCALINGS`.
-        ridge: background drawn between instances of one class that touch, 0, 1 or 2 pixels wide (§3).
+        target: what is learnt of cells and classes.
+        ridge: background drawn between instances of one class that touch, 0, 1 or 2 pixels wide (§3), where ``target``
+            leaves it to that.
         foreground: share of tiles whose centre lies in a class of its own choice, so that rare ones are seen.
         root: where the source finds the files, if it says so; named in messages only.
         folder: where those files lie, so that a finished run can tell whether they have changed; None: `root`.
@@ -69,6 +72,7 @@ class SliceData(lightning.LightningDataModule):
         seed: int,
         cache_dir: str,
         scaling: str,
+        target: Target,
         ridge: int = 2,
         foreground: float = 0.0,
         root: str | None = None,
@@ -78,7 +82,7 @@ class SliceData(lightning.LightningDataModule):
         super().__init__()
         self.source = source
         self.parts = {"train": str(train), "validation": str(validation), "held_out": str(held_out)}
-        self.groups = groups
+        self.groups, self.target = groups, target
         self.tile, self.batch_size, self.workers, self.ridge = tile, batch_size, workers, ridge
         self.foreground, self.root, self.scaling = foreground, root, scaling
         self.folder = Path(folder or root) if folder or root else None
@@ -163,7 +167,7 @@ class SliceData(lightning.LightningDataModule):
     @cached_property
     def patches(self) -> Patches:
         """The endless stream of training tiles."""
-        stack = with_ridge(self.split["train"], self.ridge)
+        stack = learnt(self.split["train"], self.target, self.classes - 1, self.ridge)
         weights = self.weight_map.cached(stack.targets, stack.instances, self.classes, self.cache_dir, stack.known)
         images = [normalise(image, self.scaling) for image in stack.images]
         drawn = (self.augment, self.context, self.seed, self.foreground)
@@ -202,19 +206,3 @@ class SliceData(lightning.LightningDataModule):
         # All must take part in each step of judging, because they add up the scores together.
         slices += [{}] * (-(-len(stack) // ranks) - len(slices))
         return DataLoader(slices) if slices else []
-
-
-def with_ridge(stack: Stack, width: int) -> Stack:
-    """The stack with background between touching instances of one class, in instances and targets alike.
-
-    Instances of different classes are told apart by their classes and are learnt as they were drawn.
-    """
-    instances, targets = [], []
-    for cells, target in zip(stack.instances, stack.targets, strict=True):
-        ridge = np.zeros(cells.shape, bool)
-        for number in np.unique(target[cells > 0]):
-            alike = np.where(target == number, cells, 0)
-            ridge |= separate_touching(alike, width) != alike
-        instances.append(np.where(ridge, 0, cells))
-        targets.append(np.where(ridge, 0, target).astype(target.dtype))
-    return replace(stack, targets=stacked(targets), instances=stacked(instances))

@@ -26,16 +26,22 @@ class WeightMap:
     Attributes:
         w0: height of the border force (10 in the paper; the authors' plug-in ships 50).
         sigma: its reach in pixels (5 in the paper; the plug-in ships 6).
-        balance: whether w_c balances the classes; otherwise it is 1.
+        balance: how far w_c balances the classes: from 0 or False, not at all, to 1 or True, fully as in the paper.
+
+    Raises:
+        ValueError: a number is out of its range.
     """
 
     w0: float = 10.0
     sigma: float = 5.0
-    balance: bool = True
+    balance: float | bool = True
 
     def __post_init__(self):
         if self.w0 < 0 or self.sigma <= 0:
             raise ValueError(f"expected weight_map.w0 ≥ 0 and weight_map.sigma > 0, but got {self.w0} and {self.sigma}")
+        if not 0 <= self.balance <= 1:
+            near = min(max(self.balance, 0), 1)
+            raise ValueError(f"expected weight_map.balance from 0 to 1, but got {self.balance}; nearest valid: {near}")
 
     def __call__(self, targets: Slices, instances: Slices, classes: int, known: Slices | None = None) -> Slices:
         """w(x) of a stack; 0 where nobody has annotated.
@@ -50,7 +56,7 @@ class WeightMap:
             Each ``(H, W)`` float32.
         """
         known = everywhere(targets) if known is None else known
-        w_c = class_weights(targets, classes, known) if self.balance else np.ones(classes, np.float32)
+        w_c = class_weights(targets, classes, known, float(self.balance))
         return stacked(
             [
                 np.where(where, w_c[target] + border_weight(cells, self.w0, self.sigma), np.float32(0))
@@ -99,8 +105,10 @@ def read_maps(file: Path, shapes: list[tuple[int, ...]]) -> Slices:
     return stacked(maps)
 
 
-def class_weights(targets: Slices, classes: int, known: Slices | None = None) -> np.ndarray:
-    """w_c of each class: inverse to its frequency, with mean 1 over the annotated pixels of the data set.
+def class_weights(targets: Slices, classes: int, known: Slices | None = None, balance: float = 1.0) -> np.ndarray:
+    """w_c of each class: its frequency to the power −``balance``, with mean 1 over the annotated pixels.
+
+    Full balance gives each class the same weight altogether.
 
     Returns:
         ``(K,)`` float32; 1 for a class that does not occur.
@@ -109,7 +117,8 @@ def class_weights(targets: Slices, classes: int, known: Slices | None = None) ->
     counts = np.sum([np.bincount(pixels.ravel(), minlength=classes) for pixels in annotated], axis=0)
     frequency = counts / max(1, counts.sum())
     present = frequency > 0
-    return np.divide(1, frequency * present.sum(), out=np.ones(classes), where=present).astype(np.float32)
+    total = np.sum(frequency[present] ** (1 - balance))
+    return np.divide(1, frequency**balance * total, out=np.ones(classes), where=present).astype(np.float32)
 
 
 def border_weight(instances: np.ndarray, w0: float = 10.0, sigma: float = 5.0) -> np.ndarray:
@@ -132,17 +141,20 @@ def border_weight(instances: np.ndarray, w0: float = 10.0, sigma: float = 5.0) -
         if box is None:
             continue
         window = tuple(slice(max(0, axis.start - reach), axis.stop + reach) for axis in box)
-        distance = cv2.distanceTransform(
-            (instances[window] != number).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE
-        )
-        # Squares of distances are whole numbers; OpenCV's last bit depends on where the array lies in memory.
-        distance = np.sqrt(np.rint(distance.astype(np.float64) ** 2)).astype(np.float32)
+        distance = exact_distance(instances[window] != number)
         nearest, next_nearest = first[window], second[window]
         np.minimum(next_nearest, np.maximum(nearest, distance), out=next_nearest)
         np.minimum(nearest, distance, out=nearest)
     # In float64, because the last bit of NumPy's float32 exponential depends on where the array lies in memory.
     both = (first + second).astype(np.float64)
     return np.where(instances == 0, w0 * np.exp(-(both**2) / (2 * sigma**2)), 0).astype(np.float32)
+
+
+def exact_distance(mask: np.ndarray) -> np.ndarray:
+    """Distance of each pixel of a mask to the nearest one outside it, in pixels, ``(H, W)`` float32."""
+    distance = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    # Squares of distances are whole numbers; OpenCV's last bit depends on where the array lies in memory.
+    return np.sqrt(np.rint(distance.astype(np.float64) ** 2)).astype(np.float32)
 
 
 def separate_touching(instances: np.ndarray, width: int = 2) -> np.ndarray:

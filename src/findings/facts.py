@@ -17,12 +17,15 @@ from src.data.finding import WARNING, Finding, Refused
 from src.data.folder import Meaning, as_meant, without
 from src.data.matching import ALL, Pair, Wanted
 from src.data.sources import ONE_FILE, Form
+from src.data.targets import PAPER, Target, without_inside
 from src.files.grey import is_grey, one_grey, range_of, scaled
 from src.files.image import open_image
 from src.files.stored import SHOWN, Reading
+from src.instances import numbered
 
 FULL_WELLS = (255, 4095, 16383, 65535)  # largest values of cameras with 8, 12, 14 and 16 bits
 THUMBNAIL = 32  # pixels of a side
+AS_READ = ("in_colours", "was_grey", "palette", "overlap", "reading", "evidence", "notes")
 UNEVEN = 8  # pixels of it over which light may be uneven
 
 
@@ -40,6 +43,7 @@ class Choices:
         min_size: smallest cell that prediction keeps, in pixels.
         metrics: names of the scores that training reports.
         scaling: of grey values, one of `files.stored.SCALINGS`.
+        target: what will be learnt of cells.
     """
 
     classes: int | None
@@ -54,6 +58,7 @@ class Choices:
     metrics: tuple[str, ...] = ()
     scaling: str = "objects"
     together: str | None = None
+    target: Target = PAPER
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,7 @@ class Facts:
         shift: by which the labels lie beside their image; None if nobody can tell.
         texture: of cells over that of what surrounds them, as of `agreement.texture`.
         width: diameter of the largest disc within a cell, in pixels.
+        thin: how many cells are too thin to have an inside, of targets that part cells by it.
         is_its_labels: whether image and labels are the same pixels.
         ignored: share of pixels that nobody has annotated.
         pixel_size: in µm, None if the file does not say.
@@ -114,6 +120,7 @@ class Facts:
     lossy: bool
     labels: Description
     sketch: np.ndarray
+    thin: int = 0
     scattered: int = 0
     form: Form = ONE_FILE
     part: str = ""
@@ -136,6 +143,7 @@ def look_at_files(
     read: Callable[[Pair], list[Annotated]] = read_pair,
     scaling: str = "objects",
     meaning: Meaning | None = None,
+    target: Target = PAPER,
 ) -> tuple[list[Facts], list[Finding]]:
     """Look at a pair of files, in a way that threads can share out: a file that cannot be used is a finding.
 
@@ -145,12 +153,13 @@ def look_at_files(
         read: gives the slices of the pair.
         scaling: of grey values.
         meaning: of the labels, to look at what is learnt of them; None: at what is drawn.
+        target: what will be learnt of cells.
 
     Returns:
         The facts of each slice, and what is wrong with the files; if they cannot be used, no facts.
     """
     try:
-        return [look(each, ignore_label, scaling, meaning) for each in read(pair)], missing_chunks(pair)
+        return [look(each, ignore_label, scaling, meaning, target) for each in read(pair)], missing_chunks(pair)
     except Refused as refused:
         return [], [refused.finding]
 
@@ -167,7 +176,11 @@ def missing_chunks(pair: Pair) -> list[Finding]:
 
 
 def look(
-    annotated: Annotated, ignore_label: int | None = None, scaling: str = "objects", meaning: Meaning | None = None
+    annotated: Annotated,
+    ignore_label: int | None = None,
+    scaling: str = "objects",
+    meaning: Meaning | None = None,
+    target: Target = PAPER,
 ) -> Facts:
     """Look at one slice, once, so that no check needs its pixels again.
 
@@ -175,7 +188,7 @@ def look(
         annotated: image ``(H, W)`` or ``(H, W, C)`` and labels ``(H, W)``.
         ignore_label: the value of pixels that nobody has annotated.
         scaling: of grey values.
-        meaning: as of `look_at_files`.
+        meaning, target: as of `look_at_files`.
     """
     image, pair = annotated.image, annotated.pair
     labels = without(annotated.labels, ignore_label) if meaning is None else _learnt(annotated, meaning, ignore_label)
@@ -209,20 +222,15 @@ def look(
         lossy=pair.image.suffix.lower() in (".jpg", ".jpeg"),
         labels=description,
         sketch=sketch(values, labels),
+        thin=_thin(labels, annotated.labels != ignore_label, target),
         scattered=_scattered(labels, description),
         form=annotated.form,
         part=pair.part,
-        in_colours=annotated.in_colours,
-        was_grey=annotated.was_grey,
-        palette=annotated.palette,
-        overlap=annotated.overlap,
         grey=image.ndim == 2 or is_grey(image),
         cells=cells,
         background=background,
         clipped=clipped,
-        reading=annotated.reading,
-        evidence=annotated.evidence,
-        notes=annotated.notes,
+        **{name: getattr(annotated, name) for name in AS_READ},
     )
 
 
@@ -230,6 +238,14 @@ def _learnt(annotated: Annotated, meaning: Meaning, ignore_label: int | None) ->
     """The number of the class or of the cell of each pixel."""
     target, cells, _ = as_meant(annotated, meaning, ignore_label)[0]
     return cells if meaning.judgement.kind == "instances" else target
+
+
+def _thin(labels: np.ndarray, known: np.ndarray, target: Target) -> int:
+    """How many cells have no inside, so that nothing marks them."""
+    if not target.added:
+        return 0
+    places = np.unique(labels, return_inverse=True)[1].reshape(labels.shape)
+    return len(without_inside(numbered(np.where(labels == 0, 0, places + (labels.min() != 0))), known, target))
 
 
 def _scaled(image: np.ndarray, inside: np.ndarray, scaling: str) -> tuple[float | None, float | None, float]:

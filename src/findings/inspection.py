@@ -58,7 +58,7 @@ def inspect_folder(root: Path, choices: Choices, read: Callable[[Pair], list[Ann
     pairs, findings = matched(root, choices.wanted)
 
     def both_files(pair: Pair) -> tuple[list[Facts], list[Finding]]:
-        return look_at_files(pair, choices.ignore_label, read, choices.scaling)
+        return look_at_files(pair, choices.ignore_label, read, choices.scaling, None, choices.target)
 
     with ThreadPoolExecutor(THREADS) as pool:
         looked = list(pool.map(both_files, pairs))
@@ -78,7 +78,10 @@ def inspect_folder(root: Path, choices: Choices, read: Callable[[Pair], list[Ann
         kept = {each.name for each in sound}
         with ThreadPoolExecutor(THREADS) as pool:  # from disk, because what ``read`` holds is for who comes next
             learnt = pool.map(
-                lambda pair: look_at_files(pair, choices.ignore_label, read_pair, choices.scaling, meaning)[0], pairs
+                lambda pair: look_at_files(
+                    pair, choices.ignore_label, read_pair, choices.scaling, meaning, choices.target
+                )[0],
+                pairs,
             )
             return [facts for each in learnt for facts in each if facts.name in kept]
 
@@ -91,7 +94,13 @@ def inspect_stack(stack: Stack, choices: Choices) -> Inspection:
     files = stack.files or [""] * len(stack)
     pairs = [Pair(name, Path(name), Path(name), file) for name, file in zip(stack.names, files, strict=True)]
     facts = [
-        look(Annotated(pair.name, pair, image, target, reading=stack.reading), NO_CLASS, choices.scaling)
+        look(
+            Annotated(pair.name, pair, image, target, reading=stack.reading),
+            NO_CLASS,
+            choices.scaling,
+            None,
+            choices.target,
+        )
         for pair, image, target in zip(pairs, stack.images, marked(stack.targets, stack.known), strict=True)
     ]
     return _concluded(facts, [], choices, "the data")

@@ -15,6 +15,7 @@ from src.tiles.geometry import margin, nearest_valid_sides
 
 DEEPEST = 5  # of networks that are worth a word: another level has four times the weights of all above it
 RARE = 0.01  # share of a class
+FEW_THIN = 0.05  # share of cells that are hardly missed
 MOST_PICTURE = 0.05  # pieces a pixel, up to which labels are drawn and no picture
 
 
@@ -125,7 +126,7 @@ def _numbers(facts: list[Facts]) -> Iterator[Finding]:
 
 
 def object_sizes(facts: list[Facts], kind: str, choices: Choices) -> Iterator[Finding]:
-    """Find cells from whose middle the network sees no edge of them, or that are smaller than prediction keeps."""
+    """Find cells too wide for the network to see their edges, smaller than prediction keeps, or without an inside."""
     if kind not in ("instances", "binary"):
         return
     field = 2 * margin(choices.depth, choices.padded)
@@ -142,6 +143,11 @@ def object_sizes(facts: list[Facts], kind: str, choices: Choices) -> Iterator[Fi
             expected = f"at least instances.min_size={choices.min_size}, below which a predicted cell is dropped"
             fix = f"instances.min_size={int(area / 3)}"
             yield Finding("small-object", WARNING, each.labels_file, f"cells of {area:.0f} px", expected, fix)
+        if each.thin:
+            found = f"{each.thin} of {each.labels.cells} cells too thin to have an inside"
+            expected, fix = "an inside of each cell, by which target tells it from others", "target=classes"
+            severity = WARNING if each.thin > FEW_THIN * each.labels.cells else NOTE
+            yield Finding("thin-object", severity, each.labels_file, found, expected, fix)
 
 
 def larger_field(width: int, side: int, choices: Choices) -> str:

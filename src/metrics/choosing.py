@@ -13,7 +13,8 @@ from src.metrics.evaluator import CHOSEN_FROM, Evaluator, Metric, Probabilities,
 from src.metrics.goodness import goodness
 from src.metrics.pooled import Pooled
 
-MARKER = 0.5  # of a watershed
+MARKERS = (0.5,)  # of a watershed …
+MARKERS_WITHIN = (0.0, 0.25, 0.5, 0.75)  # … and of one by a class of boundaries
 DEPTHS = (0.5, 1.0, 2.0, 4.0)  # pixels
 LANDSCAPES = ((1.0, False), (1.0, True), (2.0, True))  # smoothing in pixels, and whether the probability counts
 LARGER = (2, 4)  # times the smallest cell
@@ -56,7 +57,8 @@ def candidates(asked: Numbering) -> list[Numbering]:
     size = {"min_size": asked.min_size, "fill_holes": asked.fill_holes}
     parted = {"boundary": asked.boundary, **size}
     narrow = [Distance(depth, *landscape, **parted) for landscape in LANDSCAPES for depth in DEPTHS]
-    return [Components(**size), Watershed(MARKER, **parted), *narrow]
+    markers = MARKERS if asked.boundary is None else MARKERS_WITHIN
+    return [Components(**size), *(Watershed(marker, **parted) for marker in markers), *narrow]
 
 
 def judging_score(metrics: dict[str, Metric], monitor: str) -> str:

@@ -33,6 +33,9 @@ ADDED = {
     "data.source.labels": None,
     "data.source.order": "plain",
     "data.groups": None,
+    "start_from": None,
+    "freeze": None,
+    "target": {"_target_": "src.data.targets.Classes"},
 }
 
 # Nouns of which versions have changed what is chosen where nobody says.

@@ -49,6 +49,10 @@ class Segmenter(lightning.LightningModule):
         tta: the average over versions of an image by which held-out slices are judged.
         seen: by `predict_step`: slices, each with its prediction ``(K, H, W)`` and the seconds it took, by average.
         averages: the score of each average, on validation slices that were predicted by all of them.
+        steps: training steps so far.
+        begun_with: SHA-256 of the checkpoint whose weights training began with, if it began with any.
+        taken: the layers that had the weights of that one.
+        frozen: those of them that stay as they are; kept in the checkpoint.
         compared_pixels: of the first slices that are predicted by every average, not by ``tta`` alone.
     """
 
@@ -76,7 +80,17 @@ class Segmenter(lightning.LightningModule):
         self.tta, self.compiled = "none", False
         self.seen, self.compared_pixels = [], 0
         self.averages: dict[str, float] = {}
+        self.steps = 0
+        self.begun_with: str | None = None
+        self.taken: list[str] = []
+        self.frozen: list[str] = []
         self._compiled_forward = None
+
+    def freeze(self, layers: list[str]) -> None:
+        """Keep layers of the network as they are, the statistics of batch normalisation too."""
+        self.frozen = layers
+        for layer in layers:
+            self.model.get_submodule(layer).requires_grad_(False)
 
     def take(self, trained: Trained) -> None:
         """Become what a checkpoint holds, so that what is judged is what predicts."""
@@ -132,6 +146,13 @@ class Segmenter(lightning.LightningModule):
             print(f"compile: not possible here ({type(error).__name__}), goes on without", flush=True)
             return self(image)
 
+    def on_train_start(self) -> None:
+        for layer in self.frozen:  # not before, when Lightning warns of layers that do not train; it leaves them so
+            self.model.get_submodule(layer).eval()
+
+    def on_train_batch_end(self, outputs: object, batch: object, index: int) -> None:
+        self.steps = self.trainer.global_step
+
     def on_validation_epoch_start(self) -> None:
         # Without synchronised normalisation each process has its own statistics; a checkpoint has those of the first.
         if self.trainer.world_size > 1:
@@ -182,16 +203,19 @@ class Segmenter(lightning.LightningModule):
         self.held_out_scores, _ = self.held_out.compute()
         scores = {f"held_out/{name}": score for name, score in self.held_out_scores.items()}
         # Lightning's own count of steps is another one where the run was interrupted after its last step.
-        self.log_dict({**scores, "step": float(self.trainer.max_steps)})
+        self.log_dict({**scores, "step": float(self.steps)})
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
         checkpoint["threshold"] = self.threshold
         checkpoint["reading"] = asdict(self.reading)
         checkpoint["legend"] = plain(self.legend)
         checkpoint["validation_scores"] = without_nan(self.validation_scores)
+        checkpoint["frozen"] = self.frozen
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:
         self.threshold, self.validation_scores = checkpoint["threshold"], stored_scores(checkpoint)
+        self.freeze(checkpoint.get("frozen", []))
+        self.steps = checkpoint["global_step"]
 
     def configure_optimizers(self) -> dict:
         optimizer = self.optimizer(self.parameters())

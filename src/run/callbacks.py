@@ -126,7 +126,7 @@ class Prior(Callback):
     least = 1e-4  # share of a class that hardly occurs
 
     def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        if trainer.global_step == 0:
+        if trainer.global_step == 0 and "classify" not in module.taken:
             bias = module.model.classify.bias
             logarithms = np.log(trainer.datamodule.patches.class_shares(len(bias)).clip(self.least))
             with torch.no_grad():
@@ -153,6 +153,7 @@ class Environment(Callback):
             world_size=trainer.world_size,
             device=describe(module.device),
             precision=str(trainer.precision),
+            start_from=module.begun_with,
             **facts(trainer.datamodule),
         )
         file = self.directory / "environment.json"
@@ -163,6 +164,7 @@ class Environment(Callback):
                 set_aside(file)
             if before is not None and different(before, now):
                 raise ValueError(f"expected the data that {self.directory} was started with, but got others")
+            now["start_from"] = before and before.get("start_from")
             changed = [] if before is None else changed_facts(before, now)
             changed = [name for name in changed if name not in (*HASHES, "data_stamp")]
             if changed:
@@ -265,7 +267,8 @@ class HeldOut(Callback):
             "threshold": module.threshold,
             "instances": part_of("instances", module.instances),
             "tta": module.averages,
-            "steps": trainer.max_steps,
+            "steps": module.steps,
+            "planned_steps": trainer.max_steps,
             "seconds": round(self.last.seconds_before, 1) if self.last else 0.0,
         }
         write_json(picture_file(self.directory, "mistakes.json"), places)

@@ -43,7 +43,10 @@ class OutOfTime(Exception):
 
 
 # Of a checkpoint, what a prediction does not need.
-TRAINING_ONLY = ("optimizer_states", "lr_schedulers", "loops", "callbacks", "current_model_state", "averaging_state")
+TRAINING_ONLY = (
+    *("optimizer_states", "lr_schedulers", "loops", "callbacks", "current_model_state", "averaging_state"),
+    "frozen",
+)
 
 
 class Checkpoints(TorchCheckpointIO):

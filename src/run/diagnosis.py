@@ -1,6 +1,7 @@
-"""What goes wrong while a network trains, in words and as soon as it shows."""
+"""What goes wrong while a network trains, in words and as soon as it shows; and whether it had learnt all it could."""
 
 import math
+import shlex
 
 import lightning
 from lightning.pytorch.callbacks import Callback
@@ -17,16 +18,18 @@ class Diagnosis(Callback):
     Args:
         monitor: the score by which validations are compared.
         mode: whether ``max`` or ``min`` of it is better.
+        directory: of the run.
         patience: share of all steps without a better validation after which it is said.
     """
 
     validations = 3  # in a row before anything is said of them
 
-    def __init__(self, monitor: str, mode: str, patience: float = 1 / 3):
-        self.monitor, self.mode, self.patience = monitor, mode, patience
+    def __init__(self, monitor: str, mode: str, directory: str, patience: float = 1 / 3):
+        self.monitor, self.mode, self.directory, self.patience = monitor, mode, directory, patience
         self.best, self.best_step = -math.inf, 0
         self.blank: list[int] = []
         self.worse: list[int] = []
+        self.ranks: list[tuple[int, float]] = []
         self.told: dict[str, str] = {}
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
@@ -42,6 +45,7 @@ class Diagnosis(Callback):
         step = trainer.global_step
         score = module.validation_scores[self.monitor]
         rank = goodness(score, self.mode)
+        self.ranks.append((step, rank))
         if math.isnan(score):
             self._say("unjudged", f"in validation there was nothing to judge {self.monitor} by at step {step}")
         if rank > self.best:
@@ -54,15 +58,42 @@ class Diagnosis(Callback):
         if len(self.worse) >= self.validations and step - self.best_step >= self.patience * trainer.max_steps:
             self._say("worse", f"validation {self.monitor} has not become better since step {self.best_step}")
 
-    def _say(self, what: str, line: str) -> None:
+    def on_test_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        self.told.pop("rising", None)  # of the run before it was extended
+        if since := still_rising(self.ranks):
+            more = max(1, self.ranks[-1][0] // 2)
+            line = f"validation {self.monitor} was still rising when training ended, and best after step {since}"
+            place = shlex.quote(f"hydra.run.dir={self.directory}")
+            self._say("rising", line, f"; the same command with {place} extend=+{more} goes on")
+
+    def _say(self, what: str, line: str, cure: str = "") -> None:
         """Once a kind of trouble, so that a log stays readable."""
         if what not in self.told:
             self.told[what] = line
-            rank_zero_only(print)(f"diagnosis: {line}", flush=True)
+            rank_zero_only(print)(f"diagnosis: {line}{cure}", flush=True)
 
     def state_dict(self) -> dict:
-        return {name: getattr(self, name) for name in ("best", "best_step", "blank", "worse", "told")}
+        return {name: getattr(self, name) for name in ("best", "best_step", "blank", "worse", "ranks", "told")}
 
     def load_state_dict(self, state_dict: dict) -> None:
         for name in self.state_dict():
-            setattr(self, name, state_dict[name])
+            setattr(self, name, state_dict.get(name, getattr(self, name)))  # earlier versions lack some
+
+
+def still_rising(ranks: list[tuple[int, float]], least: float = 0.01) -> int | None:
+    """The step of the last third of the validations that was better than all before; None if it was hardly so.
+
+    Args:
+        ranks: step and goodness of each validation.
+        least: what counts as better, as a share.
+
+    >>> still_rising([(100, 0.5), (200, 0.6), (300, 0.7)])
+    300
+    >>> still_rising([(100, 0.5), (200, 0.7), (300, 0.705)])
+    """
+    first = len(ranks) - len(ranks) // 3
+    if first == len(ranks):
+        return None
+    before = max(rank for _, rank in ranks[:first])
+    step, best = max(ranks[first:], key=lambda each: each[1])
+    return step if best - before > least * abs(before) else None

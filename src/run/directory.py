@@ -26,7 +26,14 @@ from src.run.layouts import Planned, Scores
 # Keys that cannot change the result, so a run may continue with other values of them.
 FREE_KEYS = (
     *("overrides", "data.workers", "data_dir", "cache_dir", "run_dir", "data.source.data_dir", "data.folder"),
-    *("callbacks.bar", "callbacks.narrator", "callbacks.*.directory", "callbacks.*.max_time", "trainer.max_time"),
+    *(
+        "callbacks.bar",
+        "callbacks.narrator",
+        "callbacks.schedule",
+        "callbacks.*.directory",
+        "callbacks.*.max_time",
+        "trainer.max_time",
+    ),
     *("logger", "compile", "page", "debug", "max_pixels"),
     "trainer.num_sanity_val_steps",  # of earlier versions
     # From one device to many; environment.json says how many.
@@ -175,9 +182,9 @@ def set_aside_damaged_scores(directory: Path) -> None:
 
 
 def is_finished(directory: Path, steps: int) -> bool:
-    """Whether a run of ``steps`` training steps has been scored."""
+    """Whether a run that was planned for ``steps`` training steps has been scored; it may have needed fewer."""
     scores = finished_scores(directory)
-    return scores is not None and scores.get("steps", steps) == steps
+    return scores is not None and scores.get("planned_steps", scores.get("steps", steps)) == steps
 
 
 def picture_file(directory: Path, name: str) -> Path:

@@ -1,4 +1,4 @@
-"""From a stack to tiles and whole slices: the split, the ridge, the loaders."""
+"""From a stack to tiles and whole slices: the split, what is learnt, the loaders."""
 
 from dataclasses import replace
 from itertools import chain
@@ -9,17 +9,14 @@ import lightning
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as arrays
 
 from src.data.augment import Warp
-from src.data.datamodule import SliceData, with_ridge
-from src.data.labels import to_learn
+from src.data.datamodule import SliceData
 from src.data.phantom import phantom
-from src.data.stack import Stack
-from src.data.weight_map import WeightMap, separate_touching
+from src.data.targets import PAPER, Core, learnt
+from src.data.weight_map import WeightMap
 from src.files.grey import normalise
+from tests.data.test_targets import touching_stack
 
 # Tests choose their number of workers whatever the machine.
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
@@ -51,6 +48,7 @@ def slice_data(micrographs, tmp_path):
             "seed": 0,
             "cache_dir": str(tmp_path),
             "scaling": "objects",
+            "target": PAPER,
         }
         return SliceData(**given | arguments)
 
@@ -126,47 +124,14 @@ def test_whole_slices_come_one_by_one_with_their_names(slice_data, micrographs):
         np.testing.assert_array_equal(batch["target"][0], micrographs.targets[number])
 
 
-def touching_stack():
-    """Two slices, each with two cells of class 1 that touch, and a third cell of class 2 apart."""
-    instances = np.zeros((2, 8, 12), np.int32)
-    instances[:, 1:7, 1:4], instances[:, 1:7, 4:7], instances[:, 1:7, 9:11] = 1, 2, 3
-    targets = np.array([0, 1, 1, 2], np.uint8)[instances]
-    return Stack(instances.astype(np.uint8), targets, instances, ["a", "b"])
-
-
-@pytest.mark.parametrize("width", [0, 1, 2])
-def test_ridge_is_background_in_instances_and_targets(width):
-    before = touching_stack()
-    after = with_ridge(before, width)
-    expected = np.stack([separate_touching(cells, width) for cells in before.instances])
-    np.testing.assert_array_equal(after.instances, expected)
-    np.testing.assert_array_equal(after.targets, np.array([0, 1, 1, 2], np.uint8)[expected])
-    assert (after.targets[:, 3, 1:7] == 0).sum() == 2 * width
-    assert after.targets.dtype == np.uint8
-    np.testing.assert_array_equal(before.targets, touching_stack().targets)
-
-
-def test_ridge_keeps_classes_where_there_is_no_instance():
+@pytest.mark.parametrize("target", [PAPER, Core()])
+def test_tiles_learn_from_target_and_weight_map(target, slice_data):
     stack = touching_stack()
-    stack.targets[:, 0, 0] = 2  # a class without cells, such as an organelle
-    assert (with_ridge(stack, 2).targets[:, 0, 0] == 2).all()
-
-
-@settings(max_examples=50, deadline=None)
-@given(arrays.arrays(np.uint8, (9, 11), elements=st.integers(0, 3)))
-def test_classes_are_learnt_as_they_were_drawn(drawn):
-    target, cells, _ = to_learn(drawn, "classes")
-    stack = Stack(drawn[None], target[None], cells[None], ["a"])
-    np.testing.assert_array_equal(with_ridge(stack, 2).targets[0], drawn)
-
-
-def test_tiles_learn_from_ridge_and_weight_map(slice_data):
-    stack = touching_stack()
-    data = ready(slice_data(source=lambda: stack, train="0", validation="", held_out="1", classes=3, ridge=1))
-    patches = data.patches
-    ridged = with_ridge(stack.take([0]), 1)
-    np.testing.assert_array_equal(patches.targets, ridged.targets)
-    np.testing.assert_array_equal(patches.weights, WeightMap()(ridged.targets, ridged.instances, 3))
+    parts = {"train": "0", "validation": "", "held_out": "1"}
+    patches = ready(slice_data(source=lambda: stack, **parts, classes=4, ridge=1, target=target)).patches
+    expected = learnt(stack.take([0]), target, boundary=3, ridge=1)
+    np.testing.assert_array_equal(patches.targets, expected.targets)
+    np.testing.assert_array_equal(patches.weights, WeightMap()(expected.targets, expected.instances, 4))
     np.testing.assert_array_equal(patches.images[0], normalise(stack.images[0], "objects"))
 
 

@@ -15,6 +15,7 @@ from src.data.annotated import Annotated
 from src.data.finding import ERROR, NOTE, WARNING
 from src.data.folder import Meaning, meaning
 from src.data.matching import Pair, Wanted
+from src.data.targets import Core
 from src.findings.facts import Choices, Facts, look
 from src.instances import component_boxes
 from tests.data.drawn import mask as drawn_mask
@@ -152,6 +153,16 @@ def section(number):
         labels[np.hypot(*(np.mgrid[:SIDE, :SIDE] - centre[:, None, None])) < 9] = cell + 1
     image = cv2.GaussianBlur(20 + 20 * labels.astype(np.float32), (0, 0), 1)
     return labels, np.clip(image + np.random.default_rng(number).normal(0, 5, image.shape), 0, 250).astype(np.uint8)
+
+
+def stripes(labels):
+    """Of each cell the two rows in its middle."""
+    result = np.zeros_like(labels)
+    for number in np.unique(labels[labels > 0]):
+        rows = np.flatnonzero((labels == number).any(axis=1))
+        middle = slice(rows[len(rows) // 2] - 1, rows[len(rows) // 2] + 1)
+        result[middle] = np.where(labels[middle] == number, number, result[middle])
+    return result
 
 
 def rare(labels):
@@ -453,6 +464,7 @@ BROKEN = {
     "another microscope held out": ("size-not-learnt", WARNING, lambda root: crop(root, LAST), {}),
     "wide cells": ("large-object", WARNING, lambda root: change_labels(root, large, **ONE), {}),
     "small cells": ("small-object", WARNING, lambda root: None, {"min_size": 300}),
+    "thin cells": ("thin-object", WARNING, lambda root: change_labels(root, stripes), {"target": Core()}),
     "a rare class": ("rare-class", NOTE, lambda root: change_labels(root, rare), {"classes": 3}),
     "a class held out": (
         "class-not-learnt",

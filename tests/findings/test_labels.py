@@ -1,5 +1,7 @@
 """Checks of labels: what each finds, and where it begins to."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -197,6 +199,14 @@ def test_cells_that_prediction_drops():
     assert (one.found, one.fix) == ("cells of 100 px", "instances.min_size=33")
     for area in (100.0, 0.0):
         assert not list(object_sizes(with_last(area=area), "instances", given))
+
+
+@pytest.mark.parametrize(("thin", "severity"), [(1, NOTE), (2, WARNING)])
+def test_cells_too_thin_for_the_target_are_counted(thin, severity):
+    one = replace(with_last(cells=20)[3], thin=thin)
+    (found,) = object_sizes([*DRAWN[:3], one], "instances", choices())
+    assert (found.code, found.severity, found.file) == ("thin-object", severity, LAST)
+    assert (found.found, found.fix) == (f"{thin} of 20 cells too thin to have an inside", "target=classes")
 
 
 @pytest.mark.parametrize("kind", ["boundary", "classes"])
