@@ -167,8 +167,10 @@ class SliceData(lightning.LightningDataModule):
     @cached_property
     def patches(self) -> Patches:
         """The endless stream of training tiles."""
-        stack = learnt(self.split["train"], self.target, self.classes - 1, self.ridge)
-        weights = self.weight_map.cached(stack.targets, stack.instances, self.classes, self.cache_dir, stack.known)
+        boundary = self.classes - 1 if self.target.added else None
+        stack = learnt(self.split["train"], self.target, boundary, self.ridge)
+        cells = (stack.targets, stack.instances, self.classes)
+        weights = self.weight_map.cached(*cells, self.cache_dir, stack.known, boundary)
         images = [normalise(image, self.scaling) for image in stack.images]
         drawn = (self.augment, self.context, self.seed, self.foreground)
         return Patches(images, stack.targets, weights, *drawn, stack.names, stack.known)

@@ -85,7 +85,7 @@ Target = Classes | Border | Core
 PAPER = Classes()
 
 
-def learnt(stack: Stack, target: Target, boundary: int, ridge: int) -> Stack:
+def learnt(stack: Stack, target: Target, boundary: int | None, ridge: int) -> Stack:
     """The stack as the network learns it: its targets, and the cells that eq. 2 is to keep apart.
 
     Args:
@@ -96,12 +96,11 @@ def learnt(stack: Stack, target: Target, boundary: int, ridge: int) -> Stack:
     """
     if not target.added:
         return with_ridge(stack, ridge)
-    targets, instances = [], []
+    targets = []
     for classes, cells, known in zip(stack.targets, stack.instances, stack.known, strict=True):
-        inside = target.inside(cells, known)
-        targets.append(np.where((cells > 0) & ~inside, classes.dtype.type(boundary), classes))
-        instances.append(np.where(inside, cells, 0))
-    return replace(stack, targets=stacked(targets), instances=stacked(instances))
+        rim = (cells > 0) & ~target.inside(cells, known)
+        targets.append(np.where(rim, classes.dtype.type(boundary), classes))
+    return replace(stack, targets=stacked(targets))
 
 
 def with_ridge(stack: Stack, width: int) -> Stack:

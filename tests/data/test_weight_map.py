@@ -100,6 +100,32 @@ def test_class_weights_by_hand():
     np.testing.assert_allclose(class_weights(targets, classes=3), [4 / 6, 2, 1], rtol=1e-6)
 
 
+def test_balance_goes_from_none_to_full():
+    targets = np.array([[0] * 9 + [1]])
+    np.testing.assert_array_equal(class_weights(targets, 2, balance=0), [1, 1])
+    full, half = (class_weights(targets, 2, balance=balance) for balance in (1, 0.5))
+    np.testing.assert_allclose(full, [10 / 18, 5], rtol=1e-6)
+    np.testing.assert_allclose(half[1] / half[0], 3, rtol=1e-6)  # the root of 9
+    np.testing.assert_allclose(half[targets].mean(), 1, rtol=1e-6)
+    for number, flag in ((0, False), (1, True)):
+        np.testing.assert_array_equal(*(WeightMap(balance=each)(targets[None], targets[None], 2) for each in (number, flag)))
+
+
+def test_the_border_force_counts_on_a_class_of_boundaries_too():
+    cells = squares()
+    rim = (cells > 0) & ~np.pad(np.ones((4, 2), bool), ((2, 2), (2, 11)))
+    targets = np.where(rim, 2, cells > 0).astype(np.uint8)
+    weight = WeightMap(balance=0)(targets[None], cells[None], 3, boundary=2)[0]
+    expected = 10 * np.exp(
+        -(1.0**2) / 50
+    )  # a pixel of the rim of the first cell is in it, and 1 px from the second one
+    np.testing.assert_allclose(weight[3, 4], 1 + expected, rtol=1e-6)
+    np.testing.assert_array_equal(weight[2:6, 2:4], 1)
+    outside = WeightMap(balance=0)(targets[None], cells[None], 3)[0]
+    np.testing.assert_array_equal(weight[cells == 0], outside[cells == 0])
+    np.testing.assert_array_equal(outside[cells > 0], 1)
+
+
 def test_weight_map_is_class_weight_plus_border_weight():
     instances = np.stack([rectangles(seed, size=30, count=4) for seed in (0, 1)])
     targets = (instances > 0).astype(np.uint8)
@@ -109,6 +135,12 @@ def test_weight_map_is_class_weight_plus_border_weight():
     assert result.dtype == np.float32
     np.testing.assert_allclose(result, balance + borders, atol=TOLERANCE)
     np.testing.assert_allclose(WeightMap(balance=False)(targets, instances, 2), 1 + borders, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize(("balance", "near"), [(-0.5, 0), (1.5, 1)])
+def test_a_balance_out_of_range_is_refused(balance, near):
+    with pytest.raises(ValueError, match=f"balance from 0 to 1, but got {balance}; nearest valid: {near}"):
+        WeightMap(balance=balance)
 
 
 @pytest.mark.parametrize("wrong", [{"sigma": 0}, {"sigma": -1}, {"w0": -1}])
@@ -205,6 +237,7 @@ def test_cache_keeps_whatever_differs_apart(cells, tmp_path):
         (WeightMap(w0=50), targets, instances, 2),
         (WeightMap(sigma=6), targets, instances, 2),
         (WeightMap(balance=False), targets, instances, 2),
+        (WeightMap(balance=0.5), targets, instances, 2),
         (WeightMap(), targets, instances, 3),
         (WeightMap(), 1 - targets, instances, 2),
         (WeightMap(), targets, np.where(instances == 3, 2, instances), 2),
@@ -214,6 +247,9 @@ def test_cache_keeps_whatever_differs_apart(cells, tmp_path):
         result = weight_map.cached(*arguments, tmp_path)
         np.testing.assert_array_equal(result, weight_map(*arguments))
         assert len(list(tmp_path.iterdir())) == number
+    with_boundary = WeightMap().cached(targets, instances, 3, tmp_path, boundary=2)
+    np.testing.assert_array_equal(with_boundary, WeightMap()(targets, instances, 3, boundary=2))
+    assert len(list(tmp_path.iterdir())) == number + 1
 
 
 def test_cache_keeps_nothing_of_a_write_that_failed(cells, tmp_path, monkeypatch):
