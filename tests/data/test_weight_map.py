@@ -108,7 +108,9 @@ def test_balance_goes_from_none_to_full():
     np.testing.assert_allclose(half[1] / half[0], 3, rtol=1e-6)  # the root of 9
     np.testing.assert_allclose(half[targets].mean(), 1, rtol=1e-6)
     for number, flag in ((0, False), (1, True)):
-        np.testing.assert_array_equal(*(WeightMap(balance=each)(targets[None], targets[None], 2) for each in (number, flag)))
+        np.testing.assert_array_equal(
+            *(WeightMap(balance=each)(targets[None], targets[None], 2) for each in (number, flag))
+        )
 
 
 def test_the_border_force_counts_on_a_class_of_boundaries_too():
