@@ -88,6 +88,12 @@ def parts(config: dict, read: Callable[[Pair], list[Annotated]] | None = None) -
         module.configure_optimizers()
     except ValueError as error:
         raise ValueError(f"expected an optimizer and a scheduler that can be made, but got: {error}") from error
+    of_classes = module.instances.of_classes or any("classes" in metric.takes for metric in module.metrics.values())
+    if data.target.added and of_classes:
+        raise ValueError(
+            "expected cells to be numbered and scored, because target adds a class that the labels do not hold, but "
+            "got classes; nearest valid: metrics=instances instances=auto, or target=classes"
+        )
     modes = [module.validation.evaluator.mode(config["monitor"])]
     check_choice(f"monitor_mode of {config['monitor']}", config["monitor_mode"], modes)
     module.compiled = pays_to_compile(config["compile"], config["trainer"]["max_steps"])

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from scipy import ndimage
 
-from src.instances import Auto, Classes, Components, Distance, Membranes, Watershed, numbered, pieces
+from src.instances import Auto, Classes, Components, Distance, Membranes, Watershed, numbered, pieces, with_boundary
 from src.instances import components as connected
 
 
@@ -405,3 +405,12 @@ def test_until_something_is_chosen_cells_are_parted_by_their_width():
     auto = Auto(None, 3, True)
     assert auto.meanwhile == Distance(1.0, 2.0, True, None, 3, True)
     np.testing.assert_array_equal(auto(tenths(DUMBBELL), 0.5), auto.meanwhile(tenths(DUMBBELL), 0.5))
+    assert Auto(2, 3, True).meanwhile == Watershed(0.5, 2, 3, True)
+
+
+def test_a_numbering_that_is_chosen_later_knows_the_boundary_of_the_network():
+    assert with_boundary(Watershed(0.5), Distance(1.0, boundary=2)) == Watershed(0.5, 2)
+    assert with_boundary(Watershed(0.5, 1), Distance(1.0, boundary=2)) == Watershed(0.5, 1)
+    for without in (Components(3), Membranes(), Classes()):
+        assert with_boundary(without, Distance(1.0, boundary=2)) == without
+        assert with_boundary(Watershed(0.5), without) == Watershed(0.5)

@@ -16,7 +16,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from src import CONF, training
 from src.data.phantom import phantom
 from src.data.split import GROUPS
+from src.instances import Watershed
+from src.model.archive import read
 from src.run import directory as runs
+from src.run.directory import checkpoint_file, read_config
 from src.run.report import PANELS
 from tests.conftest import SLIM, TINY, composed, weights_digest
 from tests.data.drawn import membranes
@@ -134,6 +137,34 @@ def test_each_experiment_trains_and_its_files_are_what_was_scored(experiment, tr
     shown = ((f"{value:.4f}", f"{value:.6f}", f" {value:.0f} ") for value in scores["scores"].values())
     assert all(any(text in printed for text in texts) for texts in shown)
     check_the_files_are_what_was_scored(directory, tmp_path, run_command)
+
+
+@pytest.mark.parametrize("target", ["border", "core"])
+def test_targets_with_a_boundary_are_scored_as_cells_and_their_files_are_what_was_scored(
+    target, train, run_command, data_sets, tmp_path
+):
+    given = ("experiment=cells", *small_source("cells", data_sets), f"target={target}", "monitor=ap50")
+    directory, status, _, error = train(*given, "trainer.max_steps=2", "~callbacks.samples")
+    assert status == 0, error
+    content = read(checkpoint_file(directory, "best"))
+    assert content["hyper_parameters"]["model"]["classes"] == 3
+    tried = {each["instances"].get("boundary") for each in content["choices"]}
+    assert tried == {None, 2}, "components know of no boundary"
+    check_the_files_are_what_was_scored(directory, tmp_path, run_command)
+    given = (f"checkpoint={checkpoint_file(directory, 'best')}", f"input={tmp_path / 'images'}", "instances=watershed")
+    status, _, error = run_command("predict", *given, f"output={tmp_path / 'other'}")
+    assert status == 0, error
+    config, probabilities = read_config(directory), next((tmp_path / "other").glob("*_probabilities.tif"))
+    assert config["model"]["classes"] == 2, "which counts the classes of the labels"
+    found = Watershed(0.5, 2, 20, True)(tifffile.imread(probabilities), content["threshold"])
+    labels = probabilities.with_name(probabilities.name.replace("probabilities", "labels"))
+    np.testing.assert_array_equal(tifffile.imread(labels), found)
+
+
+def test_a_target_that_adds_a_class_is_refused_for_classes(train_slim):
+    for chosen in (["metrics=semantic", "monitor=iou"], ["metrics=instances", "monitor=ap50", "instances=classes"]):
+        _, status, _, error = train_slim("target=core", *chosen)
+        assert status == 1 and "nearest valid: metrics=instances instances=auto, or target=classes" in error
 
 
 def test_the_speed_of_steps_and_loader_is_said_once(train_slim):

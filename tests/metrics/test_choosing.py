@@ -2,6 +2,7 @@
 
 import itertools
 
+import cv2
 import numpy as np
 import pytest
 
@@ -49,6 +50,25 @@ def test_long_cells_are_not_cut_where_the_network_is_less_sure():
     assert Watershed(0.5)(slices[0].probabilities, 0.3).max() > 1, "which would cut them"
     decoder, _ = contest().choose(slices, Auto(min_size=10))
     assert decoder(slices[0].probabilities).max() == 1
+
+
+def test_by_a_class_of_boundaries_cells_are_parted_where_they_are_wide():
+    tall = np.zeros((40, 40), int)
+    tall[5:35, 4:20], tall[5:35, 20:36] = 1, 2  # two that touch along their whole side
+    rim = (tall > 0) & (
+        cv2.erode((tall == 1) * 1.0, np.ones((7, 7))) + cv2.erode((tall == 2) * 1.0, np.ones((7, 7))) == 0
+    )
+    probabilities = np.stack([tall == 0, (tall > 0) & ~rim, rim]).astype(np.float32) * 0.9 + 0.05
+    slices = [
+        Judged(probabilities / probabilities.sum(0), (tall > 0).astype(np.int64), tall, np.ones(tall.shape, bool))
+    ]
+    decoder, choices = contest(classes=3).choose(slices, Auto(boundary=2, min_size=10))
+    np.testing.assert_array_equal(decoder(slices[0].probabilities) > 0, tall > 0)
+    assert decoder(slices[0].probabilities).max() == 2 and decoder.numbering.boundary == 2
+    blind = Auto(min_size=10)
+    assert max(contest(classes=3).choose(slices, blind)[1][0].scores.values()) < 1
+    markers = [each.numbering.marker for each in choices if isinstance(each.numbering, Watershed)]
+    assert len(set(markers)) > 1 and {each.boundary for each in candidates(Auto(boundary=2))[1:]} == {2}
 
 
 def test_of_equals_the_simplest_numbering_and_the_middle_threshold_are_chosen():
