@@ -200,7 +200,7 @@ def test_the_printed_line_is_learnt_from_in_each_layout(lay_out, check, tmp_path
         ["model.padded=true"],
         ["model.padded=true", "model.depth=5"],
         ["experiment=cells"],
-        ["experiment=nuclei", "model.in_channels=1", *AUTOMATIC.split()],
+        ["experiment=nuclei", *AUTOMATIC.split()],
         ["data.groups=cell_{number}"],
         ["data.train=0-4,6", "data.validation=", "data.held_out=7-9"],
         ["experiment=cells", "data.train=0-6", "data.validation=", "data.held_out=7-9"],

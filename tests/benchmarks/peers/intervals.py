@@ -1,31 +1,46 @@
-"""The mean over images of scores, with a 95 % bootstrap interval over the images, of one ``scores.json`` or several.
+"""AP of label images of any tool as the mean over images, with a 95 % bootstrap interval over the images.
 
-``python -m tests.benchmarks.peers.intervals ap50,ap runs/…/scores.json …``; of several, as of seeds, an image counts
-with the mean of its scores, and splits and merges are means too.
+``python -m tests.benchmarks.peers.intervals TRUTH PREDICTION …``: folders of label images, NAME.tif of the truth and
+NAME.tif or NAME_labels.tif of predictions, of which several, as of seeds, count with their mean. AP at IoU 0.5, and
+averaged over 0.5, 0.55 … 0.9.
 """
 
-import json
 import sys
 from pathlib import Path
 
 import numpy as np
+from tifffile import imread
+
+from src.metrics.instance import MISTAKES, matches, mistakes, overlap
+
+PERCENTS = range(50, 95, 5)
 
 
-def interval(scores: np.ndarray, draws: int = 10_000, seed: int = 0) -> tuple[float, float, float]:
-    """Mean of scores ``(images,)``, and between what it lies in 95 of 100 draws of as many images."""
-    drawn = np.random.default_rng(seed).choice(scores, (draws, len(scores))).mean(axis=1)
-    return float(scores.mean()), *map(float, np.percentile(drawn, (2.5, 97.5)))
+def scores(truth: np.ndarray, predicted: np.ndarray) -> list[float]:
+    """AP at 0.5, AP averaged over 0.5:0.9, and what was split, merged, missed and extra, of one image."""
+    pairs = overlap(predicted, truth)
+    cells = len(pairs.true_area) + len(pairs.predicted_area)
+    found = [matches(pairs, percent)[0] for percent in PERCENTS]
+    precision = [each / (cells - each) if cells else 1.0 for each in found]
+    return [precision[0], float(np.mean(precision)), *mistakes(pairs)]
 
 
-def main(names: str, *files: str) -> None:
-    contents = [json.loads(Path(file).read_text(encoding="utf-8")) for file in files]
-    for name in names.split(","):
-        rows = [{row["name"]: row[name] for row in content["per_image"]} for content in contents]
-        mean, low, high = interval(np.mean([[row[image] for image in sorted(rows[0])] for row in rows], axis=0))
-        pooled = np.mean([content["scores"][name] for content in contents])
-        print(f"{name}: mean of {len(rows[0])} images {mean:.3f} ({low:.3f} to {high:.3f}), all together {pooled:.3f}")
-    for name in ("splits", "merges", "missed", "extra"):
-        print(f"{name}: {np.mean([content['scores'][name] for content in contents]):g}")
+def interval(values: np.ndarray, draws: int = 10_000, seed: int = 0) -> tuple[float, float]:
+    """Between what the mean of values ``(images,)`` lies in 95 of 100 draws of as many images."""
+    means = np.random.default_rng(seed).choice(values, (draws, len(values))).mean(axis=1)
+    return tuple(np.percentile(means, (2.5, 97.5)))
+
+
+def main(truth: str, *predictions: str) -> None:
+    rows = []
+    for file in sorted(Path(truth).glob("*.tif")):
+        named = [Path(folder) / f"{file.stem}{end}.tif" for folder in predictions for end in ("", "_labels")]
+        rows.append(np.mean([scores(imread(file), imread(each)) for each in named if each.exists()], axis=0))
+    table = np.array(rows)
+    for name, values in zip(("AP at 0.5", "AP over 0.5:0.9"), table.T, strict=False):
+        low, high = interval(values)
+        print(f"{name}: mean of {len(values)} images {values.mean():.3f} ({low:.3f} to {high:.3f})")
+    print(", ".join(f"{name} {total:g}" for name, total in zip(MISTAKES, table[:, 2:].sum(axis=0), strict=True)))
 
 
 if __name__ == "__main__":
