@@ -100,7 +100,9 @@ class Distance:
         smoothing: standard deviation in pixels of the Gaussian that smooths the distance.
         probability: whether the distance is multiplied by the probability of cell, so that a dark line across a neck
             parts it too.
-        boundary: as of `Watershed`; the distance is that to the boundary or the background.
+        boundary: as of `Watershed`; the distance is that to the boundary or the background, the probability that of
+            neither.
+        whole: whether the distance is that to the background alone, where there is a boundary.
         min_size: pixels; a smaller cell becomes background.
         fill_holes: whether background that one cell encloses becomes part of it.
 
@@ -114,6 +116,7 @@ class Distance:
     boundary: int | None = None
     min_size: int = 0
     fill_holes: bool = False
+    whole: bool = False
     of_classes: ClassVar[bool] = False
 
     def __post_init__(self):
@@ -127,7 +130,8 @@ class Distance:
         from src.flooding import basins
 
         cell, inside = _cell_and_inside(probabilities, self.boundary)
-        surface = cv2.distanceTransform((inside > threshold).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+        mask = (cell if self.whole else inside) > threshold
+        surface = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
         surface = surface * inside if self.probability else surface
         surface = cv2.GaussianBlur(surface, (0, 0), self.smoothing) if self.smoothing else surface
         return tidy(basins(surface, cell > threshold, self.depth), self.min_size, self.fill_holes)
@@ -257,11 +261,6 @@ def components(foreground: np.ndarray, corners: bool = False) -> np.ndarray:
     number = np.zeros(found.max() + 1, np.int32)
     number[values[values > 0][np.argsort(first[values > 0])]] = np.arange(1, np.count_nonzero(values) + 1)
     return number[found]
-
-
-def component_boxes(foreground: np.ndarray) -> np.ndarray:
-    """Left, top, width, height and area of each 4-connected component of a mask ``(H, W)``, ``(components, 5)``."""
-    return cv2.connectedComponentsWithStats(foreground.astype(np.uint8), connectivity=4, ltype=cv2.CV_32S)[2][1:]
 
 
 def pieces(labels: np.ndarray) -> np.ndarray:

@@ -342,6 +342,17 @@ def test_a_depth_or_smoothing_below_0_is_refused(name):
         Distance(**{"depth": 1} | {name: -1})
 
 
+def test_of_the_whole_cell_the_boundary_weighs_and_does_not_cut():
+    probabilities = np.zeros((3, 15, 32), np.float32)
+    probabilities[1, 2:13, 2:30] = 0.9
+    probabilities[1:, 2:13, 15:17] = [[[0.3]], [[0.6]]]  # where two cells might touch
+    probabilities[0] = 1 - probabilities[1:].sum(0)
+    assert Distance(1.0, 0.0, False, 2)(probabilities, 0.5).max() == 2
+    assert Distance(1.0, 0.0, False, 2, whole=True)(probabilities, 0.5).max() == 1, "a rectangle has no neck"
+    labels = Distance(1.0, 0.0, True, 2, whole=True)(probabilities, 0.5)
+    assert labels.max() == 2 and (labels[2:13, 2:30] > 0).all()
+
+
 @given(arrays(np.float32, array_shapes(min_dims=2, max_dims=2, max_side=12), elements=st.floats(0, 1, width=32)))
 def test_narrow_cells_are_parts_of_the_foreground_numbered_from_1(cell):
     probabilities = two_classes(cell)

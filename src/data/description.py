@@ -7,7 +7,7 @@ import numpy as np
 from scipy import ndimage
 
 from src.files.arrays import STRIP, strips_of, value_counts
-from src.instances import component_boxes, components, pieces
+from src.instances import components, pieces
 
 MOST_CLASSES = 20  # values up to which labels may be classes
 MAIN_PIECE = 0.9  # share of a value's pixels in its largest piece, from which it is one piece
@@ -132,7 +132,7 @@ def is_mixed(labels: np.ndarray) -> bool:
 
 
 def _pieces(labels: np.ndarray, cells: np.ndarray) -> list[np.ndarray]:
-    """Boxes of the connected pieces of each of the values ``cells``, as `instances.component_boxes` gives them.
+    """Boxes of the connected pieces of each of the values ``cells``, as `component_boxes` gives them.
 
     Each value is looked at in its bounding box, which takes less memory than numbering all pieces at once.
     """
@@ -286,3 +286,8 @@ def _is_wrapped(cells: np.ndarray, found: list[np.ndarray]) -> bool:
 
 def _fills_eight_bits(cells: np.ndarray) -> bool:
     return len(cells) >= EIGHT_BITS - 5 and cells[-1] <= EIGHT_BITS and cells[0] >= 0
+
+
+def component_boxes(foreground: np.ndarray) -> np.ndarray:
+    """Left, top, width, height and area of each 4-connected component of a mask ``(H, W)``, ``(components, 5)``."""
+    return cv2.connectedComponentsWithStats(foreground.astype(np.uint8), connectivity=4, ltype=cv2.CV_32S)[2][1:]

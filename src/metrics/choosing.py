@@ -17,6 +17,8 @@ MARKERS = (0.5,)  # of a watershed …
 MARKERS_WITHIN = (0.0, 0.25, 0.5, 0.75)  # … and of one by a class of boundaries
 DEPTHS = (0.5, 1.0, 2.0, 4.0)  # pixels
 LANDSCAPES = ((1.0, False), (1.0, True), (2.0, True))  # smoothing in pixels, and whether the probability counts
+# Of networks with a class of boundaries: the same, and whether the distance is that to the background alone.
+LANDSCAPES_WITHIN = ((1.0, False, False), (1.0, True, True), (2.0, True, True))
 LARGER = (2, 4)  # times the smallest cell
 
 
@@ -55,10 +57,16 @@ def candidates(asked: Numbering) -> list[Numbering]:
     if not isinstance(asked, Auto):
         return [asked]
     size = {"min_size": asked.min_size, "fill_holes": asked.fill_holes}
+    if asked.boundary is None:
+        narrow = [Distance(depth, *landscape, **size) for landscape in LANDSCAPES for depth in DEPTHS]
+        return [Components(**size), *(Watershed(marker, **size) for marker in MARKERS), *narrow]
     parted = {"boundary": asked.boundary, **size}
-    narrow = [Distance(depth, *landscape, **parted) for landscape in LANDSCAPES for depth in DEPTHS]
-    markers = MARKERS if asked.boundary is None else MARKERS_WITHIN
-    return [Components(**size), *(Watershed(marker, **parted) for marker in markers), *narrow]
+    within = [
+        Distance(depth, smoothing, probability, whole=whole, **parted)
+        for smoothing, probability, whole in LANDSCAPES_WITHIN
+        for depth in DEPTHS
+    ]
+    return [Components(**size), *(Watershed(marker, **parted) for marker in MARKERS_WITHIN), *within]
 
 
 def judging_score(metrics: dict[str, Metric], monitor: str) -> str:

@@ -12,12 +12,12 @@ import numpy as np
 import tifffile
 
 from src.data.annotated import Annotated
+from src.data.description import component_boxes
 from src.data.finding import ERROR, NOTE, WARNING
 from src.data.folder import Meaning, meaning
 from src.data.matching import Pair, Wanted
 from src.data.targets import Core
 from src.findings.facts import Choices, Facts, look
-from src.instances import component_boxes
 from tests.data.drawn import mask as drawn_mask
 from tests.data.drawn import membranes, organs, vessels
 from tests.data.own import IMAGES, SIDE, change_image, change_labels, draw, write
