@@ -5,6 +5,7 @@ import re
 import pytest
 import torch
 
+from src.run.diagnosis import Diagnosis, still_rising
 from tests.data.own import change_labels, folder
 
 STILL = ("callbacks=default", "optimizer.lr=0", "trainer.max_steps=6")
@@ -58,3 +59,26 @@ def test_what_was_said_is_kept_in_the_checkpoint(train_slim):
     callbacks = torch.load(directory / "checkpoints" / "last.ckpt", weights_only=True)["callbacks"]
     (state,) = (state for name, state in callbacks.items() if name.startswith("Diagnosis"))
     assert state["best_step"] == 1 and "worse" in state["told"]
+
+
+def test_a_validation_that_still_rises_at_the_end_is_named_with_what_goes_on(capsys):
+    diagnosis = Diagnosis("iou", "max", "runs/my own")
+    diagnosis.ranks = [(400, 0.1), (800, 0.2), (1200, 0.5)]
+    for _ in range(2):  # scored once more after an interruption
+        diagnosis.on_test_start(None, None)
+        line = "validation iou was still rising when training ended, and best after step 1200"
+        goes_on = "the same command with 'hydra.run.dir=runs/my own' extend=+600 goes on"
+        assert capsys.readouterr().out == f"diagnosis: {line}; {goes_on}\n"
+        assert list(diagnosis.told.values()) == [line]
+    diagnosis.ranks += [(1400, 0.4), (1600, 0.5), (1800, 0.3)]
+    diagnosis.on_test_start(None, None)
+    assert capsys.readouterr().out == "" and not diagnosis.told
+
+
+def test_what_is_said_to_rise_is_better_than_all_before_by_more_than_noise():
+    assert still_rising([(1, 0.1), (2, 0.2)]) is None
+    assert still_rising([(1, 0.5), (2, 0.6), (3, 0.605)]) is None
+    assert still_rising([(1, 0.5), (2, 0.6), (3, 0.61)]) == 3
+    assert still_rising([(1, 0.5), (2, 0.9), (3, 0.61)]) is None
+    assert still_rising([(1, -0.5), (2, -0.4), (3, -0.3)]) == 3  # of a score of which less is better
+    assert still_rising([(1, -float("inf")), (2, -float("inf")), (3, 0.3)]) is None
