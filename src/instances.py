@@ -177,8 +177,7 @@ class Membranes:
 class Auto:
     """Number the cells in the way that turns out best on the validation slices, once training has ended.
 
-    A checkpoint holds what was chosen. Until then cells are parted by their width, as `Distance` does, or by a class of
-    boundaries, as `Watershed` does.
+    A checkpoint holds what was chosen. Until then cells are parted by their width, as `Distance` does.
 
     Attributes:
         boundary: as of `Watershed`.
@@ -196,11 +195,12 @@ class Auto:
         return self.meanwhile(probabilities, threshold)
 
     @property
-    def meanwhile(self) -> "Distance | Watershed":
+    def meanwhile(self) -> Distance:
         """What numbers the cells before anything is chosen."""
-        if self.boundary is not None:
-            return Watershed(0.5, self.boundary, self.min_size, self.fill_holes)
-        return Distance(1.0, 2.0, True, None, self.min_size, self.fill_holes)
+        size = {"min_size": self.min_size, "fill_holes": self.fill_holes}
+        if self.boundary is None:
+            return Distance(1.0, 2.0, True, **size)
+        return Distance(0.5, 1.0, True, self.boundary, whole=True, **size)
 
 
 Numbering = Classes | Components | Watershed | Distance | Membranes | Auto

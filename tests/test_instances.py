@@ -416,7 +416,7 @@ def test_until_something_is_chosen_cells_are_parted_by_their_width():
     auto = Auto(None, 3, True)
     assert auto.meanwhile == Distance(1.0, 2.0, True, None, 3, True)
     np.testing.assert_array_equal(auto(tenths(DUMBBELL), 0.5), auto.meanwhile(tenths(DUMBBELL), 0.5))
-    assert Auto(2, 3, True).meanwhile == Watershed(0.5, 2, 3, True)
+    assert Auto(2, 3, True).meanwhile == Distance(0.5, 1.0, True, 2, 3, True, whole=True)
 
 
 def test_a_numbering_that_is_chosen_later_knows_the_boundary_of_the_network():

@@ -64,7 +64,7 @@ def candidates(asked: Numbering) -> list[Numbering]:
     within = [
         Distance(depth, smoothing, probability, whole=whole, **parted)
         for smoothing, probability, whole in LANDSCAPES_WITHIN
-        for depth in DEPTHS
+        for depth in (0.25, *DEPTHS)
     ]
     return [Components(**size), *(Watershed(marker, **parted) for marker in MARKERS_WITHIN), *within]
 
