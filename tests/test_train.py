@@ -82,14 +82,19 @@ def data_sets(tmp_path_factory) -> Path:
 def small_source(experiment: str, home: Path) -> list[str]:
     if experiment.startswith("demo"):
         return ["data.source.size=64"]
-    own = {"cells": ["own"], "membranes": ["membranes"], "classes": ["classes", "model.classes=3"]}.get(experiment)
+    own = {
+        "cells": ["own"],
+        "cells_paper": ["own"],
+        "membranes": ["membranes"],
+        "classes": ["classes", "model.classes=3"],
+    }.get(experiment)
     if own:
         return [f"data.root={home / own[0]}", *own[1:]]
     return [f"data_dir={home}", *["data.source.verify=false"] * experiment.startswith("isbi")]
 
 
 HELD_OUT = {"isbi_full": 4, "phase": 3, "nuclei": 2, "phc_u373": 4, "dic_hela": 3} | dict.fromkeys(
-    ("cells", "membranes", "classes"), 2
+    ("cells", "cells_paper", "membranes", "classes"), 2
 )
 
 

@@ -38,8 +38,8 @@ ADDED = {
     "target": {"_target_": "src.data.targets.Classes"},
 }
 
-# Nouns of which versions have changed what is chosen where nobody says.
-CHANGED = ("instances", "metrics")
+# Nouns and keys of which versions have changed what is chosen where nobody says.
+CHANGED = ("instances", "metrics", "scheduler", "target", "trainer.max_steps", "trainer.val_check_interval")
 
 
 def moved(node: object) -> object:

@@ -90,7 +90,7 @@ def judged_before(directory: Path) -> dict | None:
 def as_started(directory: Path, config: dict) -> dict[str, object]:
     """What later versions mean otherwise than the one that a run was started with, by dotted keys.
 
-    It is what they have added, and the nouns whose choice they have changed, where neither command names one.
+    It is what they have added, and what they have chosen otherwise, where neither command names it.
 
     Args:
         directory: of the run, if there is one.
@@ -106,9 +106,17 @@ def as_started(directory: Path, config: dict) -> dict[str, object]:
     added = {key: value for key, value in ADDED.items() if key in now and key not in {*before, *given}}
     if _keys(stored.get("overrides", [])).get("experiment") != given.get("experiment"):
         return added
-    named = {key.partition(".")[0] for key in (*given, *_keys(stored.get("overrides", [])))}
-    kept = (noun for noun in CHANGED if noun in stored and noun not in named)
-    return added | {noun: moved(stored[noun]) for noun in kept}
+    named = {*given, *_keys(stored.get("overrides", []))}
+    kept = {}
+    for key in CHANGED:
+        if any(each == key or each.startswith(f"{key}.") for each in named):
+            continue
+        noun, _, name = key.partition(".")
+        found = stored.get(noun, ADDED.get(noun))
+        found = found.get(name) if name and isinstance(found, dict) else found
+        if found is not None:
+            kept[key] = moved(found)
+    return added | kept
 
 
 def _keys(overrides: list[str]) -> dict[str, str]:

@@ -164,6 +164,7 @@ def test_keys_that_were_added_mean_to_an_earlier_run_what_they_meant(tmp_path):
     checkpoint.touch()
     meant = provenance.as_started(tmp_path, now)
     assert meant == {
+        **{"target": {"_target_": "src.data.targets.Classes"}, "trainer.max_steps": 5},
         **{"scaling": "percentiles", "data.source.orientation": "stored", "data.source.axes": None},
         **{"data.source.order": "plain", "data.groups": None},
     }
@@ -190,6 +191,18 @@ def test_a_choice_that_a_version_has_changed_stays_with_an_earlier_run(tmp_path)
     a_run(tmp_path, overrides=["experiment=cells"], instances=WATERSHED)
     now = {"overrides": ["experiment=cells", "page=false"], "instances": AUTO}
     assert provenance.as_started(tmp_path, now)["instances"] == WATERSHED
+
+
+def test_a_length_and_a_schedule_that_a_version_has_changed_stay_with_an_earlier_run(tmp_path):
+    cosine, plateau = ({"_target_": name} for name in ("torch.optim.lr_scheduler.CosineAnnealingLR", "Plateau"))
+    a_run(tmp_path, overrides=["experiment=cells"], scheduler=cosine, trainer={"max_steps": 2000})
+    core, trainer = {"_target_": "src.data.targets.Core"}, {"max_steps": 6000, "val_check_interval": 200}
+    now = {"scheduler": plateau, "target": core, "trainer": trainer}
+    meant = provenance.as_started(tmp_path, {"overrides": ["experiment=cells", "trainer=cpu"], **now})
+    earlier = {"scheduler": cosine, "target": {"_target_": "src.data.targets.Classes"}, "trainer.max_steps": 2000}
+    assert meant == earlier
+    chosen = ["experiment=cells", "trainer.max_steps=9", "target.rim=0.3"]
+    assert provenance.as_started(tmp_path, {"overrides": chosen, **now}) == {"scheduler": cosine}
 
 
 @pytest.mark.parametrize(
