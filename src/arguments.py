@@ -17,6 +17,8 @@ PATH_KEYS = (
     *("hydra.run.dir", "hydra.sweep.dir"),
 )
 
+NULLABLE = ("data.source.", "data.groups", "start_from")  # where null means no such choice
+
 SPLIT_KEYS = ("data.train", "data.validation", "data.held_out")  # 0-9,15 is one value, unless it is swept
 
 # In a list of checkpoints, one that is quoted or one that is not.
@@ -44,9 +46,7 @@ def quote(argument: str, keys: Collection[str] = PATH_KEYS) -> str:
     """
     key, separator, value = argument.partition("=")
     name = key.lstrip("+")
-    none = value == "null" and name.startswith(
-        ("data.source.", "data.groups", "start_from")
-    )  # where it means no such choice
+    none = value == "null" and name.startswith(NULLABLE)
     if not separator or not value or name not in keys or none:
         return argument
     if name == "checkpoint" and value.startswith("[") and value.endswith("]"):

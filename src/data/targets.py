@@ -4,6 +4,7 @@ A choice is a value. Those other than the paper's add a class, the boundary of a
 remains inside does not touch the inside of another cell, and so tells cells apart that touch.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -124,7 +125,7 @@ def without_inside(cells: np.ndarray, known: np.ndarray, target: Target) -> list
     return sorted(set(np.unique(cells).tolist()) - set(np.unique(cells[target.inside(cells, known)]).tolist()) - {0})
 
 
-def _inside(cells: np.ndarray, known: np.ndarray, keep) -> np.ndarray:
+def _inside(cells: np.ndarray, known: np.ndarray, keep: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """Of each cell the pixels that ``keep`` chooses by their distance to the nearest pixel of something else.
 
     Nobody knows what lies beyond the edge of the image or of the annotation, so neither is a boundary.

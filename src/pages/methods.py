@@ -11,6 +11,7 @@ from src.files.reading import Layout, Number
 # themselves, because a page would wait for what they import; a test asks them.
 WARP = {"rotation": 180, "mirror": True, "scale": 1.0, "elastic": 10}
 WEIGHTS = {"w0": 10.0, "sigma": 5.0, "balance": True}
+RIMS = {"width": 2.0, "rim": 0.5}  # of `data.targets.Border` and `Core`
 # What the names of scores begin with, and where they come from.
 SOURCES = {
     ("v_rand", "v_info", "rand_error", "warping_error", "pixel_error"): (
@@ -58,7 +59,7 @@ class Weights(Layout):
     target: str = Field("", alias="_target_")
     w0: Number = Field(0, ge=0)
     sigma: Number = Field(1, gt=0)
-    balance: bool = True
+    balance: bool | Number = True
 
 
 class Optimizer(Call):
@@ -99,6 +100,8 @@ class Described(Layout):
     loss: Call
     instances: Call
     augment: Augment
+    target: Call | None = None
+    start_from: str | None = None
     score: str
     tta: Literal["none", "rot7", "d4"]
 
@@ -116,6 +119,7 @@ def methods(config: dict, scores: dict, facts: dict) -> str:
     norm = {"none": "no", "batch": "batch", "batch_after": "batch (after each ReLU)"}[model["norm"]]
     convolutions = "padded" if model["padded"] else "valid (unpadded)"
     loss, balance = callee(config["loss"]).replace("_", " "), "with" if weight["balance"] else "without"
+    balance = balance if weight["balance"] in (0, 1) else f"frequencies to the power {weight['balance']:g} as"
     weights = f" (eq. 2 with w0 = {weight['w0']:g} and σ = {weight['sigma']:g} pixels, {balance} class balance)"
     tiles = f"{data['batch_size']} tile{'s' * (data['batch_size'] != 1)} of {data['tile']}×{data['tile']} pixels"
     averaged = {"none": "", "rot7": ", averaged over seven rotations", "d4": ", averaged over eight symmetries"}
@@ -133,12 +137,28 @@ def methods(config: dict, scores: dict, facts: dict) -> str:
         f"resolution, {convolutions} convolutions and {norm} normalisation was trained for {scores['steps']} steps of "
         f"{tiles} with {callee(optimizer)}{rate} and {loss}"
         f"{weights if 'weighted' in loss else ''}.",
+        *learnt(config),
         augmentation(config["augment"]),
         f"{chosen if data['validation'] else 'The'} {len(scores['per_image'])} "
         f"held-out slices were predicted by overlapping tiles{averaged[config['tta']]}, and scored once.",
         *([f"Software: {', '.join(named)}."] if named else []),
     )
     return " ".join(sentences)
+
+
+def learnt(config: dict) -> list[str]:
+    """What was learnt of cells, if it was not the paper's way, and what training began with, as sentences."""
+    target, found = RIMS | (config.get("target") or {}), []
+    if callee(target) == "Border":
+        found.append(f"The outermost {target['width']:g} pixels of each cell were a class of their own.")
+    if callee(target) == "Core":
+        found.append(
+            f"The rim of each cell, as wide as {target['rim']:g} of its half-width, was a class of its own, so that cores "
+            "mark cells that touch."
+        )
+    if config.get("start_from"):
+        found.append("Training began with the weights of an earlier network.")
+    return found
 
 
 def augmentation(config: dict) -> str:
@@ -165,4 +185,4 @@ def sources(scores: Iterable[str]) -> list[str]:
 
 def callee(node: dict) -> str:
     """The name of what a node of the configuration calls."""
-    return node["_target_"].rpartition(".")[2]
+    return node.get("_target_", "").rpartition(".")[2]

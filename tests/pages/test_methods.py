@@ -5,8 +5,9 @@ import inspect
 import pytest
 
 from src.data.augment import Warp
+from src.data.targets import Border, Core
 from src.data.weight_map import WeightMap
-from src.pages.methods import WARP, WEIGHTS, augmentation, methods, sources
+from src.pages.methods import RIMS, WARP, WEIGHTS, augmentation, learnt, methods, sources
 
 CONFIG = {
     "model": {"depth": 4, "base_channels": 64, "padded": False, "norm": "none"},
@@ -48,6 +49,29 @@ def test_what_a_configuration_leaves_out_is_what_the_callee_does(values, callee)
     parameters = inspect.signature(callee).parameters
     assert values == {name: parameters[name].default for name in values}
     assert set(parameters) - set(values) <= {"tile", "p"}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [
+        ({}, []),
+        ({"target": {"_target_": "src.data.targets.Classes"}}, []),
+        ({"target": {"_target_": "src.data.targets.Border", "width": 3}}, ["The outermost 3 pixels of each cell"]),
+        ({"target": {"_target_": "src.data.targets.Core"}}, ["as wide as 0.5 of its half-width"]),
+        ({"start_from": "other.ckpt"}, ["Training began with the weights of an earlier network."]),
+        ({"weight_map": {"balance": 0.5}}, ["w0 = 10 and σ = 5 pixels, frequencies to the power 0.5 as class balance"]),
+        ({"weight_map": {"balance": 0}}, ["without class balance"]),
+    ],
+)
+def test_what_was_learnt_of_cells_and_from_what(chosen, expected):
+    text = methods(CONFIG | chosen, SCORES, FACTS)
+    for part in expected:
+        assert part in text, part
+    assert len(learnt(CONFIG | chosen)) == len([part for part in expected if "balance" not in part])
+
+
+def test_rims_are_those_of_the_targets():
+    assert RIMS == {"width": Border().width, "rim": Core().rim}
 
 
 @pytest.mark.parametrize(
