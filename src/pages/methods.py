@@ -153,8 +153,8 @@ def learnt(config: dict) -> list[str]:
         found.append(f"The outermost {target['width']:g} pixels of each cell were a class of their own.")
     if callee(target) == "Core":
         found.append(
-            f"The rim of each cell, as wide as {target['rim']:g} of its half-width, was a class of its own, so that cores "
-            "mark cells that touch."
+            f"The rim of each cell, as wide as {target['rim']:g} of its half-width, was a class of its own, so that "
+            "cores mark cells that touch."
         )
     if config.get("start_from"):
         found.append("Training began with the weights of an earlier network.")

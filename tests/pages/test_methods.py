@@ -71,7 +71,7 @@ def test_what_was_learnt_of_cells_and_from_what(chosen, expected):
 
 
 def test_rims_are_those_of_the_targets():
-    assert RIMS == {"width": Border().width, "rim": Core().rim}
+    assert {"width": Border().width, "rim": Core().rim} == RIMS
 
 
 @pytest.mark.parametrize(
