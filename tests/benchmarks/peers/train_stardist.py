@@ -6,7 +6,7 @@ It needs an environment of its own, because TensorFlow and PyTorch pin other ver
     runs/stardist/bin/python tests/benchmarks/peers/train_stardist.py DATA OUTPUT [seconds] [seed]
     python -m src.score truth=OUTPUT/truth prediction=OUTPUT/labels metrics=instances output=OUTPUT/scores.json
 
-DATA is the folder with ``images`` and ``labels``; the split is that of ``conf/experiment/nuclei.yaml``. All choices are
+DATA is the folder with ``images`` and ``labels``; the split is that of ``conf/data/nuclei.yaml``. All choices are
 those of StarDist's own example for two dimensions (32 rays, grid 2, flips and intensities as augmentation, thresholds
 optimised on the validation images), but for the number of epochs, which the budget gives.
 """
@@ -23,7 +23,7 @@ from csbdeep.utils import normalize
 from stardist.models import Config2D, StarDist2D
 from tifffile import imread, imwrite
 
-SPLIT = Path(__file__).parents[3] / "conf" / "experiment" / "nuclei.yaml"
+SPLIT = Path(__file__).parents[3] / "conf" / "data" / "nuclei.yaml"
 
 
 class Budget(tf.keras.callbacks.Callback):
@@ -61,11 +61,11 @@ def read(data: Path, names: str) -> tuple[list[str], list[np.ndarray], list[np.n
 def main(data: str, output: str, seconds: str = "4000", seed: str = "0") -> None:
     np.random.seed(int(seed))
     tf.random.set_seed(int(seed))
-    split = yaml.safe_load(SPLIT.read_text(encoding="utf-8"))["data"]
+    split = yaml.safe_load(SPLIT.read_text(encoding="utf-8"))
     (_, *train), (_, *validation), (names, images, truth) = (
         read(Path(data), split[part]) for part in ("train", "validation", "held_out")
     )
-    config = Config2D(n_rays=32, grid=(2, 2), n_channel_in=1, train_batch_size=4, train_patch_size=(256, 256))
+    config = Config2D(n_rays=32, grid=(2, 2), n_channel_in=1, train_patch_size=(256, 256), train_tensorboard=False)
     model = StarDist2D(config, name="stardist", basedir=output)
     model.prepare_for_training()
     model.callbacks.append(Budget(float(seconds)))
