@@ -9,10 +9,10 @@ from torch.optim.lr_scheduler import LRScheduler
 class Plateau(LRScheduler):
     """Warm up, stay constant while validation rises, then cool down to 0 over a fixed share of all steps.
 
-    The cool-down, in which most of the score is gained, begins when the monitored score has not risen for so many
-    validations, or so late that it ends with ``max_steps``. After Hägele et al. (2024, arXiv 2405.18392), who show
-    that this does as well as a cosine of the right length. The paper's own schedule is constant. All is counted in
-    steps and kept in ``state_dict``, so that an interrupted run goes on with the same rates.
+    The cool-down begins when the monitored score has not risen for so many validations, or so late that it ends with
+    ``max_steps``. After Hägele et al. (2024, arXiv 2405.18392), who show that this is as good as a cosine of the right
+    length. The paper's own schedule is constant. All is counted in steps and kept in ``state_dict``, so that an
+    interrupted run goes on with the same rates.
 
     Args:
         optimizer: whose learning rates are multiplied.
