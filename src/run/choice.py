@@ -135,7 +135,8 @@ def described(chosen: Chosen, tta: str) -> list[str]:
         kinds.setdefault(type(each.numbering).__name__.lower(), []).append(each)
     others = " · ".join(f"{name} {best(each):.4f}" for name, each in kinds.items())
     part = part_of("instances", chosen.decoder.numbering)
-    values = ", ".join(f"{key} {value}" for key, value in part.items() if key != "name" and value is not None)
+    said = {key: value for key, value in part.items() if key != "name" and value is not None and value is not False}
+    values = ", ".join(key if value is True else f"{key} {value}" for key, value in said.items())
     numbered = (
         f"numbered by {part['name']}{f' ({values})' if values else ''} at threshold {chosen.decoder.threshold:.1f}"
     )

@@ -66,7 +66,7 @@ def test_what_an_average_costs_is_said():
     tried = [Choice(Components(9), {0.5: 0.8, 0.6: 0.85}), Choice(Distance(1.0, min_size=9), {0.5: 0.9, 0.6: 0.95})]
     chosen = Chosen(Decoder(Distance(1.0, min_size=9), 0.6), {}, "ap50", "max", tried, AVERAGES)
     assert choice.described(chosen, "rot7") == [
-        "numbered by distance (depth 1.0, smoothing 1.0, probability True, min_size 9, fill_holes False) at threshold "
+        "numbered by distance (depth 1.0, smoothing 1.0, probability, min_size 9) at threshold "
         "0.6: ap50 on the validation slices components 0.8500 · distance 0.9500",
         "tta, ap50 and time a slice: none 0.9000 in 0.50 s · rot7 (used) 0.9500 in 5.00 s · d4 0.9400 in 4.00 s",
         "src.predict takes rot7; tta=none is 10.0 times as fast, and ap50 changes by -0.0500",
