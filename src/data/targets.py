@@ -8,12 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-import cv2
 import numpy as np
 from scipy import ndimage
 
 from src.data.stack import Stack, stacked
 from src.data.weight_map import exact_distance, separate_touching
+from src.instances import components
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def with_ridge(stack: Stack, width: int) -> Stack:
 
 def without_inside(cells: np.ndarray, known: np.ndarray, target: Target) -> list[int]:
     """The numbers of the cells, ``(H, W)``, that are too thin to have an inside, so that nothing marks them."""
-    return sorted(set(np.unique(cells).tolist()) - set(np.unique(cells[target.inside(cells, known)]).tolist()) - {0})
+    return np.setdiff1d(cells[cells > 0], cells[target.inside(cells, known)]).tolist()
 
 
 def _inside(cells: np.ndarray, known: np.ndarray, keep: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
@@ -145,5 +145,5 @@ def _inside(cells: np.ndarray, known: np.ndarray, keep: Callable[[np.ndarray], n
 
 def _largest(mask: np.ndarray) -> np.ndarray:
     """The largest 4-connected piece of a mask; of equals the first."""
-    count, pieces, boxes, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4, ltype=cv2.CV_32S)
-    return pieces == 1 + boxes[1:, cv2.CC_STAT_AREA].argmax() if count > 2 else mask
+    pieces = components(mask)
+    return pieces == 1 + np.bincount(pieces.ravel())[1:].argmax() if pieces.any() else mask

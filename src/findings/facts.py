@@ -222,7 +222,7 @@ def look(
         lossy=pair.image.suffix.lower() in (".jpg", ".jpeg"),
         labels=description,
         sketch=sketch(values, labels),
-        thin=_thin(labels, annotated.labels != ignore_label, target),
+        thin=_thin(labels, annotated.labels, ignore_label, target) if target.added else 0,
         scattered=_scattered(labels, description),
         form=annotated.form,
         part=pair.part,
@@ -240,10 +240,9 @@ def _learnt(annotated: Annotated, meaning: Meaning, ignore_label: int | None) ->
     return cells if meaning.judgement.kind == "instances" else target
 
 
-def _thin(labels: np.ndarray, known: np.ndarray, target: Target) -> int:
+def _thin(labels: np.ndarray, drawn: np.ndarray, ignore_label: int | None, target: Target) -> int:
     """How many cells have no inside, so that nothing marks them."""
-    if not target.added:
-        return 0
+    known = np.ones(drawn.shape, bool) if ignore_label is None else drawn != ignore_label
     places = np.unique(labels, return_inverse=True)[1].reshape(labels.shape)
     return len(without_inside(numbered(np.where(labels == 0, 0, places + (labels.min() != 0))), known, target))
 

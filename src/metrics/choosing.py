@@ -16,8 +16,9 @@ from src.metrics.pooled import Pooled
 MARKERS = (0.5,)  # of a watershed …
 MARKERS_WITHIN = (0.0, 0.25, 0.5, 0.75)  # … and of one by a class of boundaries
 DEPTHS = (0.5, 1.0, 2.0, 4.0)  # pixels
-LANDSCAPES = ((1.0, False), (1.0, True), (2.0, True))  # smoothing in pixels, and whether the probability counts
-# Of networks with a class of boundaries: the same, and whether the distance is that to the background alone.
+DEPTHS_WITHIN = (0.25, *DEPTHS)
+# Smoothing in pixels, whether the probability counts, and whether the distance is that to the background alone.
+LANDSCAPES = ((1.0, False, False), (1.0, True, False), (2.0, True, False))
 LANDSCAPES_WITHIN = ((1.0, False, False), (1.0, True, True), (2.0, True, True))
 LARGER = (2, 4)  # times the smallest cell
 
@@ -57,16 +58,16 @@ def candidates(asked: Numbering) -> list[Numbering]:
     if not isinstance(asked, Auto):
         return [asked]
     size = {"min_size": asked.min_size, "fill_holes": asked.fill_holes}
+    markers, depths, landscapes = (MARKERS_WITHIN, DEPTHS_WITHIN, LANDSCAPES_WITHIN)
     if asked.boundary is None:
-        narrow = [Distance(depth, *landscape, **size) for landscape in LANDSCAPES for depth in DEPTHS]
-        return [Components(**size), *(Watershed(marker, **size) for marker in MARKERS), *narrow]
+        markers, depths, landscapes = (MARKERS, DEPTHS, LANDSCAPES)
     parted = {"boundary": asked.boundary, **size}
-    within = [
+    narrow = [
         Distance(depth, smoothing, probability, whole=whole, **parted)
-        for smoothing, probability, whole in LANDSCAPES_WITHIN
-        for depth in (0.25, *DEPTHS)
+        for smoothing, probability, whole in landscapes
+        for depth in depths
     ]
-    return [Components(**size), *(Watershed(marker, **parted) for marker in MARKERS_WITHIN), *within]
+    return [Components(**size), *(Watershed(marker, **parted) for marker in markers), *narrow]
 
 
 def judging_score(metrics: dict[str, Metric], monitor: str) -> str:

@@ -38,9 +38,9 @@ class Plateau(LRScheduler):
         patience: int = 5,
         cool_down: float = 0.2,
     ):
-        for name, value in (("warm_up", warm_up), ("patience", patience - 1)):
-            if value < 0:
-                raise ValueError(f"expected scheduler.{name} to be positive, but got {value}; nearest valid: 1")
+        for name, value, least in (("warm_up", warm_up, 0), ("patience", patience, 1)):
+            if value < least:
+                raise ValueError(f"expected scheduler.{name} ≥ {least}, but got {value}; nearest valid: {least}")
         if not 0 < cool_down < 1:
             raise ValueError(f"expected scheduler.cool_down between 0 and 1, but got {cool_down}; nearest valid: 0.2")
         self.every, self.warm_up, self.patience, self.cool_down = every, warm_up, patience, cool_down

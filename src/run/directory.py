@@ -26,14 +26,8 @@ from src.run.layouts import Planned, Scores
 # Keys that cannot change the result, so a run may continue with other values of them.
 FREE_KEYS = (
     *("overrides", "data.workers", "data_dir", "cache_dir", "run_dir", "data.source.data_dir", "data.folder"),
-    *(
-        "callbacks.bar",
-        "callbacks.narrator",
-        "callbacks.schedule",
-        "callbacks.*.directory",
-        "callbacks.*.max_time",
-        "trainer.max_time",
-    ),
+    *("callbacks.bar", "callbacks.narrator", "callbacks.schedule", "callbacks.*.directory"),
+    *("callbacks.*.max_time", "trainer.max_time"),
     *("logger", "compile", "page", "debug", "max_pixels"),
     "trainer.num_sanity_val_steps",  # of earlier versions
     # From one device to many; environment.json says how many.

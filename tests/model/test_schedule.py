@@ -79,5 +79,6 @@ def test_nothing_to_judge_by_counts_as_no_rise():
     ids=lambda each: next(iter(each)),
 )
 def test_numbers_out_of_range_are_refused(options):
-    with pytest.raises(ValueError, match=f"expected scheduler.{next(iter(options))}"):
+    ((name, value),) = options.items()
+    with pytest.raises(ValueError, match=f"expected scheduler.{name} .*, but got {value}; nearest valid: "):
         schedule(**options)
