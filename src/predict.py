@@ -42,7 +42,7 @@ def main(config: DictConfig) -> None:
     tile = None if config.tile == "auto" else config.tile
     reading = common_reading(trained)
     reading = replace(reading, axes=config.axes) if config.axes else reading
-    predictor = Predictor([each.model for each in trained], device, dtype, tta, tile)
+    predictor = Predictor([each.model for each in trained], device, dtype, tta, tile, config.engine)
     files, labels = input_files(config.input)
     if labels:
         several = f", {labels[1].name} …" if len(labels) > 1 else ""
@@ -75,10 +75,12 @@ def check_choices(config: DictConfig) -> None:
         ValueError: names the key and the choices.
     """
     from src.files.names import OUTPUTS
+    from src.model.engine import ENGINES
     from src.tiles.symmetry import AVERAGES
 
     check_choice("tta", config.tta, ("auto", *AVERAGES))
     check_choice("precision", str(config.precision), ("auto", "32", "bf16"))
+    check_choice("engine", config.engine, ("auto", *ENGINES))
     check_choice("format", config.format, ("auto", "tif", "zarr"))
     for kind in config.write or [None]:
         check_choice("write", kind, OUTPUTS)

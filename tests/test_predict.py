@@ -76,6 +76,13 @@ def cell(images, tmp_path):
     return tmp_path / "cell.png"
 
 
+@pytest.fixture
+def larger_cell(images, tmp_path):
+    """One that is not predicted anew in a moment."""
+    imwrite(tmp_path / "cell.png", np.pad(images[0], 100, mode="reflect"))
+    return tmp_path / "cell.png"
+
+
 @pytest.fixture(scope="module")
 def large(tmp_path_factory):
     """The file of an image of six rows of six blocks."""
@@ -551,34 +558,36 @@ def test_what_a_killed_prediction_left_is_swept_and_what_a_living_one_writes_is_
 
 
 def test_an_unfinished_prediction_of_another_kind_is_replaced_only_if_asked(
-    network, cell, predicted, refused, monkeypatch, tmp_path
+    network, larger_cell, predicted, refused, monkeypatch, tmp_path
 ):
     first, other, out = network(seed=1), network(seed=2), tmp_path / "out"
     with monkeypatch.context() as patch:
         patch.setattr(job, "write_labels", unplugged)
-        assert "pulled the plug" in refused(cell, checkpoint=first)
+        assert "pulled the plug" in refused(larger_cell, checkpoint=first)
     assert sorted(os.listdir(out)) == [".cell_probabilities.tif.partial"]
-    message = refused(cell, checkpoint=other)
+    message = refused(larger_cell, checkpoint=other)
     assert ".cell_probabilities.tif.partial" in message and "overwrite=true" in message
-    predicted(cell, "overwrite=true", checkpoint=other)
+    predicted(larger_cell, "overwrite=true", checkpoint=other)
     assert sorted(os.listdir(out)) == ["cell_labels.tif", "cell_probabilities.tif"]
     found = tifffile.imread(out / "cell_probabilities.tif")
-    np.testing.assert_allclose(found, probabilities_of(other, imread(cell))[0, 1], atol=1e-5)
+    np.testing.assert_allclose(found, probabilities_of(other, imread(larger_cell))[0, 1], atol=1e-5)
 
 
-def test_what_was_computed_before_an_interruption_is_not_computed_again(cell, predicted, refused, monkeypatch):
+def test_what_was_computed_before_an_interruption_is_not_computed_again(larger_cell, predicted, refused, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(job, "write_labels", unplugged)
-        refused(cell)
+        refused(larger_cell)
     monkeypatch.setattr(Predictor, "__call__", lambda *_: pytest.fail("computed again"))
-    predicted(cell)
+    predicted(larger_cell)
 
 
-def test_an_unfinished_prediction_goes_on_with_another_threshold(cell, predicted, refused, monkeypatch, tmp_path):
+def test_an_unfinished_prediction_goes_on_with_another_threshold(
+    larger_cell, predicted, refused, monkeypatch, tmp_path
+):
     with monkeypatch.context() as patch:
         patch.setattr(job, "write_labels", unplugged)
-        refused(cell)
-    predicted(cell, "threshold=0.45")
+        refused(larger_cell)
+    predicted(larger_cell, "threshold=0.45")
     assert sorted(os.listdir(tmp_path / "out")) == ["cell_labels.tif", "cell_probabilities.tif"]
 
 

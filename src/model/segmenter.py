@@ -18,6 +18,7 @@ from src.files.whole import without_nan
 from src.instances import Decoder, Numbering
 from src.metrics.evaluator import Evaluator, Metric, Probabilities
 from src.metrics.pooled import Pooled
+from src.model.engine import FORMATS, Engine, fastest
 from src.model.trained import MEMORY_FORMAT, Trained, logits, predict_window, stored_scores
 from src.model.unet import UNet
 from src.tiles.blocks import block_side, blocks
@@ -47,6 +48,7 @@ class Segmenter(lightning.LightningModule):
         held_out_scores: those of all held-out slices together, when they have been judged.
         compiled: whether training steps run through `torch.compile`; weights and checkpoints are the same.
         tta: the average over versions of an image by which held-out slices are judged.
+        engine: what predicts when the network is scored; None is the network itself, as while it trains.
         seen: by `predict_step`: slices, each with its prediction ``(K, H, W)`` and the seconds it took, by average.
         averages: the score of each average, on validation slices that were predicted by all of them.
         steps: training steps so far.
@@ -78,6 +80,7 @@ class Segmenter(lightning.LightningModule):
         self.validation_scores: dict[str, float] = {}
         self.predicted_share = 0.0
         self.tta, self.compiled = "none", False
+        self.engine: Engine | None = None
         self.seen, self.compared_pixels = [], 0
         self.averages: dict[str, float] = {}
         self.steps = 0
@@ -116,7 +119,7 @@ class Segmenter(lightning.LightningModule):
         height, width = image.shape[-2:]
         side = block_side(height, width) if tile is None else max(height, width)
         read, windows = reader(image), blocks(height, width, side)
-        parts = [predict_window(self.model, read, window, tta, tile) for window in windows]
+        parts = [predict_window(self.engine or self.model, read, window, tta, tile) for window in windows]
         found = parts[0].new_empty((*parts[0].shape[:2], height, width))
         for (top, left, rows, columns), part in zip(windows, parts, strict=True):
             found[..., top : top + rows, left : left + columns] = part
@@ -175,6 +178,12 @@ class Segmenter(lightning.LightningModule):
         self.validation.reset()
         self.predicted.reset()
 
+    def on_predict_start(self) -> None:
+        """Predict with the engine that `src.predict` takes, so that its files are what is scored."""
+        if self.engine is None:
+            dtype = FORMATS.get(str(self.trainer.precision), self.dtype)
+            self.engine = Engine(self.model, fastest(self.device, dtype), self.device, dtype)
+
     def predict_step(self, batch: dict, index: int) -> dict[str, tuple[np.ndarray, float]]:
         """Predict one of the slices that choose how cells are numbered, as `seen` keeps it."""
         if not batch:
@@ -189,6 +198,7 @@ class Segmenter(lightning.LightningModule):
         return found
 
     def on_test_start(self) -> None:
+        self.on_predict_start()
         self.held_out = Pooled(Evaluator(self.metrics, self.threshold)).to(self.device)
 
     def test_step(self, batch: dict, index: int) -> dict | None:

@@ -1,7 +1,7 @@
 """A trained network with what belongs to its predictions, and nothing of its training."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
@@ -101,8 +101,8 @@ def stored_scores(checkpoint: dict) -> dict[str, float]:
     return {name: math.nan if score is None else score for name, score in stored.items()}
 
 
-def logits(model: UNet, image: Tensor) -> Tensor:
-    """Logits ``(N, K, h, w)`` of a tile ``(N, C, H, W)`` with values in [0, 1]."""
+def logits(model: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
+    """Logits ``(N, K, h, w)`` of a tile ``(N, C, H, W)`` with values in [0, 1]; of a network, or an `engine.Engine`."""
     # Rectified units learn faster from values centred on 0.
     return model((2 * image - 1).contiguous(memory_format=MEMORY_FORMAT))
 
@@ -111,7 +111,7 @@ def predict_window(model: UNet, read: Read, window: Window, tta: str = "none", t
     """Class probabilities ``(N, K, height, width)`` of a window of an image.
 
     Args:
-        model: the network.
+        model: the network, or an `engine.Engine` of it.
         read: reads the image, values in [0, 1].
         window: what to predict.
         tta: the average over versions of the image (§4), a key of `tiles.symmetry.AVERAGES`.

@@ -16,7 +16,7 @@ from src.instances import Decoder
 from src.prediction.labelling import write_labels
 from src.prediction.names import prediction_file
 from src.prediction.predictor import Predictor, fill, verify
-from src.prediction.store import IN_MEMORY, Store, drop, has_blocks, made_from, unfinished
+from src.prediction.store import IN_MEMORY, Held, Store, drop, has_blocks, made_from, unfinished
 
 MEASURED_FROM = 2**26  # pixels of an image from which it pays to find out the fastest tile
 LARGEST_TIFF = 2**28  # pixels; a larger image becomes a Zarr, which opens at once
@@ -75,7 +75,9 @@ def predict_image(
 
     side = predictor.block_side(image.height, image.width)
     image = image.in_memory() if image.array.nbytes <= IN_MEMORY else image
-    probabilities = Store(finals["probabilities"], image, maps, "float32", side, sources["probabilities"])
+    final, source = finals["probabilities"], sources["probabilities"]
+    held = wishes.shards == 1 and Held.takes(final, image, side)
+    probabilities = Held(final, image, maps, source) if held else Store(final, image, maps, "float32", side, source)
     if wishes.verify:
         verify(image, predictor, wishes.seed)
     fill(probabilities, predictor, wishes.shard, wishes.shards)
@@ -90,7 +92,7 @@ def predict_image(
         if "probabilities" in wanted:
             probabilities.finish()
         else:
-            drop(probabilities.folder)
+            probabilities.discard()
     finally:
         probabilities.release()
     return f"{image.file} → {written}"

@@ -8,7 +8,7 @@ import numpy as np
 
 from src.files.legend import NUMBERS, Legend, in_values
 from src.instances import Classes, Components, Decoder, cell_probability
-from src.prediction.store import Store, drop, unfinished
+from src.prediction.store import Held, Store, drop, unfinished
 from src.prediction.tiff import write_tiff
 from src.tiles.blocks import joined_components
 from src.tiles.overlap import Window
@@ -16,7 +16,9 @@ from src.tiles.overlap import Window
 AT_ONCE = 2**26  # pixels; a larger plane is labelled block by block
 
 
-def write_labels(final: Path, probabilities: Store, decoder: Decoder, made_from: str, legend: Legend = NUMBERS) -> None:
+def write_labels(
+    final: Path, probabilities: Store | Held, decoder: Decoder, made_from: str, legend: Legend = NUMBERS
+) -> None:
     """Write the label image of a prediction.
 
     Args:
@@ -27,7 +29,7 @@ def write_labels(final: Path, probabilities: Store, decoder: Decoder, made_from:
         legend: of classes, by whose values they are written.
     """
     legend = legend if decoder.numbering.of_classes else NUMBERS
-    image, side = probabilities.image, probabilities.array.chunks[-1]
+    image = probabilities.image
     if final.suffix == ".tif" and image.height * image.width <= AT_ONCE:
         whole = Window(0, 0, image.height, image.width)
         planes = (
@@ -37,7 +39,7 @@ def write_labels(final: Path, probabilities: Store, decoder: Decoder, made_from:
         write_tiff(final, planes, shape, "int32", f"{image.stack_axes}YX", image.pixel_size, made_from, legend=legend)
         drop(unfinished(final))  # of a plane that was not to be labelled at once
         return
-    labels = Store(final, image, 1, "int32", side, made_from, legend)
+    labels = Store(final, image, 1, "int32", probabilities.side, made_from, legend)
     label(labels, probabilities, decoder)
     labels.finish()
 
@@ -67,7 +69,7 @@ def label(labels: Store, probabilities: Store, decoder: Decoder) -> None:
             labels.write(plane, window, in_values(segment(window), labels.legend.values))
 
 
-def _read(probabilities: Store, plane: int, window: Window) -> np.ndarray:
+def _read(probabilities: Store | Held, plane: int, window: Window) -> np.ndarray:
     """Class probabilities ``(K, height, width)``; of two classes the store holds that of class 1."""
     values = probabilities.read(plane, window)
     return values if values.ndim == 3 else np.stack([1 - values, values])

@@ -15,9 +15,10 @@ from torch import Tensor
 from src.files.arrays import content_hash
 from src.files.grey import check_finite, grey_range, scaled
 from src.files.image import Image
+from src.model.engine import Engine, fastest
 from src.model.trained import logits, predict_window
 from src.model.unet import UNet
-from src.prediction.store import Store
+from src.prediction.store import Held, Store
 from src.tiles.blocks import block_side
 from src.tiles.geometry import covering_side, kept_side, margin
 from src.tiles.overlap import Window, mirrored_places, mirrored_range
@@ -93,19 +94,31 @@ class Predictor:
         dtype: number format to compute in.
         tta: a key of `tiles.symmetry.AVERAGES`.
         tile: side of the networks' input in pixels; None chooses.
+        engine: one of `model.engine.ENGINES`, or ``auto``.
 
     Raises:
         ValueError: the networks differ in shape, or the tile does not fit them.
     """
 
-    def __init__(self, networks: Sequence[UNet], device: torch.device, dtype: torch.dtype, tta: str, tile: int | None):
+    def __init__(
+        self,
+        networks: Sequence[UNet],
+        device: torch.device,
+        dtype: torch.dtype,
+        tta: str,
+        tile: int | None,
+        engine: str = "auto",
+    ):
         shapes = {(each.depth, each.padded, each.in_channels, each.classes) for each in networks}
         if len(shapes) > 1:
             raise ValueError(f"expected networks of one depth, padding, channels and classes, but got {sorted(shapes)}")
         ((self.depth, self.padded, self.in_channels, self.classes),) = shapes
         if tile is not None:
             kept_side(tile, self.depth, self.padded)
-        self.networks = [network.to(device).eval() for network in networks]
+        elif engine == "compiled":
+            tile = covering_side(KEPT_SIDES[1], self.depth, self.padded)
+        engine = fastest(device, dtype) if engine == "auto" else engine
+        self.networks, self.engines = networks, [Engine(network, engine, device, dtype) for network in networks]
         self.device, self.dtype, self.tta, self.tile = device, dtype, tta, tile
 
     @cached_property
@@ -141,12 +154,8 @@ class Predictor:
 
     @torch.inference_mode()
     def _predict(self, read: PlaneReader, window: Window) -> np.ndarray:
-        with self._number_format():
-            each = [predict_window(network, read, window, self.tta, self.tile)[0] for network in self.networks]
+        each = [predict_window(engine, read, window, self.tta, self.tile)[0] for engine in self.engines]
         return torch.stack(each).mean(dim=0).float().cpu().numpy()
-
-    def _number_format(self) -> torch.autocast:
-        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
 
     def _halve_tile(self) -> bool:
         """Choose tiles that keep half as much; False if they are the smallest already."""
@@ -171,10 +180,9 @@ class Predictor:
             side = covering_side(kept, self.depth, self.padded, kept)
             seen = torch.rand((1, self.in_channels, side, side), device=self.device)
             try:
-                with self._number_format():
-                    for _ in range(2):  # the first call also chooses convolution kernels
-                        started = time.perf_counter()
-                        logits(self.networks[0], seen).sum().item()
+                for _ in range(2):  # the first call also chooses convolution kernels
+                    started = time.perf_counter()
+                    logits(self.engines[0], seen).sum().item()
             except RuntimeError as error:
                 if not _is_out_of_memory(error):
                     raise
@@ -219,7 +227,7 @@ def verify(image: Image, predictor: Predictor, seed: int) -> None:
         raise ValueError(f"expected tiles to equal one pass to {allowed:g}, but got a difference of {difference:g}")
 
 
-def fill(store: Store, predictor: Predictor, shard: int, shards: int) -> None:
+def fill(store: Store | Held, predictor: Predictor, shard: int, shards: int) -> None:
     """Predict the blocks that are missing; of several shards, every n-th row of blocks is this one's."""
     image = store.image
     tops = {(plane, window.top) for plane in range(image.planes) for window in store.blocks}
@@ -228,7 +236,7 @@ def fill(store: Store, predictor: Predictor, shard: int, shards: int) -> None:
     rows = {(plane, window.top): predictor.rows(window, image.height) for plane, window in todo}
     next_row = dict(itertools.pairwise(rows))
     columns = (TextColumn("{task.description}"), BarColumn(), Speed(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns) as bar, ThreadPoolExecutor(1) as threads:
+    with Progress(*columns, disable=len(todo) == 1) as bar, ThreadPoolExecutor(1) as threads:
         task = bar.add_task(image.file.name, total=sum(window.height * window.width for _, window in todo))
         read = None
         for plane, window in todo:

@@ -2,6 +2,7 @@
 
 A block is a chunk, and a chunk is a file that appears only when it is complete. So what is missing can
 be seen, an interrupted prediction goes on, and several processes may fill one store.
+A small image is held in memory instead, because it is predicted anew in less time than a store is made.
 """
 
 import shutil
@@ -22,6 +23,7 @@ from src.tiles.overlap import Window
 LARGEST_PAGE = 4096  # pixels a side; larger TIFF pages are tiled …
 TIFF_TILE = 512  # … in squares of this side
 IN_MEMORY = 2**28  # bytes up to which an image is read once, and what is predicted for it is held
+MOMENT = 2**16  # pixels of a plane up to which it is predicted anew rather than gone on with
 
 
 class Store:
@@ -63,7 +65,8 @@ class Store:
             )
         # Chunks of zeros are written too, because a chunk that is not there is one that is missing.
         self.array = zarr.open_array(self.folder / "0", mode="r+").with_config({"write_empty_chunks": True})
-        self.blocks = blocks(image.height, image.width, self.array.chunks[-1])
+        self.side = self.array.chunks[-1]
+        self.blocks = blocks(image.height, image.width, self.side)
         # A small one is held too, so that what this process has written alone need not be read again.
         self.held = np.empty(self.array.shape, dtype) if self.array.nbytes <= IN_MEMORY else None
         self.not_held = {(plane, window) for plane in range(image.planes) for window in self.blocks}
@@ -113,12 +116,11 @@ class Store:
 
     def missing(self) -> list[tuple[int, Window]]:
         """Planes and blocks that are still to be written, in the order in which they are written."""
-        side = self.array.chunks[-1]
         classes = (0,) if "C" in self.axes else ()
         found = []
         for plane in range(self.image.planes):
             for window in self.blocks:
-                chunk = (*self.image.stack_place(plane), *classes, window.top // side, window.left // side)
+                chunk = (*self.image.stack_place(plane), *classes, window.top // self.side, window.left // self.side)
                 if not self.folder.joinpath("0", "c", *map(str, chunk)).exists():
                     found.append((plane, window))
         return found
@@ -158,6 +160,10 @@ class Store:
         """Give the claim back, so that another may finish the store."""
         shutil.rmtree(self.folder / "finishing", ignore_errors=True)
 
+    def discard(self) -> None:
+        """Remove the store, of which nothing was asked for."""
+        drop(self.folder)
+
     def finish(self) -> None:
         """Turn the store into the final file or folder, which appears whole."""
         if self.final.suffix == ".zarr":
@@ -188,6 +194,56 @@ class Store:
             for top, left, height, width in blocks(self.image.height, self.image.width, TIFF_TILE):
                 tile = np.asarray(self._values[(*place, slice(top, top + height), slice(left, left + width))])
                 yield np.pad(tile, ((0, TIFF_TILE - height), (0, TIFF_TILE - width)))
+
+
+class Held:
+    """The prediction of a small image, in memory until it is written as a TIFF.
+
+    It is used as a `Store` is.
+
+    Args:
+        final: the file that the prediction becomes.
+        image: what is predicted.
+        classes: K, the leading axis of a plane; 1 for none.
+        made_from: names what the prediction depends on.
+    """
+
+    def __init__(self, final: Path, image: Image, classes: int, made_from: str):
+        self.final, self.image, self.made_from = final, image, made_from
+        self.axes = image.stack_axes + ("C" if classes > 1 else "") + "YX"
+        self.side = max(image.height, image.width)
+        self.blocks = blocks(image.height, image.width, self.side)
+        self.values: np.ndarray | None = None
+
+    @staticmethod
+    def takes(final: Path, image: Image, side: int) -> bool:
+        """Whether an image is predicted in a moment, and nothing of it lies in a store already."""
+        small = (
+            image.planes == 1 and image.pixels <= MOMENT and max(image.height, image.width) <= min(side, LARGEST_PAGE)
+        )
+        return small and final.suffix == ".tif" and not unfinished(final).exists()
+
+    def missing(self) -> list[tuple[int, Window]]:
+        return [(0, self.blocks[0])] if self.values is None else []
+
+    def write(self, plane: int, window: Window, values: np.ndarray) -> None:
+        self.values = values
+
+    def read(self, plane: int, window: Window) -> np.ndarray:
+        top, left, height, width = window
+        return self.values[..., top : top + height, left : left + width]
+
+    def release(self) -> None:
+        """Nobody else may claim it."""
+
+    def discard(self) -> None:
+        self.values = None
+
+    def finish(self) -> None:
+        """Write the file, which appears whole."""
+        shape, size = (*self.image.stack_shape, *self.values.shape), self.image.pixel_size
+        pages = self.values.reshape(-1, *self.values.shape[-2:])
+        write_tiff(self.final, pages, shape, self.values.dtype, self.axes, size, self.made_from)
 
 
 def unfinished(final: Path) -> Path:

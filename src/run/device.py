@@ -5,6 +5,7 @@ import sys
 
 import torch
 
+from src.model.engine import FORMATS
 from src.model.trained import MEMORY_FORMAT, logits
 from src.model.unet import UNet
 
@@ -86,7 +87,7 @@ def inference(precision: str, scored: str | None = None) -> tuple[torch.device, 
     mac = torch.backends.mps.is_available() and _learns("mps")
     device = torch.device("cuda" if torch.cuda.is_available() else "mps" if mac else "cpu")
     chosen = choose_precision({"32": "32-true", "bf16": "bf16-mixed"}.get(precision, precision), device.type)
-    return device, {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(chosen, torch.float32)
+    return device, FORMATS.get(chosen, torch.float32)
 
 
 def describe(device: torch.device) -> str:

@@ -21,6 +21,7 @@ from src.metrics.instance import Instances
 from src.metrics.pixel import PixelError
 from src.metrics.rand import AfterThinning
 from src.metrics.semantic import Semantic
+from src.model.engine import Engine, fastest
 from src.model.loss import weighted_cross_entropy
 from src.model.segmenter import Segmenter
 from src.model.unet import UNet
@@ -211,6 +212,8 @@ def test_held_out_slices_are_judged_at_the_chosen_threshold_and_not_at_their_bes
 
 def test_a_large_slice_is_predicted_in_the_blocks_in_which_its_file_is(monkeypatch, tmp_path):
     segmenter, image = small_segmenter().eval(), torch.rand(1, 1, 50, 70, generator=torch.Generator().manual_seed(1))
+    cpu = torch.device("cpu")
+    segmenter.engine = Engine(segmenter.model, fastest(cpu, torch.float32), cpu, torch.float32)  # as when it is scored
     with torch.inference_mode():
         whole = segmenter.probabilities(image)
         monkeypatch.setattr(tile_blocks, "AT_ONCE", 40 * 70)
@@ -221,7 +224,7 @@ def test_a_large_slice_is_predicted_in_the_blocks_in_which_its_file_is(monkeypat
     grey = (255 * image[0, 0]).round().to(torch.uint8)
     tifffile.imwrite(file, grey.numpy(), photometric="minisblack")
     image = open_image(file, replace(SHOWN, scaling="percentiles"))
-    predictor = Predictor([segmenter.model], torch.device("cpu"), torch.float32, "rot7", None)
+    predictor = Predictor([segmenter.model], cpu, torch.float32, "rot7", None)
     store = Store(tmp_path / "b.tif", image, 1, "float32", predictor.block_side(50, 70), "so")
     fill(store, predictor, 0, 1)
     with torch.inference_mode():

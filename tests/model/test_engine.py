@@ -1,0 +1,173 @@
+"""Whatever computes a trained network, the result is that of the network, of any kind and for tiles of any size."""
+
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import openvino
+import openvino_telemetry
+import pytest
+import torch
+
+from src.model import engine as module
+from src.model.engine import ENGINES, Engine, fastest, folded
+from src.model.trained import predict_window
+from src.model.unet import NORMS, UNet
+from src.tiles.geometry import covering_side
+from src.tiles.overlap import Window, reader
+
+CPU = torch.device("cpu")
+
+
+def a_network(**options) -> UNet:
+    """One whose batch normalisation has seen images, and scales and shifts as trained ones do."""
+    torch.manual_seed(0)
+    network = UNet(**{"base_channels": 4, "depth": 2, "norm": "batch"} | options)
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(layer.weight, 0.5, 1.2)
+            torch.nn.init.uniform_(layer.bias, -0.3, 0.3)
+    network.train()(tiles(network, a_side(network, 1), 2))
+    return network.eval()
+
+
+def a_side(network: UNet, least: int) -> int:
+    """The side of a tile of which so many pixels are kept."""
+    return covering_side(least, network.depth, network.padded)
+
+
+def tiles(network: UNet, side: int = 60, count: int = 1) -> torch.Tensor:
+    drawn = torch.rand(count, network.in_channels, side, side, generator=torch.Generator().manual_seed(side))
+    return 2 * drawn - 1
+
+
+@torch.inference_mode()
+def probabilities(compute, image: torch.Tensor) -> torch.Tensor:
+    return compute(image).float().softmax(dim=1)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize(("in_channels", "classes", "depth"), [(1, 2, 1), (3, 4, 2), (1, 2, 3)])
+@pytest.mark.parametrize("name", ["torch", "openvino"])
+def test_each_kind_of_network_is_computed_as_it_is(name, norm, padded, in_channels, classes, depth, capsys):
+    network = a_network(norm=norm, padded=padded, in_channels=in_channels, classes=classes, depth=depth)
+    engine = Engine(network, name, CPU, torch.float32)
+    for least, count in ((8, 1), (50, 2), (8, 3)):
+        image = tiles(network, a_side(network, least), count)
+        torch.testing.assert_close(probabilities(engine, image), probabilities(network, image), rtol=0, atol=1e-5)
+    assert capsys.readouterr().err == "", "no other engine has taken its place"
+
+
+def test_folded_is_the_same_function_with_fewer_layers():
+    network = a_network(dropout=0.5)
+    before = {name: weight.clone() for name, weight in network.state_dict().items()}
+    fewer = folded(network.train())
+    kinds = {type(layer) for layer in fewer.modules()}
+    assert not kinds & {torch.nn.BatchNorm2d, torch.nn.Dropout}
+    image = tiles(network).double()
+    exact, same = network.double().eval(), fewer.double()
+    torch.testing.assert_close(same(image), exact(image).detach(), rtol=0, atol=1e-5)  # of weights in fp32
+    for name, weight in network.float().state_dict().items():
+        assert torch.equal(weight, before[name]), "the network itself is left as it was"
+
+
+def test_what_is_compiled_computes_the_same(capsys):
+    network = a_network()
+    engine = Engine(network, "compiled", CPU, torch.float32)
+    for _ in range(2):
+        image = tiles(network)
+        torch.testing.assert_close(probabilities(engine, image), probabilities(network, image), rtol=0, atol=1e-5)
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_bf16_is_near(name):
+    network = a_network()
+    found = probabilities(Engine(network, name, CPU, torch.bfloat16), tiles(network))
+    difference = float((found - probabilities(network, tiles(network))).abs().max())
+    assert difference < 0.1
+    if name == "torch":
+        assert difference > 1e-5, "it is another number format"
+
+
+@pytest.mark.parametrize("tta", ["none", "d4", "rot7"])
+@pytest.mark.parametrize("name", ["torch", "openvino"])
+def test_the_result_does_not_depend_on_the_tile(name, tta):
+    network = a_network(depth=4)
+    engine, image = Engine(network, name, CPU, torch.float32), torch.rand(1, 1, 300, 280)
+    window = Window(0, 0, 300, 280)
+    with torch.inference_mode():
+        whole = predict_window(engine, reader(image), window, tta, covering_side(300, 4))
+        for tile in (300, 572):
+            found = predict_window(engine, reader(image), window, tta, tile)
+            torch.testing.assert_close(found, whole, rtol=0, atol=2e-5)
+
+
+class Broken:
+    """An engine that computes something else, or nothing."""
+
+    def __init__(self, shift: float):
+        self.shift = shift
+
+    def __call__(self, engine):
+        if self.shift == 0:
+            raise RuntimeError("no such processor\nsecond line")
+        return lambda image: engine._by_torch(image) + self.shift * torch.tensor([0.0, 1.0]).reshape(1, 2, 1, 1)
+
+
+@pytest.mark.parametrize(("shift", "said"), [(0, "RuntimeError: no such processor"), (0.01, r"differs by \d\.\de-03")])
+def test_an_engine_that_fails_or_disagrees_is_named_and_pytorch_computes(shift, said, monkeypatch, capsys):
+    monkeypatch.setattr(Engine, "_by_openvino", lambda engine: Broken(shift)(engine))
+    network = a_network()
+    engine = Engine(network, "openvino", CPU, torch.float32)
+    for _ in range(2):
+        found = probabilities(engine, tiles(network))
+        torch.testing.assert_close(found, probabilities(network, tiles(network)), rtol=0, atol=1e-5)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("warning: openvino does not compute here, torch does: ")
+    assert re.search(said + "$", line)
+
+
+def test_a_cpu_takes_openvino_where_it_is_installed_and_knows_the_number_format(monkeypatch):
+    assert fastest(CPU, torch.float32) == fastest(CPU, torch.bfloat16) == "openvino"
+    assert fastest(CPU, torch.float16) == fastest(CPU, torch.float64) == fastest(torch.device("cuda"), torch.float32)
+    assert fastest(CPU, torch.float16) == "torch"
+    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
+    assert fastest(CPU, torch.float32) == "torch"
+
+
+SIGNALLED = """
+import faulthandler, os, signal
+faulthandler.enable()  # which has a stack for signal handlers of its own
+import torch
+from src.model.engine import Engine
+from src.model.unet import UNet
+signal.signal(signal.SIGUSR2, lambda *_: print("handled", flush=True))
+kept = []
+for _ in range(4):
+    engine = Engine(UNet(base_channels=2, depth=1).eval(), "openvino", torch.device("cpu"), torch.float32)
+    with torch.inference_mode():
+        engine(torch.zeros(1, 1, 28, 28))
+    kept = [*kept[-1:], engine]  # each is let go after the next one has begun
+    os.kill(os.getpid(), signal.SIGUSR2)
+"""
+
+
+def test_a_process_that_has_used_several_engines_outlives_a_signal():
+    done = subprocess.run(
+        [sys.executable, "-c", SIGNALLED], cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False
+    )
+    assert done.returncode != -signal.SIGSEGV
+    assert (done.returncode, done.stdout.split()) == (0, ["handled"] * 4), done.stderr
+
+
+def test_openvino_reports_nothing_to_its_makers(monkeypatch):
+    """Its converters of networks of others do; ours is built layer by layer."""
+    monkeypatch.setattr(openvino_telemetry.Telemetry, "__init__", lambda *_, **__: pytest.fail("reported"))
+    with pytest.raises(pytest.fail.Exception):
+        openvino.convert_model(a_network())
+    network = a_network(base_channels=6)
+    probabilities(Engine(network, "openvino", CPU, torch.float32), tiles(network, 92))
