@@ -87,6 +87,7 @@ The pieces:
     data/patches            the stream of training tiles
     data/datamodule         the LightningDataModule
     model/unet              figure 1
+    model/engine            how a trained network is computed when it predicts
     model/loss              eq. 1 and others
     model/transfer          weights of one network for another one
     model/schedule          a learning rate that need not know how long training takes

@@ -22,12 +22,12 @@ def main(config: DictConfig) -> None:
     from src.files.incomplete import sweep_beside
     from src.files.names import OUTPUTS, image_name
     from src.instances import with_boundary
-    from src.model.trained import common_average, common_decoder, common_reading
+    from src.model.trained import common_average, common_decoder, common_precision, common_reading
     from src.prediction.job import Wishes, predict_image
     from src.prediction.names import ENDINGS, input_files, prediction_file
     from src.prediction.predictor import Predictor
     from src.restore import restore
-    from src.run.device import inference
+    from src.run.device import formats, inference, middle_channels
 
     check_choices(config)
     checkpoints = config.checkpoint if isinstance(config.checkpoint, ListConfig) else [config.checkpoint]
@@ -37,8 +37,8 @@ def main(config: DictConfig) -> None:
     if "instances" in config:
         decoder = replace(decoder, numbering=with_boundary(build.make(config, "instances"), decoder.numbering))
     tta = common_average(trained) if config.tta == "auto" else config.tta
-    precisions = {each.precision for each in trained}
-    device, dtype = inference(str(config.precision), precisions.pop() if len(precisions) == 1 else None)
+    scored, precision = common_precision(trained), str(config.precision)
+    device, dtype = inference(precision, middle_channels(trained[0].model), scored)
     tile = None if config.tile == "auto" else config.tile
     reading = common_reading(trained)
     reading = replace(reading, axes=config.axes) if config.axes else reading
@@ -54,6 +54,7 @@ def main(config: DictConfig) -> None:
     wishes = Wishes(
         **{name: config[name] for name in ("format", "shard", "shards", "verify", "overwrite", "seed")},
         output=Path(config.output),
+        formats=formats(precision, scored),
         write=tuple(config.write),
         channels=(config.channels,) if isinstance(config.channels, int) else config.channels and tuple(config.channels),
     )

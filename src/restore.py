@@ -16,11 +16,10 @@ from src.instances import Decoder, Numbering
 from src.metrics.evaluator import CHOSEN_FROM
 from src.model import archive
 from src.model.layout import calls, name_of
-from src.model.trained import MEMORY_FORMAT, Trained, stored_scores
+from src.model.trained import MEMORY_FORMAT, PRECISIONS, Trained, stored_scores
 from src.tiles.symmetry import AVERAGES
 
 PARTS = ("model", "loss", "metrics", "optimizer", "scheduler", "instances", "monitor")
-PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true", "32", "64")  # of Lightning
 # So that nothing large can be asked for.
 MOST_METRICS, MOST_VALUES, LARGEST_INTEGER = 16, 64, 2**53
 

@@ -21,7 +21,7 @@ from src.model.unet import UNet
 from src.run import choice, lightning_seam, provenance
 from src.run import directory as runs
 from src.run.checkpoint import Checkpoints, OutOfTime, keep_for_prediction, last_checkpoint
-from src.run.device import choose_accelerator, choose_precision, pays_to_compile
+from src.run.device import choose_accelerator, choose_precision, middle_channels, pays_to_compile
 from src.starting import start_from
 from src.terminal import say, warn
 from src.tiles.symmetry import AVERAGES
@@ -79,7 +79,8 @@ def parts(config: dict, read: Callable[[Pair], list[Annotated]] | None = None) -
     command.quieten()  # once more: Lightning has set its own level when it was imported
     lightning.seed_everything(config["seed"], workers=True, verbose=False)
     with lightning_seam.its_errors_are_ours():
-        trainer, module = make_trainer(config), make_segmenter(config)
+        module = make_segmenter(config)
+        trainer = make_trainer(config, module.model)
     data = make_data(config, module.model)
     if read and "root" in config["data"]:
         data.source = build.make(config["data"], "source", read=read)
@@ -185,7 +186,7 @@ def make_data(config: Mapping, model: UNet | None = None) -> SliceData:
     )
 
 
-def make_trainer(config: dict) -> lightning.Trainer:
+def make_trainer(config: dict, network: UNet) -> lightning.Trainer:
     """The Trainer, with the precision that the hardware is fast in.
 
     It validates every ``val_check_interval`` steps, or once, at the end, where a run has fewer. Lightning counts
@@ -197,11 +198,14 @@ def make_trainer(config: dict) -> lightning.Trainer:
         last.curves = loggers.get("csv")
     if held_out := callbacks.get("held_out"):
         held_out.last, held_out.diagnosis = last, callbacks.get("diagnosis")
+    precision = asked["precision"]
+    if precision == "auto":  # a run keeps what it has begun with, also where another one would be faster
+        precision = provenance.precision_of(Path(config["run_dir"])) or precision
     made = build.make(config, "trainer", _partial_=True)(
         val_check_interval=min(asked["val_check_interval"], asked["max_steps"]) * asked["accumulate_grad_batches"],
         num_sanity_val_steps=0,  # a validation chooses a checkpoint, also one of weights that have learnt nothing
         accelerator=accelerator,
-        precision=choose_precision(asked["precision"], accelerator),
+        precision=choose_precision(precision, accelerator, middle_channels(network)),
         logger=list(loggers.values()),
         callbacks=list(callbacks.values()),
         plugins=[Checkpoints()],

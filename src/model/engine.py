@@ -107,8 +107,14 @@ def openvino_core():
     Each takes a stack for signal handlers of its own and, when it ends, gives back the one before it, which may be that
     of another which has ended: the next signal would kill the process.
     """
-    import openvino
-
+    # Without its converters, which are not called: they report their use, and import a logger that closes streams.
+    left_out = "openvino.tools.ovc"
+    sys.modules.setdefault(left_out, None)
+    try:
+        import openvino
+    finally:
+        if sys.modules[left_out] is None:
+            del sys.modules[left_out]
     return openvino.Core()
 
 

@@ -22,6 +22,7 @@ from src.model.engine import FORMATS, Engine, fastest
 from src.model.trained import MEMORY_FORMAT, Trained, logits, predict_window, stored_scores
 from src.model.unet import UNet
 from src.tiles.blocks import block_side, blocks
+from src.tiles.geometry import covering_side
 from src.tiles.overlap import reader
 from src.tiles.symmetry import AVERAGES
 
@@ -183,6 +184,9 @@ class Segmenter(lightning.LightningModule):
         if self.engine is None:
             dtype = FORMATS.get(str(self.trainer.precision), self.dtype)
             self.engine = Engine(self.model, fastest(self.device, dtype), self.device, dtype)
+            side = covering_side(1, self.model.depth, self.model.padded)
+            grey = torch.rand((1, self.model.in_channels, side, side), generator=torch.Generator().manual_seed(0))
+            self.engine(grey.to(self.device))  # starts it, so that the first slice takes no longer than the others
 
     def predict_step(self, batch: dict, index: int) -> dict[str, tuple[np.ndarray, float]]:
         """Predict one of the slices that choose how cells are numbered, as `seen` keeps it."""

@@ -17,6 +17,7 @@ from src.model.unet import UNet
 from src.tiles.overlap import Read, Window, overlap_tile
 from src.tiles.symmetry import AVERAGES
 
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true", "32", "64")  # of Lightning
 # oneDNN and cuDNN convolve fastest with channels innermost. On Apple's GPU the backward pass of batch normalisation
 # fails with it (pytorch#188371).
 MEMORY_FORMAT = torch.contiguous_format if torch.backends.mps.is_available() else torch.channels_last
@@ -76,6 +77,12 @@ def common_average(trained: Sequence[Trained]) -> str:
             f"expected networks scored with one tta, but got {', '.join(found)}; nearest valid: tta={found[-1]}"
         )
     return found[0]
+
+
+def common_precision(trained: Sequence[Trained]) -> str | None:
+    """The precision in which all of several networks were scored; None if they differ, or one does not say."""
+    found = {each.precision for each in trained}
+    return found.pop() if len(found) == 1 else None
 
 
 def common_decoder(trained: Sequence[Trained]) -> Decoder:

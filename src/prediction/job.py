@@ -8,6 +8,8 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+
 from src.files.image import Image, has_equal_channels
 from src.files.legend import NUMBERS, Legend, plain
 from src.files.names import OUTPUTS
@@ -30,6 +32,7 @@ class Wishes:
         output: a folder.
         write: some of `files.names.OUTPUTS`.
         format: tif, zarr or auto.
+        formats: of numbers that may be chosen on any machine: a prediction goes on in that in which it was begun.
         channels: which to read; None reads all.
         shard: which of the processes that share an image this is, from 0.
         shards: how many there are.
@@ -41,6 +44,7 @@ class Wishes:
     output: Path
     write: tuple[str, ...]
     format: str = "auto"
+    formats: tuple[torch.dtype, ...] = ()
     channels: tuple[int, ...] | None = None
     shard: int = 0
     shards: int = 1
@@ -60,8 +64,12 @@ def predict_image(
     """
     image = with_channels(image, wishes.channels, predictor.in_channels)
     ending = suffix(image, wishes.format)
-    sources = recipes(image, decoder, predictor, legend)
     finals = {kind: prediction_file(wishes.output, image.name, kind, ending) for kind in OUTPUTS}
+    begun = {made_from(each) for final in finals.values() for each in (final, unfinished(final)) if each.exists()}
+    for dtype in wishes.formats:
+        if begun & set(recipes(image, decoder, predictor, legend, dtype).values()):
+            predictor.dtype = dtype
+    sources = recipes(image, decoder, predictor, legend, predictor.dtype)
     wanted = {kind: finals[kind] for kind in wishes.write}
     written = ", ".join(map(str, wanted.values()))
     if not wishes.overwrite and all(made_from(file) == sources[kind] for kind, file in wanted.items()):
@@ -134,12 +142,12 @@ def suffix(image: Image, chosen: str) -> str:
     return ".zarr" if image.pixels > LARGEST_TIFF or image.file.suffix == ".zarr" else ".tif"
 
 
-def recipes(image: Image, decoder: Decoder, predictor: Predictor, legend: Legend = NUMBERS) -> dict[str, str]:
+def recipes(image: Image, decoder: Decoder, predictor: Predictor, legend: Legend, dtype: torch.dtype) -> dict[str, str]:
     """Of each kind of result, a name for all that it depends on: networks, image and choices."""
     seen = [str(image.file.resolve()), image.file.stat().st_size, image.file.stat().st_mtime_ns, image.channels]
     seen += [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in image.parts[1:]]
     seen += [image.axes, image.negative, image.array.shape, image.scaling]
-    common = [predictor.weights, seen, predictor.tta, str(predictor.dtype)]
+    common = [predictor.weights, seen, predictor.tta, str(dtype)]
     numbering = decoder.numbering
     labelled = [decoder.threshold, type(numbering).__name__.lower(), dataclasses.asdict(numbering)]
     labelled += [plain(legend)] if legend != NUMBERS else []  # so that results of earlier versions are known again

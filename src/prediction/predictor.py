@@ -117,9 +117,17 @@ class Predictor:
             kept_side(tile, self.depth, self.padded)
         elif engine == "compiled":
             tile = covering_side(KEPT_SIDES[1], self.depth, self.padded)
-        engine = fastest(device, dtype) if engine == "auto" else engine
-        self.networks, self.engines = networks, [Engine(network, engine, device, dtype) for network in networks]
+        self.networks, self.engine = networks, engine
         self.device, self.dtype, self.tta, self.tile = device, dtype, tta, tile
+        self._engines: dict[torch.dtype, list[Engine]] = {}
+
+    @property
+    def engines(self) -> list[Engine]:
+        """What computes each network in the present number format."""
+        if self.dtype not in self._engines:
+            name = fastest(self.device, self.dtype) if self.engine == "auto" else self.engine
+            self._engines = {self.dtype: [Engine(each, name, self.device, self.dtype) for each in self.networks]}
+        return self._engines[self.dtype]
 
     @cached_property
     def weights(self) -> list[str]:

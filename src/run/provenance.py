@@ -8,6 +8,7 @@ from src.files.arrays import content_hash
 from src.files.kept import stamp
 from src.files.reading import read_json, read_yaml, unless_damaged
 from src.model.layout import ADDED, CHANGED, moved
+from src.model.trained import PRECISIONS
 from src.run.directory import finished_scores, flatten, resumable_files
 from src.run.layouts import Facts, Meant, Planned
 
@@ -72,6 +73,16 @@ def hold_against(directory: Path, data: SliceData) -> str | None:
     if different(before, _read[key]):
         raise ValueError(f"{changed}; {cure}")
     return None
+
+
+def precision_of(directory: Path) -> str | None:
+    """The precision that a run which can go on has begun in; None if it has not begun, or nobody knows."""
+    file = directory / "environment.json"
+    if not file.exists() or not resumable_files(directory):
+        return None
+    found = unless_damaged(lambda file: read_json(file, Facts), file, None, "its precision is chosen anew")
+    said = found and found.get("precision")
+    return said if said in PRECISIONS else None
 
 
 def judged_before(directory: Path) -> dict | None:

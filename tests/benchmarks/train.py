@@ -79,7 +79,8 @@ def loops(channels: int, steps: int) -> tuple[float, float]:
             "~callbacks.bar",
         ]
         config = composed(*overrides)
-        trainer, module = training.make_trainer(config), training.make_segmenter(config)
+        module = training.make_segmenter(config)
+        trainer = training.make_trainer(config, module.model)
         data = training.make_data(config, module.model)
         clock = Clock()
         trainer.callbacks.append(clock)
@@ -105,7 +106,7 @@ def loops(channels: int, steps: int) -> tuple[float, float]:
 
 def main(channels: int = 64, steps: int = 20) -> None:
     lightning.seed_everything(0, verbose=False)
-    auto = torch.bfloat16 if choose_precision("auto", DEVICE.type) == "bf16-mixed" else torch.float32
+    auto = torch.bfloat16 if choose_precision("auto", DEVICE.type, 128) == "bf16-mixed" else torch.float32
     inner, outer = torch.channels_last, torch.contiguous_format
     jobs = {
         f"ours, {auto}": job(channels, inner, auto),

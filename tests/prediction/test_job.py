@@ -10,6 +10,7 @@ import tifffile
 import torch
 
 from src.files.image import Image, open_image
+from src.files.legend import NUMBERS
 from src.instances import Components, Decoder, Watershed
 from src.model.unet import UNet
 from src.prediction import job
@@ -34,13 +35,32 @@ DECODER = Decoder(Components(5), 0.5)
 
 
 def test_what_depends_on_numbering_are_the_labels_alone(image, predictor):
-    first = recipes(image, DECODER, predictor)
+    first = recipes(image, DECODER, predictor, NUMBERS, torch.float32)
     for other in (Decoder(Components(5), 0.6), Decoder(Components(6), 0.5), Decoder(Watershed(0.5), 0.5)):
-        changed = recipes(image, other, predictor)
+        changed = recipes(image, other, predictor, NUMBERS, torch.float32)
         assert changed["probabilities"] == first["probabilities"] and changed["labels"] != first["labels"]
-    assert recipes(image, Decoder(Components(min_size=5), 0.5), predictor) == first
+    assert recipes(image, Decoder(Components(min_size=5), 0.5), predictor, NUMBERS, torch.float32) == first
     fewer = dataclasses.replace(image, channels=(0,))
-    assert recipes(fewer, DECODER, predictor)["probabilities"] != first["probabilities"]
+    assert recipes(fewer, DECODER, predictor, NUMBERS, torch.float32)["probabilities"] != first["probabilities"]
+
+
+@pytest.mark.parametrize("begun", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("size", [(40, 50), (300, 310)], ids=["held", "stored"])
+def test_a_prediction_goes_on_in_the_number_format_in_which_it_was_begun(begun, size, tmp_path, monkeypatch):
+    write(tmp_path / "a.tif", np.random.default_rng(0).integers(0, 255, size, np.uint8))
+    image, cpu, both = open_image(tmp_path / "a.tif"), torch.device("cpu"), (torch.float32, torch.bfloat16)
+    torch.manual_seed(0)
+    network = UNet(base_channels=2, depth=2)
+    wishes = Wishes(tmp_path, ("probabilities", "labels"))
+    predict_image(image, Predictor([network], cpu, begun, "none", None), DECODER, wishes)
+    (tmp_path / "a_labels.tif").unlink()
+    other = Predictor([network], cpu, both[begun is torch.float32], "none", None)
+    with pytest.raises(FileExistsError, match="expected no earlier result"):
+        predict_image(image, other, DECODER, wishes)
+    elsewhere = dataclasses.replace(wishes, formats=both)
+    assert "→" in predict_image(image, other, DECODER, elsewhere), "the other machine would choose another one"
+    assert other.dtype is begun
+    assert "is predicted already" in predict_image(image, other, DECODER, elsewhere)
 
 
 def test_channels_are_chosen_or_refused():

@@ -13,7 +13,8 @@ from tests.conftest import TINY, composed
 
 
 def callbacks(*arguments):
-    trainer = training.make_trainer(composed(*TINY, *arguments))
+    config = composed(*TINY, *arguments)
+    trainer = training.make_trainer(config, training.make_segmenter(config).model)
     return {type(each): each for each in trainer.callbacks}, trainer
 
 

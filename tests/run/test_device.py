@@ -1,39 +1,106 @@
 """Precision follows the hardware unless it is asked for."""
 
 import functools
+import json
 import re
+import time
 
 import pytest
 import torch
 
+from src.model.unet import UNet
 from src.run import device
-from src.run.device import choose_accelerator, choose_precision, describe, inference, pays_to_compile
+from src.run.device import (
+    WORTH,
+    choose_accelerator,
+    choose_precision,
+    describe,
+    formats,
+    inference,
+    middle_channels,
+    pays_to_compile,
+    speed_in_bf16,
+)
 
 device_learns = device._learns.__wrapped__  # not what it has found before
 
 
 def test_a_precision_that_is_asked_for_is_taken():
     for precision in ("32-true", "bf16-mixed", "16-mixed"):
-        assert choose_precision(precision, "cpu") == precision
+        assert choose_precision(precision, "cpu", 8) == precision
 
 
-def test_a_cpu_computes_in_bf16_only_with_amx():
-    amx = torch.cpu.get_capabilities()["amx_bf16"]
-    assert choose_precision("auto", "cpu") == ("bf16-mixed" if amx else "32-true")
+@pytest.fixture
+def speeds(monkeypatch, tmp_path):
+    """The file of the user's cache, in which nothing is known yet."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return tmp_path / "unet-from-few-images" / "speed_in_bf16.json"
 
 
-def test_prediction_uses_the_same_rule():
-    assert inference("32")[1] == torch.float32
-    assert inference("bf16")[1] == torch.bfloat16
-    device, dtype = inference("auto")
-    assert (dtype == torch.float32) == (choose_precision("auto", device.type) == "32-true")
+def test_the_speed_of_bf16_is_measured_once_on_a_machine(speeds, monkeypatch, capsys):
+    started = time.monotonic()
+    first = speed_in_bf16(64, trains=True)
+    assert time.monotonic() - started < 5, "of which half a second is measured, and the rest is a busy machine"
+    assert first > 0, "it convolves rightly"
+    assert re.fullmatch(r"bf16 on this CPU: \d+\.\d\d times as fast as fp32, measured .*\n", capsys.readouterr().out)
+    monkeypatch.setattr(device, "_measured_speed", lambda *_: pytest.fail("measured again"))
+    assert speed_in_bf16(64, trains=True) == first
+    assert capsys.readouterr().out == ""
+    (key,) = json.loads(speeds.read_text())
+    assert all(each in key for each in ("64 channels", "forwards and backwards", torch.__version__))
+    with pytest.raises(pytest.fail.Exception):
+        speed_in_bf16(64, trains=False)
+    with pytest.raises(pytest.fail.Exception):
+        speed_in_bf16(128, trains=True)
 
 
-def test_a_network_predicts_in_the_precision_that_it_was_scored_in():
-    assert inference("auto", "32-true")[1] == torch.float32
-    assert inference("auto", "bf16-mixed") == inference("auto", None) == inference("auto"), "where that is fast"
-    assert inference("bf16", "32-true")[1] == torch.bfloat16
-    assert inference("32", "bf16-mixed")[1] == torch.float32
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"a": "fast"}', "null"])
+def test_a_file_that_holds_no_speeds_is_measured_anew(content, speeds, monkeypatch):
+    speeds.parent.mkdir()
+    speeds.write_text(content)
+    monkeypatch.setattr(device, "_measured_speed", lambda *_: 2.5)
+    assert speed_in_bf16(8, trains=True) == 2.5
+    assert list(json.loads(speeds.read_text()).values()) == [2.5]
+
+
+def test_a_home_that_cannot_be_written_to_is_no_hindrance(monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    monkeypatch.setattr(device, "_measured_speed", lambda *_: 2.5)
+    assert speed_in_bf16(8, trains=True) == 2.5
+
+
+def test_matrix_units_are_found_by_their_speed(speeds):
+    if not torch.cpu.get_capabilities().get("amx_bf16"):
+        pytest.skip("this CPU has none")
+    assert speed_in_bf16(128, trains=True) > WORTH and speed_in_bf16(128, trains=False) > WORTH
+
+
+def test_a_cpu_that_computes_wrongly_in_bf16_is_found_out(speeds, monkeypatch):
+    right = torch.nn.ConvTranspose2d.forward
+
+    def wrong(layer, image):
+        return right(layer, image) * (1.3 if torch.is_autocast_enabled("cpu") else 1)
+
+    monkeypatch.setattr(torch.nn.ConvTranspose2d, "forward", wrong)
+    assert speed_in_bf16(16, trains=False) == 0
+    assert choose_precision("auto", "cpu", 16, trains=False) == "32-true"
+
+
+@pytest.mark.parametrize(("speed", "expected"), [(1.14, "32-true"), (1.15, "bf16-mixed")])
+def test_auto_is_bf16_where_it_is_faster(speed, expected, monkeypatch):
+    monkeypatch.setattr(device, "speed_in_bf16", lambda *_: speed)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_precision("auto", "cpu", 8) == expected
+    half = torch.bfloat16 if expected == "bf16-mixed" else torch.float32
+    assert inference("auto", 8)[1] == inference("auto", 8, "bf16-mixed")[1] == half
+    assert inference("auto", 8, "32-true")[1] == inference("32", 8, "bf16-mixed")[1] == torch.float32, "as scored"
+    assert inference("bf16", 8, "32-true")[1] == torch.bfloat16
+
+
+def test_the_formats_of_auto_are_those_that_one_machine_or_another_takes():
+    assert formats("auto", "bf16-mixed") == formats("auto", None) == (torch.float32, torch.bfloat16)
+    assert formats("auto", "32-true") == formats("bf16", "bf16-mixed") == formats("32", None) == ()
 
 
 def test_a_device_is_described_in_words():
@@ -55,7 +122,7 @@ def apple(monkeypatch):
 
 def test_an_apple_gpu_that_fails_is_named_once_and_the_cpu_takes_its_place(apple, capsys):
     assert choose_accelerator("auto") == "cpu"
-    assert inference("32") == (torch.device("cpu"), torch.float32)
+    assert inference("32", 8) == (torch.device("cpu"), torch.float32)
     (line,) = capsys.readouterr().err.splitlines()
     assert re.fullmatch(r"warning: a step on mps fails, and the CPU takes its place: .*mps.*", line)
 
@@ -63,8 +130,8 @@ def test_an_apple_gpu_that_fails_is_named_once_and_the_cpu_takes_its_place(apple
 def test_an_apple_gpu_that_works_is_used_in_fp32(apple, monkeypatch):
     monkeypatch.setattr(device, "_learns", lambda name: device_learns("cpu"))
     assert choose_accelerator("auto") == "auto"  # which Lightning takes for it
-    assert [choose_precision("auto", name) for name in ("auto", "mps", "gpu")] == ["32-true"] * 3
-    assert inference("auto") == (torch.device("mps"), torch.float32)
+    assert [choose_precision("auto", name, 8) for name in ("auto", "mps", "gpu")] == ["32-true"] * 3
+    assert inference("auto", 8) == (torch.device("mps"), torch.float32)
     assert describe(torch.device("mps")) == "Apple GPU"
     assert not pays_to_compile("auto", 1000) and pays_to_compile(True, 1)
 
@@ -82,3 +149,7 @@ def test_a_step_is_tried_without_drawing_from_what_weights_are_drawn_from(capsys
     assert torch.rand(1) == expected
     assert not device_learns("meta"), "which holds no numbers"
     assert "warning: a step on meta fails" in capsys.readouterr().err
+
+
+def test_the_middle_of_a_network_is_half_way_down():
+    assert [middle_channels(UNet(base_channels=4, depth=depth)) for depth in (1, 2, 3, 4)] == [4, 8, 8, 16]
