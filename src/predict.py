@@ -30,8 +30,8 @@ def main(config: DictConfig) -> None:
     from src.run.device import formats, inference, middle_channels
 
     check_choices(config)
-    checkpoints = config.checkpoint if isinstance(config.checkpoint, ListConfig) else [config.checkpoint]
-    trained = [restore(checkpoint) for checkpoint in checkpoints]
+    listed = isinstance(config.checkpoint, ListConfig)
+    trained = [restore(checkpoint) for checkpoint in (config.checkpoint if listed else [config.checkpoint])]
     decoder = common_decoder(trained)
     decoder = decoder if config.threshold == "auto" else replace(decoder, threshold=config.threshold)
     if "instances" in config:
@@ -39,9 +39,9 @@ def main(config: DictConfig) -> None:
     tta = common_average(trained) if config.tta == "auto" else config.tta
     scored, precision = common_precision(trained), str(config.precision)
     device, dtype = inference(precision, middle_channels(trained[0].model), scored)
-    tile = None if config.tile == "auto" else config.tile
     reading = common_reading(trained)
     reading = replace(reading, axes=config.axes) if config.axes else reading
+    tile = None if config.tile == "auto" else config.tile
     predictor = Predictor([each.model for each in trained], device, dtype, tta, tile, config.engine)
     files, labels = input_files(config.input)
     if labels:

@@ -630,6 +630,7 @@ def test_a_hydra_sweep_over_shards_leaves_nothing_but_results(alone, tmp_path):
     assert os.listdir(tmp_path / "here") == ["out"]
 
 
+@pytest.mark.slow
 def test_a_sweep_predicts_all_it_can_where_one_image_is_bad(images, network, large, tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "large.tif").symlink_to(large)

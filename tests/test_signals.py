@@ -127,7 +127,7 @@ def check_goes_on(name: str, given: list[str], run_command, tmp_path: Path, undi
 @pytest.mark.parametrize(
     ("name", "function", "number"),
     [
-        ("train", "WeightMap.cached", signal.SIGTERM),
+        pytest.param("train", "WeightMap.cached", signal.SIGTERM, marks=pytest.mark.slow),
         ("train", "HeldOut.on_test_end", signal.SIGUSR1),
         ("train", "show_run", signal.SIGINT),
         ("predict", "write_labels", signal.SIGTERM),

@@ -110,6 +110,7 @@ def is_in_second_point(directory):
     return finished and begun
 
 
+@pytest.mark.slow
 def test_a_grid_is_a_directory_of_readable_runs_that_the_same_command_finds_again(sweep, tmp_path):
     grid = ("seed=1,2", "optimizer.lr=0.001,0.01", *STEP)
     status, printed, error = sweep(*grid)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from src.model import engine as module
-from src.model.engine import ENGINES, Engine, fastest, folded
+from src.model.engine import Engine, fastest, folded
 from src.model.trained import predict_window
 from src.model.unet import NORMS, UNet
 from src.tiles.geometry import covering_side
@@ -73,6 +73,7 @@ def test_folded_is_the_same_function_with_fewer_layers():
         assert torch.equal(weight, before[name]), "the network itself is left as it was"
 
 
+@pytest.mark.slow
 def test_what_is_compiled_computes_the_same(capsys):
     network = a_network()
     engine = Engine(network, "compiled", CPU, torch.float32)
@@ -82,7 +83,7 @@ def test_what_is_compiled_computes_the_same(capsys):
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("name", ["torch", pytest.param("compiled", marks=pytest.mark.slow), "openvino"])
 def test_bf16_is_near(name):
     network = a_network()
     found = probabilities(Engine(network, name, CPU, torch.bfloat16), tiles(network))

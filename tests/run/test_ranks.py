@@ -178,6 +178,7 @@ def weights(directory: Path) -> torch.Tensor:
     return torch.cat([value.flatten() for name, value in state.items() if name.endswith(("weight", "bias"))])
 
 
+@pytest.mark.slow
 def test_the_gradient_of_two_processes_is_that_of_one_with_their_tiles(trained):
     one, two = trained("gradient")
     lightning.seed_everything(0, verbose=False)
@@ -188,6 +189,7 @@ def test_the_gradient_of_two_processes_is_that_of_one_with_their_tiles(trained):
     torch.testing.assert_close(gradients[1], gradients[0], atol=1e-6, rtol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", ["gradient", "two parts"])
 def test_the_loss_of_two_processes_is_that_of_all_tiles(run, trained):
     losses = [[float(row["train/loss"]) for row in curves(made) if row["train/loss"]] for made in trained(run)]
@@ -195,12 +197,14 @@ def test_the_loss_of_two_processes_is_that_of_all_tiles(run, trained):
     np.testing.assert_allclose(losses[1], losses[0], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_batch_statistics_are_of_each_process_on_the_cpu(trained):
     one, two = trained("normalised gradient")
     difference = (weights(one) - weights(two)).abs().max()
     assert 1e-3 < difference < 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", ["gradient", "statistics"])
 def test_each_tile_of_one_process_is_drawn_by_one_of_two_in_the_same_step(run, trained):
     one, two = map(tiles, trained(run))
@@ -218,6 +222,7 @@ SCORES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metrics", METRICS)
 @pytest.mark.parametrize("run", JUDGED)
 def test_slices_are_scored_once_whoever_gets_them(run, metrics, trained):
@@ -234,6 +239,7 @@ def test_slices_are_scored_once_whoever_gets_them(run, metrics, trained):
     assert two["threshold"] == one["threshold"]
 
 
+@pytest.mark.slow
 def test_the_number_of_validation_slices_matters_to_the_scores(trained):
     for metrics in METRICS:
         judged = [scores(trained(run)[0])["validation"] for run in JUDGED]
@@ -241,6 +247,7 @@ def test_the_number_of_validation_slices_matters_to_the_scores(trained):
         assert len(found) == 3, metrics
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", ["statistics", "averaged statistics"])
 @pytest.mark.parametrize("part", ["validation", "scores"])
 def test_scores_are_those_of_the_checkpoint_although_each_process_has_its_own_statistics(run, part, trained):
@@ -255,6 +262,7 @@ def test_scores_are_those_of_the_checkpoint_although_each_process_has_its_own_st
     assert scores(two)[part] == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", ["statistics", "averaged statistics"])
 def test_processes_judge_with_the_statistics_of_the_first(run, trained):
     _, two = trained(run)
@@ -266,6 +274,7 @@ def test_processes_judge_with_the_statistics_of_the_first(run, trained):
     assert after[0] == after[1]
 
 
+@pytest.mark.slow
 def test_a_run_of_one_process_goes_on_with_two_and_says_so(trained):
     one, two = trained("two parts")
     assert json.loads((two / "environment.json").read_text())["world_size"] == 2

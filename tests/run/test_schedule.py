@@ -35,6 +35,7 @@ def test_training_ends_when_validation_has_stopped_rising(train_slim):
     assert (directory / "scores.json").read_text() == before
 
 
+@pytest.mark.slow
 def test_stopped_at_any_step_it_ends_with_the_same_weights(train_slim, tmp_path):
     whole, *_ = train_slim(*FLAT, "optimizer.lr=0.001", directory=tmp_path / "whole")
     parts = tmp_path / "parts"

@@ -133,6 +133,7 @@ def test_nothing_of_the_whole_grammar_is_called(layouts, opened, tmp_path):
     assert len(every) >= 300 and grown < 1.5
 
 
+@pytest.mark.slow
 def test_each_value_that_is_not_what_it_should_be_is_refused(whole, opened, tmp_path):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for name, change in checkpoints.values():
@@ -185,6 +186,7 @@ def test_weights_exchanged_for_others_of_the_same_kind_are_noticed_by_the_digest
     restore(tmp_path / "older.ckpt")
 
 
+@pytest.mark.slow
 def test_a_run_does_not_go_on_from_a_checkpoint_that_is_not_its_own(finished_run, train, tmp_path):
     directory = finished_run(tmp_path / "run")
     (directory / "scores.json").unlink()
