@@ -35,11 +35,15 @@ ADDED = {
     "data.groups": None,
     "start_from": None,
     "freeze": None,
+    "optimizer.fused": None,
     "target": {"_target_": "src.data.targets.Classes"},
 }
 
 # Nouns and keys of which versions have changed what is chosen where nobody says.
-CHANGED = ("instances", "metrics", "scheduler", "target", "trainer.max_steps", "trainer.val_check_interval")
+CHANGED = (
+    *("callbacks.average", "instances", "metrics", "scheduler", "target"),
+    *("trainer.max_steps", "trainer.val_check_interval"),
+)
 
 
 def moved(node: object) -> object:
