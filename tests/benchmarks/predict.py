@@ -1,12 +1,14 @@
 """Prediction of an image, ours against MONAI's sliding window: same image, same weights, fp32.
 
-And one pass over a slice of 512 pixels against the averages over its versions (§4).
+Then each engine against the network as it is, in fp32 and bf16; many small images; and one pass over a slice of 512
+pixels against the averages over its versions (§4).
 
 ``make bench``, or ``python -m tests.benchmarks.predict [side] [base channels] [repeats]`` with monai importable.
 """
 
 import sys
 import tempfile
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -19,8 +21,12 @@ from torch.nn import functional
 
 from src.data.phantom import phantom
 from src.files.image import open_image
+from src.instances import Components, Decoder
+from src.model.engine import ENGINES
 from src.model.trained import predict_window
 from src.model.unet import UNet
+from src.prediction import store
+from src.prediction.job import Wishes, predict_image
 from src.prediction.predictor import Predictor, fill
 from src.prediction.store import Store, drop
 from src.tiles.overlap import Window, reader
@@ -32,16 +38,46 @@ MARGIN = 94  # 92 is what a pixel needs; 512 + 2·94 is the next side that the n
 
 def network(channels: int, padded: bool = False) -> UNet:
     torch.manual_seed(0)
-    return UNet(base_channels=channels, padded=padded).to(memory_format=torch.channels_last).eval()
+    return UNet(base_channels=channels, padded=padded, norm="batch").to(memory_format=torch.channels_last).eval()
+
+
+class AsItIs:
+    """A network that nothing was done to for prediction, in a number format by autocast."""
+
+    def __init__(self, network: UNet, dtype: torch.dtype):
+        self.network, self.dtype = network, dtype
+        self.depth, self.padded = network.depth, network.padded
+
+    def __call__(self, image: torch.Tensor) -> torch.Tensor:
+        with torch.autocast("cpu", self.dtype, enabled=self.dtype is not torch.float32):
+            return self.network(image)
+
+
+class Plain(Predictor):
+    """Predicts by the networks as they are."""
+
+    @property
+    def engines(self) -> list[AsItIs]:
+        return [AsItIs(network, self.dtype) for network in self.networks]
+
+
+def small(predictor: Predictor, file: Path, folder: Path, moment: int) -> None:
+    """A hundred small images, each held in memory or, if they have more than ``moment`` pixels, in a store."""
+    store.MOMENT = moment
+    for number in range(100):
+        image = replace(open_image(file), file=folder / f"{number}.tif")
+        wishes = Wishes(folder / "small", ("probabilities", "labels"), overwrite=True)
+        image.file.touch()
+        predict_image(image, predictor, Decoder(Components(), 0.5), wishes)
 
 
 def ours(predictor: Predictor, file: Path, folder: Path) -> None:
     """The way of src.predict: from a file on disk to blocks on disk."""
     image = open_image(file)
     side = predictor.block_side(image.height, image.width)
-    store = Store(folder / "probabilities.zarr", image, 1, "float32", side, "benchmark")
-    fill(store, predictor, 0, 1)
-    drop(store.folder)
+    growing = Store(folder / "probabilities.zarr", image, 1, "float32", side, "benchmark")
+    fill(growing, predictor, 0, 1)
+    drop(growing.folder)
 
 
 @torch.inference_mode()
@@ -78,8 +114,20 @@ def main(side: int = 2048, channels: int = 32, repeats: int = 3) -> None:
             "MONAI, the padded network": partial(monai, padded, tensor),
             "MONAI, its BasicUNet of equal width": partial(monai, basic, tensor),
         }
-        seconds = interleaved(jobs, repeats)
-    report(f"predict: {side}×{side} px, {channels} channels, fp32", seconds, side**2 / 1e6, "Mpx")
+        title, megapixels = f"{side}×{side} px, {channels} channels", side**2 / 1e6
+        report(f"predict: {title}, fp32", interleaved(jobs, repeats), megapixels, "Mpx")
+        given = [valid], torch.device("cpu")
+        for dtype in (torch.float32, torch.bfloat16):
+            engines = {f"engine={name}": Predictor(*given, dtype, "none", None, name) for name in reversed(ENGINES)}
+            engines["the network as it is"] = Plain(*given, dtype, "none", None)
+            jobs = {name: partial(ours, each, file, Path(folder)) for name, each in engines.items()}
+            report(f"engines in {dtype}: {title}", interleaved(jobs, repeats), megapixels, "Mpx")
+        tifffile.imwrite(file, image[:32, :32], photometric="minisblack")
+        jobs = {
+            "held in memory": partial(small, predictor, file, Path(folder), store.MOMENT),
+            "in a store": partial(small, predictor, file, Path(folder), 0),
+        }
+        report("small: 100 images of 32×32 px, fp32", interleaved(jobs, repeats), 100, "images")
     one = torch.from_numpy(image[:512, :512] / np.float32(255))[None, None]
     seconds = interleaved({f"tta={tta}": partial(averaged, valid, one, tta) for tta in AVERAGES}, repeats)
     height, width = one.shape[-2:]
