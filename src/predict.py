@@ -48,8 +48,7 @@ def main(config: DictConfig) -> None:
         several = f", {labels[1].name} …" if len(labels) > 1 else ""
         say(f"note: {len(labels)} files are left out as labels: {labels[0].name}{several}; input='{config.input}/*'")
     inputs = put_together(files, predictor.in_channels)
-    names = map(image_name, inputs)
-    finals = [prediction_file(Path(), name, kind, end) for name in names for kind in OUTPUTS for end in ENDINGS]
+    finals = [prediction_file(Path(), image_name(i), kind, end) for i in inputs for kind in OUTPUTS for end in ENDINGS]
     sweep_beside(Path(config.output), {final.name for final in finals})
     wishes = Wishes(
         **{name: config[name] for name in ("format", "shard", "shards", "verify", "overwrite", "seed")},
