@@ -1,7 +1,7 @@
 """How a trained network is computed when it predicts: by PyTorch, by PyTorch compiled, or by OpenVINO.
 
 Training computes the network as it is. When it predicts, batch normalisation goes into the convolution before it, and
-an engine made for prediction may compute the rest. RESULTS.md has what each is worth.
+an engine made for prediction may compute the rest. tests/benchmarks/README.md has what each is worth.
 """
 
 import copy

@@ -153,7 +153,7 @@ class Predictor:
         while True:
             try:
                 return self._predict(read, window)
-            except RuntimeError as error:
+            except (RuntimeError, MemoryError) as error:
                 if not _is_out_of_memory(error) or not self._halve_tile():
                     raise
             torch.cuda.empty_cache()
@@ -191,7 +191,7 @@ class Predictor:
                 for _ in range(2):  # the first call also chooses convolution kernels
                     started = time.perf_counter()
                     logits(self.engines[0], seen).sum().item()
-            except RuntimeError as error:
+            except (RuntimeError, MemoryError) as error:
                 if not _is_out_of_memory(error):
                     raise
                 break
@@ -269,5 +269,6 @@ class Speed(ProgressColumn):
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    """CUDA has a class for it, the CPU's allocator and Apple's GPU only words."""
-    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in OUT_OF_MEMORY)
+    """CUDA and OpenVINO have a class for it, the CPU's allocator and Apple's GPU only words."""
+    known = isinstance(error, torch.OutOfMemoryError | MemoryError)
+    return known or any(words in str(error) for words in OUT_OF_MEMORY)

@@ -235,8 +235,9 @@ def failing(network, largest, error):
     return sides
 
 
-# As PyTorch says it on Windows, on Linux and by CUDA.
+# As OpenVINO says it, and PyTorch on Windows, on Linux and by CUDA.
 OUT_OF_MEMORY = {
+    "OpenVINO": MemoryError("std::bad_alloc"),
     "CUDA": torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB"),
     "Windows": RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes."),
     "Linux": RuntimeError(
