@@ -13,6 +13,7 @@ What they share:
     repairs                 one image and its labels in it
     fitting                 what follows from sizes, split and memory
     memory                  what training takes, and what the machine has
+    predicting              images one after another, and small ones together
     scoring                 predictions of any tool, added up
     values                  what the numbers of truth and prediction mean
     results                 a finished run or sweep, shown

@@ -4,7 +4,6 @@ A prediction grows block by block in a hidden store beside its final name. So an
 than memory, the same command goes on where it was interrupted, and several processes may share it.
 """
 
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,18 +11,19 @@ from omegaconf import DictConfig, ListConfig
 
 from src import command
 from src.arguments import check_choice, check_probability
-from src.terminal import say, warn
+from src.terminal import say
 
 
 @command.verb("predict", lambda directory: "the same command goes on")
 def main(config: DictConfig) -> None:
     from src import build
-    from src.files.channels import open_together, put_together
+    from src.files.channels import put_together
     from src.files.incomplete import sweep_beside
     from src.files.names import OUTPUTS, image_name
     from src.instances import with_boundary
     from src.model.trained import common_average, common_decoder, common_precision, common_reading
-    from src.prediction.job import Wishes, predict_image
+    from src.predicting import predict_all
+    from src.prediction.job import Wishes
     from src.prediction.names import ENDINGS, input_files, prediction_file
     from src.prediction.predictor import Predictor
     from src.restore import restore
@@ -58,13 +58,7 @@ def main(config: DictConfig) -> None:
         channels=(config.channels,) if isinstance(config.channels, int) else config.channels and tuple(config.channels),
     )
     failures = command.Failures(len(inputs), config.debug)
-    for each in inputs:
-        with failures.noted(each[0]), closing(open_together(each, reading)) as image:
-            if image.missing_chunks:
-                warn(f"{image.missing_chunks} chunks of {image.file} are missing and are read as its fill value")
-            for note in image.notes:
-                say(f"{image.file}: {note.found}; taken: {note.taken}")
-            say(predict_image(image, predictor, decoder, wishes, trained[0].legend))
+    predict_all(inputs, reading, predictor, decoder, wishes, trained[0].legend, failures)
     failures.check("predicted")
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from src.files.grey import check_finite
 from src.files.image import Image, has_equal_channels
 from src.files.legend import NUMBERS, Legend, plain
 from src.files.names import OUTPUTS
@@ -17,7 +18,7 @@ from src.files.stored import OF_PREDICT
 from src.instances import Decoder
 from src.prediction.labelling import write_labels
 from src.prediction.names import prediction_file
-from src.prediction.predictor import Predictor, fill, verify
+from src.prediction.predictor import Predictor, verify
 from src.prediction.store import IN_MEMORY, Held, Store, drop, has_blocks, made_from, unfinished
 
 MEASURED_FROM = 2**26  # pixels of an image from which it pays to find out the fastest tile
@@ -53,10 +54,40 @@ class Wishes:
     seed: int = 0
 
 
-def predict_image(
+@dataclasses.dataclass(frozen=True)
+class Begun:
+    """A prediction of which nothing is left but to compute and to write it.
+
+    Attributes:
+        image: with the channels that the network takes.
+        probabilities: what they are written into.
+        dtype: number format to compute in.
+        finals: the file or folder of each kind of result …
+        sources: … and what it is made from.
+        decoder: makes labels of probabilities.
+        wishes: what is asked for.
+        legend: of the classes.
+    """
+
+    image: Image
+    probabilities: Store | Held
+    dtype: torch.dtype
+    finals: dict[str, Path]
+    sources: dict[str, str]
+    decoder: Decoder
+    wishes: Wishes
+    legend: Legend
+
+    @property
+    def small(self) -> bool:
+        """Whether it is predicted in a moment, and may wait for others."""
+        return isinstance(self.probabilities, Held)
+
+
+def begin(
     image: Image, predictor: Predictor, decoder: Decoder, wishes: Wishes, legend: Legend = NUMBERS
-) -> str:
-    """Write what is asked for of one image, or go on with it; → what has become of it.
+) -> Begun | str:
+    """Get ready to predict one image, or to go on with it; → what has become of it, if that is done already.
 
     Raises:
         ValueError: the image does not fit the network.
@@ -71,9 +102,8 @@ def predict_image(
             predictor.dtype = dtype
     sources = recipes(image, decoder, predictor, legend, predictor.dtype)
     wanted = {kind: finals[kind] for kind in wishes.write}
-    written = ", ".join(map(str, wanted.values()))
     if not wishes.overwrite and all(made_from(file) == sources[kind] for kind, file in wanted.items()):
-        return f"{image.file} is predicted already: {written}"
+        return f"{image.file} is predicted already: {', '.join(map(str, wanted.values()))}"
     make_room(finals, wanted, sources, wishes.overwrite)
     maps = predictor.classes if predictor.classes > 2 else 1
     if ending == ".tif" and not any(unfinished(file).exists() for file in finals.values()):
@@ -88,22 +118,29 @@ def predict_image(
     probabilities = Held(final, image, maps, source) if held else Store(final, image, maps, "float32", side, source)
     if wishes.verify:
         verify(image, predictor, wishes.seed)
-    fill(probabilities, predictor, wishes.shard, wishes.shards)
+    if held:
+        check_finite(image.band(0, 0, image.height), image.file)
+    return Begun(image, probabilities, predictor.dtype, finals, sources, decoder, wishes, legend)
+
+
+def finish(begun: Begun) -> str:
+    """Write what is asked for of an image whose probabilities are computed; → what has become of it."""
+    image, probabilities, wishes = begun.image, begun.probabilities, begun.wishes
     if probabilities.missing() or (wishes.shards > 1 and not probabilities.claim()):
         return (
             f"{image.file}: shard {wishes.shard} of {wishes.shards} is done; the last one to end writes the result "
             f"(if that was interrupted, the same command without shards does)"
         )
     try:
-        if "labels" in wanted:
-            write_labels(finals["labels"], probabilities, decoder, sources["labels"], legend)
-        if "probabilities" in wanted:
+        if "labels" in wishes.write:
+            write_labels(begun.finals["labels"], probabilities, begun.decoder, begun.sources["labels"], begun.legend)
+        if "probabilities" in wishes.write:
             probabilities.finish()
         else:
             probabilities.discard()
     finally:
         probabilities.release()
-    return f"{image.file} → {written}"
+    return f"{image.file} → {', '.join(str(begun.finals[kind]) for kind in wishes.write)}"
 
 
 def with_channels(image: Image, channels: Sequence[int] | None, expected: int) -> Image:

@@ -21,7 +21,7 @@ from src.model.unet import UNet
 from src.prediction.store import Held, Store
 from src.tiles.blocks import block_side
 from src.tiles.geometry import covering_side, kept_side, margin
-from src.tiles.overlap import Window, mirrored_places, mirrored_range
+from src.tiles.overlap import Read, Window, mirrored_places, mirrored_range
 
 KEPT_SIDES = (256, 512, 1024, 2048)  # of the tiles to choose from, in pixels
 OUT_OF_MEMORY = ("DefaultCPUAllocator", "MPS backend out of memory", "Invalid buffer size")  # in messages of PyTorch
@@ -148,11 +148,15 @@ class Predictor:
             return block_side(height, width)
         return -(-SMALLEST_BLOCK // self.kept_side()) * self.kept_side()
 
-    def __call__(self, read: PlaneReader, window: Window) -> np.ndarray:
+    def __call__(self, read: Read, window: Window) -> np.ndarray:
         """Class probabilities ``(K, height, width)`` float32; a tile that does not fit into memory is halved."""
+        return self.together([read], window)[0]
+
+    def together(self, reads: Sequence[Read], window: Window) -> np.ndarray:
+        """Class probabilities ``(N, K, height, width)`` float32 of the same window of N planes, as of each alone."""
         while True:
             try:
-                return self._predict(read, window)
+                return self._predict(lambda place: torch.cat([read(place) for read in reads]), window)
             except (RuntimeError, MemoryError) as error:
                 if not _is_out_of_memory(error) or not self._halve_tile():
                     raise
@@ -161,8 +165,8 @@ class Predictor:
                 torch.mps.empty_cache()
 
     @torch.inference_mode()
-    def _predict(self, read: PlaneReader, window: Window) -> np.ndarray:
-        each = [predict_window(engine, read, window, self.tta, self.tile)[0] for engine in self.engines]
+    def _predict(self, read: Read, window: Window) -> np.ndarray:
+        each = [predict_window(engine, read, window, self.tta, self.tile) for engine in self.engines]
         return torch.stack(each).mean(dim=0).float().cpu().numpy()
 
     def _halve_tile(self) -> bool:
@@ -211,7 +215,7 @@ class Predictor:
         try:
             for kept in (min(self.kept_side(), -(-side // 2)), side + 2**self.depth):
                 self.tile = covering_side(kept, self.depth, self.padded, kept)
-                predicted.append(self._predict(read, window))
+                predicted.append(self._predict(read, window)[0])
         finally:
             self.tile = tile
         return float(np.abs(predicted[0] - predicted[1]).max())
@@ -244,7 +248,7 @@ def fill(store: Store | Held, predictor: Predictor, shard: int, shards: int) -> 
     rows = {(plane, window.top): predictor.rows(window, image.height) for plane, window in todo}
     next_row = dict(itertools.pairwise(rows))
     columns = (TextColumn("{task.description}"), BarColumn(), Speed(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, disable=len(todo) == 1) as bar, ThreadPoolExecutor(1) as threads:
+    with Progress(*columns, disable=len(todo) < 2) as bar, ThreadPoolExecutor(1) as threads:
         task = bar.add_task(image.file.name, total=sum(window.height * window.width for _, window in todo))
         read = None
         for plane, window in todo:
@@ -258,6 +262,15 @@ def fill(store: Store | Held, predictor: Predictor, shard: int, shards: int) -> 
             predicted = predictor(read, window)
             store.write(plane, window, predicted if len(predicted) > 2 else predicted[1])
             bar.advance(task, window.height * window.width)
+
+
+def fill_together(stores: Sequence[Held], predictor: Predictor) -> None:
+    """Predict small images of one size at once, because a tile of few pixels leaves threads and devices idle."""
+    (window,) = stores[0].blocks
+    with ThreadPoolExecutor(1) as threads:
+        reads = [PlaneReader(store.image, 0, predictor.device, threads) for store in stores]
+        for store, predicted in zip(stores, predictor.together(reads, window), strict=True):
+            store.write(0, window, predicted if len(predicted) > 2 else predicted[1])
 
 
 class Speed(ProgressColumn):

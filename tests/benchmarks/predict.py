@@ -8,8 +8,9 @@ pixels against the averages over its versions (§4).
 
 import sys
 import tempfile
-from dataclasses import replace
+from contextlib import redirect_stdout
 from functools import partial
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -19,14 +20,18 @@ from monai.inferers import sliding_window_inference
 from monai.networks.nets import BasicUNet
 from torch.nn import functional
 
+from src.command import Failures
 from src.data.phantom import phantom
 from src.files.image import open_image
+from src.files.legend import NUMBERS
+from src.files.stored import SHOWN
 from src.instances import Components, Decoder
 from src.model.engine import ENGINES
 from src.model.trained import predict_window
 from src.model.unet import UNet
+from src.predicting import predict_all
 from src.prediction import store
-from src.prediction.job import Wishes, predict_image
+from src.prediction.job import Wishes
 from src.prediction.predictor import Predictor, fill
 from src.prediction.store import Store, drop
 from src.tiles.overlap import Window, reader
@@ -61,14 +66,13 @@ class Plain(Predictor):
         return [AsItIs(network, self.dtype) for network in self.networks]
 
 
-def small(predictor: Predictor, file: Path, folder: Path, moment: int) -> None:
-    """A hundred small images, each held in memory or, if they have more than ``moment`` pixels, in a store."""
+def small(predictor: Predictor, files: list[Path], folder: Path, moment: int) -> None:
+    """Small images, held in memory and predicted together or, if they have more than ``moment`` pixels, in stores."""
     store.MOMENT = moment
-    for number in range(100):
-        image = replace(open_image(file), file=folder / f"{number}.tif")
-        wishes = Wishes(folder / "small", ("probabilities", "labels"), overwrite=True)
-        image.file.touch()
-        predict_image(image, predictor, Decoder(Components(), 0.5), wishes)
+    wishes = Wishes(folder / "small", ("probabilities", "labels"), overwrite=True)
+    decoder, failures = Decoder(Components(), 0.5), Failures(len(files), debug=True)
+    with redirect_stdout(StringIO()):
+        predict_all([[file] for file in files], SHOWN, predictor, decoder, wishes, NUMBERS, failures)
 
 
 def ours(predictor: Predictor, file: Path, folder: Path) -> None:
@@ -122,10 +126,12 @@ def main(side: int = 2048, channels: int = 32, repeats: int = 3) -> None:
             engines["the network as it is"] = Plain(*given, dtype, "none", None)
             jobs = {name: partial(ours, each, file, Path(folder)) for name, each in engines.items()}
             report(f"engines in {dtype}: {title}", interleaved(jobs, repeats), megapixels, "Mpx")
-        tifffile.imwrite(file, image[:32, :32], photometric="minisblack")
+        files = [Path(folder) / f"small_{number}.tif" for number in range(100)]
+        for each in files:
+            tifffile.imwrite(each, image[:32, :32], photometric="minisblack")
         jobs = {
-            "held in memory": partial(small, predictor, file, Path(folder), store.MOMENT),
-            "in a store": partial(small, predictor, file, Path(folder), 0),
+            "held in memory, together": partial(small, predictor, files, Path(folder), store.MOMENT),
+            "each in a store": partial(small, predictor, files, Path(folder), 0),
         }
         report("small: 100 images of 32×32 px, fp32", interleaved(jobs, repeats), 100, "images")
     one = torch.from_numpy(image[:512, :512] / np.float32(255))[None, None]

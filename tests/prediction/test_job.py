@@ -14,8 +14,8 @@ from src.files.legend import NUMBERS
 from src.instances import Components, Decoder, Watershed
 from src.model.unet import UNet
 from src.prediction import job
-from src.prediction.job import Wishes, predict_image, recipes, suffix, with_channels
-from src.prediction.predictor import Predictor
+from src.prediction.job import Wishes, begin, finish, recipes, suffix, with_channels
+from src.prediction.predictor import Predictor, fill
 from tests.data.own import write
 
 
@@ -32,6 +32,14 @@ def image(tmp_path):
 
 
 DECODER = Decoder(Components(5), 0.5)
+
+
+def predict_image(image, predictor, decoder, wishes):
+    begun = begin(image, predictor, decoder, wishes)
+    if isinstance(begun, str):
+        return begun
+    fill(begun.probabilities, predictor, wishes.shard, wishes.shards)
+    return finish(begun)
 
 
 def test_what_depends_on_numbering_are_the_labels_alone(image, predictor):
