@@ -60,9 +60,12 @@ def test_there_are_lines_to_test():
     assert {verb for verb, _ in LINES} == {"train", "check", "preview", "predict", "score"}
 
 
+LONG = ("ddp", "seed=1,2", "wandb")  # in lines that take seconds
+
+
 @pytest.mark.parametrize(
     ("verb", "line"),
-    [pytest.param(*each, marks=[pytest.mark.slow] if "ddp" in each[1] else []) for each in LINES],
+    [pytest.param(*each, marks=[pytest.mark.slow] * any(word in each[1] for word in LONG)) for each in LINES],
 )
 def test_a_line_of_the_readme_runs(verb, line, home, run_command, monkeypatch):
     monkeypatch.delenv("DATA_DIR", raising=False)

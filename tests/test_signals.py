@@ -128,7 +128,7 @@ def check_goes_on(name: str, given: list[str], run_command, tmp_path: Path, undi
     ("name", "function", "number"),
     [
         pytest.param("train", "WeightMap.cached", signal.SIGTERM, marks=pytest.mark.slow),
-        ("train", "HeldOut.on_test_end", signal.SIGUSR1),
+        pytest.param("train", "HeldOut.on_test_end", signal.SIGUSR1, marks=pytest.mark.slow),
         ("train", "show_run", signal.SIGINT),
         ("predict", "write_labels", signal.SIGTERM),
         ("score", "Evaluator.update", signal.SIGTERM),

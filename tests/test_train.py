@@ -131,7 +131,13 @@ def check_the_files_are_what_was_scored(directory: Path, place: Path, run_comman
     assert {row["name"]: row for row in found["per_image"]} == {row["name"]: row for row in scores["per_image"]}
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@pytest.mark.parametrize(
+    "experiment",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * name.endswith(("_paper", "_full", "_u373")))
+        for name in EXPERIMENTS
+    ],
+)
 def test_each_experiment_trains_and_its_files_are_what_was_scored(experiment, train, run_command, data_sets, tmp_path):
     directory, status, printed, error = train(
         *(f"experiment={experiment}", *small_source(experiment, data_sets), "~callbacks.samples"),

@@ -44,7 +44,9 @@ def real(folder):
     return [tifffile.imread(file) for file in files]
 
 
-@pytest.mark.parametrize("folder", ["phase_t98g", "nuclei_dsb2018", "nuclei_fluo"])
+@pytest.mark.parametrize(
+    "folder", ["phase_t98g", "nuclei_dsb2018", pytest.param("nuclei_fluo", marks=pytest.mark.slow)]
+)
 def test_real_cells_are_cells_whatever_part_of_them_is_looked_at(folder):
     labels = real(folder)
     found = [describe(each) for each in labels]

@@ -644,6 +644,7 @@ def fails(folder: Path, late: bool, error: Exception | None) -> None:
         raise Unreadable(7, "a wrong tile")
 
 
+@pytest.mark.slow
 def test_start_returns_when_all_are_done(tmp_path):
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)}
     environment = dict(os.environ)
