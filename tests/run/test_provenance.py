@@ -13,8 +13,9 @@ import pytest
 
 from src.data import folder as folders
 from src.data.phantom import phantom
+from src.model.segmenter import Segmenter
+from src.run import device, provenance
 from src.run import directory as runs
-from src.run import provenance
 from tests.conftest import TINY, called
 
 SHORT = [*TINY, "experiment=membranes", "page=false", "logger=csv", "~callbacks.samples", "~callbacks.overlay"]
@@ -69,6 +70,42 @@ def test_a_finished_run_is_none_of_data_that_have_changed(change, run, tmp_path)
     status, _, error = run()
     assert status == 1 and error.startswith("error: expected the data that ") and "mine have changed" in error, error
     assert (tmp_path / "run" / "scores.json").read_bytes() == before
+
+
+MEASURED = [*RUN, "trainer.precision=auto", "trainer.max_steps=2", "trainer.val_check_interval=1"]
+
+
+@pytest.mark.parametrize(("begun", "elsewhere"), [("32-true", 3.0), ("bf16-mixed", 0.5)])
+def test_a_run_goes_on_in_the_precision_in_which_it_was_begun(
+    begun, elsewhere, made, run_command, tmp_path, monkeypatch
+):
+    """Also on a machine on which the other one would be chosen."""
+    shutil.copytree(made / "mine", tmp_path / "mine")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(device, "speed_in_bf16", lambda *_: 3.0 if begun == "bf16-mixed" else 0.5)
+    step = Segmenter.training_step
+    with monkeypatch.context() as patch:
+        patch.setattr(Segmenter, "training_step", lambda self, *given: self.steps or step(self, *given))
+        assert run_command("train", *MEASURED)[0] == 1, "its second step gives no loss"
+    monkeypatch.setattr(device, "speed_in_bf16", lambda *_: elsewhere)
+    status, printed, error = run_command("train", *MEASURED)
+    assert status == 0, error
+    assert f"precision {begun} ·" in printed and "precision" not in error
+    assert json.loads((tmp_path / "run" / "environment.json").read_text())["precision"] == begun
+    other = "32-true" if begun == "bf16-mixed" else "bf16-mixed"
+    status, printed, error = run_command("train", *MEASURED, "hydra.run.dir=other")
+    assert status == 0 and f"precision {other} ·" in printed, "a new run is of this machine"
+
+
+def test_what_was_damaged_or_is_no_precision_is_chosen_anew(made, tmp_path, capsys):
+    assert provenance.precision_of(tmp_path / "run") is None
+    shutil.copytree(made / "run", tmp_path / "run")
+    before = json.loads((tmp_path / "run" / "environment.json").read_text())
+    for said, expected in (("32-true", "32-true"), ("fast", None)):
+        (tmp_path / "run" / "environment.json").write_text(json.dumps(before | {"precision": said}))
+        assert provenance.precision_of(tmp_path / "run") == expected
+    (tmp_path / "run" / "environment.json").write_text("{")
+    assert provenance.precision_of(tmp_path / "run") is None
 
 
 def test_data_that_were_copied_or_have_company_are_the_same(run, tmp_path):
