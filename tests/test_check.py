@@ -83,6 +83,7 @@ def test_training_says_that_there_are_warnings_and_goes_on(own, train):
     assert (directory / "scores.json").exists()
 
 
+@pytest.mark.slow
 def test_training_looks_once_as_long_as_nothing_changes(own, train, tmp_path):
     slim = (*CELLS, "~callbacks.samples", "~callbacks.overlay")
 
@@ -212,6 +213,7 @@ def test_a_check_needs_no_network_and_no_trainer(own, tmp_path):
     assert "cv2" in found and not found & {"torch", "lightning", "torchmetrics", "albumentations"}
 
 
+@pytest.mark.slow
 def test_a_repaired_copy_passes_the_printed_check_and_trains_by_the_printed_line(own, run_command, train, tmp_path):
     for number in range(IMAGES):
         change = shrink if number == 3 else lambda labels: np.uint8(labels > 0) * 255

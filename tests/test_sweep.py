@@ -153,6 +153,7 @@ def test_a_sweep_may_be_said_at_the_end_of_the_command(run_command, monkeypatch,
     assert len(points(tmp_path / "sweep")) == 2
 
 
+@pytest.mark.slow
 def test_another_choice_is_another_sweep(sweep, tmp_path):
     for rate in (0.1, 0.2):
         assert sweep("seed=1", *STEP, f"optimizer.lr={rate}")[0] == 0
@@ -212,6 +213,7 @@ def test_a_killed_sweep_skips_what_is_finished_and_goes_on_in_the_middle_of_the_
     assert scores(second)["scores"] == scores(whole)["scores"]
 
 
+@pytest.mark.slow
 def test_a_point_that_fails_leaves_the_other_alone_and_is_tried_again(sweep, tmp_path):
     choices = ("data.tile=61,60", "trainer.max_steps=1", "hydra.sweep.dir=sweep")
     status, printed, error = sweep(*choices)
@@ -337,6 +339,7 @@ def test_a_search_takes_the_best_on_the_validation_slices(monitor, mode, best, s
     assert check_best(directory, monitor, best) == {"data.validation"}
 
 
+@pytest.mark.slow
 def test_a_search_in_the_space_of_the_file_stays_within_it(sweep, tmp_path):
     status, _, error = sweep(*SEARCH, "trainer.max_steps=1", "hydra.sweeper.n_trials=2", "hydra.sweep.dir=sweep")
     assert status == 0, error
@@ -357,6 +360,7 @@ def test_a_search_of_which_no_point_finishes_says_so_without_traceback(sweep):
     assert [row[-2] for row in table(printed)[1:]] == ["unfinished"] * 2
 
 
+@pytest.mark.slow
 def test_a_point_of_a_search_that_fails_stops_no_other(sweep, tmp_path):
     choices = ("hparams_search=optuna", "data.tile=choice(60,61)", "weight_map.w0=5", "model.dropout=0.0")
     status, printed, error = sweep(*choices, "trainer.max_steps=1", "hydra.sweeper.n_trials=4", "hydra.sweep.dir=sweep")

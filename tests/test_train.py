@@ -220,6 +220,7 @@ def test_each_validation_leaves_a_picture_that_tensorboard_shows_too(train_slim)
         np.testing.assert_array_equal(iio.imread(image.encoded_image_string), iio.imread(file))
 
 
+@pytest.mark.slow
 def test_without_validation_slices_there_is_a_report_all_the_same(train):
     directory, status, _, error = train("data.source.size=64", "data.validation=''", "score=last")
     assert status == 0, error
@@ -256,6 +257,7 @@ def test_a_run_that_goes_on_keeps_its_name_at_weights_and_biases(train_slim, tmp
     assert names and len(set(names)) == 1
 
 
+@pytest.mark.slow
 def test_the_first_lines_say_what_runs_where(train):
     _, _, printed, _ = train("data.source.size=64")
     for fact in ("CPU", "precision 32-true", "channels-last", "tile 60 → 20 px", "20 train, 2 validation, 6 held-out"):
@@ -371,6 +373,7 @@ def test_a_class_that_occurs_in_no_validation_has_no_score_and_training_says_so(
     assert torch.load(directory / "checkpoints" / "best.ckpt", weights_only=True)["global_step"] == 1
 
 
+@pytest.mark.slow
 def test_what_is_scored_may_be_chosen_anew_until_it_is(train_slim):
     unfinished = ("trainer.max_steps=3", "trainer.max_time=00:00:00:00")
     directory, *_ = train_slim(*unfinished)
@@ -424,6 +427,7 @@ def test_a_run_directory_may_have_any_name(name, train_slim, tmp_path):
     assert (directory / "scores.json").exists()
 
 
+@pytest.mark.slow
 def test_the_last_bias_begins_with_the_shares_of_the_classes(train, tmp_path):
     root = folder(tmp_path / "own")
     change_labels(root, lambda cells: np.uint8(cells > 0))
@@ -435,6 +439,7 @@ def test_the_last_bias_begins_with_the_shares_of_the_classes(train, tmp_path):
     assert state["model.classify.bias"].softmax(0)[1].item() == pytest.approx(np.mean(learnt), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_images_of_many_sizes_partly_annotated_are_learnt_from_and_scored(train, run_command, tmp_path):
     root = folder(tmp_path / "own")
     for number in range(10):
@@ -460,6 +465,7 @@ def test_images_of_many_sizes_partly_annotated_are_learnt_from_and_scored(train,
 OWN = ["~callbacks.samples", "~callbacks.overlay", "page=false"]
 
 
+@pytest.mark.slow
 def test_for_who_names_no_experiment_the_labels_choose_it_and_a_line_says_so(train, own_layouts, tmp_path):
     for number in range(10):
         cells, image = membranes(number)

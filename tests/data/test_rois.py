@@ -175,6 +175,7 @@ def test_a_zip_of_something_else_is_refused(tmp_path):
         read_rois(tmp_path / "a.zip")
 
 
+@pytest.mark.slow
 def test_more_entries_than_a_person_draws_are_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         for number in range(MOST_ENTRIES + 1):

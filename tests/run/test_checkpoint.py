@@ -281,6 +281,7 @@ KEPT = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "moment", [pytest.param(at, marks=[pytest.mark.slow] * (n != 1)) for n, at in enumerate(KEPT.values())], ids=KEPT
 )
@@ -343,6 +344,7 @@ def test_a_signal_stops_a_run_after_a_step(
     assert differences(directory, uninterrupted()) == []
 
 
+@pytest.mark.slow
 def test_a_signal_during_the_last_step_stops_before_scoring(in_process, train, tmp_path):
     at, small = ("call", "Segmenter.training_step", None, 2), ("trainer.max_steps=2", "trainer.val_check_interval=2")
     directory = tmp_path / "run"
@@ -609,6 +611,7 @@ def write_slices(folder: Path, seed: int) -> None:
     tifffile.imwrite(folder / "train-labels.tif", stack.targets * np.uint8(255), photometric="minisblack")
 
 
+@pytest.mark.slow
 def test_a_run_does_not_go_on_with_other_data(slices, train):
     isbi = ("experiment=isbi", f"data_dir={slices.parent}", "data.source.verify=false", "model.base_channels=2")
     given = (*isbi, "trainer.max_steps=3", "tta=none")

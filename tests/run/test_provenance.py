@@ -131,6 +131,7 @@ def test_scores_of_data_that_are_not_known_are_shown_with_a_line_that_says_so(lo
     assert line.startswith("warning: these scores are of data") and lost in line
 
 
+@pytest.mark.slow
 def test_data_are_read_once_for_all_points_of_a_sweep(run, run_command, tmp_path, monkeypatch):
     sweep = [*SHORT, "data.root=mine", "cache_dir=cache", "-m", "seed=1,2", "hydra.sweep.dir=sweep"]
     assert run_command("train", *sweep)[0] == 0

@@ -111,6 +111,7 @@ def scored(files, run_command, tmp_path) -> None:
         assert status == 1 or not must_be_refused(name), name
 
 
+@pytest.mark.slow
 def test_such_files_are_scored_or_named(run_command, tmp_path):
     scored([*images.cut()][::3], run_command, tmp_path)
 
@@ -120,6 +121,7 @@ def test_many_such_files_are_scored_or_named(run_command, tmp_path):
     scored([*images.cut(), *images.bombs(), *images.flipped(range(9000, 9200))], run_command, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_large_label_image_that_compresses_well_is_read(tmp_path):
     labels = np.zeros((14_000, 14_000), np.uint8)
     labels[5000:6000, 5000:6000] = 1
