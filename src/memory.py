@@ -20,6 +20,7 @@ from src.tiles.geometry import covering_side
 FIXED = 500 * 2**20  # what a process takes that trains next to nothing
 FLOAT = 4
 COPIES = 7  # of the weights
+BLOCK = 16  # channels that are computed together when a slice is judged, also where there are fewer
 INDEX = 2  # floats: where the maximum of a pooling window lay, as a 64-bit number
 JUDGED = 250  # bytes a pixel of the largest slice, measured: its probabilities, cells and distances while it is judged
 SPARE = 0.9  # share of the memory that one process may take
@@ -83,10 +84,10 @@ def judging_floats(model: Mapping, longest: int) -> int:
     """Return how many floats of a slice are there at once where it is largest: at the end of the expanding path.
 
     That is the skip, the up-convolution, both behind one another, and what is computed of them. Turned by any angle, as
-    at the end of training, a slice is √2 times as long.
+    at the end of training, a slice is √2 times as long. OpenVINO, which computes it then, takes channels by sixteens.
     """
     side = covering_side(math.ceil(2**0.5 * longest), model["depth"], model["padded"])
-    return 5 * model["base_channels"] * side**2 + 3 * model["classes"] * longest**2
+    return 5 * max(model["base_channels"], BLOCK) * side**2 + 3 * model["classes"] * longest**2
 
 
 def data_bytes(pixels: float, largest: int, channels: int, item: int) -> int:

@@ -85,7 +85,7 @@ def speed_in_bf16(channels: int, trains: bool) -> float:
     way = "forwards and backwards" if trains else "forwards"
     key = f"{_processor()}, {torch.get_num_threads()} threads, torch {torch.__version__}, {channels} channels, {way}"
     try:
-        known = {name: float(speed) for name, speed in json.loads(file.read_text()).items()}
+        known = {name: float(speed) for name, speed in json.loads(file.read_text(encoding="utf-8")).items()}
     except (OSError, ValueError, AttributeError, TypeError):  # not there yet, or not ours
         known = {}
     if key not in known:
@@ -126,7 +126,7 @@ def _measured_speed(channels: int, trains: bool) -> float:
 def _processor() -> str:
     """The name of the CPU, as far as the system tells it."""
     with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 flags = ", ".join(name for name, there in torch.cpu.get_capabilities().items() if there is True)
                 return f"{line.partition(':')[2].strip()} ({flags})"
