@@ -51,7 +51,6 @@ def predict_all(
             elif begun.small:
                 small.append(begun)
             else:
-                predictor.dtype = begun.dtype
                 fill(begun.probabilities, predictor, wishes.shard, wishes.shards)
                 say(finish(begun))
         if sum(computed_pixels(each, predictor) for each in small) > AT_ONCE:

@@ -37,12 +37,11 @@ class Engine:
         dtype: number format to compute in.
 
     Attributes:
-        depth, padded, in_channels, classes: of the network.
+        depth, padded: of the network.
     """
 
     def __init__(self, network: UNet, name: str, device: torch.device, dtype: torch.dtype):
         self.depth, self.padded = network.depth, network.padded
-        self.in_channels, self.classes = network.in_channels, network.classes
         self.name, self.dtype = name, dtype
         self.exact = folded(network)
         self.network = self.exact if dtype is torch.float32 else copy.deepcopy(self.exact)
