@@ -400,15 +400,15 @@ def test_what_is_scored_may_be_chosen_anew_until_it_is(train_slim):
         (["data.held_out=20-25"], ["slice 21", "validation", "held_out"]),
         (["data.train=0-99"], ["0-99", "nearest valid: 29"]),
         (["trainer.accelerator=gpu"], ["gpu"]),
-        (["experiment=isbi", "data_dir=nowhere at all"], ["nowhere at all", "http://127.0.0.1:9", "experiment=demo"]),
+        (["experiment=isbi", "data_dir={folder}/nowhere at all"], ["nowhere at all", "http://127.0.0.1:9", "experiment=demo"]),
     ],
 )
-def test_a_mistake_is_one_message_without_traceback(arguments, expected, train):
+def test_a_mistake_is_one_message_without_traceback(arguments, expected, train, tmp_path):
     if "trainer.accelerator=gpu" in arguments and torch.cuda.is_available():
         pytest.skip("this machine has the GPU that the mistake asks for")
     isbi = "experiment=isbi" in arguments
     extra = "+data.source.url=http://127.0.0.1:9/none.zip" if isbi else "data.source.size=64"
-    _, status, _, error = train(extra, *arguments)
+    _, status, _, error = train(extra, *(argument.replace("{folder}", str(tmp_path)) for argument in arguments))
     assert status == 1
     assert all(word in error for word in expected), error
     assert "Traceback" not in error
