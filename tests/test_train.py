@@ -400,7 +400,7 @@ def test_what_is_scored_may_be_chosen_anew_until_it_is(train_slim):
         (["data.held_out=20-25"], ["slice 21", "validation", "held_out"]),
         (["data.train=0-99"], ["0-99", "nearest valid: 29"]),
         (["trainer.accelerator=gpu"], ["gpu"]),
-        (["experiment=isbi", "data_dir={folder}/nowhere at all"], ["nowhere at all", "http://127.0.0.1:9", "experiment=demo"]),
+        (["experiment=isbi", "data_dir={folder}/none"], ["none/isbi2012", "http://127.0.0.1:9", "experiment=demo"]),
     ],
 )
 def test_a_mistake_is_one_message_without_traceback(arguments, expected, train, tmp_path):
