@@ -20,7 +20,7 @@ What they share:
     restore                 from a checkpoint to a trained network
     command                 composed once, ended with one message, stopped by a signal
     arguments               what stands on the command line
-    terminal                what a person sees there
+    terminal                tables of scores
     build                   configuration → objects, the only `instantiate`
 One training run:
     run/directory           what lies where, whether it is finished, whether it is the same run
@@ -34,6 +34,7 @@ One training run:
     run/lightning_seam      what Lightning's documentation does not promise
     run/ranking             the points of a sweep
     run/choice              how cells are numbered, chosen at the end
+    run/progress            how far it is
     run/callbacks           what happens around training
     run/diagnosis           what goes wrong while a network trains
     run/report              report.html of its files
@@ -109,6 +110,7 @@ The ground:
     instances               probabilities → label image; connected components
     tidying                 cells without holes and scraps
     flooding                the summits of a landscape
+    saying                  lines that fit, for a person, and what still goes on
     signals                 that ask a command to stop
     tiles/geometry          valid sizes, margins, mirrored borders
     files/limits guard      what a file may claim, before it is read

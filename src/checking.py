@@ -27,7 +27,7 @@ from src.findings.summary import Summary, described, times
 from src.fitting import fitted
 from src.memory import room
 from src.run.directory import read_config
-from src.terminal import say, warn
+from src.saying import say, warn
 
 OF_OTHERS = ("output=", "draws=", "mend=")  # arguments of the check and the preview, which training does not know
 

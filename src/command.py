@@ -27,8 +27,8 @@ from src import CONF
 from src.arguments import MULTIRUN, PATH_KEYS, SPLIT_KEYS, check_least, quote
 from src.build import cause, literal
 from src.files import limits
+from src.saying import warn, wrapped
 from src.signals import Stopped, are_heeded, hand_over, heeded
-from src.terminal import printable, warn
 
 # Of Lightning, about what is meant here.
 EXPECTED_WARNINGS = (
@@ -65,7 +65,7 @@ def run(main: Callable[[], object]) -> None:
             raise
         # Of a wrong key OmegaConf says more than Hydra.
         more = f"\n{error.__cause__}" if isinstance(error.__cause__, OmegaConfBaseException) else ""
-        sys.exit(printable(f"error: {str(error).removeprefix('error: ')}{more}"))
+        sys.exit(wrapped(f"error: {str(error).removeprefix('error: ')}{more}"))
 
 
 def show_any_character() -> None:
@@ -164,9 +164,9 @@ def one_message(
                 raise
             said = f"{no_room(full)}; make room, and {what_next()}" if full else cause(error, MENDABLE)
             if not HydraConfig.initialized() or HydraConfig.get().mode is not RunMode.MULTIRUN:
-                sys.exit(printable(f"error: {said}"))
+                sys.exit(wrapped(f"error: {said}"))
             # To exit would end the sweep; Hydra runs the other jobs first and then shows this.
-            print(printable(f"error: {said}"), file=sys.stderr)
+            print(wrapped(f"error: {said}"), file=sys.stderr)
             raise CompactHydraException(f"error: a job of the sweep failed: {said}") from error
 
     return reporting
@@ -205,7 +205,7 @@ def stoppable(what_next: Callable[[], str]) -> Iterator[None]:
             yield
     except Stopped as stopped:
         if not stopped.told and is_first():
-            print(printable(f"{stopped}; {what_next()}"), file=sys.stderr, flush=True)
+            print(wrapped(f"{stopped}; {what_next()}"), file=sys.stderr, flush=True)
         stopped.told = True
         if within:
             raise

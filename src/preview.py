@@ -7,7 +7,7 @@ from omegaconf import DictConfig
 
 from src import command
 from src.arguments import check_least, lacks_experiment
-from src.terminal import say
+from src.saying import say
 
 
 @command.verb("preview")

@@ -7,7 +7,7 @@ from src import command
 from src.model.segmenter import Segmenter
 from src.model.transfer import transfer
 from src.restore import restore
-from src.terminal import say
+from src.saying import say
 
 
 def start_from(module: Segmenter, checkpoint: Path, freeze: bool) -> None:

@@ -13,7 +13,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from src import arguments, command
-from src.terminal import say, warn
+from src.saying import say, warn
 
 
 @command.verb("train", command.goes_on)

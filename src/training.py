@@ -22,8 +22,8 @@ from src.run import choice, lightning_seam, provenance
 from src.run import directory as runs
 from src.run.checkpoint import Checkpoints, OutOfTime, keep_for_prediction, last_checkpoint
 from src.run.device import choose_accelerator, choose_precision, middle_channels, pays_to_compile
+from src.saying import say, warn
 from src.starting import start_from
-from src.terminal import say, warn
 from src.tiles.symmetry import AVERAGES
 
 # The least value of whole numbers that Lightning or PyTorch would refuse too late, or in words of their own.

@@ -21,6 +21,7 @@ from src.metrics.pooled import Pooled
 from src.model.engine import FORMATS, Engine, fastest
 from src.model.trained import MEMORY_FORMAT, Trained, logits, predict_window, stored_scores
 from src.model.unet import UNet
+from src.saying import say
 from src.tiles.blocks import block_side, blocks
 from src.tiles.geometry import covering_side
 from src.tiles.overlap import reader
@@ -147,7 +148,7 @@ class Segmenter(lightning.LightningModule):
             raise
         except Exception as error:  # no compiler on this machine, or one that fails; a fault of ours fails again below
             self.compiled = False
-            print(f"compile: not possible here ({type(error).__name__}), goes on without", flush=True)
+            say(f"compile: not possible here ({type(error).__name__}), goes on without")
             return self(image)
 
     def on_train_start(self) -> None:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from src.data.finding import SHOWN_FILES, by_code
 from src.files.whole import write_text
-from src.metrics.goodness import goodness
+from src.metrics.goodness import is_known, worst_first
 from src.metrics.mistakes import KINDS
 from src.pages.methods import sources
 from src.pages.pictures import COLOURS, encoded
@@ -120,13 +120,6 @@ def _template() -> Template:
     return Environment(loader=loader, autoescape=True, undefined=StrictUndefined).get_template("page.html.j2")
 
 
-def worst_first(rows: list[dict], monitor: str, mode: str) -> list[dict]:
-    """The rows of a score table, those of the worst images first; those without the score stand last."""
-    known = [row for row in rows if _known(row.get(monitor))]
-    worst = sorted(known, key=lambda row: goodness(row[monitor], mode))
-    return worst + [row for row in rows if not _known(row.get(monitor))]
-
-
 def verdict(scores: dict, rows: list[dict], monitor: str, what: str, places: dict[str, list]) -> str:
     """What the scores say, in a sentence or two.
 
@@ -138,9 +131,9 @@ def verdict(scores: dict, rows: list[dict], monitor: str, what: str, places: dic
         places: of each image, kind, row and column of mistakes, the largest first.
     """
     what = what if len(rows) != 1 else what.replace("slices", "slice").replace("images", "image")
-    if not _known(scores.get(monitor)):
+    if not is_known(scores.get(monitor)):
         return f"{len(rows)} {what}; there was nothing to judge {monitor} by."
-    each = [row[monitor] for row in rows if _known(row.get(monitor))]
+    each = [row[monitor] for row in rows if is_known(row.get(monitor))]
     text = f"On {len(rows)} {what}, {monitor} is {scores[monitor]:.3f}"
     if len(each) > 1:
         text += f" (from {min(each):.3f} to {max(each):.3f}); the worst is {rows[0]['name']}"
@@ -148,7 +141,7 @@ def verdict(scores: dict, rows: list[dict], monitor: str, what: str, places: dic
             kind, row, column = found[0]
             text += f", where the largest mistake ({kind}) is near row {row}, column {column}"
     counts = {kind: scores.get(name) for name, kind in COUNTED.items()}
-    if all(map(_known, counts.values())) and any(counts.values()):
+    if all(map(is_known, counts.values())) and any(counts.values()):
         most = max(counts, key=counts.get)
         listed = ", ".join(f"{int(count)} {kind}" for kind, count in counts.items())
         text += f". Mistakes among cells: {listed}. {ADVICE[most]}"
@@ -193,7 +186,3 @@ def fitting(slices: Iterable[tuple[str, dict[str, str]]], size: int) -> list[tup
 def data_url(content: bytes, kind: str) -> str:
     """A picture as an address that holds it."""
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
-
-
-def _known(score: float | None) -> bool:
-    return score is not None and score == score

@@ -19,6 +19,7 @@ from src.model.engine import Engine, fastest
 from src.model.trained import logits, predict_window
 from src.model.unet import UNet
 from src.prediction.store import Held, Store
+from src.saying import say
 from src.tiles.blocks import block_side
 from src.tiles.geometry import covering_side, kept_side, margin
 from src.tiles.overlap import Read, Window, mirrored_places, mirrored_range
@@ -175,7 +176,7 @@ class Predictor:
         if kept < 2**self.depth:
             return False
         self.tile = covering_side(kept, self.depth, self.padded, kept)
-        print(f"out of memory: goes on with tiles of {self.tile} px", flush=True)
+        say(f"out of memory: goes on with tiles of {self.tile} px")
         return True
 
     def kept_side(self) -> int:
@@ -206,7 +207,7 @@ class Predictor:
             self.tile = covering_side(KEPT_SIDES[0], self.depth, self.padded, KEPT_SIDES[0])
             return
         self.tile = max(rates, key=rates.get)
-        print(f"tile {self.tile} px: {rates[self.tile]:.2f} Mpx/s measured", flush=True)
+        say(f"tile {self.tile} px: {rates[self.tile]:.2f} Mpx/s measured")
 
     def difference(self, read: PlaneReader, window: Window) -> float:
         """Largest difference of a probability in this window between tiles and one pass: the proof of no seams."""
@@ -233,7 +234,7 @@ def verify(image: Image, predictor: Predictor, seed: int) -> None:
     window = Window(int(top), int(left), height, width)
     with ThreadPoolExecutor(1) as threads:
         difference = predictor.difference(PlaneReader(image, 0, predictor.device, threads), window)
-    print(f"tiles against one pass, {height}×{width} px at ({top}, {left}): largest difference {difference:.1e}")
+    say(f"tiles against one pass, {height}×{width} px at ({top}, {left}): largest difference {difference:.1e}")
     allowed = 1e-4 if predictor.dtype == torch.float32 else 0.1
     if difference > allowed:
         raise ValueError(f"expected tiles to equal one pass to {allowed:g}, but got a difference of {difference:g}")

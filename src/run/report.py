@@ -14,9 +14,10 @@ from src.files import limits
 from src.files.image import read_image
 from src.files.reading import Layout, read_json, unless_damaged
 from src.instances import names_classes
+from src.metrics.goodness import worst_first
 from src.metrics.mistakes import kinds_of_mistakes
 from src.pages.methods import Described, callee, methods
-from src.pages.page import data_url, drawn_curves, render, verdict, worst_first
+from src.pages.page import data_url, drawn_curves, render, verdict
 from src.pages.pictures import reduced
 from src.run.directory import differing_keys, finished_scores, flatten, picture_file, planned_steps, read_config
 from src.run.layouts import Facts, Judged, Places, Steps
