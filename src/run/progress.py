@@ -31,12 +31,17 @@ class ProgressBar(RichProgressBar):
         columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
         return [Stage(), *columns, Speed(trainer)]
 
-    def on_train_epoch_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        super().on_train_epoch_start(trainer, module)
-        if self.is_enabled:  # an interrupted run counts from where it goes on, so that speed and time left are right
-            each = trainer.accumulate_grad_batches
-            done, total = trainer.global_step * each, trainer.max_steps * each
-            self.progress.reset(self.train_progress_bar_id, completed=done, total=total)
+    @property
+    def total_train_batches(self) -> int:
+        """Of the whole run; Lightning counts those that are left."""
+        return self.trainer.max_steps * self.trainer.accumulate_grad_batches
+
+    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        super().on_train_start(trainer, module)
+        if self.is_enabled:  # begun here, because Lightning begins no epoch where an interrupted one goes on
+            self.on_train_epoch_start(trainer, module)
+            done = trainer.global_step * trainer.accumulate_grad_batches
+            self.progress.reset(self.train_progress_bar_id, completed=done)
 
     def get_metrics(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> dict:
         metrics = super().get_metrics(trainer, module)
