@@ -47,6 +47,7 @@ What is made of the pieces:
     findings/summary        as plain values and lines
     prediction/job          one image, from its file to what was asked for
     prediction/predictor    windows of images through one network or several
+    prediction/progress     how far it is
     prediction/store        a prediction of any size while it grows
     prediction/labelling    label images of predictions, in memory or block by block
     prediction/tiff         the one writer of predictions

@@ -27,7 +27,7 @@ from src import CONF
 from src.arguments import MULTIRUN, PATH_KEYS, SPLIT_KEYS, check_least, quote
 from src.build import cause, literal
 from src.files import limits
-from src.saying import warn, wrapped
+from src.saying import is_first, warn, wrapped
 from src.signals import Stopped, are_heeded, hand_over, heeded
 
 # Of Lightning, about what is meant here.
@@ -211,15 +211,6 @@ def stoppable(what_next: Callable[[], str]) -> Iterator[None]:
             raise
         hand_over(stopped.numbers)
         sys.exit(stopped.status)
-
-
-def is_first() -> bool:
-    """Whether this is the first process of a run, as torchrun, `run.ranks` or Slurm has numbered it."""
-    if "RANK" in os.environ:
-        return os.environ["RANK"] == "0"
-    if "LOCAL_RANK" in os.environ:
-        return os.environ["LOCAL_RANK"] == os.environ.get("NODE_RANK", "0") == "0"
-    return os.environ.get("SLURM_PROCID", "0") == "0"
 
 
 def goes_on(directory: Path) -> str:

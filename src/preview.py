@@ -7,7 +7,7 @@ from omegaconf import DictConfig
 
 from src import command
 from src.arguments import check_least, lacks_experiment
-from src.saying import say
+from src.saying import doing, say
 
 
 @command.verb("preview")
@@ -22,10 +22,11 @@ def main(config: DictConfig) -> None:
     checking.before_training(config)
     data = training.make_data(config)
     data.setup()
-    lines = [described(data.patches, config.draws), weighed(data.patches, data.classes)]
+    with doing(f"drawing {config.draws} tiles"):
+        lines = [described(data.patches, config.draws), weighed(data.patches, data.classes)]
+        figures = tiles_figure(data.patches), slices_figure(data.patches)
     for line in lines:
         say(line)
-    figures = tiles_figure(data.patches), slices_figure(data.patches)
     write_preview_page(Path(config.output), "Before training", lines, *figures)
     say(f"preview: {config.output}")
 

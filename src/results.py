@@ -7,7 +7,7 @@ from src.run.directory import finished_scores, read_config
 from src.run.layouts import Judged
 from src.run.ranking import ranking, write_ranking
 from src.run.report import PAGE, write_page
-from src.saying import say
+from src.saying import doing, say
 from src.terminal import print_ranking, print_scores, shown
 
 
@@ -24,7 +24,8 @@ def show_run(directory: Path, with_page: bool = True, anew: bool = True) -> dict
     """
     page = directory / PAGE
     if with_page and (anew or not page.exists() or page.stat().st_mtime < (directory / "scores.json").stat().st_mtime):
-        write_page(directory, command.default_config(), shown)
+        with doing("writing the report"):
+            write_page(directory, command.default_config(), shown)
     scores = finished_scores(directory)
     config = read_config(directory, Judged)
     print_scores(scores, config["monitor"], config["monitor_mode"])

@@ -44,6 +44,15 @@ def warn(line: str) -> None:
     print(wrapped(f"warning: {line}"), file=sys.stderr, flush=True)
 
 
+def is_first() -> bool:
+    """Whether this is the first process of a run, as torchrun, `run.ranks` or Slurm has numbered it."""
+    if "RANK" in os.environ:
+        return os.environ["RANK"] == "0"
+    if "LOCAL_RANK" in os.environ:
+        return os.environ["LOCAL_RANK"] == os.environ.get("NODE_RANK", "0") == "0"
+    return os.environ.get("SLURM_PROCID", "0") == "0"
+
+
 def columns() -> int:
     """The width of lines: what ``COLUMNS`` says, or that of the terminal, but no more than `WIDTH`."""
     terminal = shutil.get_terminal_size((WIDTH, 0)).columns
@@ -67,7 +76,8 @@ def _fitting(line: str, width: int) -> Iterator[str]:
     indent = line[: len(line) - len(line.lstrip(" "))]
     begun, place = False, 0
     for found in [*COMMAND.finditer(line), None]:
-        words = line[place : found.start() if found else None].strip().lstrip(";,.: " if begun else "")
+        words = line[place : found.start() if found else None].strip()
+        words = words.lstrip(";,.: " if begun else "").rstrip(";, " if found else "")
         below = f"{indent}  "
         if words:
             first = below if begun else indent
@@ -113,6 +123,9 @@ def doing(what: str) -> Iterator[None]:
     Args:
         what: such as ``weight maps of 24 images``.
     """
+    if not is_first():  # which says it for all
+        yield
+        return
     begun, ended = time.monotonic(), threading.Event()
     said = False
 

@@ -13,7 +13,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from src import arguments, command
-from src.saying import say, warn
+from src.saying import is_first, say, warn
 
 
 @command.verb("train", command.goes_on)
@@ -53,7 +53,7 @@ def main(config: DictConfig) -> float | None:
         ranks.start(processes, training.train, chosen, directory)
     else:
         training.train(chosen, directory, made)
-    if not command.is_first():
+    if not is_first():
         return None
     scores = results.show_run(directory, with_page=config.page, anew=False)
     say(f"scores, predictions and checkpoints: {directory}")

@@ -22,7 +22,7 @@ from src.run import choice, lightning_seam, provenance
 from src.run import directory as runs
 from src.run.checkpoint import Checkpoints, OutOfTime, keep_for_prediction, last_checkpoint
 from src.run.device import choose_accelerator, choose_precision, middle_channels, pays_to_compile
-from src.saying import say, warn
+from src.saying import doing, say, warn
 from src.starting import start_from
 from src.tiles.symmetry import AVERAGES
 
@@ -240,14 +240,16 @@ def train(config: dict, directory: Path, made: Parts | None = None) -> None:
         file, trained = to_score(trainer, directory, config["score"])
         module.take(trained)
         module.tta = config["tta"]
-        chosen = choice.choose(trainer, module, made.data, asked, config["monitor"])
+        with doing(f"choosing by {len(made.data.split['validation'])} validation images how cells are numbered"):
+            chosen = choice.choose(trainer, module, made.data, asked, config["monitor"])
         module.take(replace(trained, decoder=chosen.decoder, validation_scores=chosen.validation_scores))
         module.averages = {name: average.score for name, average in chosen.averages.items()}
         if trainer.is_global_zero:
             choice.keep(file, chosen, module.tta, str(trainer.precision))
             for line in choice.described(chosen, module.tta):
                 say(line)
-        trainer.test(module, made.data, verbose=False)
+        with doing(f"scoring {len(made.data.split['held_out'])} held-out images"):
+            trainer.test(module, made.data, verbose=False)
         if trainer.is_global_zero:
             runs.remove_previous_checkpoint(directory)
 

@@ -525,4 +525,4 @@ def test_data_that_are_wrong_are_refused_before_anything_is_chosen(train, own_la
     change_labels(own_layouts / "own", lambda cells: cells[:-1], [3])
     directory, status, printed, error = train(f"data.root={own_layouts / 'own'}")
     assert status == 1 and printed == "" and "size-mismatch" in error and "Traceback" not in error
-    assert "all findings: python -m src.check" in error and not directory.exists()
+    assert "all findings:\n  python -m src.check" in error and not directory.exists()

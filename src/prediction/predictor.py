@@ -8,8 +8,6 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.text import Text
 from torch import Tensor
 
 from src.files.arrays import content_hash
@@ -18,6 +16,7 @@ from src.files.image import Image
 from src.model.engine import Engine, fastest
 from src.model.trained import logits, predict_window
 from src.model.unet import UNet
+from src.prediction.progress import told
 from src.prediction.store import Held, Store
 from src.saying import say
 from src.tiles.blocks import block_side
@@ -248,9 +247,8 @@ def fill(store: Store | Held, predictor: Predictor, shard: int, shards: int) -> 
     todo = [(plane, window) for plane, window in store.missing() if (plane, window.top) in own]
     rows = {(plane, window.top): predictor.rows(window, image.height) for plane, window in todo}
     next_row = dict(itertools.pairwise(rows))
-    columns = (TextColumn("{task.description}"), BarColumn(), Speed(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, disable=len(todo) < 2) as bar, ThreadPoolExecutor(1) as threads:
-        task = bar.add_task(image.file.name, total=sum(window.height * window.width for _, window in todo))
+    total = sum(window.height * window.width for _, window in todo)
+    with told(image.file.name, total, bar=len(todo) > 1) as advance, ThreadPoolExecutor(1) as threads:
         read = None
         for plane, window in todo:
             if read is None or read.plane != plane:
@@ -262,7 +260,7 @@ def fill(store: Store | Held, predictor: Predictor, shard: int, shards: int) -> 
                     read.read_ahead(*rows[below])
             predicted = predictor(read, window)
             store.write(plane, window, predicted if len(predicted) > 2 else predicted[1])
-            bar.advance(task, window.height * window.width)
+            advance(window.height * window.width)
 
 
 def fill_together(stores: Sequence[Held], predictor: Predictor) -> None:
@@ -272,14 +270,6 @@ def fill_together(stores: Sequence[Held], predictor: Predictor) -> None:
         reads = [PlaneReader(store.image, 0, predictor.device, threads) for store in stores]
         for store, predicted in zip(stores, predictor.together(reads, window), strict=True):
             store.write(0, window, predicted if len(predicted) > 2 else predicted[1])
-
-
-class Speed(ProgressColumn):
-    """Speed as ``2.20 Mpx/s``."""
-
-    def render(self, task: Task) -> Text:
-        elapsed = task.finished_time or task.elapsed or 0
-        return Text(f"{task.completed / elapsed / 1e6 if elapsed else 0:.2f} Mpx/s")
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
