@@ -7,6 +7,7 @@ The verbs a person runs:
     check predict score report   and what is done without
 What they share:
     training                one training run: what it is made of, and how it goes
+    planning                its numbers, refused or counted
     starting                the weights that it begins with
     checking                data held against what is to be learnt from them
     mending                 a repaired copy of a folder, and the list of what it changes

@@ -1,7 +1,6 @@
 """Train a U-Net: ``python -m src.train experiment=isbi``.
 
-The run directory is the unit of work: the same command on the same directory continues an
-unfinished run and returns at once for a finished one.
+The run directory is the unit of work: the same command on it continues an unfinished run, and shows a finished one.
 """
 
 import sys
@@ -19,7 +18,7 @@ from src.saying import is_first, say, warn
 @command.verb("train", command.goes_on)
 def main(config: DictConfig) -> float | None:
     """Make the run directory hold a finished run; → what a search maximises or minimises."""
-    from src import checking, results, training
+    from src import checking, planning, results, training
     from src.data.annotated import ReadTwice, read_pair
     from src.files.whole import write_json
     from src.run import directory as runs
@@ -28,7 +27,7 @@ def main(config: DictConfig) -> float | None:
     directory = Path(config.run_dir)
     asked = {"overrides": list(HydraConfig.get().overrides.task)} | OmegaConf.to_container(config, resolve=True)
     with runs.refusals(directory, asked, of_sweep=HydraConfig.get().mode is RunMode.MULTIRUN):
-        training.check_numbers(asked)
+        planning.check_numbers(asked)
         runs.set_aside_damaged_scores(directory)
         for key, value in provenance.as_started(directory, asked).items():
             OmegaConf.update(config, key, value, merge=False)
@@ -41,6 +40,7 @@ def main(config: DictConfig) -> float | None:
         processes = ranks.to_start(made.trainer) if made else 0
         checked = None if finished else checking.before_training(chosen, read_pair if processes else read)
         chosen, checked = training.as_judged(chosen, directory, checked, made, read)
+        asked, chosen, made = training.counted(asked, chosen, made)
     runs.open_run(directory, asked)
     if checked:
         write_json(directory / "check.json", checked)

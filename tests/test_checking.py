@@ -11,7 +11,7 @@ import pytest
 import tifffile
 import torch
 
-from src import build, checking, training
+from src import build, checking, planning, training
 from src.arguments import PATH_KEYS, SPLIT_KEYS, quote
 from src.data.annotated import ReadTwice
 from src.data.folder import read_folder
@@ -72,7 +72,7 @@ def printed_arguments(printed: str) -> list[str]:
 def begin(arguments: list[str]) -> dict:
     """Go as far as the first tile with what was printed, and ask the network for its shape: → the configuration."""
     config = composed(*(quote(each, (*PATH_KEYS, *SPLIT_KEYS)) for each in arguments))
-    training.check_numbers(config)
+    planning.check_numbers(config)
     data = training.make_data(config)
     data.setup()
     assert config["score"] == "last" or len(data.split["validation"])
