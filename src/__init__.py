@@ -19,6 +19,8 @@ What they share:
     values                  what the numbers of truth and prediction mean
     results                 a finished run or sweep, shown
     restore                 from a checkpoint to a trained network
+    refused                 what Hydra refuses, in words of ours
+    helping                 what --help shows
     command                 composed once, ended with one message, stopped by a signal
     arguments               what stands on the command line
     terminal                tables of scores
@@ -130,7 +132,7 @@ The ground:
     files/grey              from grey values to [0, 1]
     files/kept              what is computed once and kept in a file
 
-Hydra lives in: build command arguments checking and the verbs
+Hydra lives in: build command arguments checking refused and the verbs
 Lightning lives in: model/segmenter data/datamodule run training
 """
 

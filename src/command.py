@@ -24,9 +24,11 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from src import CONF
-from src.arguments import MULTIRUN, PATH_KEYS, SPLIT_KEYS, check_least, quote
+from src.arguments import HELP, MULTIRUN, PATH_KEYS, SPLIT_KEYS, check_least, quote, with_keys
 from src.build import cause, literal
 from src.files import limits
+from src.helping import help_of
+from src.refused import in_our_words, refuse_missing
 from src.saying import is_first, warn, wrapped
 from src.signals import Stopped, are_heeded, hand_over, heeded
 
@@ -50,10 +52,20 @@ AGAIN = "the same command begins again"
 MENDABLE = (ValueError, OSError, HydraException, OmegaConfBaseException)
 
 
-def run(main: Callable[[], object]) -> None:
-    """Start a `verb`, with each path argument quoted, so that it may hold spaces, = , ( ) or Hangul."""
+def run(main: Callable[[], object], name: str | None = None) -> None:
+    """Start a `verb`, with each path argument quoted, so that it may hold spaces, = , ( ) or Hangul.
+
+    Args:
+        main: the verb, or what else its command does.
+        name: of the command, where ``main`` does not say.
+    """
+    name = name or main.verb
     quieten()
     show_any_character()
+    if HELP & set(sys.argv):
+        print(help_of(name))
+        return
+    sys.argv[1:] = with_keys(name, sys.argv[1:])
     keys = PATH_KEYS if MULTIRUN & set(sys.argv) else (*PATH_KEYS, *SPLIT_KEYS)
     sys.argv[1:] = [quote(argument, keys) for argument in sys.argv[1:]]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # its errors come here, instead of being printed with half a traceback
@@ -63,9 +75,7 @@ def run(main: Callable[[], object]) -> None:
     except MENDABLE as error:
         if "debug=true" in sys.argv:
             raise
-        # Of a wrong key OmegaConf says more than Hydra.
-        more = f"\n{error.__cause__}" if isinstance(error.__cause__, OmegaConfBaseException) else ""
-        sys.exit(wrapped(f"error: {str(error).removeprefix('error: ')}{more}"))
+        sys.exit(wrapped(f"error: {in_our_words(error, name).removeprefix('error: ')}"))
 
 
 def show_any_character() -> None:
@@ -104,7 +114,7 @@ def verb(
     """
 
     def decorate(main: Callable[[DictConfig], object]) -> Callable[[], object]:
-        reporting = one_message(main, goes_on)
+        reporting = one_message(main, name, goes_on)
         by_hydra = hydra.main(config_path=str(CONF), config_name=name, version_base="1.3")(reporting)
 
         @functools.wraps(main)
@@ -118,6 +128,7 @@ def verb(
                     return by_hydra()
                 return reporting(_as_one_run(config))
 
+        start.verb = name
         return start
 
     return decorate
@@ -137,7 +148,7 @@ def _as_one_run(config: DictConfig) -> DictConfig:
 
 
 def one_message(
-    main: Callable[[DictConfig], object], goes_on: Callable[[Path], str] = lambda directory: AGAIN
+    main: Callable[[DictConfig], object], name: str, goes_on: Callable[[Path], str] = lambda directory: AGAIN
 ) -> Callable[[DictConfig], object]:
     """Turn an error that the user can mend into one message and exit status 1; ``debug=true`` shows all.
 
@@ -157,6 +168,7 @@ def one_message(
                 if "max_pixels" in config:
                     check_least("max_pixels", config.max_pixels, 1)
                     limits.allow(config.max_pixels)
+                refuse_missing(config, name)
                 return main(config)
         except Exception as error:
             full = full_disk(error)

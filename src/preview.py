@@ -6,7 +6,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from src import command
-from src.arguments import check_least, lacks_experiment
+from src.arguments import check_least, lacks_experiment, with_keys
 from src.saying import doing, say
 
 
@@ -37,10 +37,11 @@ def start() -> None:
     Raises:
         SystemExit: something failed, or a signal stopped it.
     """
+    sys.argv[1:] = with_keys("preview", sys.argv[1:])
     if lacks_experiment(sys.argv[1:]):
         from src import checking
 
-        command.run(checking.choose)
+        command.run(checking.choose, "preview")
     command.run(main)
 
 

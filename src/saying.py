@@ -74,6 +74,9 @@ def wrapped(text: str, width: int | None = None) -> str:
 def _fitting(line: str, width: int) -> Iterator[str]:
     """The lines of a line: what does not fit goes on below it, indented further."""
     indent = line[: len(line) - len(line.lstrip(" "))]
+    if line.startswith("python -m src."):
+        yield f"  {line}"
+        return
     begun, place = False, 0
     for found in [*COMMAND.finditer(line), None]:
         words = line[place : found.start() if found else None].strip()

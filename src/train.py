@@ -61,22 +61,19 @@ def main(config: DictConfig) -> float | None:
 
 
 def start() -> None:
-    """Run the command.
-
-    Raises:
-        SystemExit: something failed, or a signal stopped it.
-    """
+    """Run the command; SystemExit where something failed, or a signal stopped it."""
+    sys.argv[1:] = arguments.with_keys("train", sys.argv[1:])
     sweep = arguments.sweep_directory(sys.argv[1:])
     if arguments.lacks_experiment(sys.argv[1:]):
         from src import checking
 
-        command.run(partial(checking.choose, sweep))
+        command.run(partial(checking.choose, sweep), "train")
     if sweep is None:
         return command.run(main)
     given = [argument for argument in sys.argv[1:] if argument not in arguments.MULTIRUN]
     names = f"hydra.job.config.override_dirname.exclude_keys=[{','.join(arguments.constant_keys(given))}]"
     sys.argv[1:] = ["-m", *given, f"hydra.sweep.dir={sweep}", names]
-    command.run(partial(points, sweep))
+    command.run(partial(points, sweep), "train")
 
 
 def points(sweep: Path) -> None:

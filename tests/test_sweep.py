@@ -129,10 +129,10 @@ def test_a_grid_is_a_directory_of_readable_runs_that_the_same_command_finds_agai
 
     ranked = table(printed)
     assert ranked[0][:2] == ["", "choices"] and len(ranked) == 5
-    assert {row[-1] for row in ranked[1:]} == {f"seed={s} optimizer.lr={r}" for s in (1, 2) for r in (0.001, 0.01)}
+    assert {row[1] for row in ranked[1:]} == {f"seed={s} optimizer.lr={r}" for s in (1, 2) for r in (0.001, 0.01)}
     rows = list(csv.DictReader((directory / "ranking.csv").read_text().splitlines()))
-    assert [row["overrides"] for row in rows] == [row[-1] for row in ranked[1:]]
-    assert [f"{float(row['validation']):.4f}" for row in rows] == [row[1] for row in ranked[1:]]
+    assert [row["overrides"] for row in rows] == [row[1] for row in ranked[1:]]
+    assert [f"{float(row['validation']):.4f}" for row in rows] == [row[2] for row in ranked[1:]]
     for row in rows:
         assert float(row["validation"]) == scores(directory / row["directory"])["validation"]["v_rand"]
 

@@ -265,7 +265,7 @@ def test_the_first_lines_say_what_runs_where(train):
     _, _, printed, _ = train("data.source.size=64")
     for fact in ("CPU", "precision 32-true", "channels-last", "tiles 60 → 20 px", "20 train, 2 validation, 6 held-out"):
         assert fact in printed
-    assert "step 1/1 · train/loss" in printed and "tiles/s" in printed
+    assert "step 1/1 · loss" in printed and "tiles/s" in printed
 
 
 def test_three_classes_are_written_as_three_probabilities(train_slim):
