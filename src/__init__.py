@@ -56,6 +56,8 @@ What is made of the pieces:
     prediction/tiff         the one writer of predictions
     prediction/names        their files, and the images that they are of
     pages/page              what any page is filled with
+    pages/verdict           what scores say, and what to do next
+    pages/glossary          what each score means
     pages/methods           what to write about a run in a paper
     pages/pictures          results to look at
     pages/samples           what is learnt from, to look at
@@ -102,6 +104,7 @@ The pieces:
     model/layout            how checkpoints and choices of earlier versions are read
     metrics/rand pixel warping thinning   the scores of the ISBI-2012 challenge
     metrics/instance semantic             scores of cells and of classes
+    metrics/bootstrap       how sure a score is
     metrics/goodness        whether more of a score is better
     metrics/mistakes        where a prediction is wrong
     metrics/evaluator       scores of many images, over thresholds

@@ -8,6 +8,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 
+from src.data.stack import Stack
 from src.files.legend import NUMBERS
 from src.files.reading import read_json, set_aside, unless_damaged
 from src.files.whole import complete_file, write_json
@@ -25,6 +26,8 @@ from src.run.layouts import Facts
 from src.run.provenance import HASHES, different, facts
 from src.run.ranks import gathered
 from src.saying import warn
+
+COUNTS = ("images_learnt_from", "cells_learnt_from")  # in environment.json
 
 
 class Prior(Callback):
@@ -65,6 +68,7 @@ class Environment(Callback):
             device=describe(module.device),
             precision=str(trainer.precision),
             start_from=module.begun_with,
+            **learnt_from(trainer.datamodule.split["train"]),
             **facts(trainer.datamodule),
         )
         file = self.directory / "environment.json"
@@ -77,7 +81,7 @@ class Environment(Callback):
                 raise ValueError(f"expected the data that {self.directory} was started with, but got others")
             now["start_from"] = before and before.get("start_from")
             changed = [] if before is None else changed_facts(before, now)
-            changed = [name for name in changed if name not in (*HASHES, "data_stamp")]
+            changed = [name for name in changed if name not in (*HASHES, *COUNTS, "data_stamp")]
             if changed:
                 warn(f"goes on with another {', '.join(changed)}")
         write_json(file, now)
@@ -179,11 +183,18 @@ class HeldOut(Callback):
             "instances": part_of("instances", module.instances),
             "tta": module.averages,
             "steps": module.steps,
+            "scored_step": module.scored_step,
             "planned_steps": trainer.max_steps,
             "seconds": round(self.last.seconds_before, 1) if self.last else 0.0,
         }
         write_json(picture_file(self.directory, "mistakes.json"), places)
         write_json(self.directory / "scores.json", content)
+
+
+def learnt_from(stack: Stack) -> dict[str, int]:
+    """How many images and cells there are, as ``environment.json`` holds it."""
+    cells = sum(len(np.setdiff1d(instances, 0)) for instances in stack.instances)
+    return dict(zip(COUNTS, (len(stack), cells), strict=True))
 
 
 def seen(module: Segmenter, batch: dict) -> tuple[np.ndarray, np.ndarray]:
