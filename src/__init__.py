@@ -50,6 +50,9 @@ What is made of the pieces:
     prediction/labelling    label images of predictions, in memory or block by block
     prediction/tiff         the one writer of predictions
     prediction/names        their files, and the images that they are of
+    prediction/outputs/cells     the cells of a label image of any size, each once and whole
+    prediction/outputs/rings     their outlines on the edges of pixels
+    prediction/outputs/table     what is measured of them
     pages/page              what any page is filled with
     pages/methods           what to write about a run in a paper
     pages/pictures          results to look at

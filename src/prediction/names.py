@@ -9,11 +9,15 @@ from src.files.names import IMAGE_SUFFIXES, PREDICTED, natural, stem
 from src.files.tiffs import first_parts
 
 ENDINGS = (".tif", ".zarr")
+OWN_ENDINGS = {"table": "_table.csv"}  # of results that are no images
 
 
 def prediction_file(directory: Path, name: str, kind: str, ending: str = ".tif") -> Path:
-    """Where the prediction of image ``name`` lies; ``kind`` is one of `files.names.OUTPUTS`."""
-    return directory / f"{name}_{kind}{ending}"
+    """Where the prediction of image ``name`` lies; ``kind`` is one of `files.names.OUTPUTS`.
+
+    Labels and probabilities have the ending that is asked for, and all else its own.
+    """
+    return directory / f"{name}{OWN_ENDINGS.get(kind, f'_{kind}{ending}')}"
 
 
 def input_files(path: str) -> tuple[list[Path], list[Path]]:

@@ -206,10 +206,11 @@ class Held:
         image: what is predicted.
         classes: K, the leading axis of a plane; 1 for none.
         made_from: names what the prediction depends on.
+        legend: of the classes that its values are.
     """
 
-    def __init__(self, final: Path, image: Image, classes: int, made_from: str):
-        self.final, self.image, self.made_from = final, image, made_from
+    def __init__(self, final: Path, image: Image, classes: int, made_from: str, legend: Legend = NUMBERS):
+        self.final, self.image, self.made_from, self.legend = final, image, made_from, legend
         self.axes = image.stack_axes + ("C" if classes > 1 else "") + "YX"
         self.side = max(image.height, image.width)
         self.blocks = blocks(image.height, image.width, self.side)
@@ -243,7 +244,7 @@ class Held:
         """Write the file, which appears whole."""
         shape, size = (*self.image.stack_shape, *self.values.shape), self.image.pixel_size
         pages = self.values.reshape(-1, *self.values.shape[-2:])
-        write_tiff(self.final, pages, shape, self.values.dtype, self.axes, size, self.made_from)
+        write_tiff(self.final, pages, shape, self.values.dtype, self.axes, size, self.made_from, legend=self.legend)
 
 
 def unfinished(final: Path) -> Path:
