@@ -54,6 +54,7 @@ What is made of the pieces:
     prediction/outputs/rings     their outlines on the edges of pixels
     prediction/outputs/table     what is measured of them
     prediction/outputs/rois      outlines for ImageJ and Fiji
+    prediction/outputs/geojson   and for QuPath
     pages/page              what any page is filled with
     pages/methods           what to write about a run in a paper
     pages/pictures          results to look at

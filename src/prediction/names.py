@@ -9,7 +9,11 @@ from src.files.names import IMAGE_SUFFIXES, PREDICTED, natural, stem
 from src.files.tiffs import first_parts
 
 ENDINGS = (".tif", ".zarr")
-OWN_ENDINGS = {"table": "_table.csv", "rois": "_rois.zip"}  # of results that are no images
+OWN_ENDINGS = {
+    "table": "_table.csv",
+    "rois": "_rois.zip",
+    "geojson": "_outlines.geojson",
+}  # of results that are no images
 
 
 def prediction_file(directory: Path, name: str, kind: str, ending: str = ".tif") -> Path:
