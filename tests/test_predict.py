@@ -136,7 +136,7 @@ def read(file):
         axes = "".join(axis["name"] for axis in described["axes"]).upper()
         scale = level["coordinateTransformations"][0]["scale"]
         units = [axis.get("unit") for axis in described["axes"]]
-        return group["0"][:], axes, {a: s for a, s, unit in zip(axes, scale, units, strict=True) if unit}
+        return group[level["path"]][:], axes, {a: s for a, s, unit in zip(axes, scale, units, strict=True) if unit}
     with tifffile.TiffFile(file) as tiff:
         pixels = tifffile.xml2dict(tiff.ome_metadata)["OME"]["Image"]["Pixels"]
         sizes = {axis: pixels.get(f"PhysicalSize{axis}") for axis in "ZYX"}

@@ -29,18 +29,20 @@ def label_image(
         made_from: names what the labels depend on.
         legend: of classes, by whose values they are written.
     """
-    labels = _growing(final, probabilities, made_from, legend if decoder.numbering.of_classes else NUMBERS)
+    of_classes = decoder.numbering.of_classes
+    shown, kind = (legend, "classes") if of_classes else (NUMBERS, "cells")
+    labels = _growing(final, probabilities, made_from, shown, kind)
     label(labels, probabilities, decoder)
     return labels
 
 
-def _growing(final: Path, probabilities: Store | Held, made_from: str, legend: Legend = NUMBERS) -> Store | Held:
+def _growing(final: Path, probabilities: Store | Held, made_from: str, legend: Legend, labels: str) -> Store | Held:
     """Where whole numbers of each pixel of a prediction are written."""
     image = probabilities.image
+    drop(unfinished(final))  # of an interrupted command; all is written anew
     if final.suffix == ".tif" and image.planes == 1 and image.pixels <= AT_ONCE:
-        drop(unfinished(final))  # of a plane that was not to be labelled at once
         return Held(final, image, 1, made_from, legend)
-    return Store(final, image, 1, "int32", probabilities.side, made_from, legend)
+    return Store(final, image, 1, "int32", probabilities.side, made_from, legend, labels)
 
 
 def cells_of(
@@ -57,8 +59,7 @@ def cells_of(
     """
     if not decoder.numbering.of_classes:
         return Cells(measured, labels.read, partial(_cell_probability, probabilities)), labels
-    drop(unfinished(growing))  # of an interrupted command
-    numbers = _growing(growing, probabilities, labels.made_from)
+    numbers = _growing(growing, probabilities, labels.made_from, NUMBERS, "cells")
     classes = partial(_class_numbers, labels)
     kinds = tuple(_number_pieces(numbers, partial(classes, plane), plane) for plane in range(labels.image.planes))
     sure = partial(_class_probability, probabilities, classes)
