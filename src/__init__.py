@@ -55,6 +55,7 @@ What is made of the pieces:
     prediction/outputs/table     what is measured of them
     prediction/outputs/rois      outlines for ImageJ and Fiji
     prediction/outputs/geojson   and for QuPath
+    prediction/outputs/overlay   a picture of them
     pages/page              what any page is filled with
     pages/methods           what to write about a run in a paper
     pages/pictures          results to look at

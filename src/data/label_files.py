@@ -13,6 +13,7 @@ from src.files.image import open_stored
 from src.files.names import (
     IMAGE_SUFFIXES,
     LABEL_SUFFIXES,
+    PICTURED,
     REFUSED_SUFFIXES,
     SHAPE_SUFFIXES,
     base_of,
@@ -41,7 +42,9 @@ def label_files(
     """
     own = {*images.values(), *leave}
     files, findings = by_stem(
-        folder, (*LABEL_SUFFIXES, *REFUSED_SUFFIXES), [file for file in folder.iterdir() if file not in own]
+        folder,
+        (*LABEL_SUFFIXES, *REFUSED_SUFFIXES),
+        [file for file in folder.iterdir() if file not in own and not stem(file).endswith(PICTURED)],
     )
     found, more = _object_folders(folder, images)
     by_class = _class_files(files, images, classes) or _class_folders(folder, images, classes)

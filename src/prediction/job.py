@@ -18,12 +18,17 @@ from src.files.stored import OF_PREDICT
 from src.instances import Decoder
 from src.prediction.labelling import cells_of, label_image
 from src.prediction.names import OWN_ENDINGS, prediction_file
-from src.prediction.outputs import geojson, rois, table
+from src.prediction.outputs import geojson, overlay, rois, table
 from src.prediction.predictor import Predictor, verify
 from src.prediction.store import IN_MEMORY, Held, Store, drop, has_blocks, made_from, unfinished
 
 MEASURED_FROM = 2**26  # pixels of an image from which it pays to find out the fastest tile
-RESULTS = {"table": table, "rois": rois, "geojson": geojson}  # what is made of cells, and is no image
+RESULTS = {
+    "table": table,
+    "rois": rois,
+    "geojson": geojson,
+    "overlay": overlay,
+}  # what is made of cells, and is no image
 LARGEST_TIFF = 2**28  # pixels; a larger image becomes a Zarr, which opens at once
 
 

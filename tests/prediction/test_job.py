@@ -10,6 +10,7 @@ import pytest
 import tifffile
 import torch
 
+from src.data.comparison import match
 from src.files.image import Image, open_image, read_image
 from src.files.legend import NUMBERS, Legend
 from src.files.names import OUTPUTS
@@ -118,6 +119,18 @@ def test_each_result_has_the_cells_of_the_label_image(shape, ending, predictor, 
         sure = np.atleast_3d(probabilities.T).T[getattr(row, "slice", 0)][own]
         assert row.confidence == pytest.approx(sure.mean(), rel=1e-5)
     assert not list(tmp_path.glob(".*")), "nothing is left of what only results were made of"
+
+
+@pytest.mark.parametrize("ending", ["tif", "zarr"])
+@pytest.mark.parametrize("kinds", [OUTPUTS, OUTPUTS[1:], ("probabilities", "overlay"), ("rois",)], ids="-".join)
+def test_of_all_results_of_an_image_one_is_scored(kinds, ending, image, predictor, tmp_path):
+    predict_image(image, predictor, DECODER, Wishes(tmp_path / "predicted", kinds, ending))
+    (tmp_path / "truth").mkdir()
+    write(tmp_path / "truth" / "a.tif", np.ones((40, 50), np.uint8))
+    preferred = "labels" if "labels" in kinds else kinds[0]
+    ((_, found),), alone = match(tmp_path / "truth", tmp_path / "predicted", "_labels")
+    assert found.file.is_relative_to(prediction_file(tmp_path / "predicted", "a", preferred, f".{ending}"))
+    assert found.name == "a" and alone == []
 
 
 @pytest.mark.parametrize("at_once", [labelling.AT_ONCE, 0], ids=["in memory", "block by block"])
