@@ -56,10 +56,12 @@ What is made of the pieces:
     prediction/outputs/rois      outlines for ImageJ and Fiji
     prediction/outputs/geojson   and for QuPath
     prediction/outputs/overlay   a picture of them
+    prediction/outputs/summary   the tables of all images as one, and their page
     pages/page              what any page is filled with
     pages/methods           what to write about a run in a paper
     pages/pictures          results to look at
     pages/samples           what is learnt from, to look at
+    pages/cells             the cells of many images, and the images that stand out
 The pieces:
     data/stack              annotated slices, the form in which every data set reaches training
     data/folder             one's own images and labels, as they are learnt from
