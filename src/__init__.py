@@ -52,7 +52,7 @@ What is made of the pieces:
     prediction/names        their files, and the images that they are of
     prediction/outputs/cells     the cells of a label image of any size, each once and whole
     prediction/outputs/rings     their outlines on the edges of pixels
-    prediction/outputs/table     what is measured of them
+    prediction/outputs/table giants   what is measured of them
     prediction/outputs/rois      outlines for ImageJ and Fiji
     prediction/outputs/geojson   and for QuPath
     prediction/outputs/overlay   a picture of them

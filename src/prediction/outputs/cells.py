@@ -1,7 +1,7 @@
 """The cells of a label image of any size, each of them once and whole: what tables and outlines are made of.
 
 A plane is read in bands of rows. A cell belongs to the band in which it begins, and a band is read as far down as its
-cells reach. A cell that is taller than a band is read alone.
+cells reach. A cell that is taller than a band is read alone, and if it is larger than one, in strips.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,6 +15,7 @@ from src.files.legend import NUMBERS, Legend
 from src.tiles.overlap import Window
 
 AT_ONCE = 2**23  # pixels of a band
+OVERLAP = 8  # rows of a strip that also belong to the one above
 
 
 @dataclass(frozen=True)
@@ -60,13 +61,38 @@ class Group:
     labels: np.ndarray
 
 
-def groups(cells: Cells) -> Iterator[Group]:
+@dataclass(frozen=True)
+class Giant:
+    """A cell that is larger than a band, of which strips are read.
+
+    Attributes:
+        plane: its number in the stack.
+        window: the box that it lies in.
+        number: its number.
+    """
+
+    plane: int
+    window: Window
+    number: int
+
+
+def strips(giant: Giant, cells: Cells) -> Iterator[tuple[Window, int, np.ndarray]]:
+    """The strips of a giant: where each lies, how many of its rows belong to the one above too, and a mask of it."""
+    top, left, height, width = giant.window
+    rows = max(OVERLAP, AT_ONCE // width)
+    for first in range(top, top + height, rows):
+        again = OVERLAP if first > top else 0
+        window = Window(first - again, left, min(rows, top + height - first) + again, width)
+        yield window, again, cells.numbers(giant.plane, window) == giant.number
+
+
+def groups(cells: Cells) -> Iterator[Group | Giant]:
     """All cells of an image, plane by plane and from the top to the bottom, those that are taller than a band last."""
     for plane in range(cells.image.planes):
         yield from _groups(cells, plane)
 
 
-def _groups(cells: Cells, plane: int) -> Iterator[Group]:
+def _groups(cells: Cells, plane: int) -> Iterator[Group | Giant]:
     height, width = cells.image.height, cells.image.width
     rows = max(1, AT_ONCE // width)
     boxes = np.zeros((1, 4), np.int32)
@@ -85,6 +111,9 @@ def _groups(cells: Cells, plane: int) -> Iterator[Group]:
     for number in np.flatnonzero(tall).tolist():
         top, left, bottom, right = boxes[number].tolist()
         window = Window(top, left, bottom - top, right - left)
+        if window.height * window.width > AT_ONCE:
+            yield Giant(plane, window, number)
+            continue
         labels = cells.numbers(plane, window)
         yield Group(plane, window, np.where(labels == number, labels, 0))
 

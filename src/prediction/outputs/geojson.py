@@ -42,7 +42,7 @@ def features(cells: Cells, made_from: str) -> Iterator[dict]:
         place = cells.place(group.plane)
         # QuPath shows what lies on channel −1 on all channels.
         plane = {"plane": {"c": -1, "z": place.get("Z", 0), "t": place.get("T", 0)}} if place else {}
-        for number, polygons in outlines(group):
+        for number, polygons in outlines(group, cells):
             yield {
                 "type": "Feature",
                 "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{made_from} {group.plane} {number}")),

@@ -10,38 +10,63 @@ from collections.abc import Iterator
 import numba
 import numpy as np
 
-from src.prediction.outputs.cells import Group
+from src.prediction.outputs.cells import Cells, Giant, Group, strips
 
 Ring = np.ndarray  # corners ``(N, 2)``, x and y in pixels of the image, of which the last one is joined to the first
 Polygon = list[Ring]  # the outer ring, and one for each hole
 
 
-def outlines(group: Group) -> Iterator[tuple[int, list[Polygon]]]:
+def outlines(group: Group | Giant, cells: Cells) -> Iterator[tuple[int, list[Polygon]]]:
     """The number of each cell of a group in ascending order, and a polygon for each 4-connected piece of it.
 
     No ring meets itself, not even in a corner; outer rings have a positive area as their corners go, holes a negative
     one. (0, 0) is the corner of the first pixel of the image.
     """
-    points, starts, owners, touching = traced(group.labels)
+    framed = _framed(group, cells) if isinstance(group, Giant) else np.pad(group.labels, 1)
+    points, starts, owners, touching = traced(framed)
     if not len(starts):
         return
     rings = np.split(points + np.array([group.window.left, group.window.top]), starts[1:])
     order = np.argsort(owners, kind="stable")
     numbers, first = np.unique(owners[order], return_index=True)
-    for number, places in zip(numbers.tolist(), np.split(order, first[1:]), strict=True):
+    names = [group.number] if isinstance(group, Giant) else numbers.tolist()
+    for number, places in zip(names, np.split(order, first[1:]), strict=True):
         simple = [part for place in places for part in (parted(rings[place]) if touching[place] else [rings[place]])]
         yield number, polygons(simple)
 
 
-def traced(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """The rings of cells ``(H, W)``: the corners of all, where each begins, whose it is and whether it meets itself."""
-    framed = np.pad(labels, 1)
-    edges = np.count_nonzero((framed[1:] > 0) & (framed[1:] != framed[:-1]))
+def _framed(giant: Giant, cells: Cells) -> np.ndarray:
+    """The mask of a giant with a pixel of background around it, which takes a byte a pixel."""
+    top, _, height, width = giant.window
+    framed = np.zeros((height + 2, width + 2), np.uint8)
+    for window, _, mask in strips(giant, cells):
+        first = window.top - top + 1
+        framed[first : first + window.height, 1:-1] = mask
+    return framed
+
+
+def traced(framed: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The rings of cells: the corners of all of them, where each begins, whose it is and whether it meets itself.
+
+    Args:
+        framed: the cells ``(H + 2, W + 2)``, with a pixel of background around them.
+    """
+    edges = _upper_edges(framed)
     # A ring has as many lower as upper edges, and at most two corners at each.
     points, starts, owners = np.empty((4 * edges, 2), np.int32), np.empty(edges, np.int64), np.empty(edges, np.int32)
     touching = np.zeros(edges, np.bool_)
     count, used = _follow(framed, points, starts, owners, touching)
     return points[:used], starts[:count], owners[:count], touching[:count]
+
+
+@numba.njit(cache=True, nogil=True)
+def _upper_edges(framed):
+    """How many pixels of cells lie below something else."""
+    count = 0
+    for row in range(1, framed.shape[0]):
+        for column in range(framed.shape[1]):
+            count += framed[row, column] != 0 and framed[row, column] != framed[row - 1, column]
+    return count
 
 
 @numba.njit(cache=True, nogil=True)

@@ -21,7 +21,7 @@ def write(file: Path, cells: Cells, made_from: str) -> None:
         archive.comment = made_from.encode()
         for group in groups(cells):
             place = cells.place(group.plane)
-            for number, polygons in outlines(group):
+            for number, polygons in outlines(group, cells):
                 name = "-".join(map(str, [*(index + 1 for index in place.values()), number]))
                 found = roi(polygons, name, place)
                 found.group = min(int(cells.kinds[group.plane][number]), MOST_GROUPS) if cells.kinds else 0

@@ -10,7 +10,8 @@ import numpy as np
 from skimage.measure import regionprops_table
 
 from src.files.whole import write_rows
-from src.prediction.outputs.cells import Cells, Group, groups
+from src.prediction.outputs.cells import Cells, Giant, Group, groups
+from src.prediction.outputs.giants import properties
 
 AXES = {"Z": "slice", "T": "frame"}  # columns of where a plane stands in its stack
 BOX = ("bbox_top", "bbox_left", "bbox_bottom", "bbox_right")  # first row and column, and those after the last
@@ -77,14 +78,10 @@ def micrometres(cells: Cells) -> tuple[dict[str, float], bool]:
     return known, bool(known) and math.isclose(size["Y"], size["X"], rel_tol=1e-3)
 
 
-def measured(group: Group, cells: Cells) -> Iterator[dict]:
+def measured(group: Group | Giant, cells: Cells) -> Iterator[dict]:
     """A row for each cell of a group, ordered by its number."""
-    top, left, height, width = group.window
-    seen = cells.image.band(group.plane, top, top + height)[..., left : left + width].transpose(1, 2, 0)
-    names = ("label", "area", "centroid", "bbox", "intensity_mean", *SHAPE)
-    found = regionprops_table(group.labels, seen, names)
-    confidence = regionprops_table(group.labels, cells.confidence(group.plane, group.window), ("intensity_mean",))
-    found |= {"confidence": confidence["intensity_mean"]}
+    found = properties(group, cells) if isinstance(group, Giant) else _properties(group, cells)
+    top, left = group.window[:2]
     for place, axis in enumerate("yx"):
         found[f"centroid_{axis}"] = found.pop(f"centroid-{place}") + (top, left)[place]
     for place, name in enumerate(BOX):
@@ -98,6 +95,15 @@ def measured(group: Group, cells: Cells) -> Iterator[dict]:
         own = dict(zip(listed, row, strict=True))
         kind = {"class": cells.kind(group.plane, own["label"])} if cells.kinds else {}
         yield own | kind | where
+
+
+def _properties(group: Group, cells: Cells) -> dict[str, np.ndarray]:
+    """What scikit-image measures, and the confidence; places are those in the window of the group."""
+    top, left, height, width = group.window
+    seen = cells.image.band(group.plane, top, top + height)[..., left : left + width].transpose(1, 2, 0)
+    found = regionprops_table(group.labels, seen, ("label", "area", "centroid", "bbox", "intensity_mean", *SHAPE))
+    sure = cells.confidence(group.plane, group.window).astype(np.float64)  # sums of many float32 are not exact
+    return found | {"confidence": regionprops_table(group.labels, sure, ("intensity_mean",))["intensity_mean"]}
 
 
 def _in_micrometres(found: dict[str, np.ndarray], size: dict[str, float], square: bool) -> dict[str, np.ndarray]:

@@ -7,8 +7,19 @@ from hypothesis import strategies as st
 
 from src.files.legend import Legend
 from src.prediction.outputs import cells as module
-from src.prediction.outputs.cells import groups
+from src.prediction.outputs.cells import Giant, Group, groups, strips
+from src.tiles.overlap import Window
 from tests.prediction.outputs.drawn import blobs, cells_of, masks
+
+
+def parts(group, cells):
+    """The windows of a group and the numbers in them, each pixel once."""
+    if isinstance(group, Group):
+        return [(group.window, group.labels)]
+    return [
+        (Window(window.top + again, window.left, window.height - again, window.width), mask[again:] * group.number)
+        for window, again, mask in strips(group, cells)
+    ]
 
 
 @settings(deadline=None)
@@ -17,12 +28,13 @@ def test_each_cell_comes_once_and_whole(labels, at_once):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "AT_ONCE", at_once)
         found, seen = np.zeros_like(labels), []
-        for group in groups(cells_of(labels)):
-            top, left, height, width = group.window
-            part = found[top : top + height, left : left + width]
-            assert not part[group.labels > 0].any()
-            part[group.labels > 0] = group.labels[group.labels > 0]
-            seen += np.unique(group.labels[group.labels > 0]).tolist()
+        cells = cells_of(labels)
+        for group in groups(cells):
+            for (top, left, height, width), own in parts(group, cells):
+                part = found[top : top + height, left : left + width]
+                assert not part[own > 0].any()
+                part[own > 0] = own[own > 0]
+            seen += [group.number] if isinstance(group, Giant) else np.unique(group.labels[group.labels > 0]).tolist()
     np.testing.assert_array_equal(found, labels)
     assert sorted(seen) == np.unique(labels[labels > 0]).tolist()
 
@@ -30,9 +42,11 @@ def test_each_cell_comes_once_and_whole(labels, at_once):
 def test_no_more_than_a_band_and_its_cells_are_read(monkeypatch):
     monkeypatch.setattr(module, "AT_ONCE", 90 * 10)
     labels = np.zeros((80, 90), np.int32)
-    labels[8:13, 2:5], labels[5:70, 50], labels[30:33, 80:90] = 1, 2, 3
-    found = [(*group.window, *np.unique(group.labels[group.labels > 0])) for group in groups(cells_of(labels))]
+    labels[8:13, 2:5], labels[5:70, 50], labels[30:33, 80:90], labels[15:75, 10:26] = 1, 2, 3, 4
+    *found, giant = groups(cells_of(labels))
+    found = [(*group.window, *np.unique(group.labels[group.labels > 0])) for group in found]
     assert found == [(0, 0, 13, 90, 1), (30, 0, 3, 90, 3), (5, 50, 65, 1, 2)]
+    assert giant == Giant(0, (15, 10, 60, 16), 4)
 
 
 def test_planes_are_told_apart():

@@ -13,7 +13,7 @@ from tests.prediction.outputs.drawn import HARD, blobs, masks
 
 
 def outlined(labels, top=0, left=0):
-    return dict(outlines(Group(0, Window(top, left, *labels.shape), labels)))
+    return dict(outlines(Group(0, Window(top, left, *labels.shape), labels), None))
 
 
 def covered(polygon, shape):

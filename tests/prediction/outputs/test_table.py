@@ -32,7 +32,9 @@ def expected(labels, image, confidence, spacing=None):
 @pytest.fixture
 def seen():
     random = np.random.default_rng(0)
-    return random.integers(0, 2**16, (80, 90, 3)).astype(np.uint16), random.random((80, 90)).astype(np.float32)
+    return random.integers(0, 2**16, (80, 90, 3)).astype(np.uint16), random.random((80, 90)).astype(np.float32).astype(
+        float
+    )
 
 
 @pytest.mark.parametrize("at_once", [2**23, 90 * 7, 90], ids=["at once", "in bands", "row by row"])
