@@ -17,13 +17,12 @@ def write(file: Path, cells: Cells, made_from: str) -> None:
     with complete_file(file) as partial, partial.open("w", encoding="utf-8", newline="\n") as lines:
         lines.write(_opening(made_from))
         for number, each in enumerate(features(cells, made_from)):
-            lines.write(("," if number else "") + "\n" + json.dumps(each, ensure_ascii=False, separators=COMPACT))
+            lines.write(f"{',' if number else ''}\n{each}")
         lines.write("\n]}\n")
 
 
 def _opening(made_from: str) -> str:
-    head = json.dumps({"type": "FeatureCollection", "made_from": made_from, "features": []}, separators=COMPACT)
-    return head.removesuffix("]}")
+    return _text({"type": "FeatureCollection", "made_from": made_from, "features": []}).removesuffix("]}")
 
 
 def made_from(file: Path) -> str:
@@ -36,27 +35,32 @@ def made_from(file: Path) -> str:
         return json.loads(lines.readline(1000).strip() + "]}")["made_from"]
 
 
-def features(cells: Cells, made_from: str) -> Iterator[dict]:
+def features(cells: Cells, made_from: str) -> Iterator[str]:
     """A feature for each cell, named by its number; its id is the same whenever the same is predicted."""
     for group in groups(cells):
         place = cells.place(group.plane)
         # QuPath shows what lies on channel −1 on all channels.
         plane = {"plane": {"c": -1, "z": place.get("Z", 0), "t": place.get("T", 0)}} if place else {}
         for number, polygons in outlines(group, cells):
-            yield {
+            kind = "Polygon" if len(polygons) == 1 else "MultiPolygon"
+            feature = {
                 "type": "Feature",
                 "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{made_from} {group.plane} {number}")),
-                "geometry": geometry(polygons) | plane,
                 "properties": {"objectType": "detection", "name": str(number), **_kind(cells, group.plane, number)},
+                "geometry": {"type": kind, **plane, "coordinates": None},
             }
+            # The rings of a large cell are written one by one, because lists take eight times the memory of text.
+            yield _text(feature).removesuffix("null}}") + coordinates(polygons) + "}}"
 
 
-def geometry(polygons: list[Polygon]) -> dict:
-    """A Polygon, or a MultiPolygon of a cell in several pieces; each ring ends where it begins."""
-    closed = [[[*corners, corners[0]] for corners in (ring.tolist() for ring in polygon)] for polygon in polygons]
-    if len(closed) == 1:
-        return {"type": "Polygon", "coordinates": closed[0]}
-    return {"type": "MultiPolygon", "coordinates": closed}
+def _text(content: object) -> str:
+    return json.dumps(content, ensure_ascii=False, separators=COMPACT)
+
+
+def coordinates(polygons: list[Polygon]) -> str:
+    """Those of a Polygon, or of a MultiPolygon for a cell in several pieces; each ring ends where it begins."""
+    each = [f"[{','.join(_text([*ring.tolist(), ring[0].tolist()]) for ring in polygon)}]" for polygon in polygons]
+    return each[0] if len(each) == 1 else f"[{','.join(each)}]"
 
 
 def _kind(cells: Cells, plane: int, number: int) -> dict:

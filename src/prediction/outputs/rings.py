@@ -26,7 +26,7 @@ def outlines(group: Group | Giant, cells: Cells) -> Iterator[tuple[int, list[Pol
     points, starts, owners, touching = traced(framed)
     if not len(starts):
         return
-    rings = np.split(points + np.array([group.window.left, group.window.top]), starts[1:])
+    rings = np.split(points + np.array([group.window.left, group.window.top], np.int32), starts[1:])
     order = np.argsort(owners, kind="stable")
     numbers, first = np.unique(owners[order], return_index=True)
     names = [group.number] if isinstance(group, Giant) else numbers.tolist()

@@ -78,6 +78,7 @@ def _position(place: dict[str, int]) -> dict[str, int]:
 
 def _path(ring: Ring) -> np.ndarray:
     """A ring as steps of a path: to the first corner, along lines to the others, and back."""
-    steps = np.column_stack([np.full(len(ring), LINE), ring])
-    steps[0, 0] = MOVE
-    return np.append(steps, CLOSE).astype(np.float32)
+    steps = np.full(3 * len(ring) + 1, LINE, np.float32)
+    steps[0], steps[-1] = MOVE, CLOSE
+    steps[1::3], steps[2::3] = ring.T
+    return steps
