@@ -22,14 +22,14 @@ def outlines(group: Group | Giant, cells: Cells) -> Iterator[tuple[int, list[Pol
     No ring meets itself, not even in a corner; outer rings have a positive area as their corners go, holes a negative
     one. (0, 0) is the corner of the first pixel of the image.
     """
-    framed = _framed(group, cells) if isinstance(group, Giant) else np.pad(group.labels, 1)
-    points, starts, owners, touching = traced(framed)
+    giant = isinstance(group, Giant)
+    points, starts, owners, touching = traced(_framed(group, cells) if giant else np.pad(group.labels, 1))
     if not len(starts):
         return
     rings = np.split(points + np.array([group.window.left, group.window.top], np.int32), starts[1:])
     order = np.argsort(owners, kind="stable")
     numbers, first = np.unique(owners[order], return_index=True)
-    names = [group.number] if isinstance(group, Giant) else numbers.tolist()
+    names = [group.number] if giant else numbers.tolist()
     for number, places in zip(names, np.split(order, first[1:]), strict=True):
         simple = [part for place in places for part in (parted(rings[place]) if touching[place] else [rings[place]])]
         yield number, polygons(simple)

@@ -1,17 +1,21 @@
 """The table of cells is what scikit-image measures in the whole image."""
 
 import math
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pandas
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from skimage.measure import regionprops_table
 
 from src.files.legend import Legend
 from src.prediction.outputs import cells as module
 from src.prediction.outputs import table
 from src.prediction.outputs.table import BOX, SHAPE
-from tests.prediction.outputs.drawn import HARD, blobs, cells_of
+from tests.prediction.outputs.drawn import HARD, blobs, cells_of, masks
 
 NAMES = {"centroid-0": "centroid_y", "centroid-1": "centroid_x"} | {f"bbox-{i}": name for i, name in enumerate(BOX)}
 NAMES |= {f"intensity_mean-{channel}": f"intensity_mean_{channel}" for channel in range(3)}
@@ -48,6 +52,20 @@ def test_every_column_is_that_of_scikit_image(seed, at_once, seen, tmp_path, mon
     found = found.sort_values("label", ignore_index=True)
     pandas.testing.assert_frame_equal(found[whole.columns], whole, check_dtype=False, rtol=1e-12)
     assert at_once < 2**23 or found.label.is_monotonic_increasing
+
+
+@settings(max_examples=60, deadline=None)
+@given(masks, st.sampled_from([1, 20, 2**23]))
+def test_every_column_of_random_masks_is_that_of_scikit_image(labels, at_once):
+    image, sure = np.random.default_rng(0).integers(0, 99, (*labels.shape, 1)), np.ones(labels.shape)
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "AT_ONCE", at_once)
+        found = written(Path(folder), cells_of(labels, image, "YXC", confidence=sure))
+    if labels.any():
+        whole = expected(labels, image, sure)
+        found = found.sort_values("label", ignore_index=True)[whole.columns]
+        pandas.testing.assert_frame_equal(found, whole, check_dtype=False, rtol=1e-9, atol=1e-9)
+    assert len(found) == len(np.unique(labels[labels > 0]))
 
 
 def test_what_is_hard_is_measured_too(tmp_path):
