@@ -43,7 +43,7 @@ audit: install  ## hold the pinned versions against known advisories, and agains
 	-runs/audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
 bench: install runs/peers/batchgeneratorsv2  ## measure against what people would use instead (15 minutes)
-	for each in augment weight_map choose train start predict memory table; do PYTHONPATH=runs/peers $(BIN)/python -W ignore -m tests.benchmarks.$$each || exit 1; done
+	for each in augment weight_map choose train start predict memory outputs table; do PYTHONPATH=runs/peers $(BIN)/python -W ignore -m tests.benchmarks.$$each || exit 1; done
 
 bench-gpu: install  ## measure what a GPU gives, where there is one
 	$(BIN)/python -W ignore -m tests.benchmarks.gpu isbi

@@ -55,12 +55,20 @@ What is made of the pieces:
     prediction/labelling    label images of predictions, in memory or block by block
     prediction/tiff         the one writer of predictions
     prediction/names        their files, and the images that they are of
+    prediction/outputs/cells     the cells of a label image of any size, each once and whole
+    prediction/outputs/rings     their outlines on the edges of pixels
+    prediction/outputs/table giants   what is measured of them
+    prediction/outputs/rois      outlines for ImageJ and Fiji
+    prediction/outputs/geojson   and for QuPath
+    prediction/outputs/overlay   a picture of them
+    prediction/outputs/summary   the tables of all images as one, and their page
     pages/page              what any page is filled with
     pages/verdict           what scores say, and what to do next
     pages/glossary          what each score means
     pages/methods           what to write about a run in a paper
     pages/pictures          results to look at
     pages/samples           what is learnt from, to look at
+    pages/cells             the cells of many images, and the images that stand out
 The pieces:
     data/stack              annotated slices, the form in which every data set reaches training
     data/folder             one's own images and labels, as they are learnt from

@@ -25,6 +25,7 @@ def main(config: DictConfig) -> None:
     from src.predicting import predict_all
     from src.prediction.job import Wishes
     from src.prediction.names import ENDINGS, input_files, prediction_file
+    from src.prediction.outputs.summary import FILES
     from src.prediction.predictor import Predictor
     from src.restore import restore
     from src.run.device import formats, inference, middle_channels
@@ -49,7 +50,7 @@ def main(config: DictConfig) -> None:
         say(f"note: {len(labels)} files are left out as labels: {labels[0].name}{several}; input='{config.input}/*'")
     inputs = put_together(files, predictor.in_channels)
     finals = [prediction_file(Path(), image_name(i), kind, end) for i in inputs for kind in OUTPUTS for end in ENDINGS]
-    sweep_beside(Path(config.output), {final.name for final in finals})
+    sweep_beside(Path(config.output), {*FILES, *(final.name for final in finals)})
     wishes = Wishes(
         **{name: config[name] for name in ("format", "shard", "shards", "verify", "overwrite", "seed")},
         output=Path(config.output),

@@ -11,6 +11,7 @@ from src.files.legend import Legend
 from src.files.stored import Reading
 from src.instances import Decoder
 from src.prediction.job import Begun, Wishes, begin, finish
+from src.prediction.outputs import summary
 from src.prediction.predictor import Predictor, fill, fill_together
 from src.saying import say, warn
 from src.tiles.geometry import covering_side
@@ -38,6 +39,8 @@ def predict_all(
         legend: of the classes.
         failures: where the files that failed are noted.
     """
+    if "table" in wishes.write:
+        summary.check_room(wishes.output, wishes.overwrite)
     small: list[Begun] = []
     for each in inputs:
         with failures.noted(each[0]), closing(open_together(each, reading)) as image:
@@ -57,6 +60,8 @@ def predict_all(
             finish_together(small, predictor, failures)
             small = []
     finish_together(small, predictor, failures)
+    if "table" in wishes.write and (page := summary.write(wishes.output)):
+        say(f"cells of all images: {page}")
 
 
 def finish_together(small: Sequence[Begun], predictor: Predictor, failures: Failures) -> None:

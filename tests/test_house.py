@@ -26,7 +26,7 @@ def floors() -> list[list[str]]:
             found.append([])
         elif line.startswith("    "):
             package, _, names = line[4:].partition("  ")[0].rpartition("/")
-            found[-1] += [f"{package}.{name}".lstrip(".") for name in names.split()]
+            found[-1] += [f"{package}.{name}".replace("/", ".").lstrip(".") for name in names.split()]
     return found[::-1]
 
 

@@ -136,7 +136,7 @@ def read(file):
         axes = "".join(axis["name"] for axis in described["axes"]).upper()
         scale = level["coordinateTransformations"][0]["scale"]
         units = [axis.get("unit") for axis in described["axes"]]
-        return group["0"][:], axes, {a: s for a, s, unit in zip(axes, scale, units, strict=True) if unit}
+        return group[level["path"]][:], axes, {a: s for a, s, unit in zip(axes, scale, units, strict=True) if unit}
     with tifffile.TiffFile(file) as tiff:
         pixels = tifffile.xml2dict(tiff.ome_metadata)["OME"]["Image"]["Pixels"]
         sizes = {axis: pixels.get(f"PhysicalSize{axis}") for axis in "ZYX"}
@@ -562,7 +562,7 @@ def test_an_unfinished_prediction_of_another_kind_is_replaced_only_if_asked(
 ):
     first, other, out = network(seed=1), network(seed=2), tmp_path / "out"
     with monkeypatch.context() as patch:
-        patch.setattr(job, "write_labels", unplugged)
+        patch.setattr(job, "write_results", unplugged)
         assert "pulled the plug" in refused(larger_cell, checkpoint=first)
     assert sorted(os.listdir(out)) == [".cell_probabilities.tif.partial"]
     message = refused(larger_cell, checkpoint=other)
@@ -575,7 +575,7 @@ def test_an_unfinished_prediction_of_another_kind_is_replaced_only_if_asked(
 
 def test_what_was_computed_before_an_interruption_is_not_computed_again(larger_cell, predicted, refused, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(job, "write_labels", unplugged)
+        patch.setattr(job, "write_results", unplugged)
         refused(larger_cell)
     monkeypatch.setattr(Predictor, "__call__", lambda *_: pytest.fail("computed again"))
     predicted(larger_cell)
@@ -585,7 +585,7 @@ def test_an_unfinished_prediction_goes_on_with_another_threshold(
     larger_cell, predicted, refused, monkeypatch, tmp_path
 ):
     with monkeypatch.context() as patch:
-        patch.setattr(job, "write_labels", unplugged)
+        patch.setattr(job, "write_results", unplugged)
         refused(larger_cell)
     predicted(larger_cell, "threshold=0.45")
     assert sorted(os.listdir(tmp_path / "out")) == ["cell_labels.tif", "cell_probabilities.tif"]
@@ -652,7 +652,7 @@ def test_a_shard_that_stopped_while_it_wrote_the_result_can_be_run_again(
     cell, predicted, refused, monkeypatch, tmp_path
 ):
     with monkeypatch.context() as patch:
-        patch.setattr(job, "write_labels", unplugged)
+        patch.setattr(job, "write_results", unplugged)
         refused(cell, "shard=0", "shards=2")
     predicted(cell, "shard=0", "shards=2")
     assert sorted(os.listdir(tmp_path / "out")) == ["cell_labels.tif", "cell_probabilities.tif"]

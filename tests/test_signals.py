@@ -130,7 +130,7 @@ def check_goes_on(name: str, given: list[str], run_command, tmp_path: Path, undi
         pytest.param("train", "WeightMap.cached", signal.SIGTERM, marks=pytest.mark.slow),
         pytest.param("train", "HeldOut.on_test_end", signal.SIGUSR1, marks=pytest.mark.slow),
         ("train", "show_run", signal.SIGINT),
-        ("predict", "write_labels", signal.SIGTERM),
+        ("predict", "write_results", signal.SIGTERM),
         ("score", "Evaluator.update", signal.SIGTERM),
         ("report", "render", signal.SIGINT),
         ("check", "inspect_folder", signal.SIGUSR2),

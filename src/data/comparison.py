@@ -18,7 +18,7 @@ from src.data.sources import ONE_FILE, Form, labels_within, read_files
 from src.files.arrays import value_counts
 from src.files.grey import is_grey
 from src.files.image import in_memory
-from src.files.names import LABEL_SUFFIXES, PREDICTED, REFUSED_SUFFIXES, SHAPE_SUFFIXES, stem, without_ending
+from src.files.names import LABEL_SUFFIXES, PICTURED, PREDICTED, REFUSED_SUFFIXES, SHAPE_SUFFIXES, stem, without_ending
 from src.files.stored import Note, Stored, turned
 from src.instances import pieces
 
@@ -119,7 +119,7 @@ def _is_folder(path: Path) -> bool:
 
 def name_of(file: Path) -> str:
     """The name of an image, of a file of its labels or of what was predicted for it."""
-    return without_ending(stem(file), (*PREDICTED, *LABEL_ENDINGS))
+    return without_ending(stem(file), (*PREDICTED, PICTURED, *LABEL_ENDINGS))
 
 
 def _names(path: Path) -> set[str]:
@@ -139,6 +139,7 @@ def _by_name(path: Path, preferred: str | tuple[str, ...], names: Collection[str
     found = _special(path, names)
     suffixes = (*REFUSED_SUFFIXES, *sorted(LABEL_SUFFIXES))  # .png < .tif
     files = [file for file in (path.iterdir() if _is_folder(path) else ()) if file.suffix.lower() in suffixes]
+    files = [file for file in files if not stem(file).endswith(PICTURED)]
     ranks = {}
     for file in sorted(files, key=lambda file: (suffixes.index(file.suffix.lower()), file)):
         name, ended = stem(file), stem(file) != name_of(file)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from src.data import shapes
+from src.data import rois, shapes
 from src.data.finding import ERROR, NOTE, Finding
 from src.data.listing import by_stem
 from src.data.places import LABEL_WORDS, words_of
@@ -13,6 +13,7 @@ from src.files.image import open_stored
 from src.files.names import (
     IMAGE_SUFFIXES,
     LABEL_SUFFIXES,
+    PICTURED,
     REFUSED_SUFFIXES,
     SHAPE_SUFFIXES,
     base_of,
@@ -24,7 +25,8 @@ from src.files.names import (
 )
 
 NUMBERED = r"(.*[_\-. ]|)\d+"  # what stands behind the name of the image in that of a file of one object
-LABEL_ENDINGS = ("_cp_masks", "_masks", "_mask", "_labels", "_label", "_seg", "_Simple Segmentation", "_RoiSet")
+LABEL_ENDINGS = ("_cp_masks", "_masks", "_mask", "_labels", "_label", "_seg", "_Simple Segmentation")
+LABEL_ENDINGS += ("_RoiSet", "_rois")  # of zips
 
 
 def label_files(
@@ -40,7 +42,9 @@ def label_files(
     """
     own = {*images.values(), *leave}
     files, findings = by_stem(
-        folder, (*LABEL_SUFFIXES, *REFUSED_SUFFIXES), [file for file in folder.iterdir() if file not in own]
+        folder,
+        (*LABEL_SUFFIXES, *REFUSED_SUFFIXES),
+        [file for file in folder.iterdir() if file not in own and not stem(file).endswith(PICTURED)],
     )
     found, more = _object_folders(folder, images)
     by_class = _class_files(files, images, classes) or _class_folders(folder, images, classes)
@@ -64,7 +68,10 @@ def label_files(
             more.append(Finding("own-prediction", NOTE, str(worse), what, taken, "nothing, if that is meant"))
     found |= {name: (file, ONE_FILE) for name, file in labelled.items()} | objects
     of_shapes, others = _shapes(folder)
-    for name in found.keys() & of_shapes.keys():
+    both = found.keys() & of_shapes.keys()
+    own = {name for name in both if is_prediction(of_shapes[name][0])}  # which holds the cells of the labels beside it
+    of_shapes = {name: each for name, each in of_shapes.items() if name not in own}
+    for name in both - own:
         what, fix = f"{of_shapes[name][0].name} beside it", "move one of the two out of the folder"
         more.append(Finding("same-name", ERROR, str(found[name][0]), what, "one file of each name", fix))
     return found | of_shapes, [*findings, *more, *others]
@@ -91,6 +98,8 @@ def _image_of(name: str, images: Mapping[str, Path]) -> str:
 def is_prediction(file: Path) -> bool:
     """Whether this program has written a file, so that nobody has drawn it."""
     try:
+        if file.suffix.lower() == ".zip":
+            return rois.is_prediction(file)
         return file.suffix.lower() in LABEL_SUFFIXES and open_stored(file).is_prediction
     except (ValueError, OSError):  # whoever reads it says why
         return False

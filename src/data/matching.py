@@ -22,7 +22,7 @@ from pathlib import Path
 
 from src.data.candidates import folder_of_labels
 from src.data.finding import ERROR, NOTE, SHOWN_FILES, Finding
-from src.data.label_files import channel_files, label_files, of_one_image_each
+from src.data.label_files import channel_files, is_prediction, label_files, of_one_image_each
 from src.data.listing import NO_IMAGES, READ, by_stem, unread
 from src.data.mixed import Sorted, further_files, sorted_out
 from src.data.pairing import likely_patterns, partners
@@ -256,12 +256,12 @@ def _named(root: Path, found: Sequence[tuple[Place, list[Pair]]]) -> Found:
 
 
 def _within(folder: Path) -> list[Pair]:
-    """OME-Zarr images that hold their labels themselves.
+    """OME-Zarr images that hold their labels themselves, but for our own predictions.
 
     Raises:
         FileNotFoundError: one of them holds several.
     """
-    found = {file: labels_within(file) for file in sorted(folder.glob("*.zarr"))}
+    found = {file: labels_within(file) for file in sorted(folder.glob("*.zarr")) if not is_prediction(file)}
     several = [labels for labels in found.values() if len(labels) > 1]
     if several:
         names = ", ".join(file.name for file in several[0])

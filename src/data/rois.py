@@ -9,6 +9,7 @@ from roifile import ROI_OPTIONS, ROI_SUBTYPE, ROI_TYPE, ImagejRoi
 
 from src.data.outlines import Patch, Size, corners, filled, outline, rounded
 from src.files.limits import check_regular
+from src.files.stored import OF_PREDICT
 
 MOST_ENTRIES, MOST_BYTES = 100_000, 2**26  # of a zip, and of an entry of it; of all of them four times as many
 FREE = (ROI_TYPE.POLYGON, ROI_TYPE.FREEHAND, ROI_TYPE.TRACED)
@@ -28,6 +29,15 @@ def read_rois(file: Path) -> list[ImagejRoi]:
         return [ImagejRoi.frombytes(file.read_bytes())]
     with zipfile.ZipFile(file) as archive:
         return [ImagejRoi.frombytes(data) for data in _entries(archive)]
+
+
+def is_prediction(file: Path) -> bool:
+    """Whether src.predict has written a zip, so that nobody has drawn what is in it."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return archive.comment.startswith(OF_PREDICT.encode())
+    except (zipfile.BadZipFile, OSError):  # a single ROI; or whoever reads it says why
+        return False
 
 
 def _entries(archive: zipfile.ZipFile) -> Iterator[bytes]:

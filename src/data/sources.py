@@ -10,6 +10,7 @@ import zarr
 from src.data import numbers, shapes
 from src.data.finding import ERROR, Finding, Refused
 from src.data.numbers import Drawn
+from src.data.rois import is_prediction
 from src.files.names import SHAPE_SUFFIXES
 from src.files.stored import SHOWN, Reading
 
@@ -65,7 +66,8 @@ def read_files(
         return numbers.read_labels(file, reading)
     drawn = shapes.read_shapes(file, image, size)
     if not drawn.names or (form.said if kind == "auto" else kind) == "instances":
-        return Drawn(drawn.objects if kind != "classes" else drawn.classes, drawn.notes)
+        numbered = drawn.objects if kind != "classes" else drawn.classes
+        return Drawn(numbered, drawn.notes, is_prediction=is_prediction(file))
     places = [0, *(form.classes.index(name) + 1 for name in drawn.names)]
     return Drawn(np.asarray(places, np.int32)[drawn.classes], drawn.notes)
 

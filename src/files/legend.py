@@ -44,6 +44,10 @@ class Legend:
         """Whether it is of so many classes, or says nothing."""
         return all(len(each) in (0, classes) for each in vars(self).values())
 
+    def name(self, number: int) -> str:
+        """What class ``number`` is called."""
+        return (self.names[number] if self.names else "") or f"class {number}"
+
     def described(self) -> dict[str, str]:
         """What each value in a label image is, such as ``{"0": "background", "255": "vessel"}``."""
         count = max(len(self.values), len(self.names), len(self.colours))

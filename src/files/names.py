@@ -12,10 +12,11 @@ IMAGE_SUFFIXES = (*TIFF_SUFFIXES, *PICTURE_SUFFIXES, ".zarr", *MICROSCOPE_SUFFIX
 LABEL_SUFFIXES = (".tif", ".tiff", ".png", ".bmp", ".gif", ".zarr")
 REFUSED_SUFFIXES = (".jpg", ".jpeg", ".npy")  # of labels, by name, when they are read
 SHAPE_SUFFIXES = (".json", ".zip", ".roi")
-OUTPUTS = ("probabilities", "labels")
+OUTPUTS = ("probabilities", "labels", "table", "rois", "geojson", "overlay")
 SEPARATORS = "_- ."  # between the name of an image and what stands for its labels
 CHANNEL = r"[_\-. ](0\d{3}|[A-Za-z]\w*)"  # of a file of one channel: numbered as by nnU-Net, or a stain, or c1, ch00
-PREDICTED = tuple(f"_{kind}" for kind in OUTPUTS)
+PREDICTED = ("_probabilities", "_labels")
+PICTURED = "_overlay"  # of a prediction; a picture to look at, which nobody reads
 
 
 def stem(file: Path) -> str:

@@ -1,13 +1,18 @@
-"""OME-Zarr, and bare Zarr arrays."""
+"""OME-Zarr, read and described; and bare Zarr arrays."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import zarr
 
 from src.files import guard
+from src.files.legend import Legend
 from src.files.stored import Stored
 from src.files.units import MICROMETRES, possible
+
+VERSION = "0.5"  # of what we write (https://ngff.openmicroscopy.org/0.5)
+KINDS = {"T": {"type": "time"}, "C": {"type": "channel"}} | {axis: {"type": "space"} for axis in "ZYX"}
 
 
 def open_zarr(file: Path) -> Stored:
@@ -38,3 +43,30 @@ def open_zarr(file: Path) -> Stored:
             sizes[letter] = scale[place] * MICROMETRES[unit]
     guard.check_zarr(node[level["path"]])
     return Stored(node[level["path"]], letters, possible(sizes), made_from=str(node.attrs.get("made_from", "")))
+
+
+def multiscales(axes: str, pixel_size: Mapping[str, float], name: str, path: str) -> dict:
+    """What an OME-Zarr of one level says of itself.
+
+    Args:
+        axes: a letter an axis.
+        pixel_size: of the axes Z, Y and X in µm, as far as it is known.
+        name: of the image.
+        path: of the level in the group that says it.
+    """
+    units = {axis: {"unit": "micrometer"} for axis in pixel_size}
+    described = [{"name": axis.lower()} | KINDS[axis] | units.get(axis, {}) for axis in axes]
+    scale = [{"type": "scale", "scale": [pixel_size.get(axis, 1.0) for axis in axes]}]
+    dataset = {"path": path, "coordinateTransformations": scale}
+    return {"version": VERSION, "multiscales": [{"axes": described, "datasets": [dataset], "name": name}]}
+
+
+def image_label(legend: Legend) -> dict:
+    """What an OME-Zarr says of labels two groups below its image: classes and their colours, if there are any."""
+    values = [int(value) for value in legend.described()]
+    classes = [{"label-value": value, "class": legend.name(number)} for number, value in enumerate(values)]
+    colours = [
+        {"label-value": value, "rgba": [*colour, 255]} for value, colour in zip(values, legend.colours, strict=False)
+    ]
+    found = {"properties": classes, "colors": colours, "source": {"image": "../../"}}
+    return {name: each for name, each in found.items() if each}

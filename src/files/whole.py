@@ -3,7 +3,7 @@
 import csv
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -59,9 +59,18 @@ def write_text(file: Path, text: str) -> None:
         partial.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
-def write_rows(file: Path, rows: list[dict]) -> None:
-    """Write a CSV file with a line a row, under the names of all their cells; None and nan are left empty."""
-    columns = dict.fromkeys(name for row in rows for name in row)
+def write_rows(file: Path, rows: Iterable[dict], columns: Iterable[str] | None = None) -> None:
+    """Write a CSV file with a line a row; None and nan are left empty.
+
+    Args:
+        file: where to.
+        rows: of which one at a time is in memory, where ``columns`` are given.
+        columns: names in their order; None: those of all cells of all rows.
+    """
+    if columns is None:
+        rows = list(rows)
+        columns = dict.fromkeys(name for row in rows for name in row)
+    columns = list(columns)
     how = {"newline": "", "encoding": "utf-8", "errors": "backslashreplace"}  # a name may be no UTF-8
     with complete_file(file) as partial, partial.open("w", **how) as lines:
         table = csv.DictWriter(lines, columns)

@@ -16,12 +16,19 @@ from src.files.legend import NUMBERS, Legend, plain
 from src.files.names import OUTPUTS
 from src.files.stored import OF_PREDICT
 from src.instances import Decoder
-from src.prediction.labelling import write_labels
-from src.prediction.names import prediction_file
+from src.prediction.labelling import cells_of, label_image
+from src.prediction.names import OWN_ENDINGS, prediction_file
+from src.prediction.outputs import geojson, overlay, rois, table
 from src.prediction.predictor import Predictor, verify
 from src.prediction.store import IN_MEMORY, Held, Store, drop, has_blocks, made_from, unfinished
 
 MEASURED_FROM = 2**26  # pixels of an image from which it pays to find out the fastest tile
+RESULTS = {
+    "table": table,
+    "rois": rois,
+    "geojson": geojson,
+    "overlay": overlay,
+}  # what is made of cells, and is no image
 LARGEST_TIFF = 2**28  # pixels; a larger image becomes a Zarr, which opens at once
 
 
@@ -59,7 +66,8 @@ class Begun:
     """A prediction of which nothing is left but to compute and to write it.
 
     Attributes:
-        image: with the channels that the network takes.
+        image: with the channels that the network takes …
+        measured: … and with those that are measured in cells, which are all that the file has.
         probabilities: what they are written into.
         dtype: number format to compute in.
         finals: the file or folder of each kind of result …
@@ -70,6 +78,7 @@ class Begun:
     """
 
     image: Image
+    measured: Image
     probabilities: Store | Held
     dtype: torch.dtype
     finals: dict[str, Path]
@@ -93,21 +102,22 @@ def begin(
         ValueError: the image does not fit the network.
         FileExistsError: a result lies there that was made from something else.
     """
-    image = with_channels(image, wishes.channels, predictor.in_channels)
+    whole, image = image, with_channels(image, wishes.channels, predictor.in_channels)
     ending = suffix(image, wishes.format)
     finals = {kind: prediction_file(wishes.output, image.name, kind, ending) for kind in OUTPUTS}
-    begun = {made_from(each) for final in finals.values() for each in (final, unfinished(final)) if each.exists()}
+    begun = {origin(each) for final in finals.values() for each in (final, unfinished(final)) if each.exists()}
     for dtype in wishes.formats:
         if begun & set(recipes(image, decoder, predictor, legend, dtype).values()):
             predictor.dtype = dtype
     sources = recipes(image, decoder, predictor, legend, predictor.dtype)
     wanted = {kind: finals[kind] for kind in wishes.write}
-    if not wishes.overwrite and all(made_from(file) == sources[kind] for kind, file in wanted.items()):
+    if not wishes.overwrite and all(origin(file) == sources[kind] for kind, file in wanted.items()):
         return f"{image.file} is predicted already: {', '.join(map(str, wanted.values()))}"
     make_room(finals, wanted, sources, wishes.overwrite)
     maps = predictor.classes if predictor.classes > 2 else 1
     if ending == ".tif" and not any(unfinished(file).exists() for file in finals.values()):
-        check_disk(wishes.output, 4 * image.pixels * (maps * ("probabilities" in wanted) + ("labels" in wanted)))
+        labelled = bool(wanted.keys() - {"probabilities"})
+        check_disk(wishes.output, 4 * image.pixels * (maps * ("probabilities" in wanted) + labelled))
     if predictor.tile is None and image.pixels > MEASURED_FROM and wishes.shards == 1:  # shards take the same tile
         predictor.measure_tile(max(image.height, image.width))
 
@@ -120,7 +130,8 @@ def begin(
         verify(image, predictor, wishes.seed)
     if held:
         check_finite(image.band(0, 0, image.height), image.file)
-    return Begun(image, probabilities, predictor.dtype, finals, sources, decoder, wishes, legend)
+    measured = image if wishes.channels is None else dataclasses.replace(image, channels=whole.channels)
+    return Begun(image, measured, probabilities, predictor.dtype, finals, sources, decoder, wishes, legend)
 
 
 def finish(begun: Begun) -> str:
@@ -132,8 +143,8 @@ def finish(begun: Begun) -> str:
             f"(if that was interrupted, the same command without shards does)"
         )
     try:
-        if "labels" in wishes.write:
-            write_labels(begun.finals["labels"], probabilities, begun.decoder, begun.sources["labels"], begun.legend)
+        if set(wishes.write) - {"probabilities"}:
+            write_results(begun)
         if "probabilities" in wishes.write:
             probabilities.finish()
         else:
@@ -141,6 +152,32 @@ def finish(begun: Begun) -> str:
     finally:
         probabilities.release()
     return f"{image.file} → {', '.join(str(begun.finals[kind]) for kind in wishes.write)}"
+
+
+def write_results(begun: Begun) -> None:
+    """Write the label image, and what is made of it."""
+    final, source, write = begun.finals["labels"], begun.sources["labels"], begun.wishes.write
+    labels = label_image(final, begun.probabilities, begun.decoder, source, begun.legend)
+    if own := [kind for kind in write if kind in RESULTS]:
+        growing = prediction_file(begun.wishes.output, begun.image.name, "pieces", final.suffix)
+        cells, numbers = cells_of(labels, begun.probabilities, begun.decoder, begun.measured, growing)
+        for kind in own:
+            RESULTS[kind].write(begun.finals[kind], cells, begun.sources[kind])
+        if numbers is not labels:
+            numbers.discard()
+    if "labels" in write:
+        labels.finish()
+    else:
+        labels.discard()
+
+
+def origin(final: Path) -> str | None:
+    """What a result says that it was made from, also an unfinished one; None if there is none that we have written."""
+    own = [result for kind, result in RESULTS.items() if final.name.endswith(OWN_ENDINGS[kind])]
+    try:
+        return own[0].made_from(final) if own else made_from(final)
+    except Exception:  # not there, or not ours; readers raise whatever the first wrong byte leads to
+        return None
 
 
 def with_channels(image: Image, channels: Sequence[int] | None, expected: int) -> Image:
@@ -188,11 +225,9 @@ def recipes(image: Image, decoder: Decoder, predictor: Predictor, legend: Legend
     numbering = decoder.numbering
     labelled = [decoder.threshold, type(numbering).__name__.lower(), dataclasses.asdict(numbering)]
     labelled += [plain(legend)] if legend != NUMBERS else []  # so that results of earlier versions are known again
-    hashed = {
-        kind: hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
-        for kind, parts in {"probabilities": common, "labels": [common, labelled]}.items()
-    }
-    return {kind: f"{OF_PREDICT} {kind} {digest}" for kind, digest in hashed.items()}
+    parts = {kind: common if kind == "probabilities" else [common, labelled] for kind in OUTPUTS}
+    hashed = {kind: json.dumps(each, sort_keys=True).encode() for kind, each in parts.items()}
+    return {kind: f"{OF_PREDICT} {kind} {hashlib.sha256(text).hexdigest()[:32]}" for kind, text in hashed.items()}
 
 
 def check_disk(output: Path, needed: int) -> None:
@@ -214,12 +249,12 @@ def make_room(finals: dict[str, Path], wanted: dict[str, Path], sources: dict[st
     Raises:
         FileExistsError: one is, and may not be replaced.
     """
-    taken = [str(file) for kind, file in wanted.items() if file.exists() and made_from(file) != sources[kind]]
+    taken = [str(file) for kind, file in wanted.items() if file.exists() and origin(file) != sources[kind]]
     if taken and not overwrite:
         raise FileExistsError(f"expected no earlier result, but got {', '.join(taken)}; overwrite=true replaces it")
     for kind, file in finals.items():
         partial = unfinished(file)
         # Labels are made in a moment; unfinished ones of another threshold are worth nothing.
         worthless = overwrite or kind == "labels" or not has_blocks(file)
-        if partial.exists() and made_from(partial) != sources[kind] and worthless:
+        if partial.exists() and origin(partial) != sources[kind] and worthless:
             drop(partial)

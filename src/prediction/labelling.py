@@ -6,45 +6,95 @@ from pathlib import Path
 
 import numpy as np
 
+from src.files.image import Image
 from src.files.legend import NUMBERS, Legend, in_values
 from src.instances import Classes, Components, Decoder, cell_probability
+from src.prediction.outputs.cells import Cells
 from src.prediction.store import Held, Store, drop, unfinished
-from src.prediction.tiff import write_tiff
 from src.tiles.blocks import joined_components
 from src.tiles.overlap import Window
 
 AT_ONCE = 2**26  # pixels; a larger plane is labelled block by block
 
 
-def write_labels(
+def label_image(
     final: Path, probabilities: Store | Held, decoder: Decoder, made_from: str, legend: Legend = NUMBERS
-) -> None:
-    """Write the label image of a prediction.
+) -> Store | Held:
+    """The label image of a prediction, to be finished as a file or discarded.
 
     Args:
-        final: the file or folder.
+        final: the file or folder that it would become.
         probabilities: what to read.
         decoder: makes labels of probabilities.
         made_from: names what the labels depend on.
         legend: of classes, by whose values they are written.
     """
-    legend = legend if decoder.numbering.of_classes else NUMBERS
-    image = probabilities.image
-    if final.suffix == ".tif" and image.height * image.width <= AT_ONCE:
-        whole = Window(0, 0, image.height, image.width)
-        planes = (
-            in_values(decoder(_read(probabilities, plane, whole)), legend.values) for plane in range(image.planes)
-        )
-        shape = (*image.stack_shape, image.height, image.width)
-        write_tiff(final, planes, shape, "int32", f"{image.stack_axes}YX", image.pixel_size, made_from, legend=legend)
-        drop(unfinished(final))  # of a plane that was not to be labelled at once
-        return
-    labels = Store(final, image, 1, "int32", probabilities.side, made_from, legend)
+    of_classes = decoder.numbering.of_classes
+    shown, kind = (legend, "classes") if of_classes else (NUMBERS, "cells")
+    labels = _growing(final, probabilities, made_from, shown, kind)
     label(labels, probabilities, decoder)
-    labels.finish()
+    return labels
 
 
-def label(labels: Store, probabilities: Store, decoder: Decoder) -> None:
+def _growing(final: Path, probabilities: Store | Held, made_from: str, legend: Legend, labels: str) -> Store | Held:
+    """Where whole numbers of each pixel of a prediction are written."""
+    image = probabilities.image
+    drop(unfinished(final))  # of an interrupted command; all is written anew
+    if final.suffix == ".tif" and image.planes == 1 and image.pixels <= AT_ONCE:
+        return Held(final, image, 1, made_from, legend)
+    return Store(final, image, 1, "int32", probabilities.side, made_from, legend, labels)
+
+
+def cells_of(
+    labels: Store | Held, probabilities: Store | Held, decoder: Decoder, measured: Image, growing: Path
+) -> tuple[Cells, Store | Held]:
+    """The cells of a label image, or the connected pieces of its classes; and what to discard when all is written.
+
+    Args:
+        labels: as of `label_image`.
+        probabilities: that the labels were made from.
+        decoder: that made them.
+        measured: the image with the channels that are measured.
+        growing: the name of what holds the numbers of pieces, beside which it lies on disk if that is large.
+    """
+    if not decoder.numbering.of_classes:
+        return Cells(measured, labels.read, partial(_cell_probability, probabilities)), labels
+    numbers = _growing(growing, probabilities, labels.made_from, NUMBERS, "cells")
+    classes = partial(_class_numbers, labels)
+    kinds = tuple(_number_pieces(numbers, partial(classes, plane), plane) for plane in range(labels.image.planes))
+    sure = partial(_class_probability, probabilities, classes)
+    return Cells(measured, numbers.read, sure, kinds, labels.legend), numbers
+
+
+def _number_pieces(numbers: Store | Held, classes: Callable[[Window], np.ndarray], plane: int) -> np.ndarray:
+    """Number the connected pieces of each class of a plane; → the class of each number."""
+    kinds = np.zeros(1, np.int32)
+    pieces = joined_components(classes, numbers.blocks)
+    for window in numbers.blocks:
+        found = pieces(window)
+        numbers.write(plane, window, found)
+        kinds = np.pad(kinds, (0, max(0, int(found.max()) + 1 - len(kinds))))
+        kinds[found] = classes(window)
+    return kinds
+
+
+def _class_numbers(labels: Store | Held, plane: int, window: Window) -> np.ndarray:
+    """The number of the class of each pixel, whose value the label image holds."""
+    found = labels.read(plane, window)
+    numbers = [(found == value) * number for number, value in enumerate(labels.legend.values)]
+    return np.sum(numbers, axis=0, dtype=np.int32) if numbers else found
+
+
+def _cell_probability(probabilities: Store | Held, plane: int, window: Window) -> np.ndarray:
+    return cell_probability(_read(probabilities, plane, window))
+
+
+def _class_probability(probabilities: Store | Held, classes: Callable, plane: int, window: Window) -> np.ndarray:
+    values = _read(probabilities, plane, window)
+    return np.take_along_axis(values, classes(plane, window)[None], axis=0)[0]
+
+
+def label(labels: Store | Held, probabilities: Store | Held, decoder: Decoder) -> None:
     """Fill a store with the labels of each plane.
 
     Components and classes of a plane that is too large for memory are found block by block, with

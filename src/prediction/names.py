@@ -5,15 +5,24 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from src.data.mixed import Sorted, sorted_out
-from src.files.names import IMAGE_SUFFIXES, PREDICTED, natural, stem
+from src.files.names import IMAGE_SUFFIXES, PICTURED, PREDICTED, natural, stem
 from src.files.tiffs import first_parts
 
 ENDINGS = (".tif", ".zarr")
+OWN_ENDINGS = {  # of results that have one whatever the format
+    "table": "_table.csv",
+    "rois": "_rois.zip",
+    "geojson": "_outlines.geojson",
+    "overlay": f"{PICTURED}.png",
+}
 
 
 def prediction_file(directory: Path, name: str, kind: str, ending: str = ".tif") -> Path:
-    """Where the prediction of image ``name`` lies; ``kind`` is one of `files.names.OUTPUTS`."""
-    return directory / f"{name}_{kind}{ending}"
+    """Where the prediction of image ``name`` lies; ``kind`` is one of `files.names.OUTPUTS`.
+
+    Labels and probabilities have the ending that is asked for, and all else its own.
+    """
+    return directory / f"{name}{OWN_ENDINGS.get(kind, f'_{kind}{ending}')}"
 
 
 def input_files(path: str) -> tuple[list[Path], list[Path]]:
@@ -38,7 +47,9 @@ def input_files(path: str) -> tuple[list[Path], list[Path]]:
     files = [
         file
         for file in sorted(found, key=lambda file: natural(file.name))
-        if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".") and not file.stem.endswith(PREDICTED)
+        if file.suffix.lower() in IMAGE_SUFFIXES
+        and not file.name.startswith(".")
+        and not file.stem.endswith((*PREDICTED, PICTURED))
     ]
     if not files:
         raise FileNotFoundError(f"expected images ({', '.join(IMAGE_SUFFIXES)}) in {path}, but got none")

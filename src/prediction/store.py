@@ -7,6 +7,7 @@ A small image is held in memory instead, because it is predicted anew in less ti
 
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,8 @@ import zarr
 from src.files.image import Image
 from src.files.incomplete import beside
 from src.files.legend import NUMBERS, Legend
-from src.prediction.tiff import SPACE, write_tiff
+from src.files.omezarr import VERSION, image_label, multiscales
+from src.prediction.tiff import write_tiff
 from src.tiles.blocks import blocks
 from src.tiles.overlap import Window
 
@@ -37,6 +39,7 @@ class Store:
         side: of a block in pixels, unless the store lies there already.
         made_from: names what the prediction depends on.
         legend: of the classes that its values are.
+        labels: what its values number, if they are labels; an OME-Zarr has them under that name in its ``labels``.
 
     Raises:
         FileExistsError: an unfinished store lies there that was made from something else.
@@ -51,8 +54,10 @@ class Store:
         side: int,
         made_from: str,
         legend: Legend = NUMBERS,
+        labels: str = "",
     ):
-        self.final, self.image, self.made_from, self.legend = final, image, made_from, legend
+        self.final, self.image, self.made_from, self.legend, self.labels = final, image, made_from, legend, labels
+        self.place = f"labels/{labels}/0" if labels else "0"
         self.folder = unfinished(final)
         self.axes = image.stack_axes + ("C" if classes > 1 else "") + "YX"
         if not self.folder.exists():
@@ -64,7 +69,7 @@ class Store:
                 f"expected no unfinished prediction of another kind, but got {self.folder}; overwrite=true replaces it"
             )
         # Chunks of zeros are written too, because a chunk that is not there is one that is missing.
-        self.array = zarr.open_array(self.folder / "0", mode="r+").with_config({"write_empty_chunks": True})
+        self.array = zarr.open_array(self.folder / self.place, mode="r+").with_config({"write_empty_chunks": True})
         self.side = self.array.chunks[-1]
         self.blocks = blocks(image.height, image.width, self.side)
         # A small one is held too, so that what this process has written alone need not be read again.
@@ -78,9 +83,14 @@ class Store:
         stack = self.image.stack_shape
         try:
             group = zarr.open_group(growing, mode="w", zarr_format=3)
-            group.attrs.update({"made_from": self.made_from, "ome": self._described()})
+            described = partial(multiscales, self.axes, self.image.pixel_size, self.final.stem)
+            group.attrs.update({"made_from": self.made_from, "ome": described(self.place)})
+            if self.labels:
+                group.create_group("labels").attrs["ome"] = {"version": VERSION, "labels": [self.labels]}
+                own = described("0") | {"image-label": image_label(self.legend)}
+                group.create_group(f"labels/{self.labels}").attrs.update({"made_from": self.made_from, "ome": own})
             group.create_array(
-                "0",
+                self.place,
                 shape=(*stack, *plane),
                 chunks=(*(1 for _ in stack), *chunk),
                 dtype=dtype,
@@ -93,23 +103,7 @@ class Store:
         finally:
             shutil.rmtree(growing, ignore_errors=True)
 
-    def _described(self) -> dict:
-        """Metadata of OME-Zarr 0.5: axes and size of a pixel."""
-        size = self.image.pixel_size
-        axes = [
-            {"name": axis.lower(), "type": "space" if axis in SPACE else {"T": "time", "C": "channel"}[axis]}
-            | ({"unit": "micrometer"} if axis in size else {})
-            for axis in self.axes
-        ]
-        scale = [{"type": "scale", "scale": [size.get(axis, 1.0) for axis in self.axes]}]
-        dataset = {"path": "0", "coordinateTransformations": scale}
-        found = {"version": "0.5", "multiscales": [{"axes": axes, "datasets": [dataset], "name": self.final.stem}]}
-        if described := self.legend.described():
-            classes = [{"label-value": int(value), "class": name} for value, name in described.items()]
-            found["image-label"] = {"properties": classes}
-        return found
-
-    def _place(self, plane: int, window: Window) -> tuple:
+    def _where(self, plane: int, window: Window) -> tuple:
         """Where a window of a plane stands in the array."""
         top, left, height, width = window
         return (*self.image.stack_place(plane), ..., slice(top, top + height), slice(left, left + width))
@@ -121,7 +115,7 @@ class Store:
         for plane in range(self.image.planes):
             for window in self.blocks:
                 chunk = (*self.image.stack_place(plane), *classes, window.top // self.side, window.left // self.side)
-                if not self.folder.joinpath("0", "c", *map(str, chunk)).exists():
+                if not self.folder.joinpath(self.place, "c", *map(str, chunk)).exists():
                     found.append((plane, window))
         return found
 
@@ -132,9 +126,9 @@ class Store:
             OSError: there is no room for it; names the store.
         """
         try:
-            self.array[self._place(plane, window)] = values
+            self.array[self._where(plane, window)] = values
             if self.held is not None:
-                self.held[self._place(plane, window)] = values
+                self.held[self._where(plane, window)] = values
                 self.not_held.discard((plane, window))
         except OSError as error:
             error.filename = error.filename or str(self.folder)
@@ -142,7 +136,7 @@ class Store:
 
     def read(self, plane: int, window: Window) -> np.ndarray:
         """Read a window ``([K,] height, width)``."""
-        return np.asarray(self._values[self._place(plane, window)])
+        return np.asarray(self._values[self._where(plane, window)])
 
     @property
     def _values(self) -> np.ndarray | zarr.Array:
@@ -206,10 +200,11 @@ class Held:
         image: what is predicted.
         classes: K, the leading axis of a plane; 1 for none.
         made_from: names what the prediction depends on.
+        legend: of the classes that its values are.
     """
 
-    def __init__(self, final: Path, image: Image, classes: int, made_from: str):
-        self.final, self.image, self.made_from = final, image, made_from
+    def __init__(self, final: Path, image: Image, classes: int, made_from: str, legend: Legend = NUMBERS):
+        self.final, self.image, self.made_from, self.legend = final, image, made_from, legend
         self.axes = image.stack_axes + ("C" if classes > 1 else "") + "YX"
         self.side = max(image.height, image.width)
         self.blocks = blocks(image.height, image.width, self.side)
@@ -243,7 +238,7 @@ class Held:
         """Write the file, which appears whole."""
         shape, size = (*self.image.stack_shape, *self.values.shape), self.image.pixel_size
         pages = self.values.reshape(-1, *self.values.shape[-2:])
-        write_tiff(self.final, pages, shape, self.values.dtype, self.axes, size, self.made_from)
+        write_tiff(self.final, pages, shape, self.values.dtype, self.axes, size, self.made_from, legend=self.legend)
 
 
 def unfinished(final: Path) -> Path:

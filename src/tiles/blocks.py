@@ -6,7 +6,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from src.instances import components
+from src.instances import components, pieces
 from src.tiles.overlap import Window
 
 AT_ONCE = 2**22  # pixels of a plane that is predicted at once
@@ -31,7 +31,7 @@ def block_side(height: int, width: int) -> int:
 
 
 def joined_components(
-    foreground: Callable[[Window], np.ndarray], windows: Sequence[Window], min_size: int = 0
+    values: Callable[[Window], np.ndarray], windows: Sequence[Window], min_size: int = 0
 ) -> Callable[[Window], np.ndarray]:
     """Number the 4-connected components of a plane of which only a block at a time is in memory.
 
@@ -39,7 +39,8 @@ def joined_components(
     component. The result equals that of the whole plane, but for the order of the numbers.
 
     Args:
-        foreground: the mask ``(height, width)`` in a window; asked for once now and once more later.
+        values: ``(height, width)`` in a window, a mask or integers, of which those of one value but 0 are connected;
+            asked for once now and once more later.
         windows: the blocks, as `blocks` gives them.
         min_size: pixels; a smaller component becomes background.
 
@@ -48,23 +49,24 @@ def joined_components(
     """
     start, count = {}, 0  # the number before the first of each block; how many there are
     sizes, meetings = [], []
-    below, beside = {}, {}  # last row and column of a block, by where the next block begins
+    below, beside = {}, {}  # last row and column of a block and its values, by where the next block begins
     for window in windows:
-        local = components(foreground(window))
+        found = values(window)
+        local = _numbered(found)
         start[window] = count
-        numbered = np.where(local > 0, local.astype(np.int64) + count, 0)
+        numbered = np.stack([np.where(local > 0, local.astype(np.int64) + count, 0), found])
         if min_size > 1:
             sizes.append(np.bincount(local.ravel(), minlength=1)[1:].astype(np.int32))
         count += int(local.max())
         for edge, neighbour in (
-            (numbered[0], below.pop((window.top, window.left), None)),
-            (numbered[:, 0], beside.pop((window.top, window.left), None)),
+            (numbered[:, 0], below.pop((window.top, window.left), None)),
+            (numbered[:, :, 0], beside.pop((window.top, window.left), None)),
         ):
             if neighbour is not None:
-                meet = (edge > 0) & (neighbour > 0)
-                meetings.append(np.unique(np.stack([neighbour[meet], edge[meet]]), axis=1))
-        below[window.top + window.height, window.left] = numbered[-1]
-        beside[window.top, window.left + window.width] = numbered[:, -1]
+                meet = (edge[0] > 0) & (edge[1] == neighbour[1])
+                meetings.append(np.unique(np.stack([neighbour[0, meet], edge[0, meet]]), axis=1))
+        below[window.top + window.height, window.left] = numbered[:, -1].copy()
+        beside[window.top, window.left + window.width] = numbered[:, :, -1].copy()
 
     pairs = np.concatenate([np.zeros((2, 0), np.int64), *meetings], axis=1) - 1
     graph = coo_array((np.ones(pairs.shape[1], bool), tuple(pairs)), shape=(count, count))
@@ -78,7 +80,11 @@ def joined_components(
         number[1:] += 1
 
     def labels(window: Window) -> np.ndarray:
-        local = components(foreground(window))
+        local = _numbered(values(window))
         return number[np.where(local > 0, local + start[window], 0)]
 
     return labels
+
+
+def _numbered(values: np.ndarray) -> np.ndarray:
+    return components(values) if values.dtype == bool else pieces(values)

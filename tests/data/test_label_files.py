@@ -1,15 +1,21 @@
 """The labels in a folder, by the names of their images; test_sources has those that are read."""
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from src.data.annotated import read_pair
+from src.data.finding import Refused
 from src.data.label_files import channel_files, label_files
 from src.data.matching import Wanted, matched
+from src.files.stored import OF_PREDICT
+from src.prediction.outputs import rois
 from src.prediction.tiff import write_prediction
 from tests.data.own import draw, write
 from tests.data.test_patterns import lay
+from tests.prediction.outputs.drawn import cells_of
 
 
 @pytest.mark.parametrize(
@@ -50,6 +56,29 @@ def test_beside_a_prediction_of_ours_the_other_file_is_taken(tmp_path):
     pairs, findings = matched(tmp_path)
     assert [pair.labels.name for pair in pairs] == [f"a{number}_mask.tif" for number in range(3)]
     assert {(each.code, each.severity) for each in findings} == {("own-prediction", "note")}
+
+
+def test_of_rois_of_ours_and_what_was_drawn_the_latter_is_taken(tmp_path):
+    write(tmp_path / "a_labels.tif", draw(0)[1].astype(np.int32))
+    rois.write(tmp_path / "a_rois.zip", cells_of(draw(0)[1].astype(np.int32)), f"{OF_PREDICT} rois 0")
+    found, findings = label_files(tmp_path, {"a": Path("a.tif")})
+    assert [file.name for file, _ in found.values()] == ["a_labels.tif"] and findings == []
+    (tmp_path / "a_labels.tif").unlink()
+    assert [file.name for file, _ in label_files(tmp_path, {"a": Path("a.tif")})[0].values()] == ["a_rois.zip"]
+
+
+def test_nobody_learns_from_rois_of_ours(tmp_path):
+    image, labels = draw(0)
+    (tmp_path / "images").mkdir()
+    write(tmp_path / "images" / "a.tif", image)
+    (tmp_path / "labels").mkdir()
+    rois.write(tmp_path / "labels" / "a_rois.zip", cells_of(labels.astype(np.int32)), f"{OF_PREDICT} rois 0")
+    (pair,), _ = matched(tmp_path)
+    with pytest.raises(Refused, match="prediction"):
+        read_pair(pair)
+    with zipfile.ZipFile(tmp_path / "labels" / "a_rois.zip", "a") as archive:
+        archive.comment = b""  # as ImageJ saves what somebody has corrected
+    np.testing.assert_array_equal(read_pair(matched(tmp_path)[0][0])[0].labels, labels)
 
 
 def channels(images, labels):

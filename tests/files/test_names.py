@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from src.files.names import OUTPUTS, PREDICTED, stem, without_ending
+from src.files.names import PREDICTED, stem, without_ending
 
 
 @pytest.mark.parametrize("name", ["cell 1.tif", "cell 1.ome.tif", "cell 1.ome.zarr", "cell 1.png"])
@@ -16,7 +16,7 @@ def test_only_suffixes_are_taken_off():
     assert stem(Path("a.b.tif")) == "a.b" and stem(Path("home.tif")) == "home"
 
 
-@pytest.mark.parametrize("kind", OUTPUTS)
+@pytest.mark.parametrize("kind", ["probabilities", "labels"])
 def test_a_prediction_is_called_by_its_image(kind):
     assert without_ending(f"cell_labels_1_{kind}", PREDICTED) == "cell_labels_1"
 

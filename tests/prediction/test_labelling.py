@@ -9,7 +9,7 @@ from src.files.image import Image, read_image
 from src.files.legend import Legend
 from src.instances import Classes, Components, Decoder, Watershed
 from src.prediction import labelling
-from src.prediction.labelling import label, write_labels
+from src.prediction.labelling import label, label_image
 from src.prediction.store import Store
 from src.tiles.blocks import blocks
 from src.tiles.overlap import Window
@@ -189,13 +189,18 @@ def test_the_threshold_of_the_network_decides(function, at_once, stores, monkeyp
 def test_classes_are_written_by_their_values_and_cells_by_their_numbers(ending, at_once, stores, monkeypatch, tmp_path):
     monkeypatch.setattr(labelling, "AT_ONCE", at_once)
     _, predicted = stores(probabilities(3))
-    legend = Legend((0, 7, 300), ("ground", "cell", "nucleus"))
+    legend = Legend((0, 7, 300), ("ground", "cell", "nucleus"), ((0, 0, 0), (0, 255, 0), (255, 0, 0)))
     expected = np.array(legend.values)[classes(probabilities(3), 0.5)]
-    write_labels(tmp_path / f"a{ending}", predicted, Decoder(Classes(), 0.5), "a", legend)
+    label_image(tmp_path / f"a{ending}", predicted, Decoder(Classes(), 0.5), "a", legend).finish()
     found, _ = read_image(tmp_path / f"a{ending}")
     np.testing.assert_array_equal(found, expected)
     if ending == ".zarr":
-        described = zarr.open_group(tmp_path / "a.zarr", mode="r").attrs["ome"]["image-label"]["properties"]
-        assert described[2] == {"label-value": 300, "class": "nucleus"}
-    write_labels(tmp_path / f"b{ending}", predicted, Decoder(Components(), 0.5), "b", legend)
+        group = zarr.open_group(tmp_path / "a.zarr", mode="r")
+        assert group["labels"].attrs["ome"] == {"version": "0.5", "labels": ["classes"]}
+        described = group["labels/classes"].attrs["ome"]
+        assert described["image-label"]["properties"][2] == {"label-value": 300, "class": "nucleus"}
+        assert described["image-label"]["colors"][1] == {"label-value": 7, "rgba": [0, 255, 0, 255]}
+        assert described["image-label"]["source"] == {"image": "../../"}
+        np.testing.assert_array_equal(read_image(tmp_path / "a.zarr" / "labels" / "classes")[0], expected)
+    label_image(tmp_path / f"b{ending}", predicted, Decoder(Components(), 0.5), "b", legend).finish()
     np.testing.assert_array_equal(read_image(tmp_path / f"b{ending}")[0], components(probabilities(3), 0.5))

@@ -13,7 +13,9 @@ import pytest
 import tifffile
 import zarr
 
-from src.files.image import Image, open_image
+from src.data.sources import labels_within
+from src.files.image import Image, open_image, open_stored, read_image
+from src.files.stored import OF_PREDICT
 from src.prediction import store as module
 from src.prediction.store import Store, drop, made_from, unfinished
 from src.tiles.blocks import blocks
@@ -210,6 +212,27 @@ def test_a_stack_of_one_plane_is_written(ending, tmp_path):
     values = filled(store)
     store.finish()
     assert np.array_equal(np.squeeze(everything(tmp_path / f"a{ending}")), values[0])
+
+
+@kinds
+def test_labels_lie_where_an_ome_zarr_has_them(stack, tmp_path):
+    final = tmp_path / "a_labels.zarr"
+    image = an_image(stack, pixel_size=PIXEL_SIZE)
+    store = Store(final, image, 1, "int32", SIDE, f"{OF_PREDICT} labels 0", labels="cells")
+    values = filled(store)
+    store.finish()
+    group = zarr.open_group(final, mode="r")
+    assert group["labels"].attrs["ome"] == {"version": "0.5", "labels": ["cells"]}
+    own = group["labels/cells"].attrs["ome"]
+    assert own["image-label"] == {"source": {"image": "../../"}}
+    (outer,), (inner,) = group.attrs["ome"]["multiscales"], own["multiscales"]
+    assert [each["datasets"][0]["path"] for each in (outer, inner)] == ["labels/cells/0", "0"]
+    assert outer["axes"] == inner["axes"] and [axis["name"] for axis in inner["axes"]] == list(f"{stack}YX".lower())
+    for place in (final, *labels_within(final)):
+        np.testing.assert_array_equal(read_image(place)[0], values)
+        assert open_image(place).pixel_size == {axis: PIXEL_SIZE[axis] for axis in "ZYX" if axis in f"{stack}YX"}
+        assert open_stored(place).is_prediction
+    assert made_from(final) == f"{OF_PREDICT} labels 0"
 
 
 @kinds

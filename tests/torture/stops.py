@@ -18,7 +18,7 @@ TRAIN = (
 )
 PREDICT = (
     *("main", "restore", "input_files", "open_together", "recipes", "Store._create", "fill", "Predictor.__call__"),
-    *("Store.write", "write_labels", "Store.finish", "Store._pages", "drop"),
+    *("Store.write", "write_results", "Store.finish", "Store._pages", "drop"),
 )
 SCORE = ("main", "match", "comparisons", "Evaluator.update", "Scoring._panels", "print_scores", "write_rows", "render")
 REPORT = ("main", "write_page", "drawn_curves", "render", "print_scores")

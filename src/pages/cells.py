@@ -1,0 +1,105 @@
+"""``cells.html``: how many cells all images have, how large and how bright they are, and which images stand out."""
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from matplotlib.figure import Figure
+
+from src.files.whole import write_text
+from src.pages.page import data_url
+from src.pages.pictures import encoded
+
+FEWEST = 5  # images, of which one may stand out
+FAR = 3  # times the distance of the quartiles from the nearer one (Tukey, *Exploratory Data Analysis*, 1977) …
+DIFFERENT = 0.25  # … and of the median from it, so that nothing stands out of images that are nearly the same
+BINS = 40
+
+
+def write_cells_page(
+    file: Path, cells: Mapping[str, Mapping[str, np.ndarray]], pictures: Mapping[str, str], made_from: str
+) -> None:
+    """Write the page.
+
+    Args:
+        file: where to.
+        cells: of each image by its name, each measure of its cells: as many values as there are cells.
+        pictures: the address of a picture of each image that has one.
+        made_from: says that the page is ours.
+    """
+    rows = {name: medians(measures) for name, measures in cells.items()}
+    outstanding = standing_out(rows)
+    ordered = sorted(rows, key=lambda name: name not in {each for each, _ in outstanding})  # these first
+    total = int(sum(row["cells"] for row in rows.values()))
+    page = _template().render(
+        title=f"{total:,} cells in {len(rows):,} images",
+        outstanding=outstanding,
+        judged=len(rows) >= FEWEST,
+        columns=list(dict.fromkeys(name for row in rows.values() for name in row)),
+        rows=[(name, {measure: shown(value) for measure, value in rows[name].items()}) for name in ordered],
+        pictures=pictures,
+        histograms=data_url(encoded(histograms(cells, rows)), "webp"),
+        made_from=made_from,
+    )
+    write_text(file, page)
+
+
+@functools.cache
+def _template() -> Template:
+    loader = FileSystemLoader(Path(__file__).parent)
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined).get_template("cells.html.j2")
+
+
+def medians(measures: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """The number of cells of an image, and the median of each measure; nan where there is none."""
+    counted = {"cells": float(max((len(values) for values in measures.values()), default=0))}
+    return counted | {
+        f"median {name}": float(np.median(values)) if len(values) else np.nan for name, values in measures.items()
+    }
+
+
+def standing_out(rows: Mapping[str, Mapping[str, float]]) -> list[tuple[str, str]]:
+    """The images with a number far from that of the others, and what to say of each.
+
+    >>> standing_out({**{str(n): {"cells": 100.0 + n} for n in range(6)}, "odd": {"cells": 4.0}})
+    [('odd', 'cells 4; half of the images have 100 to 104')]
+    """
+    found: list[tuple[str, str]] = []
+    for measure in dict.fromkeys(measure for row in rows.values() for measure in row):
+        known = {name: row[measure] for name, row in rows.items() if np.isfinite(row.get(measure, np.nan))}
+        if len(known) < FEWEST:
+            continue
+        low, middle, high = np.percentile(list(known.values()), (25, 50, 75))
+        for name, value in known.items():
+            beyond = max(low - value, value - high)
+            if beyond > FAR * (high - low) and beyond > DIFFERENT * abs(middle):
+                usual = f"half of the images have {shown(low)} to {shown(high)}"
+                found.append((name, f"{measure} {shown(value)}; {usual}"))
+    return found
+
+
+def histograms(cells: Mapping[str, Mapping[str, np.ndarray]], rows: Mapping[str, Mapping[str, float]]) -> Figure:
+    """Cells in an image, and each measure of all cells."""
+    drawn = {"cells in an image": np.array([row["cells"] for row in rows.values()])}
+    for measure in dict.fromkeys(measure for measures in cells.values() for measure in measures):
+        drawn[measure] = np.concatenate([each[measure] for each in cells.values() if measure in each])
+    across = min(3, len(drawn))
+    down = -(-len(drawn) // across)
+    figure = Figure(figsize=(3.4 * across, 2.4 * down), layout="constrained")
+    grid = figure.subplots(down, across, squeeze=False).ravel()
+    for axes, (name, values) in zip(grid, drawn.items(), strict=False):
+        values = values[np.isfinite(values)]
+        axes.hist(values, bins=min(BINS, max(1, len(np.unique(values)))), color="#2b8cc4")
+        axes.set_title(name, loc="left")
+        axes.set_ylabel("images" if name == "cells in an image" else "cells")
+        axes.spines[["top", "right"]].set_visible(False)
+    for axes in grid[len(drawn) :]:
+        axes.set_visible(False)
+    return figure
+
+
+def shown(value: float) -> str:
+    """A number as it stands on the page."""
+    return "–" if np.isnan(value) else f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"

@@ -1,0 +1,141 @@
+"""The cells of a label image of any size, each of them once and whole: what tables and outlines are made of.
+
+A plane is read in bands of rows. A cell belongs to the band in which it begins, and a band is read as far down as its
+cells reach. A cell that is taller than a band is read alone, and if it is larger than one, in strips.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+
+from src.files.image import Image
+from src.files.legend import NUMBERS, Legend
+from src.tiles.overlap import Window
+
+AT_ONCE = 2**23  # pixels of a band
+OVERLAP = 8  # rows of a strip that also belong to the one above
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The cells of one image: connected pieces of a class where classes are predicted.
+
+    Attributes:
+        image: with the channels that are measured.
+        numbers: gives the number of the cell of each pixel ``(height, width)``, 0 for background, in a window of a
+            plane; the cells of each plane are numbered from 1.
+        confidence: gives the probability ``(height, width)`` that a pixel is what it is taken for.
+        kinds: the class of each number in each plane; empty if these are cells and no classes.
+        legend: of the classes.
+    """
+
+    image: Image
+    numbers: Callable[[int, Window], np.ndarray]
+    confidence: Callable[[int, Window], np.ndarray]
+    kinds: tuple[np.ndarray, ...] = ()
+    legend: Legend = NUMBERS
+
+    def kind(self, plane: int, number: int) -> str:
+        """The name of the class of a cell; empty if there are no classes."""
+        return self.legend.name(int(self.kinds[plane][number])) if self.kinds else ""
+
+    def place(self, plane: int) -> dict[str, int]:
+        """Where a plane stands in its stack, from 0; empty if there is no stack."""
+        return dict(zip(self.image.stack_axes, self.image.stack_place(plane), strict=True))
+
+
+@dataclass(frozen=True)
+class Group:
+    """Some cells of a plane, whole.
+
+    Attributes:
+        plane: its number in the stack.
+        window: where in the plane they lie.
+        labels: their numbers there, ``(height, width)``, and 0 for all else.
+    """
+
+    plane: int
+    window: Window
+    labels: np.ndarray
+
+
+@dataclass(frozen=True)
+class Giant:
+    """A cell that is larger than a band, of which strips are read.
+
+    Attributes:
+        plane: its number in the stack.
+        window: the box that it lies in.
+        number: its number.
+    """
+
+    plane: int
+    window: Window
+    number: int
+
+
+def strips(giant: Giant, cells: Cells) -> Iterator[tuple[Window, int, np.ndarray]]:
+    """The strips of a giant: where each lies, how many of its rows belong to the one above too, and a mask of it."""
+    top, left, height, width = giant.window
+    rows = max(OVERLAP, AT_ONCE // width)
+    for first in range(top, top + height, rows):
+        again = OVERLAP if first > top else 0
+        window = Window(first - again, left, min(rows, top + height - first) + again, width)
+        yield window, again, cells.numbers(giant.plane, window) == giant.number
+
+
+def groups(cells: Cells) -> Iterator[Group | Giant]:
+    """All cells of an image, plane by plane and from the top to the bottom, those that are taller than a band last."""
+    for plane in range(cells.image.planes):
+        yield from _groups(cells, plane)
+
+
+def _groups(cells: Cells, plane: int) -> Iterator[Group | Giant]:
+    height, width = cells.image.height, cells.image.width
+    rows = max(1, AT_ONCE // width)
+    boxes = np.zeros((1, 4), np.int32)
+    for top in range(0, height, rows):
+        labels = cells.numbers(plane, Window(top, 0, min(rows, height - top), width))
+        boxes = _with_room(boxes, int(labels.max()) + 1)
+        _extend(boxes, labels, top)
+    tops, bottoms = boxes[:, 0], boxes[:, 2]
+    tall = bottoms - tops > rows
+    for top in range(0, height, rows):
+        own = (bottoms > 0) & ~tall & (tops >= top) & (tops < top + rows)
+        if own.any():
+            window = Window(top, 0, int(bottoms[own].max()) - top, width)
+            labels = cells.numbers(plane, window)
+            yield Group(plane, window, np.where(own[labels], labels, 0))
+    for number in np.flatnonzero(tall).tolist():
+        top, left, bottom, right = boxes[number].tolist()
+        window = Window(top, left, bottom - top, right - left)
+        if window.height * window.width > AT_ONCE:
+            yield Giant(plane, window, number)
+            continue
+        labels = cells.numbers(plane, window)
+        yield Group(plane, window, np.where(labels == number, labels, 0))
+
+
+def _with_room(boxes: np.ndarray, count: int) -> np.ndarray:
+    """Boxes of at least so many numbers; an empty one begins where no pixel is and ends at 0."""
+    if count <= len(boxes):
+        return boxes
+    more = np.zeros((count - len(boxes), 4), np.int32)
+    more[:, :2] = np.iinfo(np.int32).max
+    return np.concatenate([boxes, more])
+
+
+@numba.njit(cache=True, nogil=True)
+def _extend(boxes, labels, top):
+    """Extend the box of each number, its first row and column and those after its last, by the pixels of a band."""
+    for row in range(labels.shape[0]):
+        for column in range(labels.shape[1]):
+            number = labels[row, column]
+            if number:
+                box = boxes[number]
+                box[0] = min(box[0], row + top)
+                box[1] = min(box[1], column)
+                box[2] = max(box[2], row + top + 1)
+                box[3] = max(box[3], column + 1)

@@ -1,0 +1,81 @@
+"""What `skimage.measure.regionprops` measures of a cell, of one that is too large to be held with all that this takes.
+
+Its pixels are added up strip by strip, and all else follows from the sums.
+"""
+
+import math
+
+import numpy as np
+from scipy.spatial import ConvexHull
+from skimage.measure import grid_points_in_poly, inertia_tensor, inertia_tensor_eigvals, perimeter
+
+from src.prediction.outputs.cells import Cells, Giant, strips
+
+
+def properties(giant: Giant, cells: Cells) -> dict[str, np.ndarray]:
+    """The columns that `regionprops_table` gives of the cell, under its names, and ``confidence``.
+
+    Places are those in the box of the cell.
+    """
+    top, _, height, width = giant.window
+    moments, light, sure, border, ends = np.zeros((3, 3)), 0.0, 0.0, 0.0, []
+    columns = np.arange(width, dtype=np.float64)
+    for window, again, mask in strips(giant, cells):
+        # What two strips have in common is counted in both.
+        border += perimeter(mask, 4) - (perimeter(mask[:again], 4) if again else 0.0)
+        own, first = mask[again:], window.top + again
+        rows = np.arange(len(own), dtype=np.float64) + first - top
+        moments += [[(own @ columns**x * rows**y).sum() for x in range(3)] for y in range(3)]
+        seen = cells.image.band(giant.plane, first, first + len(own))[..., window.left : window.left + width]
+        light = light + seen[:, own].sum(axis=1, dtype=np.float64)
+        sure += cells.confidence(giant.plane, window)[again:][own].sum(dtype=np.float64)
+        filled = own.any(axis=1)
+        ends += [(rows, own.argmax(axis=1)), (rows, width - 1 - own[:, ::-1].argmax(axis=1))]
+        ends[-2:] = [np.column_stack(each)[filled] for each in ends[-2:]]
+    area = moments[0, 0]
+    means = {f"intensity_mean-{channel}": value / area for channel, value in enumerate(light)}
+    found = {"label": giant.number, "area": area, "bbox-0": 0, "bbox-1": 0, "bbox-2": height, "bbox-3": width}
+    found |= {"perimeter": border, "confidence": sure / area, "equivalent_diameter_area": math.sqrt(4 * area / math.pi)}
+    found |= {"solidity": area / _hull_area(np.concatenate(ends), height, width)} | _of_moments(moments) | means
+    return {name: np.array([value]) for name, value in found.items()}
+
+
+def _of_moments(raw: np.ndarray) -> dict[str, float]:
+    """Centre, axes and orientation of sums of powers of rows and columns."""
+    y, x = raw[1, 0] / raw[0, 0], raw[0, 1] / raw[0, 0]
+    central = np.zeros((3, 3))
+    central[0, 0] = raw[0, 0]
+    central[2, 0], central[0, 2] = raw[2, 0] - y * raw[1, 0], raw[0, 2] - x * raw[0, 1]
+    central[1, 1] = raw[1, 1] - y * raw[0, 1]
+    plane = np.zeros((1, 1))  # of which they ask how many axes it has
+    tensor = inertia_tensor(plane, central)
+    major, minor = inertia_tensor_eigvals(plane, T=tensor)
+    difference = tensor[0, 0] - tensor[1, 1]
+    turned = 0.5 * math.atan2(-2 * tensor[0, 1], -difference)
+    return {
+        "centroid-0": y,
+        "centroid-1": x,
+        "axis_major_length": 4 * math.sqrt(major),
+        "axis_minor_length": 4 * math.sqrt(minor),
+        "eccentricity": math.sqrt(1 - minor / major) if major else 0.0,
+        "orientation": turned if difference else math.copysign(math.pi / 4, -1 if tensor[0, 1] >= 0 else 1),
+    }
+
+
+def _hull_area(ends: np.ndarray, height: int, width: int) -> int:
+    """Pixels in the convex hull of pixels, which holds the middles of their edges, as `convex_hull_image` counts them.
+
+    Args:
+        ends: row and column of the first and the last pixel of each row.
+        height, width: of the box.
+    """
+    middles = (ends[:, None] + [(-0.5, 0), (0.5, 0), (0, -0.5), (0, 0.5)]).reshape(-1, 2)
+    hull = ConvexHull(middles)
+    corners = hull.points[hull.vertices]
+    rows = max(1, 2**22 // width)
+    return sum(
+        np.count_nonzero(
+            grid_points_in_poly((min(rows, height - top), width), corners - np.array([top, 0]), binarize=False)
+        )
+        for top in range(0, height, rows)
+    )

@@ -1,0 +1,70 @@
+"""``NAME_overlay.png``: the image with each cell in a colour, to look at."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image as Picture
+from PIL.PngImagePlugin import PngInfo
+
+from src.files.grey import grey_range, scaled
+from src.files.whole import complete_file
+from src.pages.pictures import CLASS_COLOURS, colours, outlines
+from src.prediction.outputs import cells as walk
+from src.prediction.outputs.cells import Cells
+from src.tiles.overlap import Window
+
+LARGEST = 2048  # pixels of the longer side; a larger image is reduced to a whole fraction of its size
+FILLED = 0.35  # of a colour, within its outline
+
+
+def write(file: Path, cells: Cells, made_from: str) -> None:
+    """Write the picture, of a stack that of its middle plane; it appears under its name only when it is complete."""
+    said = PngInfo()
+    said.add_text("Software", made_from)
+    picture = drawn(cells, cells.image.planes // 2)
+    with complete_file(file) as partial:
+        Picture.fromarray(picture).save(partial, "PNG", pnginfo=said)
+
+
+def made_from(file: Path) -> str:
+    """What a picture says that it was made from.
+
+    Raises:
+        OSError, KeyError: it is no picture, or does not say it.
+    """
+    with Picture.open(file) as picture:
+        return picture.info["Software"]
+
+
+def drawn(cells: Cells, plane: int) -> np.ndarray:
+    """A plane with its cells in colours by their numbers, or its classes in those of the annotation, ``(h, w, 3)``."""
+    bands = list(_bands(cells, plane))
+    picture, numbers = (np.concatenate(each) for each in zip(*bands, strict=True))
+    if cells.kinds:
+        shown = cells.kinds[plane][numbers]
+        table = np.array(cells.legend.colours or [(0, 0, 0), *CLASS_COLOURS])
+    else:
+        shown, table = numbers, np.array([(0, 0, 0), *CLASS_COLOURS])
+    colour = table[np.where(shown > 0, (shown - 1) % (len(table) - 1) + 1, 0)]
+    tinted = np.where((shown > 0)[..., None], (1 - FILLED) * picture + FILLED * colour, picture).astype(np.uint8)
+    edges = outlines(numbers)
+    tinted[edges] = colour[edges]
+    return tinted
+
+
+def _bands(cells: Cells, plane: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The reduced image and the numbers in the middle of its pixels, some rows at a time."""
+    image = cells.image
+    step = -(-max(image.height, image.width) // LARGEST)
+    low, high = grey_range(image, plane)
+    rows = step * max(1, walk.AT_ONCE // image.width // step)
+    for top in range(0, image.height, rows):
+        height = min(rows, image.height - top)
+        seen = colours(scaled(image.band(plane, top, top + height), low, high))
+        numbers = cells.numbers(plane, Window(top, 0, height, image.width))
+        h, w = -(-height // step), -(-image.width // step)
+        whole = np.pad(seen, ((0, h * step - height), (0, w * step - image.width), (0, 0)), mode="edge")
+        middle = [np.minimum(np.arange(n) * step + step // 2, of - 1) for n, of in ((h, height), (w, image.width))]
+        yield cv2.resize(whole, (w, h), interpolation=cv2.INTER_AREA), numbers[np.ix_(*middle)]

@@ -1,0 +1,154 @@
+"""The outlines of cells on the edges of their pixels, so that what lies in them is the cell and nothing else.
+
+A ring is followed from pixel edge to pixel edge with the cell on its right hand, as one sees the image. Where two
+pixels of a cell touch by a corner only, the ring stays with its pixel, so that each 4-connected piece has a ring of its
+own. Libraries draw outlines through the centres of pixels, or between them, and lose cells that are a pixel wide.
+"""
+
+from collections.abc import Iterator
+
+import numba
+import numpy as np
+
+from src.prediction.outputs.cells import Cells, Giant, Group, strips
+
+Ring = np.ndarray  # corners ``(N, 2)``, x and y in pixels of the image, of which the last one is joined to the first
+Polygon = list[Ring]  # the outer ring, and one for each hole
+
+
+def outlines(group: Group | Giant, cells: Cells) -> Iterator[tuple[int, list[Polygon]]]:
+    """The number of each cell of a group in ascending order, and a polygon for each 4-connected piece of it.
+
+    No ring meets itself, not even in a corner; outer rings have a positive area as their corners go, holes a negative
+    one. (0, 0) is the corner of the first pixel of the image.
+    """
+    giant = isinstance(group, Giant)
+    points, starts, owners, touching = traced(_framed(group, cells) if giant else np.pad(group.labels, 1))
+    if not len(starts):
+        return
+    rings = np.split(points + np.array([group.window.left, group.window.top], np.int32), starts[1:])
+    order = np.argsort(owners, kind="stable")
+    numbers, first = np.unique(owners[order], return_index=True)
+    names = [group.number] if giant else numbers.tolist()
+    for number, places in zip(names, np.split(order, first[1:]), strict=True):
+        simple = [part for place in places for part in (parted(rings[place]) if touching[place] else [rings[place]])]
+        yield number, polygons(simple)
+
+
+def _framed(giant: Giant, cells: Cells) -> np.ndarray:
+    """The mask of a giant with a pixel of background around it, which takes a byte a pixel."""
+    top, _, height, width = giant.window
+    framed = np.zeros((height + 2, width + 2), np.uint8)
+    for window, _, mask in strips(giant, cells):
+        first = window.top - top + 1
+        framed[first : first + window.height, 1:-1] = mask
+    return framed
+
+
+def traced(framed: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The rings of cells: the corners of all of them, where each begins, whose it is and whether it meets itself.
+
+    Args:
+        framed: the cells ``(H + 2, W + 2)``, with a pixel of background around them.
+    """
+    edges = _upper_edges(framed)
+    # A ring has as many lower as upper edges, and at most two corners at each.
+    points, starts, owners = np.empty((4 * edges, 2), np.int32), np.empty(edges, np.int64), np.empty(edges, np.int32)
+    touching = np.zeros(edges, np.bool_)
+    count, used = _follow(framed, points, starts, owners, touching)
+    return points[:used], starts[:count], owners[:count], touching[:count]
+
+
+@numba.njit(cache=True, nogil=True)
+def _upper_edges(framed):
+    """How many pixels of cells lie below something else."""
+    count = 0
+    for row in range(1, framed.shape[0]):
+        for column in range(framed.shape[1]):
+            count += framed[row, column] != 0 and framed[row, column] != framed[row - 1, column]
+    return count
+
+
+@numba.njit(cache=True, nogil=True)
+def _follow(framed, points, starts, owners, touching):
+    rights, downs = (1, 0, -1, 0), (0, 1, 0, -1)  # of a step along the upper, right, lower and left edge of a pixel
+    met = np.zeros(framed.shape, np.bool_)  # pixels whose upper edge belongs to a ring already
+    count, used = 0, 0
+    for top in range(1, framed.shape[0] - 1):
+        for left in range(1, framed.shape[1] - 1):
+            own = framed[top, left]
+            if own == 0 or framed[top - 1, left] == own or met[top, left]:
+                continue
+            starts[count], owners[count] = used, own
+            y, x, edge = top, left, 0
+            while True:
+                if edge == 0:
+                    met[y, x] = True
+                down, right = downs[edge], rights[edge]
+                ahead = framed[y + down, x + right]
+                outside = framed[y + down - right, x + right + down]  # beside the pixel ahead, on the left hand
+                if ahead != own:
+                    touching[count] |= outside == own
+                if ahead != own or outside == own:
+                    points[used, 0] = x - (edge > 1)  # where the edge ends
+                    points[used, 1] = y - (edge == 0 or edge == 3)
+                    used += 1
+                if ahead != own:
+                    edge = (edge + 1) % 4
+                elif outside == own:
+                    y, x, edge = y + down - right, x + right + down, (edge + 3) % 4
+                else:
+                    y, x = y + down, x + right
+                if y == top and x == left and edge == 0:
+                    break
+            count += 1
+    return count, used
+
+
+def parted(ring: Ring) -> list[Ring]:
+    """A ring that comes to some corners twice as several that do not."""
+    parts, way, places = [], [], {}
+    for corner in map(tuple, ring.tolist()):
+        if corner in places:
+            place = places[corner]
+            parts.append(np.array(way[place:], ring.dtype))
+            for other in way[place + 1 :]:
+                del places[other]
+            del way[place + 1 :]
+        else:
+            places[corner] = len(way)
+            way.append(corner)
+    return [*parts, np.array(way, ring.dtype)]
+
+
+def polygons(rings: list[Ring]) -> list[Polygon]:
+    """Outer rings, each with the holes of its piece."""
+    areas = [area(ring) for ring in rings]
+    outer = sorted((place for place, each in enumerate(areas) if each > 0), key=areas.__getitem__)
+    found = {place: [rings[place]] for place in outer}
+    for hole in (ring for ring, each in zip(rings, areas, strict=True) if each < 0):
+        # The innermost around a pixel beside the hole; each smaller piece around it lies in a hole of a larger one.
+        inside = (place for place in outer if len(outer) == 1 or holds(rings[place], beside(hole)))
+        found[next(inside)].append(hole)
+    return list(found.values())
+
+
+def area(ring: Ring) -> int:
+    """Pixels in a ring; negative if it is that of a hole."""
+    x, y = ring.T.astype(np.int64)
+    return int((x * np.roll(y, -1) - np.roll(x, -1) * y).sum()) // 2
+
+
+def beside(ring: Ring) -> tuple[float, float]:
+    """The centre of a pixel of the cell that lies along a ring."""
+    following = np.roll(ring, -1, axis=0)
+    place = int(np.argmax(following[:, 0] > ring[:, 0]))  # an upper edge, below which the cell is
+    return float(ring[place, 0]) + 0.5, float(ring[place, 1]) + 0.5
+
+
+def holds(ring: Ring, point: tuple[float, float]) -> bool:
+    """Whether the centre of a pixel lies in a ring: an odd number of its upright edges lie to the left of it."""
+    x, y = point
+    (left, first), last = ring.T, np.roll(ring[:, 1], -1)
+    crossed = (np.minimum(first, last) < y) & (y < np.maximum(first, last)) & (left < x)
+    return bool(np.count_nonzero(crossed) % 2)

@@ -1,0 +1,114 @@
+"""``NAME_table.csv``: a row a cell, with what `skimage.measure.regionprops` measures of it in the whole image."""
+
+import csv
+import itertools
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from skimage.measure import regionprops_table
+
+from src.files.whole import write_rows
+from src.prediction.outputs.cells import Cells, Giant, Group, groups
+from src.prediction.outputs.giants import properties
+
+AXES = {"Z": "slice", "T": "frame"}  # columns of where a plane stands in its stack
+BOX = ("bbox_top", "bbox_left", "bbox_bottom", "bbox_right")  # first row and column, and those after the last
+SHAPE = (
+    "perimeter",
+    "axis_major_length",
+    "axis_minor_length",
+    "equivalent_diameter_area",
+    "eccentricity",
+    "orientation",
+    "solidity",
+)
+LENGTHS = SHAPE[:4]
+MADE_FROM = "made_from"
+
+
+def write(file: Path, cells: Cells, made_from: str) -> None:
+    """Write the table of an image, with the columns `columns`; it appears under its name only when it is complete."""
+    rows = ({**row, MADE_FROM: made_from} for group in groups(cells) for row in measured(group, cells))
+    first = list(itertools.islice(rows, 1))
+    # A table without rows has no other place than its header for what it was made from.
+    last = MADE_FROM if first else f"{MADE_FROM} {made_from}"
+    write_rows(file, itertools.chain(first, rows), [*columns(cells), last])
+
+
+def made_from(file: Path) -> str:
+    """What a table says that it was made from.
+
+    Raises:
+        ValueError, OSError, StopIteration: it is none of ours.
+    """
+    with file.open(encoding="utf-8", newline="") as lines:
+        table = csv.reader(lines)
+        header = next(table)
+        return next(table, [header[-1].removeprefix(f"{MADE_FROM} ")])[-1]
+
+
+def columns(cells: Cells) -> list[str]:
+    """The columns of a table: numbers in pixels, those in micrometres end in ``_um``, and areas in ``_um2``."""
+    image = cells.image
+    known, square = micrometres(cells)
+    means = [f"intensity_mean_{channel}" for channel in range(image.in_channels)]
+    return [
+        "label",
+        *(["class"] if cells.kinds else []),
+        *(AXES[axis] for axis in image.stack_axes),
+        "area",
+        *(["area_um2"] if known else []),
+        "centroid_y",
+        "centroid_x",
+        *(["centroid_y_um", "centroid_x_um"] if known else []),
+        *BOX,
+        *means,
+        *SHAPE,
+        *([f"{name}_um" for name in LENGTHS] if square else []),
+        "confidence",
+    ]
+
+
+def micrometres(cells: Cells) -> tuple[dict[str, float], bool]:
+    """The sides Y and X of a pixel, empty if one is not known; and whether it is a square, as lengths need."""
+    size = {axis: cells.image.pixel_size[axis] for axis in "YX" if axis in cells.image.pixel_size}
+    known = size if len(size) == 2 else {}
+    return known, bool(known) and math.isclose(size["Y"], size["X"], rel_tol=1e-3)
+
+
+def measured(group: Group | Giant, cells: Cells) -> Iterator[dict]:
+    """A row for each cell of a group, ordered by its number."""
+    found = properties(group, cells) if isinstance(group, Giant) else _properties(group, cells)
+    top, left = group.window[:2]
+    for place, axis in enumerate("yx"):
+        found[f"centroid_{axis}"] = found.pop(f"centroid-{place}") + (top, left)[place]
+    for place, name in enumerate(BOX):
+        found[name] = found.pop(f"bbox-{place}") + (top, left)[place % 2]
+    for channel in range(cells.image.in_channels):
+        found[f"intensity_mean_{channel}"] = found.pop(f"intensity_mean-{channel}")
+    found |= _in_micrometres(found, *micrometres(cells))
+    where = {AXES[axis]: place for axis, place in cells.place(group.plane).items()}
+    listed = {name: values.tolist() for name, values in found.items()}
+    for row in zip(*listed.values(), strict=True):
+        own = dict(zip(listed, row, strict=True))
+        kind = {"class": cells.kind(group.plane, own["label"])} if cells.kinds else {}
+        yield own | kind | where
+
+
+def _properties(group: Group, cells: Cells) -> dict[str, np.ndarray]:
+    """What scikit-image measures, and the confidence; places are those in the window of the group."""
+    top, left, height, width = group.window
+    seen = cells.image.band(group.plane, top, top + height)[..., left : left + width].transpose(1, 2, 0)
+    found = regionprops_table(group.labels, seen, ("label", "area", "centroid", "bbox", "intensity_mean", *SHAPE))
+    sure = cells.confidence(group.plane, group.window).astype(np.float64)  # sums of many float32 are not exact
+    return found | {"confidence": regionprops_table(group.labels, sure, ("intensity_mean",))["intensity_mean"]}
+
+
+def _in_micrometres(found: dict[str, np.ndarray], size: dict[str, float], square: bool) -> dict[str, np.ndarray]:
+    if not size:
+        return {}
+    scaled = {f"centroid_{axis.lower()}_um": found[f"centroid_{axis.lower()}"] * size[axis] for axis in "YX"}
+    scaled["area_um2"] = found["area"] * size["Y"] * size["X"]
+    return scaled | {f"{name}_um": found[name] * size["X"] for name in LENGTHS if square}
