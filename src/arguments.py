@@ -12,12 +12,12 @@ from omegaconf import OmegaConf
 from src.build import literal
 
 PATH_KEYS = (
-    *("input", "output", "checkpoint", "run", "truth", "prediction", "mend", "start_from"),
+    *("input", "output", "images", "checkpoint", "run", "truth", "prediction", "mend", "start_from"),
     *("data.root", "data.groups", "data.source.images", "data.source.labels", "data_dir", "cache_dir"),
     *("hydra.run.dir", "hydra.sweep.dir"),
 )
 
-NULLABLE = ("data.source.", "data.groups", "start_from")  # where null means no such choice
+NULLABLE = ("data.source.", "data.groups", "start_from", "images")  # where null means no such choice
 
 SPLIT_KEYS = ("data.train", "data.validation", "data.held_out")  # 0-9,15 is one value, unless it is swept
 

@@ -57,7 +57,7 @@ def test_where_there_is_no_make_the_lines_are_those_of_make(shell, python, folde
 
 
 def test_there_are_lines_to_test():
-    assert {verb for verb, _ in LINES} == {"train", "check", "preview", "predict", "score"}
+    assert {verb for verb, _ in LINES} == {"train", "check", "preview", "predict", "score", "export"}
 
 
 LONG = ("ddp", "seed=1,2", "wandb")  # in lines that take seconds

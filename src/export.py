@@ -1,0 +1,33 @@
+"""Let a trained network leave: ``python -m src.export checkpoint=FILE format=onnx output=PATH``.
+
+What was written is opened again in the runtime of its format and held against `src.predict` on an image, tile by tile,
+before it gets its name.
+"""
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from src import command
+from src.arguments import check_choice
+from src.terminal import say
+
+
+@command.verb("export")
+def main(config: DictConfig) -> None:
+    from src.exporting import ENDINGS, exported, prepared, target
+    from src.restore import restore
+
+    check_choice("format", config.format, ENDINGS)
+    check_choice("scale", config.scale, ("image", "fixed"))
+    file, checkpoint = target(Path(config.output), config.format, config.overwrite), Path(config.checkpoint)
+    trained = restore(checkpoint)
+    leaving, example = prepared(checkpoint, trained, config.images, config.scale == "fixed")
+    for line in exported(leaving, example, config.format, file):
+        say(line)
+    for line in leaving.remarks():
+        say(f"note: {line}")
+
+
+if __name__ == "__main__":
+    command.run(main)
