@@ -53,7 +53,8 @@ What is made of the pieces:
     prediction/names        their files, and the images that they are of
     exports/network         a trained network as other programs compute it, in one file that leaves with it
     exports/described       what it says of itself
-    exports/as_onnx as_torch   it in files of each format, and as their runtimes compute it
+    exports/rdf             and to readers of bioimage.io
+    exports/as_onnx as_torch as_bioimageio   it in files of each format, and as their runtimes compute it
     exports/compared        held against src.predict
     pages/page              what any page is filled with
     pages/methods           what to write about a run in a paper

@@ -15,17 +15,20 @@ from src.terminal import say
 
 @command.verb("export")
 def main(config: DictConfig) -> None:
-    from src.exporting import ENDINGS, exported, prepared, target
+    from src.exporting import ENDINGS, exported, prepared, remarks, target
+    from src.exports.rdf import Named, suggested
     from src.restore import restore
 
     check_choice("format", config.format, ENDINGS)
     check_choice("scale", config.scale, ("image", "fixed"))
     file, checkpoint = target(Path(config.output), config.format, config.overwrite), Path(config.checkpoint)
+    name = suggested(file.stem) if config.name is None else str(config.name)
+    named = Named(name, tuple(map(str, config.authors)), str(config.license or ""))
     trained = restore(checkpoint)
     leaving, example = prepared(checkpoint, trained, config.images, config.scale == "fixed")
-    for line in exported(leaving, example, config.format, file):
+    for line in exported(leaving, example, config.format, file, named):
         say(line)
-    for line in leaving.remarks():
+    for line in remarks(leaving, example, config.format):
         say(f"note: {line}")
 
 

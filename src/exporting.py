@@ -1,7 +1,7 @@
 """One export: on which image it is held against `src.predict`, and how its files get their names."""
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from importlib.metadata import version
@@ -15,9 +15,10 @@ from src import CONF, build
 from src.data.phantom import phantom
 from src.data.split import split
 from src.data.stack import Stack
-from src.exports import as_onnx, as_torch
+from src.exports import as_bioimageio, as_onnx, as_torch
 from src.exports.compared import ALLOWED, Example, difference, example
-from src.exports.described import Leaving
+from src.exports.described import SCALINGS, Leaving
+from src.exports.rdf import Named
 from src.files.channels import open_together, put_together
 from src.files.grey import grey_range, with_channels
 from src.files.image import Image
@@ -29,7 +30,7 @@ from src.prediction.names import input_files
 from src.run.directory import read_config
 from src.run.provenance import stamped
 
-ENDINGS = {"onnx": ".onnx", "torchscript": ".pt"}  # by format
+ENDINGS = {"onnx": ".onnx", "torchscript": ".pt", "bioimageio": ".zip"}  # by format
 BESIDE = (".safetensors", ".yaml", ".py")  # weights, description, and the network that they are of
 MOST_IMAGES = 64  # whose grey values are looked at
 
@@ -141,8 +142,15 @@ def _opened(source: Source, trained: Trained) -> Iterator[Image]:
         yield choose_channels(image, None, trained.model.in_channels)
 
 
-def exported(leaving: Leaving, example: Example, format: str, file: Path) -> Iterator[str]:
+def exported(leaving: Leaving, example: Example, format: str, file: Path, named: Named) -> Iterator[str]:
     """Write a network and what belongs to it, open all of it again, and give each file its name if it is right.
+
+    Args:
+        leaving: the network.
+        example: what `src.predict` says of an image.
+        format: one of `ENDINGS`.
+        file: that it is to have.
+        named: what a person says of it, in the formats that hold that.
 
     Yields:
         Lines that say by how much it differs from `src.predict`.
@@ -151,33 +159,62 @@ def exported(leaving: Leaving, example: Example, format: str, file: Path) -> Ite
         ValueError: it does by more than `ALLOWED`; nothing is left of it.
     """
     with _together(file) as folder:
-        made = folder / file.name
-        for each, runtime, compute in _written(leaving, format, made):
-            found = difference(leaving, compute, example)
+        for made, runtime, shown, found in _opened_again(leaving, example, format, folder / file.name, named):
             if not found <= ALLOWED:
                 raise ValueError(
-                    f"expected {each.name} to differ from src.predict by at most {ALLOWED:g}, but got {found:.1e}"
+                    f"expected {made.name} to differ from src.predict by at most {ALLOWED:g}, but got {found:.1e} "
+                    f"({runtime})"
                 )
-            height, width = example.expected.shape[1:]
             yield (
-                f"{file.with_name(each.name)}: largest difference from src.predict {found:.1e} "
-                f"({example.name}, {height}×{width} px in tiles, {runtime})"
+                f"{file.with_name(made.name)}: largest difference from src.predict {found:.1e} ({shown.name}, "
+                f"{shown.expected.shape[1]}×{shown.expected.shape[2]} px, {runtime})"
             )
 
 
-def _written(leaving: Leaving, format: str, file: Path) -> Iterator[tuple[Path, str, Callable]]:
-    """Write the files of an export: → those that compute, in which runtime, and what they compute."""
-    torch_version = f"PyTorch {version('torch')}"
+def _opened_again(
+    leaving: Leaving, example: Example, format: str, file: Path, named: Named
+) -> Iterator[tuple[Path, str, Example, float]]:
+    """Write the files of an export: → each that computes, its runtime, an image, and by how much it differs there."""
+    tiled = f"tile by tile by PyTorch {version('torch')}"
     if format == "onnx":
         as_onnx.save(as_onnx.onnx_model(leaving), file)
-        yield file, f"ONNX Runtime {version('onnxruntime')}", as_onnx.runtime(file)
-    else:
+        found = difference(leaving, as_onnx.runtime(file), example)
+        yield file, f"tile by tile by ONNX Runtime {version('onnxruntime')}", example, found
+    elif format == "torchscript":
         as_torch.save_script(leaving, file)
-        yield file, f"TorchScript of {torch_version}", as_torch.script_runtime(file)
+        yield file, f"{tiled}, TorchScript", example, difference(leaving, as_torch.script_runtime(file), example)
+    else:
+        shown = as_bioimageio.fitting(leaving, example)
+        as_bioimageio.write(leaving, named, shown, file)
+        for weights, found in as_bioimageio.differences(file, shown).items():
+            yield file, f"bioimageio.core {version('bioimageio.core')}, {weights}", shown, found
     weights = file.with_suffix(".safetensors")
     as_torch.save_weights(leaving, weights)
-    yield weights, torch_version, as_torch.weights_runtime(weights, leaving.architecture())
+    compute = as_torch.weights_runtime(weights, leaving.architecture())
+    yield weights, tiled, example, difference(leaving, compute, example)
     write_text(file.with_suffix(".yaml"), yaml.safe_dump(leaving.description(), sort_keys=False, allow_unicode=True))
+
+
+def remarks(leaving: Leaving, example: Example, format: str) -> Iterator[str]:
+    """What a person has to know of readers that are not `src.predict`."""
+    trained, scaling = leaving.trained, SCALINGS[leaving.trained.reading.scaling]
+    if leaving.grey_range:
+        low, high = leaving.grey_range
+        yield (
+            f"the network takes grey values as in the file; {low:g} becomes 0 and {high:g} becomes 1 in every image. "
+            f"One that is brighter or darker than the training images is predicted worse"
+        )
+    elif format == "bioimageio":
+        found = as_bioimageio.scaled_otherwise(leaving, as_bioimageio.fitting(leaving, example))
+        yield f"readers scale each image so that {SCALINGS['percentiles']}" + (
+            f". src.predict scales {example.name} otherwise, and its probabilities differ by up to {found:.1e} there"
+            if found > ALLOWED
+            else ""
+        )
+    else:
+        yield f"the network takes grey values from 0 to 1, which its reader makes of each image: {scaling}"
+    if trained.tta != "none":
+        yield f"it was scored with tta={trained.tta}; readers other than src.predict compute one pass"
 
 
 @contextmanager

@@ -1,10 +1,12 @@
 """A trained network leaves, and `src.predict` makes of what has left what it makes of the checkpoint."""
 
 import os
+import zipfile
 
 import numpy as np
 import pytest
 import tifffile
+import yaml
 
 from src.data.phantom import phantom
 from tests.conftest import imported_by
@@ -32,11 +34,23 @@ def test_a_network_leaves_and_says_by_how_much_it_differs(format, ending, scale,
     status, printed, error = run_export(format=format, scale=scale, output=tmp_path / "my cells" / f"a=b{ending}")
     assert (status, error) == (0, "")
     script, weights, note = printed.splitlines()
-    assert "slice_00, 64×64 px in tiles" in script and "largest difference from src.predict" in weights
+    assert "(slice_00, 64×64 px, tile by tile by " in script and "largest difference from src.predict" in weights
     assert note.startswith("note: the network takes grey values")
     assert sorted(os.listdir(tmp_path / "my cells")) == sorted(
         f"a=b{e}" for e in (ending, ".py", ".safetensors", ".yaml")
     )
+
+
+@pytest.mark.slow
+def test_a_package_for_bioimageio_leaves(run_export, tmp_path):
+    said = ("authors=[Ada Lovelace,Grace Hopper]", "license=CC-BY-4.0")
+    status, printed, error = run_export(*said, format="bioimageio", output=tmp_path / "cells.zip")
+    assert (status, error) == (0, "")
+    assert [line.rpartition(", ")[2] for line in printed.splitlines()[:2]] == ["pytorch_state_dict)", "torchscript)"]
+    assert sorted(os.listdir(tmp_path)) == ["cells.py", "cells.safetensors", "cells.yaml", "cells.zip"]
+    with zipfile.ZipFile(tmp_path / "cells.zip") as package:
+        said = yaml.safe_load(package.read("rdf.yaml"))
+    assert said["name"] == "cells" and [each["name"] for each in said["authors"]] == ["Ada Lovelace", "Grace Hopper"]
 
 
 def test_src_predict_makes_of_onnx_what_it_makes_of_the_checkpoint(checkpoint, run_export, run_command, tmp_path):
@@ -58,10 +72,11 @@ def test_src_predict_makes_of_onnx_what_it_makes_of_the_checkpoint(checkpoint, r
 @pytest.mark.parametrize(
     ("choices", "message"),
     [
-        ({"format": "tensorflow"}, "expected format to be one of onnx, torchscript"),
+        ({"format": "tensorflow"}, "expected format to be one of onnx, torchscript, bioimageio"),
         ({"scale": "percentiles"}, "expected scale to be one of image, fixed"),
         ({"output": "cells.pt"}, "nearest valid: cells.onnx"),
         ({"checkpoint": "gone.ckpt"}, "there is none at gone.ckpt"),
+        ({"name": "a"}, "nearest valid: name=unet a"),
         ({"images": "gone.tif"}, "gone.tif"),
     ],
 )

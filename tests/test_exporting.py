@@ -9,11 +9,14 @@ import tifffile
 import yaml
 
 from src import exporting
-from src.exporting import exported, fixed_range, prepared, target
+from src.exporting import exported, fixed_range, prepared, remarks, target
 from src.exports import as_onnx, as_torch
+from src.exports.rdf import Named
 from src.files.grey import grey_range
 from src.restore import restore
-from tests.exports.made import a_leaving, an_example, an_image
+from tests.exports.made import FIXED, a_leaving, an_example, an_image
+
+NAMED = Named("some network")
 
 
 def test_a_folder_gets_a_model_and_a_file_its_name(tmp_path):
@@ -37,13 +40,13 @@ def test_nothing_is_overwritten_unless_asked_for(there, tmp_path):
 @pytest.mark.parametrize("format", ["onnx", "torchscript"])
 def test_all_files_of_an_export_say_the_same(format, tmp_path):
     leaving, file = a_leaving(), tmp_path / "new" / f"cells{exporting.ENDINGS[format]}"
-    lines = list(exported(leaving, an_example(leaving), format, file))
+    lines = list(exported(leaving, an_example(leaving), format, file, NAMED))
     assert sorted(os.listdir(tmp_path)) == ["new"]
     endings = (exporting.ENDINGS[format], ".py", ".safetensors", ".yaml")
     assert sorted(os.listdir(tmp_path / "new")) == sorted(f"cells{ending}" for ending in endings)
     for line, name in zip(lines, (file.name, "cells.safetensors"), strict=True):
         assert line.startswith(f"{file.with_name(name)}: largest difference from src.predict ") and "e-0" in line
-        assert "(noise, 88×72 px in tiles, " in line
+        assert "(noise, 88×72 px, tile by tile by " in line
     assert yaml.safe_load((tmp_path / "new" / "cells.yaml").read_text()) == leaving.description()
 
 
@@ -54,11 +57,11 @@ def test_what_differs_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(
         ValueError, match=r"expected cells\.onnx to differ from src\.predict by at most 0\.0001, but got"
     ):
-        list(exported(leaving, an_example(leaving), "onnx", tmp_path / "cells.onnx"))
+        list(exported(leaving, an_example(leaving), "onnx", tmp_path / "cells.onnx", NAMED))
     assert os.listdir(tmp_path) == ["cells.yaml"]
     assert (tmp_path / "cells.yaml").read_text() == "of an earlier export"
     with pytest.raises(ValueError, match="to differ"):
-        list(exported(leaving, an_example(leaving), "onnx", tmp_path / "new" / "cells.onnx"))
+        list(exported(leaving, an_example(leaving), "onnx", tmp_path / "new" / "cells.onnx", NAMED))
     assert os.listdir(tmp_path) == ["cells.yaml"]
 
 
@@ -66,7 +69,7 @@ def test_weights_that_differ_leave_nothing_either(tmp_path, monkeypatch):
     leaving, wrong = a_leaving(), a_leaving(norm="none")
     monkeypatch.setattr(as_torch, "save_weights", lambda _, file, save=as_torch.save_weights: save(wrong, file))
     with pytest.raises(ValueError, match=r"expected cells\.safetensors to differ"):
-        list(exported(leaving, an_example(leaving), "onnx", tmp_path / "cells.onnx"))
+        list(exported(leaving, an_example(leaving), "onnx", tmp_path / "cells.onnx", NAMED))
     assert os.listdir(tmp_path) == []
 
 
@@ -74,6 +77,22 @@ def test_a_fixed_range_is_the_median_of_where_ranges_begin_and_end():
     assert fixed_range([(10.0, 90.0), (0.0, 250.0), (20.0, 100.0)]) == (10.0, 100.0)
     with pytest.raises(ValueError, match="expected images with contrast"):
         fixed_range([(7.0, 7.0)])
+
+
+@pytest.mark.parametrize(
+    ("format", "grey_range", "said"),
+    [
+        ("onnx", None, "from 0 to 1, which its reader makes of each image: the 0.5th"),
+        ("bioimageio", None, "readers scale each image so that the 0.5th"),
+        ("bioimageio", FIXED, "40 becomes 0 and 200 becomes 1 in every image"),
+    ],
+)
+def test_what_readers_do_otherwise_is_told(format, grey_range, said):
+    leaving = a_leaving(grey_range=grey_range, tta="d4")
+    grey, average = remarks(leaving, an_example(leaving), format)
+    assert said in grey and "tta=d4" in average
+    (grey,) = remarks(a_leaving(grey_range=grey_range), an_example(leaving), format)
+    assert said in grey
 
 
 @pytest.fixture(scope="module")

@@ -102,7 +102,7 @@ def onnx_model(leaving: Leaving, mirrored: bool = False):
         ir_version=IR_VERSION,
         producer_name=MADE_BY,
     )
-    helper.set_model_props(model, {KEY: json.dumps(leaving.description() | {"architecture": architecture})})
+    helper.set_model_props(model, {KEY: json.dumps(leaving.description(mirrored))})
     checker.check_model(model, full_check=True)
     return model
 

@@ -30,7 +30,7 @@ def save_script(leaving: Leaving, file: Path, mirrored: bool = False) -> None:
     """Write the network as TorchScript; it is compiled from its source and not traced, so that any size fits."""
     with although_deprecated():
         script = torch.jit.script(leaving.network(mirrored))
-        description = json.dumps(leaving.description() | {"architecture": leaving.architecture(mirrored)})
+        description = json.dumps(leaving.description(mirrored))
         torch.jit.save(script, str(file), _extra_files={DESCRIPTION: description})
 
 

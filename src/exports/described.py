@@ -63,16 +63,20 @@ class Leaving:
         made.load_state_dict(self.weights(), assign=True)
         return made.eval().requires_grad_(False)
 
-    def description(self) -> dict:
-        """Plain values: for a person, for a program, and for `restore`, which reads what a checkpoint also holds."""
+    def description(self, mirrored: bool = False) -> dict:
+        """Plain values: for a person, for a program, and for `restore`, which reads what a checkpoint also holds.
+
+        Args:
+            mirrored: whether the network mirrors the image at its borders and returns as much as it takes.
+        """
         trained = self.trained
         return {
             "made_by": f"{MADE_BY} {version()}",
             "layout": LAYOUT,
             "method": "Ronneberger, Fischer, Brox: U-Net, MICCAI 2015, arXiv 1505.04597",
-            "architecture": self.architecture(),
-            "input": self._input(),
-            "output": self._output(),
+            "architecture": self.architecture(mirrored),
+            "input": self._input(mirrored),
+            "output": self._output(mirrored),
             "threshold": trained.decoder.threshold,
             "instances": part_of("instances", trained.decoder.numbering),
             "tta": trained.tta,
@@ -82,45 +86,28 @@ class Leaving:
             "validation_scores": without_nan(trained.validation_scores),
         }
 
-    def remarks(self) -> list[str]:
-        """What a person has to know of a reader that is not `src.predict`."""
-        trained, fixed = self.trained, self.grey_range
-        if fixed:
-            grey = (
-                f"the network takes grey values as in the file; {fixed[0]:g} becomes 0 and {fixed[1]:g} becomes 1 in "
-                f"every image. One that is brighter or darker than the training images is predicted worse"
-            )
-        else:
-            grey = f"the network takes grey values from 0 to 1. The reader scales each image: {self._scaling()}"
-        lines = [grey]
-        if trained.tta != "none":
-            lines.append(f"it was scored with tta={trained.tta}; readers other than src.predict compute one pass")
-        return lines
-
-    def _scaling(self) -> str:
-        return SCALINGS[self.trained.reading.scaling]
-
-    def _input(self) -> dict:
+    def _input(self, mirrored: bool) -> dict:
         network, fixed = self.trained.model, self.grey_range
-        depth, padded = network.depth, network.padded
+        depth, whole = network.depth, network.padded or mirrored
+        scaling = f"by the reader; of each image {SCALINGS[self.trained.reading.scaling]}"
         return {
             "axes": "NCHW",
             "channels": network.in_channels,
             "type": "float32",
             "values": "grey values as in the file" if fixed else "from 0 to 1",
             "grey_range": list(fixed or ()),
-            "scaling": "in the network" if fixed else f"by the reader; of each image {self._scaling()}",
-            "sides": f"a multiple of {2**depth}" if padded else f"{2**depth}·n + {4 * (2**depth - 1)}",
-            "smallest_side": nearest_valid_sides(1, depth, padded)[0],
+            "scaling": "in the network" if fixed else scaling,
+            "sides": f"a multiple of {2**depth}" if whole else f"{2**depth}·n + {4 * (2**depth - 1)}",
+            "smallest_side": smallest_side(depth) if mirrored else nearest_valid_sides(1, depth, network.padded)[0],
             "pixel_size_um": self.pixel_size or {},
         }
 
-    def _output(self) -> dict:
+    def _output(self, mirrored: bool) -> dict:
         network = self.trained.model
         return {
             "axes": "NKHW",
             "values": "probabilities of the classes, whose sum is 1",
-            "lost": 0 if network.padded else margin(network.depth),  # pixels at each border
+            "lost": 0 if network.padded or mirrored else margin(network.depth),  # pixels at each border
             "context": margin(network.depth, network.padded),
             "grid": 2**network.depth,
             "outside": "mirrored at the first and the last pixel",
@@ -141,6 +128,16 @@ def meanings(trained: Trained) -> list[dict]:
         {"class": number, "name": name, "value": value}
         for number, (name, value) in enumerate(zip(names, values, strict=True))
     ]
+
+
+def halo(depth: int) -> int:
+    """Pixels that a reader leaves out at each border of a tile: the context, up to a multiple of the grid."""
+    return margin(depth, padded=True)
+
+
+def smallest_side(depth: int) -> int:
+    """Side of the smallest tile of a network that mirrors it, in pixels: halos, and one step of the grid between."""
+    return 2 * halo(depth) + 2**depth
 
 
 def mirror(depth: int, padded: bool) -> tuple[int, int]:

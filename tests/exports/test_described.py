@@ -7,7 +7,7 @@ import pytest
 from src.exports.described import meanings, mirror
 from src.files.legend import Legend
 from src.instances import Classes, Components, Watershed
-from tests.exports.made import FIXED, a_leaving
+from tests.exports.made import a_leaving
 
 
 def test_sizes_are_those_of_the_paper():
@@ -53,11 +53,12 @@ def test_classes_have_names_and_values(numbering, legend, expected):
     assert [each["value"] for each in found] == list(legend.values or range(3))
 
 
-def test_remarks_say_who_scales_and_what_a_score_was_of():
-    (grey,) = a_leaving().remarks()
-    assert "0.5th" in grey and "The reader scales" in grey
-    fixed, average = a_leaving(grey_range=FIXED, tta="d4").remarks()
-    assert "40 becomes 0 and 200 becomes 1" in fixed and "tta=d4" in average
+@pytest.mark.parametrize("padded", [False, True])
+def test_one_that_mirrors_returns_as_much_as_it_takes(padded):
+    said = a_leaving(depth=4, base_channels=2, padded=padded).description(mirrored=True)
+    assert (said["output"]["lost"], said["input"]["sides"]) == (0, "a multiple of 16")
+    assert said["input"]["smallest_side"] == 208  # 96 + 16 + 96
+    assert said["architecture"]["mirrored"] == [92 + 4 * padded, 96]
 
 
 @pytest.mark.parametrize(("padded", "expected"), [(False, (92, 96)), (True, (96, 96))])
