@@ -21,11 +21,13 @@ def main(config: DictConfig) -> None:
 
     check_choice("format", config.format, ENDINGS)
     check_choice("scale", config.scale, ("image", "fixed"))
+    check_choice("border", config.border, ("lost", "mirrored"))
     file, checkpoint = target(Path(config.output), config.format, config.overwrite), Path(config.checkpoint)
     name = suggested(file.stem) if config.name is None else str(config.name)
     named = Named(name, tuple(map(str, config.authors)), str(config.license or ""))
     trained = restore(checkpoint)
-    leaving, example = prepared(checkpoint, trained, config.images, config.scale == "fixed")
+    mirrored = config.border == "mirrored" or config.format == "bioimageio"
+    leaving, example = prepared(checkpoint, trained, config.images, config.scale == "fixed", mirrored)
     for line in exported(leaving, example, config.format, file, named):
         say(line)
     for line in remarks(leaving, example, config.format):

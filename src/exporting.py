@@ -55,7 +55,9 @@ def target(output: Path, format: str, overwrite: bool) -> Path:
     return file
 
 
-def prepared(checkpoint: Path, trained: Trained, images: str | None, fixed: bool) -> tuple[Leaving, Example]:
+def prepared(
+    checkpoint: Path, trained: Trained, images: str | None, fixed: bool, mirrored: bool = False
+) -> tuple[Leaving, Example]:
     """What leaves, and the image on which it will be held against `src.predict`.
 
     Args:
@@ -63,6 +65,7 @@ def prepared(checkpoint: Path, trained: Trained, images: str | None, fixed: bool
         trained: what it holds.
         images: a file, a folder or a pattern; None: those that were learnt from, or a synthetic micrograph.
         fixed: whether grey values are to be scaled in the network, by the median range of the images.
+        mirrored: whether the network is to mirror the image at its borders.
 
     Raises:
         ValueError: an image does not fit the network, or there is none to measure a range on.
@@ -75,7 +78,8 @@ def prepared(checkpoint: Path, trained: Trained, images: str | None, fixed: bool
             raise ValueError("expected images to measure a fixed range on, but got none; nearest valid: images=DIR")
         found = fixed_range([_range(each, trained) for each in sources])
     with _opened(sources[0], trained) as image:
-        leaving = Leaving(trained, found, {axis: image.pixel_size[axis] for axis in "YX" if axis in image.pixel_size})
+        size = {axis: image.pixel_size[axis] for axis in "YX" if axis in image.pixel_size}
+        leaving = Leaving(trained, found, size, mirrored)
         return leaving, example(leaving, image, name or "a synthetic micrograph")
 
 

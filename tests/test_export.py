@@ -53,8 +53,11 @@ def test_a_package_for_bioimageio_leaves(run_export, tmp_path):
     assert said["name"] == "cells" and [each["name"] for each in said["authors"]] == ["Ada Lovelace", "Grace Hopper"]
 
 
-def test_src_predict_makes_of_onnx_what_it_makes_of_the_checkpoint(checkpoint, run_export, run_command, tmp_path):
-    assert run_export(output=tmp_path / "cells.onnx")[0] == 0
+@pytest.mark.parametrize("border", ["lost", "mirrored"])
+def test_src_predict_makes_of_onnx_what_it_makes_of_the_checkpoint(
+    border, checkpoint, run_export, run_command, tmp_path
+):
+    assert run_export(output=tmp_path / "cells.onnx", border=border)[0] == 0
     tifffile.imwrite(tmp_path / "stack.tif", phantom(slices=2, size=300).images, photometric="minisblack")
     found = {}
     for network in (checkpoint, tmp_path / "cells.onnx"):
@@ -74,6 +77,7 @@ def test_src_predict_makes_of_onnx_what_it_makes_of_the_checkpoint(checkpoint, r
     [
         ({"format": "tensorflow"}, "expected format to be one of onnx, torchscript, bioimageio"),
         ({"scale": "percentiles"}, "expected scale to be one of image, fixed"),
+        ({"border": "reflect"}, "expected border to be one of lost, mirrored"),
         ({"output": "cells.pt"}, "nearest valid: cells.onnx"),
         ({"checkpoint": "gone.ckpt"}, "there is none at gone.ckpt"),
         ({"name": "a"}, "nearest valid: name=unet a"),

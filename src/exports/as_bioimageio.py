@@ -48,7 +48,7 @@ def write(leaving: Leaving, named: Named, shown: Example, file: Path) -> None:
     """Write a package, a ZIP file.
 
     Args:
-        leaving: the network.
+        leaving: the network, one that mirrors the image at its borders.
         named: what a person says of it.
         shown: of `fitting`.
         file: of the package.
@@ -56,8 +56,8 @@ def write(leaving: Leaving, named: Named, shown: Example, file: Path) -> None:
     folder = file.with_suffix(".folder")
     folder.mkdir()
     torch.save(leaving.weights(), folder / WEIGHTS["pytorch_state_dict"])
-    as_torch.save_script(leaving, folder / WEIGHTS["torchscript"], mirrored=True)
-    as_onnx.save(as_onnx.onnx_model(leaving, mirrored=True), folder / WEIGHTS["onnx"])
+    as_torch.save_script(leaving, folder / WEIGHTS["torchscript"])
+    as_onnx.save(as_onnx.onnx_model(leaving), folder / WEIGHTS["onnx"])
     shutil.copyfile(source.__file__, folder / "network.py")
     for name, values in (("input", shown.grey), ("output", shown.expected)):
         np.save(folder / f"test_{name}.npy", values[None])

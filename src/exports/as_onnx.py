@@ -73,23 +73,19 @@ class _Graph:
         return self.add("Slice", node, *inputs)
 
 
-def onnx_model(leaving: Leaving, mirrored: bool = False):
+def onnx_model(leaving: Leaving):
     """The network as a model of ONNX: images ``(N, C, H, W)`` of any size → class probabilities ``(N, K, h, w)``.
-
-    Args:
-        leaving: the network.
-        mirrored: whether the image is mirrored at its borders, so that the output has the size of the input.
 
     Raises:
         ValueError: it is too large for a file of ONNX.
     """
     from onnx import TensorProto, checker, helper, numpy_helper
 
-    graph, architecture = _Graph(), leaving.architecture(mirrored)
-    _add_network(graph, leaving.network(mirrored), architecture)
+    graph, architecture = _Graph(), leaving.architecture()
+    _add_network(graph, leaving.network(), architecture)
     shapes = {
         "image": ["N", architecture["in_channels"], "H", "W"],
-        "probabilities": ["N", architecture["classes"], *(["H", "W"] if mirrored else ["h", "w"])],
+        "probabilities": ["N", architecture["classes"], *(["H", "W"] if leaving.mirrored else ["h", "w"])],
     }
     size = sum(weight.nbytes for weight in graph.weights.values())
     if size > LARGEST:
@@ -102,7 +98,7 @@ def onnx_model(leaving: Leaving, mirrored: bool = False):
         ir_version=IR_VERSION,
         producer_name=MADE_BY,
     )
-    helper.set_model_props(model, {KEY: json.dumps(leaving.description(mirrored))})
+    helper.set_model_props(model, {KEY: json.dumps(leaving.description())})
     checker.check_model(model, full_check=True)
     return model
 

@@ -26,12 +26,11 @@ def although_deprecated() -> Iterator[None]:
         yield
 
 
-def save_script(leaving: Leaving, file: Path, mirrored: bool = False) -> None:
+def save_script(leaving: Leaving, file: Path) -> None:
     """Write the network as TorchScript; it is compiled from its source and not traced, so that any size fits."""
     with although_deprecated():
-        script = torch.jit.script(leaving.network(mirrored))
-        description = json.dumps(leaving.description(mirrored))
-        torch.jit.save(script, str(file), _extra_files={DESCRIPTION: description})
+        script = torch.jit.script(leaving.network())
+        torch.jit.save(script, str(file), _extra_files={DESCRIPTION: json.dumps(leaving.description())})
 
 
 def script_runtime(file: Path) -> Callable[[np.ndarray], np.ndarray]:

@@ -61,16 +61,17 @@ def difference(leaving: Leaving, compute: Callable[[np.ndarray], np.ndarray], ex
         example: the image.
     """
     model = leaving.trained.model
+    whole = model.padded or leaving.mirrored  # of what is returned the margin is to be left out
     image = torch.from_numpy(example.grey if leaving.grey_range else example.scaled)[None]
     window = Window(0, 0, *image.shape[-2:])
     kept = -(-max(window.height, window.width) // 2)
-    tile = covering_side(kept, model.depth, model.padded, kept)
+    tile = covering_side(kept, model.depth, whole, kept)
     found = overlap_tile(
         lambda tiles: torch.from_numpy(compute(np.ascontiguousarray(tiles.numpy()))),
         reader(image),
         window,
         model.depth,
-        model.padded,
+        whole,
         tile,
     )
     return float(np.abs(found[0].numpy() - example.expected).max())

@@ -31,13 +31,15 @@ class Leaving:
         trained: what a checkpoint holds.
         grey_range: grey values that become 0 and 1 in the network itself; None: the reader scales each image.
         pixel_size: of the axes Y and X in µm, where it is known.
+        mirrored: whether the network mirrors the image at its borders, and so returns as much as it takes.
     """
 
     trained: Trained
     grey_range: tuple[float, float] | None = None
     pixel_size: dict[str, float] | None = None
+    mirrored: bool = False
 
-    def architecture(self, mirrored: bool = False) -> dict:
+    def architecture(self) -> dict:
         """The arguments of `ExportedUNet`."""
         network = self.trained.model
         return {
@@ -48,7 +50,7 @@ class Leaving:
             "padded": network.padded,
             "norm_after": any(isinstance(layer, nn.BatchNorm2d) for layer in folded(network).modules()),
             "grey_range": list(self.grey_range or ()),
-            "mirrored": list(mirror(network.depth, network.padded)) if mirrored else [],
+            "mirrored": list(mirror(network.depth, network.padded)) if self.mirrored else [],
         }
 
     def weights(self) -> dict[str, Tensor]:
@@ -56,27 +58,23 @@ class Leaving:
         found = folded(self.trained.model).state_dict()
         return {name: weight.contiguous(memory_format=torch.contiguous_format) for name, weight in found.items()}
 
-    def network(self, mirrored: bool = False) -> ExportedUNet:
+    def network(self) -> ExportedUNet:
         """The network, in evaluation mode."""
         with torch.device("meta"):
-            made = ExportedUNet(**self.architecture(mirrored))
+            made = ExportedUNet(**self.architecture())
         made.load_state_dict(self.weights(), assign=True)
         return made.eval().requires_grad_(False)
 
-    def description(self, mirrored: bool = False) -> dict:
-        """Plain values: for a person, for a program, and for `restore`, which reads what a checkpoint also holds.
-
-        Args:
-            mirrored: whether the network mirrors the image at its borders and returns as much as it takes.
-        """
+    def description(self) -> dict:
+        """Plain values: for a person, for a program, and for `restore`, which reads what a checkpoint also holds."""
         trained = self.trained
         return {
             "made_by": f"{MADE_BY} {version()}",
             "layout": LAYOUT,
             "method": "Ronneberger, Fischer, Brox: U-Net, MICCAI 2015, arXiv 1505.04597",
-            "architecture": self.architecture(mirrored),
-            "input": self._input(mirrored),
-            "output": self._output(mirrored),
+            "architecture": self.architecture(),
+            "input": self._input(),
+            "output": self._output(),
             "threshold": trained.decoder.threshold,
             "instances": part_of("instances", trained.decoder.numbering),
             "tta": trained.tta,
@@ -86,9 +84,9 @@ class Leaving:
             "validation_scores": without_nan(trained.validation_scores),
         }
 
-    def _input(self, mirrored: bool) -> dict:
+    def _input(self) -> dict:
         network, fixed = self.trained.model, self.grey_range
-        depth, whole = network.depth, network.padded or mirrored
+        depth, whole = network.depth, network.padded or self.mirrored
         scaling = f"by the reader; of each image {SCALINGS[self.trained.reading.scaling]}"
         return {
             "axes": "NCHW",
@@ -98,16 +96,16 @@ class Leaving:
             "grey_range": list(fixed or ()),
             "scaling": "in the network" if fixed else scaling,
             "sides": f"a multiple of {2**depth}" if whole else f"{2**depth}·n + {4 * (2**depth - 1)}",
-            "smallest_side": smallest_side(depth) if mirrored else nearest_valid_sides(1, depth, network.padded)[0],
+            "smallest_side": smallest_side(depth) if self.mirrored else nearest_valid_sides(1, depth, whole)[0],
             "pixel_size_um": self.pixel_size or {},
         }
 
-    def _output(self, mirrored: bool) -> dict:
+    def _output(self) -> dict:
         network = self.trained.model
         return {
             "axes": "NKHW",
             "values": "probabilities of the classes, whose sum is 1",
-            "lost": 0 if network.padded or mirrored else margin(network.depth),  # pixels at each border
+            "lost": 0 if network.padded or self.mirrored else margin(network.depth),  # pixels at each border
             "context": margin(network.depth, network.padded),
             "grid": 2**network.depth,
             "outside": "mirrored at the first and the last pixel",

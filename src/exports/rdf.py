@@ -71,7 +71,7 @@ def description(leaving: Leaving, named: Named, folder: Path) -> dict:
         return {"source": name, "sha256": hashlib.sha256((folder / name).read_bytes()).hexdigest()}
 
     torch_version = torch.__version__.partition("+")[0]
-    architecture = held("network.py") | {"callable": "ExportedUNet", "kwargs": leaving.architecture(mirrored=True)}
+    architecture = held("network.py") | {"callable": "ExportedUNet", "kwargs": leaving.architecture()}
     more = {
         "pytorch_state_dict": {"pytorch_version": torch_version, "architecture": architecture},
         "torchscript": {"pytorch_version": torch_version, "parent": "pytorch_state_dict"},
@@ -100,7 +100,7 @@ def description(leaving: Leaving, named: Named, folder: Path) -> dict:
         "weights": {format: held(name) | more[format] for format, name in WEIGHTS.items()},
         "config": {
             "bioimageio": {"reproducibility_tolerance": [TOLERANCE], "architecture_type": "U-Net"},
-            "unet_from_few_images": leaving.description(mirrored=True),
+            "unet_from_few_images": leaving.description(),
         },
     }
 

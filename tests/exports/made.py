@@ -20,10 +20,13 @@ def a_leaving(
     numbering: Numbering = Components(min_size=3),  # noqa: B008 – a value
     legend: Legend = NUMBERS,
     tta: str = "none",
+    mirrored: bool = False,
     **options: object,
 ) -> Leaving:
     """A network with the ``options`` of `UNet`, whose batch normalisation shifts and scales."""
-    return Leaving(Trained(a_network(**options), Decoder(numbering, 0.4), legend=legend, tta=tta), grey_range)
+    return Leaving(
+        Trained(a_network(**options), Decoder(numbering, 0.4), legend=legend, tta=tta), grey_range, None, mirrored
+    )
 
 
 def an_image(channels: int = 1, height: int = 90, width: int = 75) -> Image:

@@ -35,7 +35,7 @@ KINDS = {
 
 def written(folder: Path, **options):
     """A package of a small network: → the file, and what it holds."""
-    leaving = a_leaving(base_channels=2, **options)
+    leaving = a_leaving(base_channels=2, mirrored=True, **options)
     shown = fitting(leaving, an_example(leaving, height=100, width=130))
     write(leaving, NAMED, shown, folder / "some.zip")
     return folder / "some.zip", shown
@@ -111,7 +111,7 @@ def test_it_passes_the_test_of_the_library_and_computes_the_same(kind, tmp_path,
 
 @pytest.mark.slow
 def test_a_package_that_the_library_refuses_is_refused_in_a_message(tmp_path):
-    leaving = a_leaving(depth=1, base_channels=2)
+    leaving = a_leaving(depth=1, base_channels=2, mirrored=True)
     shown = fitting(leaving, an_example(leaving))
     write(leaving, Named("some network", ("Ada",), "my own"), shown, tmp_path / "some.zip")
     with pytest.raises(ValueError, match=r"passes the test of bioimageio\.core, but got .*license"):

@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict
 
+import cv2
 import numpy as np
 import onnx
 import pytest
@@ -31,8 +32,8 @@ def test_it_is_the_same_function(in_channels, classes, grey_range, padded, norm,
 
 @pytest.mark.parametrize("padded", [False, True])
 def test_mirrored_it_is_the_same_function_too(padded, tmp_path):
-    leaving = a_leaving(padded=padded, depth=3, grey_range=FIXED)
-    save(onnx_model(leaving, mirrored=True), tmp_path / "some.onnx")
+    leaving = a_leaving(padded=padded, depth=3, grey_range=FIXED, mirrored=True)
+    save(onnx_model(leaving), tmp_path / "some.onnx")
     example = an_example(leaving)
     found = runtime(tmp_path / "some.onnx")(example.grey[None])[0]
     np.testing.assert_allclose(found, example.expected, rtol=0, atol=1e-5)
@@ -47,6 +48,17 @@ def test_any_size_and_any_number_of_tiles(tmp_path):
         found = compute(image)
         assert found.shape == (count, 2, height - shrinkage(4), width - shrinkage(4))
         np.testing.assert_allclose(found, network(torch.from_numpy(image)).numpy(), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_opencv_reads_it_too(mirrored, tmp_path):
+    leaving = a_leaving(depth=3, grey_range=FIXED, mirrored=mirrored)
+    save(onnx_model(leaving), tmp_path / "some.onnx")
+    network, compute = cv2.dnn.readNetFromONNX(str(tmp_path / "some.onnx")), runtime(tmp_path / "some.onnx")
+    for height, width in ((124, 156), (140, 124)) if not mirrored else ((104, 112), (120, 104)):
+        image = np.random.default_rng(0).random((1, 1, height, width), np.float32) * 255
+        network.setInput(image)
+        np.testing.assert_allclose(network.forward(), compute(image), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("norm", NORMS)

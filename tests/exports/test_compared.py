@@ -27,10 +27,11 @@ def test_what_is_expected_is_the_centre_of_the_image_by_the_trained_network():
 
 
 @torch.inference_mode()
+@pytest.mark.parametrize("mirrored", [False, True])
 @pytest.mark.parametrize("padded", [False, True])
 @pytest.mark.parametrize("grey_range", [None, FIXED])
-def test_the_network_itself_does_not_differ_and_a_wrong_one_does(grey_range, padded):
-    leaving = a_leaving(grey_range=grey_range, padded=padded)
+def test_the_network_itself_does_not_differ_and_a_wrong_one_does(grey_range, padded, mirrored):
+    leaving = a_leaving(grey_range=grey_range, padded=padded, mirrored=mirrored)
     network, seen = leaving.network(), []
 
     def compute(image, shift=0.0):

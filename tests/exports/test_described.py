@@ -55,7 +55,7 @@ def test_classes_have_names_and_values(numbering, legend, expected):
 
 @pytest.mark.parametrize("padded", [False, True])
 def test_one_that_mirrors_returns_as_much_as_it_takes(padded):
-    said = a_leaving(depth=4, base_channels=2, padded=padded).description(mirrored=True)
+    said = a_leaving(depth=4, base_channels=2, padded=padded, mirrored=True).description()
     assert (said["output"]["lost"], said["input"]["sides"]) == (0, "a multiple of 16")
     assert said["input"]["smallest_side"] == 208  # 96 + 16 + 96
     assert said["architecture"]["mirrored"] == [92 + 4 * padded, 96]

@@ -45,10 +45,10 @@ def test_it_gives_the_probabilities_of_the_trained_network(in_channels, classes,
 @pytest.mark.parametrize("padded", [False, True])
 @pytest.mark.parametrize("depth", [1, 2, 4])
 def test_mirrored_it_says_of_each_pixel_what_src_predict_says(depth, padded, grey_range):
-    leaving = a_leaving(depth=depth, padded=padded, grey_range=grey_range, base_channels=2)
+    leaving = a_leaving(depth=depth, padded=padded, grey_range=grey_range, base_channels=2, mirrored=True)
     example = an_example(leaving, height=130, width=145)
     image = torch.from_numpy(example.grey if grey_range else example.scaled)[None]
-    found = leaving.network(mirrored=True)(image)[0].numpy()
+    found = leaving.network()(image)[0].numpy()
     assert found.shape == example.expected.shape == (2, 130 // 2**depth * 2**depth, 145 // 2**depth * 2**depth)
     np.testing.assert_allclose(found, example.expected, rtol=0, atol=1e-5)
 
