@@ -17,7 +17,7 @@ from src.data.split import split
 from src.data.stack import Stack
 from src.exports import as_bioimageio, as_onnx, as_torch
 from src.exports.compared import ALLOWED, Example, difference, example
-from src.exports.described import SCALINGS, Leaving
+from src.exports.described import SCALINGS, Leaving, halo
 from src.exports.rdf import Named
 from src.files.channels import open_together, put_together
 from src.files.grey import grey_range, with_channels
@@ -217,6 +217,11 @@ def remarks(leaving: Leaving, example: Example, format: str) -> Iterator[str]:
         )
     else:
         yield f"the network takes grey values from 0 to 1, which its reader makes of each image: {scaling}"
+    if format == "bioimageio":
+        yield (
+            f"within {halo(trained.model.depth)} px of the border of an image, readers that mirror otherwise than "
+            f"src.predict, such as bioimageio.core 0.11, give other probabilities"
+        )
     if trained.tta != "none":
         yield f"it was scored with tta={trained.tta}; readers other than src.predict compute one pass"
 

@@ -8,12 +8,15 @@ import pytest
 import tifffile
 import yaml
 
-from src import exporting
+from src import exporting, training
 from src.exporting import exported, fixed_range, prepared, remarks, target
 from src.exports import as_onnx, as_torch
+from src.exports.described import Leaving
 from src.exports.rdf import Named
 from src.files.grey import grey_range
+from src.model import archive
 from src.restore import restore
+from tests.conftest import composed
 from tests.exports.made import FIXED, a_leaving, an_example, an_image
 
 NAMED = Named("some network")
@@ -48,6 +51,31 @@ def test_all_files_of_an_export_say_the_same(format, tmp_path):
         assert line.startswith(f"{file.with_name(name)}: largest difference from src.predict ") and "e-0" in line
         assert "(noise, 88×72 px, tile by tile by " in line
     assert yaml.safe_load((tmp_path / "new" / "cells.yaml").read_text()) == leaving.description()
+
+
+@pytest.mark.parametrize("format", ["onnx", "torchscript"])
+@pytest.mark.parametrize(
+    "choices",
+    [
+        ("target=classes", "instances=components"),
+        ("target=border", "instances=watershed"),
+        ("target=core", "instances=watershed"),
+        ("model.classes=4", "instances=classes", "metrics=semantic", "monitor=iou", "model.in_channels=3"),
+        ("model.padded=true", "model.norm=batch_after", "instances=distance"),
+    ],
+    ids=" ".join,
+)
+def test_a_network_of_each_target_leaves(choices, format, tmp_path):
+    module = training.make_segmenter(composed("model.base_channels=2", "model.depth=2", *choices))
+    content = {"hyper_parameters": dict(module.hparams), "state_dict": module.state_dict(), "threshold": 0.4}
+    archive.write(tmp_path / "some.ckpt", content)
+    trained = restore(tmp_path / "some.ckpt")
+    leaving, file = Leaving(trained), tmp_path / "out" / f"some{exporting.ENDINGS[format]}"
+    lines = list(exported(leaving, an_example(leaving), format, file, NAMED))
+    assert len(lines) == 2
+    if format == "onnx":
+        back = restore(file)
+        assert back.decoder == trained.decoder
 
 
 def test_what_differs_leaves_nothing(tmp_path, monkeypatch):
@@ -89,10 +117,11 @@ def test_a_fixed_range_is_the_median_of_where_ranges_begin_and_end():
 )
 def test_what_readers_do_otherwise_is_told(format, grey_range, said):
     leaving = a_leaving(grey_range=grey_range, tta="d4")
-    grey, average = remarks(leaving, an_example(leaving), format)
+    grey, *border, average = remarks(leaving, an_example(leaving), format)
     assert said in grey and "tta=d4" in average
-    (grey,) = remarks(a_leaving(grey_range=grey_range), an_example(leaving), format)
-    assert said in grey
+    assert ["within 24 px of the border" in each for each in border] == [True] * (format == "bioimageio")
+    without = remarks(a_leaving(grey_range=grey_range), an_example(leaving), format)
+    assert list(without) == [grey, *border]
 
 
 @pytest.fixture(scope="module")

@@ -120,7 +120,9 @@ def differences(file: Path, shown: Example) -> dict[str, float]:
         axis, left_out = model.inputs[0].axes[2], model.outputs[0].axes[2].halo
         if steps := tile_steps(axis.size.step, left_out, min(shown.grey.shape[1:])):
             tiled = _predicted(model, "onnx", shown, steps) - shown.expected
-            found["onnx, tile by tile"] = tiled[:, left_out:-left_out, left_out:-left_out]
+            found[f"onnx, tile by tile, {left_out} px and more from the border"] = tiled[
+                :, left_out:-left_out, left_out:-left_out
+            ]
     return {weights: float(np.abs(each).max()) for weights, each in found.items()}
 
 
