@@ -22,9 +22,12 @@ def main(config: DictConfig) -> None:
     check_choice("format", config.format, ENDINGS)
     check_choice("scale", config.scale, ("image", "fixed"))
     check_choice("border", config.border, ("lost", "mirrored"))
+    if not isinstance(config.checkpoint, str):
+        raise ValueError(f"expected one checkpoint, but got {config.checkpoint}; nearest valid: a command for each")
+    authors = config.authors or []
     file, checkpoint = target(Path(config.output), config.format, config.overwrite), Path(config.checkpoint)
     name = suggested(file.stem) if config.name is None else str(config.name)
-    named = Named(name, tuple(map(str, config.authors)), str(config.license or ""))
+    named = Named(name, (authors,) if isinstance(authors, str) else tuple(map(str, authors)), str(config.license or ""))
     trained = restore(checkpoint)
     mirrored = config.border == "mirrored" or config.format == "bioimageio"
     leaving, example = prepared(checkpoint, trained, config.images, config.scale == "fixed", mirrored)

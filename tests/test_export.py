@@ -9,7 +9,6 @@ import tifffile
 import yaml
 
 from src.data.phantom import phantom
-from tests.conftest import imported_by
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +80,7 @@ def test_src_predict_makes_of_onnx_what_it_makes_of_the_checkpoint(
         ({"output": "cells.pt"}, "nearest valid: cells.onnx"),
         ({"checkpoint": "gone.ckpt"}, "there is none at gone.ckpt"),
         ({"name": "a"}, "nearest valid: name=unet a"),
+        ({"checkpoint": "[a.ckpt,b.ckpt]"}, "expected one checkpoint"),
         ({"images": "gone.tif"}, "gone.tif"),
     ],
 )
@@ -99,7 +99,3 @@ def test_an_earlier_export_is_not_overwritten_unless_asked_for(run_export, tmp_p
     assert (tmp_path / "out" / "model.onnx").read_bytes() == b"mine"
     assert run_export("overwrite=true")[0] == 0
     assert (tmp_path / "out" / "model.onnx").read_bytes() != b"mine"
-
-
-def test_help_waits_for_nothing():
-    assert not {"torch", "onnx", "onnxruntime", "lightning"} & imported_by("export", "--help")
