@@ -26,14 +26,14 @@ def main(config: DictConfig) -> None:
         raise ValueError(f"expected one checkpoint, but got {config.checkpoint}; nearest valid: a command for each")
     authors = config.authors or []
     file, checkpoint = target(Path(config.output), config.format, config.overwrite), Path(config.checkpoint)
-    name = suggested(file.stem) if config.name is None else str(config.name)
+    name = suggested(Path(config.output).stem) if config.name is None else str(config.name)
     named = Named(name, (authors,) if isinstance(authors, str) else tuple(map(str, authors)), str(config.license or ""))
     trained = restore(checkpoint)
     mirrored = config.border == "mirrored" or config.format == "bioimageio"
     leaving, example = prepared(checkpoint, trained, config.images, config.scale == "fixed", mirrored)
     for line in exported(leaving, example, config.format, file, named):
         say(line)
-    for line in remarks(leaving, example, config.format):
+    for line in remarks(leaving, example, config.format, named):
         say(f"note: {line}")
 
 

@@ -199,7 +199,7 @@ def _opened_again(
     write_text(file.with_suffix(".yaml"), yaml.safe_dump(leaving.description(), sort_keys=False, allow_unicode=True))
 
 
-def remarks(leaving: Leaving, example: Example, format: str) -> Iterator[str]:
+def remarks(leaving: Leaving, example: Example, format: str, named: Named) -> Iterator[str]:
     """What a person has to know of readers that are not `src.predict`."""
     trained, scaling = leaving.trained, SCALINGS[leaving.trained.reading.scaling]
     if leaving.grey_range:
@@ -222,6 +222,8 @@ def remarks(leaving: Leaving, example: Example, format: str) -> Iterator[str]:
             f"within {halo(trained.model.depth)} px of the border of an image, readers that mirror otherwise than "
             f"src.predict, such as bioimageio.core 0.11, give other probabilities"
         )
+    if format == "bioimageio" and not (named.authors and named.license):
+        yield "who publishes it should name the authors and the licence: 'authors=[Ada Lovelace]' license=CC-BY-4.0"
     if trained.tta != "none":
         yield f"it was scored with tta={trained.tta}; readers other than src.predict compute one pass"
 

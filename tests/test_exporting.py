@@ -117,11 +117,14 @@ def test_a_fixed_range_is_the_median_of_where_ranges_begin_and_end():
 )
 def test_what_readers_do_otherwise_is_told(format, grey_range, said):
     leaving = a_leaving(grey_range=grey_range, tta="d4")
-    grey, *border, average = remarks(leaving, an_example(leaving), format)
+    grey, *of_packages, average = remarks(leaving, an_example(leaving), format, NAMED)
     assert said in grey and "tta=d4" in average
-    assert ["within 24 px of the border" in each for each in border] == [True] * (format == "bioimageio")
-    without = remarks(a_leaving(grey_range=grey_range), an_example(leaving), format)
-    assert list(without) == [grey, *border]
+    expected = ["within 24 px of the border", "license=CC-BY-4.0"] * (format == "bioimageio")
+    assert len(of_packages) == len(expected)
+    assert all(words in each for words, each in zip(expected, of_packages, strict=True))
+    named = Named("some network", ("Ada Lovelace",), "MIT")
+    without = remarks(a_leaving(grey_range=grey_range), an_example(leaving), format, named)
+    assert list(without) == [grey, *of_packages[:1]]
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,7 @@ from src.tiles.overlap import mirrored_range
 
 DESCRIPTION = "rdf.yaml"
 LARGEST = 512  # pixels of an example along an axis
+COVER = 400  # pixels of its part on the cover, of which even noise takes less than the 500 KB that are allowed
 
 
 def fitting(leaving: Leaving, whole: Example) -> Example:
@@ -74,7 +75,7 @@ def write(leaving: Leaving, named: Named, shown: Example, file: Path) -> None:
 
 def cover(shown: Example) -> np.ndarray:
     """The image and beside it the probability of not being background, ``(side, 2 · side)`` uint8."""
-    side = min(shown.scaled.shape[1:])
+    side = min(COVER, *shown.scaled.shape[1:])
     found = np.concatenate([shown.scaled.mean(axis=0)[:side, :side], 1 - shown.expected[0, :side, :side]], axis=1)
     return np.round(255 * found).astype(np.uint8)
 

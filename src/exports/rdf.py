@@ -118,7 +118,7 @@ def _input(leaving: Leaving) -> dict:
         "axes": [
             {"type": "batch"},
             {"type": "channel", "channel_names": channels},
-            *(_space(leaving, axis) | {"size": size, "concatenable": True} for axis in "yx"),
+            *(_space(leaving, axis) | {"size": dict(size), "concatenable": True} for axis in "yx"),
         ],
         "preprocessing": [] if leaving.grey_range else scaling,
     }
