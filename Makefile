@@ -37,7 +37,7 @@ test-cluster: install  ## run the tests that need Slurm, which $$SLURM_SCRIPTS/s
 test-export: install runs/tiktorch/installed  ## test packages of bioimage.io, also in the versions that ilastik's tiktorch takes
 	TIKTORCH_PYTHON=runs/tiktorch/bin/python $(BIN)/python -m pytest -m 'slow or not slow' tests/exports tests/test_export.py
 
-# tiktorch 26.5 and later: bioimageio.spec 0.5.9.1, bioimageio.core 0.10.2
+# The versions of bioimageio are those that tiktorch pins (ilastik/tiktorch#244).
 runs/tiktorch/installed: constraints.txt
 	$(PYTHON) -m venv runs/tiktorch
 	grep -v '^bioimageio' constraints.txt > runs/tiktorch/constraints.txt
