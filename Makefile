@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: help install demo isbi test test-slow test-cluster test-export torture audit bench bench-peers lint clean
+.PHONY: help install demo isbi test test-slow test-cluster test-export torture audit bench bench-gpu bench-peers lint clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -54,6 +54,9 @@ audit: install  ## hold the pinned versions against known advisories, and agains
 
 bench: install runs/peers/batchgeneratorsv2  ## measure against what people would use instead (15 minutes)
 	for each in augment weight_map choose train start predict memory table; do PYTHONPATH=runs/peers $(BIN)/python -W ignore -m tests.benchmarks.$$each || exit 1; done
+
+bench-gpu: install  ## measure what a GPU gives, where there is one
+	$(BIN)/python -W ignore -m tests.benchmarks.gpu isbi
 
 bench-peers: install runs/peers/batchgeneratorsv2  ## fetch what make bench compares with
 

@@ -7,6 +7,7 @@ The verbs a person runs:
     check predict score report export   and what is done without
 What they share:
     training                one training run: what it is made of, and how it goes
+    planning                its numbers, refused or counted
     starting                the weights that it begins with
     checking                data held against what is to be learnt from them
     mending                 a repaired copy of a folder, and the list of what it changes
@@ -19,9 +20,11 @@ What they share:
     values                  what the numbers of truth and prediction mean
     results                 a finished run or sweep, shown
     restore                 from a checkpoint to a trained network
+    refused                 what Hydra refuses, in words of ours
+    helping                 what --help shows
     command                 composed once, ended with one message, stopped by a signal
     arguments               what stands on the command line
-    terminal                what a person sees there
+    terminal                tables of scores
     build                   configuration → objects, the only `instantiate`
 One training run:
     run/directory           what lies where, whether it is finished, whether it is the same run
@@ -35,6 +38,7 @@ One training run:
     run/lightning_seam      what Lightning's documentation does not promise
     run/ranking             the points of a sweep
     run/choice              how cells are numbered, chosen at the end
+    run/progress            how far it is
     run/callbacks           what happens around training
     run/diagnosis           what goes wrong while a network trains
     run/report              report.html of its files
@@ -47,6 +51,7 @@ What is made of the pieces:
     findings/summary        as plain values and lines
     prediction/job          one image, from its file to what was asked for
     prediction/predictor    windows of images through one network or several
+    prediction/progress     how far it is
     prediction/store        a prediction of any size while it grows
     prediction/labelling    label images of predictions, in memory or block by block
     prediction/tiff         the one writer of predictions
@@ -57,6 +62,8 @@ What is made of the pieces:
     exports/as_onnx as_torch as_bioimageio   it in files of each format, and as their runtimes compute it
     exports/compared        held against src.predict
     pages/page              what any page is filled with
+    pages/verdict           what scores say, and what to do next
+    pages/glossary          what each score means
     pages/methods           what to write about a run in a paper
     pages/pictures          results to look at
     pages/samples           what is learnt from, to look at
@@ -103,6 +110,7 @@ The pieces:
     model/layout            how checkpoints and choices of earlier versions are read
     metrics/rand pixel warping thinning   the scores of the ISBI-2012 challenge
     metrics/instance semantic             scores of cells and of classes
+    metrics/bootstrap       how sure a score is
     metrics/goodness        whether more of a score is better
     metrics/mistakes        where a prediction is wrong
     metrics/evaluator       scores of many images, over thresholds
@@ -115,6 +123,7 @@ The ground:
     instances               probabilities → label image; connected components
     tidying                 cells without holes and scraps
     flooding                the summits of a landscape
+    saying                  lines that fit, for a person, and what still goes on
     signals                 that ask a command to stop
     tiles/geometry          valid sizes, margins, mirrored borders
     files/limits guard      what a file may claim, before it is read
@@ -132,7 +141,7 @@ The ground:
     files/grey              from grey values to [0, 1]
     files/kept              what is computed once and kept in a file
 
-Hydra lives in: build command arguments checking and the verbs
+Hydra lives in: build command arguments checking refused and the verbs
 Lightning lives in: model/segmenter data/datamodule run training
 """
 

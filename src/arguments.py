@@ -24,7 +24,12 @@ SPLIT_KEYS = ("data.train", "data.validation", "data.held_out")  # 0-9,15 is one
 # In a list of checkpoints, one that is quoted or one that is not.
 LISTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^,]+""")
 
-MULTIRUN = {"-m", "--multirun"}
+MULTIRUN, HELP = {"-m", "--multirun"}, {"-h", "--help"}
+
+# What paths without a key are to each command, in their order; a checkpoint is known by its ending.
+BARE = {verb: ("data.root",) for verb in ("train", "check", "preview")}
+BARE |= {"score": ("truth", "prediction"), "predict": ("input", "output"), "report": ("run",), "export": ("output",)}
+CHECKPOINTS = {"predict": (".ckpt", ".onnx"), "export": (".ckpt",)}
 
 NO_VALIDATION = (
     "expected slices in data.validation, by which score=best chooses the checkpoint, but got none; "
@@ -61,6 +66,28 @@ def _quoted(value: str, key: str) -> str:
     value = value if key.startswith("hydra.") else literal(value)
     # In the grammar, backslashes escape only where they stand before a quote.
     return "'" + re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), value) + "'"
+
+
+def with_keys(verb: str, arguments: list[str]) -> list[str]:
+    """Arguments in which each bare path has the key that it is meant for.
+
+    >>> with_keys("predict", ["best.ckpt", "my images", "predicted", "tta=d4"])
+    ['checkpoint=best.ckpt', 'input=my images', 'output=predicted', 'tta=d4']
+    """
+    keys = [key for key in BARE[verb] if not any(key_of(each) == key for each in arguments)]
+    found = []
+    for each in arguments:
+        if "=" in each or each.startswith(("-", "+", "~")):
+            found.append(each)
+        elif each.endswith(CHECKPOINTS.get(verb, ())):
+            found.append(f"checkpoint={each}")
+        elif verb in ("check", "score") and each.endswith(".json") and "output" not in map(key_of, arguments):
+            found.append(f"output={each}")
+        elif keys:
+            found.append(f"{keys.pop(0)}={each}")
+        else:
+            found.append(each)  # which has no meaning, as will be said
+    return found
 
 
 def unquote(argument: str) -> str:

@@ -8,7 +8,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from src import command
-from src.terminal import say
+from src.saying import say
 
 
 @command.verb("check")

@@ -9,7 +9,7 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 
-from src import CONF, build, command, version
+from src import CONF, build, version
 from src.arguments import MULTIRUN, NO_VALIDATION, PATH_KEYS, SPLIT_KEYS, constant_keys, key_of, quote, unquote
 from src.data.annotated import Annotated, read_pair
 from src.data.colours import LABELMAP
@@ -27,7 +27,7 @@ from src.findings.summary import Summary, described, times
 from src.fitting import fitted
 from src.memory import room
 from src.run.directory import read_config
-from src.terminal import say, warn
+from src.saying import doing, is_first, say, warn
 
 OF_OTHERS = ("output=", "draws=", "mend=")  # arguments of the check and the preview, which training does not know
 
@@ -61,7 +61,7 @@ def before_training(config: Mapping, read: Callable[[Pair], list[Annotated]] = r
     if config["score"] == "best" and not found["split"]["validation"]:
         raise ValueError(NO_VALIDATION)
     warnings = [finding["code"] for finding in found["findings"] if finding["severity"] == WARNING]
-    if warnings and command.is_first():
+    if warnings and is_first():
         warn(f"of the data: {', '.join(dict.fromkeys(warnings))}; {again}")
     return found
 
@@ -127,9 +127,15 @@ def summary(config: Mapping, chosen: bool, read: Callable[[Pair], list[Annotated
     return kept(
         file,
         lambda file: read_json(file, Summary),
-        lambda: described(str(root), inspect_folder(root, choices, read), choices),
+        lambda: look_at(root, choices, read),
         write_json,
     )
+
+
+def look_at(root: Path, choices: Choices, read: Callable[[Pair], list[Annotated]]) -> dict:
+    """What is in a folder and what is wrong with it, as plain values."""
+    with doing(f"looking at all images and labels in {root}"):
+        return described(str(root), inspect_folder(root, choices, read), choices)
 
 
 def fingerprint(root: Path, choices: Choices) -> str:
@@ -248,7 +254,7 @@ def choose(sweep: Path | None = None) -> None:
         experiment, *others = added
         others = f"; with {' '.join(others)}" if others else ""
         said = [f"{experiment}, chosen from the labels: {found['kind']}{others}", memory]
-    if command.is_first():
+    if is_first():
         for line in said:
             say(line)
     sys.argv[1:] += added

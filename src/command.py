@@ -24,11 +24,13 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from src import CONF
-from src.arguments import MULTIRUN, PATH_KEYS, SPLIT_KEYS, check_least, quote
+from src.arguments import HELP, MULTIRUN, PATH_KEYS, SPLIT_KEYS, check_least, quote, with_keys
 from src.build import cause, literal
 from src.files import limits
+from src.helping import help_of
+from src.refused import in_our_words, refuse_missing
+from src.saying import is_first, warn, wrapped
 from src.signals import Stopped, are_heeded, hand_over, heeded
-from src.terminal import printable, warn
 
 # Of Lightning, about what is meant here.
 EXPECTED_WARNINGS = (
@@ -50,10 +52,20 @@ AGAIN = "the same command begins again"
 MENDABLE = (ValueError, OSError, HydraException, OmegaConfBaseException)
 
 
-def run(main: Callable[[], object]) -> None:
-    """Start a `verb`, with each path argument quoted, so that it may hold spaces, = , ( ) or Hangul."""
+def run(main: Callable[[], object], name: str | None = None) -> None:
+    """Start a `verb`, with each path argument quoted, so that it may hold spaces, = , ( ) or Hangul.
+
+    Args:
+        main: the verb, or what else its command does.
+        name: of the command, where ``main`` does not say.
+    """
+    name = name or main.verb
     quieten()
     show_any_character()
+    if HELP & set(sys.argv):
+        print(help_of(name))
+        return
+    sys.argv[1:] = with_keys(name, sys.argv[1:])
     keys = PATH_KEYS if MULTIRUN & set(sys.argv) else (*PATH_KEYS, *SPLIT_KEYS)
     sys.argv[1:] = [quote(argument, keys) for argument in sys.argv[1:]]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # its errors come here, instead of being printed with half a traceback
@@ -63,9 +75,7 @@ def run(main: Callable[[], object]) -> None:
     except MENDABLE as error:
         if "debug=true" in sys.argv:
             raise
-        # Of a wrong key OmegaConf says more than Hydra.
-        more = f"\n{error.__cause__}" if isinstance(error.__cause__, OmegaConfBaseException) else ""
-        sys.exit(printable(f"error: {str(error).removeprefix('error: ')}{more}"))
+        sys.exit(wrapped(f"error: {in_our_words(error, name).removeprefix('error: ')}"))
 
 
 def show_any_character() -> None:
@@ -104,7 +114,7 @@ def verb(
     """
 
     def decorate(main: Callable[[DictConfig], object]) -> Callable[[], object]:
-        reporting = one_message(main, goes_on)
+        reporting = one_message(main, name, goes_on)
         by_hydra = hydra.main(config_path=str(CONF), config_name=name, version_base="1.3")(reporting)
 
         @functools.wraps(main)
@@ -118,6 +128,7 @@ def verb(
                     return by_hydra()
                 return reporting(_as_one_run(config))
 
+        start.verb = name
         return start
 
     return decorate
@@ -137,7 +148,7 @@ def _as_one_run(config: DictConfig) -> DictConfig:
 
 
 def one_message(
-    main: Callable[[DictConfig], object], goes_on: Callable[[Path], str] = lambda directory: AGAIN
+    main: Callable[[DictConfig], object], name: str, goes_on: Callable[[Path], str] = lambda directory: AGAIN
 ) -> Callable[[DictConfig], object]:
     """Turn an error that the user can mend into one message and exit status 1; ``debug=true`` shows all.
 
@@ -157,6 +168,7 @@ def one_message(
                 if "max_pixels" in config:
                     check_least("max_pixels", config.max_pixels, 1)
                     limits.allow(config.max_pixels)
+                refuse_missing(config, name)
                 return main(config)
         except Exception as error:
             full = full_disk(error)
@@ -164,9 +176,9 @@ def one_message(
                 raise
             said = f"{no_room(full)}; make room, and {what_next()}" if full else cause(error, MENDABLE)
             if not HydraConfig.initialized() or HydraConfig.get().mode is not RunMode.MULTIRUN:
-                sys.exit(printable(f"error: {said}"))
+                sys.exit(wrapped(f"error: {said}"))
             # To exit would end the sweep; Hydra runs the other jobs first and then shows this.
-            print(printable(f"error: {said}"), file=sys.stderr)
+            print(wrapped(f"error: {said}"), file=sys.stderr)
             raise CompactHydraException(f"error: a job of the sweep failed: {said}") from error
 
     return reporting
@@ -205,21 +217,12 @@ def stoppable(what_next: Callable[[], str]) -> Iterator[None]:
             yield
     except Stopped as stopped:
         if not stopped.told and is_first():
-            print(printable(f"{stopped}; {what_next()}"), file=sys.stderr, flush=True)
+            print(wrapped(f"{stopped}; {what_next()}"), file=sys.stderr, flush=True)
         stopped.told = True
         if within:
             raise
         hand_over(stopped.numbers)
         sys.exit(stopped.status)
-
-
-def is_first() -> bool:
-    """Whether this is the first process of a run, as torchrun, `run.ranks` or Slurm has numbered it."""
-    if "RANK" in os.environ:
-        return os.environ["RANK"] == "0"
-    if "LOCAL_RANK" in os.environ:
-        return os.environ["LOCAL_RANK"] == os.environ.get("NODE_RANK", "0") == "0"
-    return os.environ.get("SLURM_PROCID", "0") == "0"
 
 
 def goes_on(directory: Path) -> str:

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, ListConfig
 
 from src import command
 from src.arguments import check_choice, check_probability
-from src.terminal import say
+from src.saying import say
 
 
 @command.verb("predict", lambda directory: "the same command goes on")

@@ -12,7 +12,7 @@ from src.files.stored import Reading
 from src.instances import Decoder
 from src.prediction.job import Begun, Wishes, begin, finish
 from src.prediction.predictor import Predictor, fill, fill_together
-from src.terminal import say, warn
+from src.saying import say, warn
 from src.tiles.geometry import covering_side
 
 AT_ONCE = 2**20  # pixels of tiles that are computed together

@@ -6,8 +6,8 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from src import command
-from src.arguments import check_least, lacks_experiment
-from src.terminal import say
+from src.arguments import check_least, lacks_experiment, with_keys
+from src.saying import doing, say
 
 
 @command.verb("preview")
@@ -22,10 +22,11 @@ def main(config: DictConfig) -> None:
     checking.before_training(config)
     data = training.make_data(config)
     data.setup()
-    lines = [described(data.patches, config.draws), weighed(data.patches, data.classes)]
+    with doing(f"drawing {config.draws} tiles"):
+        lines = [described(data.patches, config.draws), weighed(data.patches, data.classes)]
+        figures = tiles_figure(data.patches), slices_figure(data.patches)
     for line in lines:
         say(line)
-    figures = tiles_figure(data.patches), slices_figure(data.patches)
     write_preview_page(Path(config.output), "Before training", lines, *figures)
     say(f"preview: {config.output}")
 
@@ -36,10 +37,11 @@ def start() -> None:
     Raises:
         SystemExit: something failed, or a signal stopped it.
     """
+    sys.argv[1:] = with_keys("preview", sys.argv[1:])
     if lacks_experiment(sys.argv[1:]):
         from src import checking
 
-        command.run(checking.choose)
+        command.run(checking.choose, "preview")
     command.run(main)
 
 

@@ -56,7 +56,9 @@ def restore(checkpoint: str | Path) -> Trained:
         said = reason(build.cause(error))
         raise ValueError(f"expected a checkpoint written by src.train, but {checkpoint} is none: {said}") from error
     model = model.to(memory_format=MEMORY_FORMAT).eval()
+    step = content.get("global_step")
     scored = {"tta": content.get("tta", "none"), "precision": content.get("precision")}
+    scored["step"] = step if type(step) is int else 0
     return Trained(model, decoder, stored_scores(content), reading, legend, **scored, choices=choices)
 
 

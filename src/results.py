@@ -3,10 +3,12 @@
 from pathlib import Path
 
 from src import command
-from src.run.directory import finished_scores
+from src.run.directory import finished_scores, read_config
+from src.run.layouts import Judged
 from src.run.ranking import ranking, write_ranking
 from src.run.report import PAGE, write_page
-from src.terminal import print_ranking, print_scores, say, shown
+from src.saying import doing, say
+from src.terminal import print_ranking, print_scores, shown
 
 
 def show_run(directory: Path, with_page: bool = True, anew: bool = True) -> dict:
@@ -22,9 +24,11 @@ def show_run(directory: Path, with_page: bool = True, anew: bool = True) -> dict
     """
     page = directory / PAGE
     if with_page and (anew or not page.exists() or page.stat().st_mtime < (directory / "scores.json").stat().st_mtime):
-        write_page(directory, command.default_config(), shown)
+        with doing("writing the report"):
+            write_page(directory, command.default_config(), shown)
     scores = finished_scores(directory)
-    print_scores(scores)
+    config = read_config(directory, Judged)
+    print_scores(scores, config["monitor"], config["monitor_mode"])
     if with_page:
         say(f"report: {page}")
     return scores

@@ -6,7 +6,8 @@ from omegaconf import DictConfig, ListConfig
 
 from src import command
 from src.arguments import check_probability
-from src.terminal import print_scores, say, shown, warn
+from src.saying import say, warn
+from src.terminal import print_scores, shown
 
 
 @command.verb("score")
@@ -45,7 +46,7 @@ def main(config: DictConfig) -> None:
     for warning in scoring.warnings():
         warn(warning)
     if scoring.rows:
-        print_scores(scoring.scores())
+        print_scores(scoring.scores(), *scoring.monitor)
     failures.check("scored")
     if output:
         write_json(output, scoring.scores())

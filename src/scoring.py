@@ -10,8 +10,8 @@ from src.data.description import is_mixed
 from src.files.arrays import strips_of
 from src.instances import Numbering, components, numbered
 from src.metrics.evaluator import THRESHOLDS, Evaluator, Labels, Metric, Prediction, Probabilities
+from src.metrics.goodness import worst_first
 from src.metrics.mistakes import kinds_of_mistakes, mistakes_of
-from src.pages.page import worst_first
 from src.pages.pictures import panels
 
 MOST_PICTURES = 12  # of images, the worst ones

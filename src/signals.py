@@ -3,10 +3,11 @@
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+from src.saying import warn
 
 
 def _known(*names: str) -> tuple[signal.Signals, ...]:
@@ -96,4 +97,4 @@ def _requeue(job: str) -> None:
     try:
         subprocess.run(["scontrol", "requeue", job], check=True)
     except (OSError, subprocess.CalledProcessError) as error:
-        print(f"warning: job {job} is not back in the queue: {error}", file=sys.stderr, flush=True)
+        warn(f"job {job} is not back in the queue: {error}")

@@ -3,11 +3,10 @@
 import hashlib
 from pathlib import Path
 
-from src import command
 from src.model.segmenter import Segmenter
 from src.model.transfer import transfer
 from src.restore import restore
-from src.terminal import say
+from src.saying import is_first, say
 
 
 def start_from(module: Segmenter, checkpoint: Path, freeze: bool) -> None:
@@ -27,7 +26,7 @@ def start_from(module: Segmenter, checkpoint: Path, freeze: bool) -> None:
         module.begun_with, module.taken = hashlib.file_digest(file, "sha256").hexdigest(), taken
     if freeze:
         module.freeze([layer for layer in taken if layer.startswith("down.")])
-    if command.is_first():
+    if is_first():
         rest = f"; not {', '.join(others)}" if others else ""
         frozen = f"; {len(module.frozen)} of them stay as they are" if freeze else ""
         say(f"begins with {checkpoint}: {len(taken)} layers are taken, {', '.join(taken)}{rest}{frozen}")

@@ -1,80 +1,111 @@
-"""What a person sees on the terminal: lines, warnings, tables of scores."""
+"""Tables of scores on the terminal, as wide as it is."""
 
 import re
-import sys
+from collections.abc import Sequence
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from src.metrics.goodness import OF_CLASS, PER_IMAGE
+from src.metrics.goodness import OF_CLASS, PER_IMAGE, worst_first
+from src.saying import columns as width_of_lines
+from src.saying import printable, say, shortened
 
-# Characters that steer a terminal: controls but for tab and line, ends of lines and directions of text, halves.
-CONTROLS = (
-    *(range(9), range(11, 32), range(127, 160)),
-    *(range(0x2028, 0x202F), range(0x2066, 0x206A), range(0xD800, 0xE000)),
-)
+LONGEST_NAME = 40  # characters of the name of an image
+WORDS = 24  # columns that words take at least
+MOST_ROWS = 30  # images; of more, the worst ones are shown
 
 
-def printable(text: str) -> str:
-    r"""Text without characters that steer a terminal, which the name of a file may hold: they are shown as escapes.
+def print_scores(scores: dict, monitor: str, mode: str) -> None:
+    """Print scores in the layout of ``scores.json``: a row an image, the total below; then a row a class.
 
-    >>> printable("a\x1b[2J.tif")
-    'a\\x1b[2J.tif'
+    Args:
+        scores: as said.
+        monitor: the score by which images are worse or better.
+        mode: whether ``max`` or ``min`` of it is better.
     """
-    return "".join(repr(each)[1:-1] if any(ord(each) in controls for controls in CONTROLS) else each for each in text)
-
-
-def say(line: str) -> None:
-    """Print a line, in which names of files may stand."""
-    print(printable(line), flush=True)
-
-
-def warn(line: str) -> None:
-    """Say on standard error what the user should know but what stops nothing."""
-    print(printable(f"warning: {line}"), file=sys.stderr)
-
-
-def print_scores(scores: dict) -> None:
-    """Print scores in the layout of ``scores.json``: a row an image, the total below; then a row a class."""
-    total = scores["scores"]
+    total, images = scores["scores"], scores["per_image"]
     columns = [name for name in total if not re.search(OF_CLASS, name) and not name.endswith(PER_IMAGE)]
-    rows = {row["name"]: [row.get(column) for column in columns] for row in scores["per_image"]}
-    foot = {"all": [total[column] for column in columns]}
+    columns.sort(key=lambda name: name != monitor)
+    some = worst_first(images, monitor, mode)[:MOST_ROWS] if len(images) > MOST_ROWS else images
+    rows = [(row["name"], [row.get(column) for column in columns]) for row in some]
+    foot = [("all", [total[column] for column in columns])]
     means = [total.get(column + PER_IMAGE) for column in columns]
     if any(mean is not None for mean in means):
-        foot["mean of images"] = means
+        foot.append(("mean of images", means))
     _print_table("image", columns, rows, foot)
+    if len(some) < len(images):
+        say(f"shown are the {len(some)} worst of {len(images)} images by {monitor}")
     classes = sorted({int(found[1]) for found in (re.search(OF_CLASS, name) for name in total) if found})
     if classes:
-        _print_table("class", columns, {str(c): [total.get(f"{name}_class_{c}") for name in columns] for c in classes})
+        of_classes = [(str(c), [total.get(f"{name}_class_{c}") for name in columns]) for c in classes]
+        _print_table("class", columns, of_classes)
 
 
 def print_ranking(rows: list[dict]) -> None:
     """Print the points of a sweep, as `run.ranking.ranking` gives them."""
     names = list(dict.fromkeys(name for row in rows for name in row["scores"] or {}))
-    shown = [name for name in names if not re.search(OF_CLASS, name) and not name.endswith(PER_IMAGE)]
-    columns = [f"validation {rows[0]['monitor']}", *(f"held-out {name}" for name in shown), "minutes", "choices"]
-    table = {}
+    held_out = [name for name in names if not re.search(OF_CLASS, name) and not name.endswith(PER_IMAGE)]
+    columns = ["choices", f"validation {rows[0]['monitor']}", "minutes", *(f"held-out {name}" for name in held_out)]
+    table = []
     for place, row in enumerate(rows, start=1):
-        scores = [(row["scores"] or {}).get(name) for name in shown]
+        scores = [(row["scores"] or {}).get(name) for name in held_out]
         minutes = f"{row['seconds'] / 60:.1f}" if row["seconds"] is not None else "unfinished"
-        table[str(place)] = [row["validation"], *scores, minutes, " ".join(row["overrides"])]
-    _print_table("", columns, table)
+        table.append((str(place), [" ".join(row["overrides"]), row["validation"], minutes, *scores]))
+    _print_table("", columns, table, wrapping="choices")
 
 
-def _print_table(corner: str, columns: list[str], rows: dict[str, list], foot: dict[str, list] | None = None) -> None:
-    table = Table(corner, *columns)
-    for name, values in rows.items():
-        cells = (name, *map(shown, values))
-        table.add_row(*(Text(printable(cell)) for cell in cells))  # not markup: a name may hold [ and ]
-    table.add_section()
-    for name, values in (foot or {}).items():
-        table.add_row(name, *map(shown, values), style="bold")
-    # In its full width, because a number broken in two cannot be read.
-    wide = Console(width=10_000)
-    Console(width=max(Console().width, Measurement.get(wide, wide.options, table).maximum)).print(table)
+def _print_table(
+    corner: str,
+    columns: list[str],
+    rows: Sequence[tuple[str, list]],
+    foot: Sequence[tuple[str, list]] = (),
+    wrapping: str | None = None,
+) -> None:
+    """Print a table of the first columns that fit; the others are named below it.
+
+    Args:
+        corner: above the names of the rows.
+        columns: their names.
+        rows: name and values.
+        foot: likewise, below a line.
+        wrapping: the column of words, which may take several lines.
+    """
+    width, every = width_of_lines(), [*rows, *foot]
+    texts = [aligned([values[place] for _, values in every]) for place in range(len(columns))]
+    names = [shortened(printable(name), LONGEST_NAME) for name, _ in every]
+    for count in range(len(columns), 0, -1):
+        table = Table()
+        table.add_column(corner, min_width=max(map(cell_len, [corner, *names])))
+        for name, column in zip(columns[:count], texts, strict=False):
+            wide = max(cell_len(each) for each in [name, *map(printable, column)])
+            table.add_column(name, overflow="fold", min_width=min(wide, WORDS) if name == wrapping else wide)
+        for row, name in enumerate(names):
+            if row == len(rows):
+                table.add_section()
+            cells = [Text(name), *(Text(printable(texts[column][row])) for column in range(count))]  # no markup
+            table.add_row(*cells, style="bold" if row >= len(rows) else None)
+        wide = Console(width=10_000)
+        if Measurement.get(wide, wide.options, table).minimum <= width:
+            break
+    Console(width=width).print(table)
+    if count < len(columns):
+        say(f"no room here for {', '.join(columns[count:])}")
+
+
+def aligned(values: Sequence[float | str | None]) -> list[str]:
+    """The values of a column as people read them, with equally many digits behind the point.
+
+    >>> aligned([0.5, 0.000353, None])
+    ['0.500000', '0.000353', '–']
+    """
+    numbers = [value for value in values if isinstance(value, float) and value == value]
+    if any(0 < abs(value) < 1e-6 for value in numbers):
+        return [shown(value) for value in values]
+    digits = 6 if any(0 < abs(value) < 0.01 for value in numbers) else 4
+    return [f"{value:.{digits}f}" if isinstance(value, float) and value == value else shown(value) for value in values]
 
 
 def shown(score: float | str | None) -> str:

@@ -1,7 +1,6 @@
 """Train a U-Net: ``python -m src.train experiment=isbi``.
 
-The run directory is the unit of work: the same command on the same directory continues an
-unfinished run and returns at once for a finished one.
+The run directory is the unit of work: the same command on it continues an unfinished run, and shows a finished one.
 """
 
 import sys
@@ -13,13 +12,13 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from src import arguments, command
-from src.terminal import say, warn
+from src.saying import is_first, say, warn
 
 
 @command.verb("train", command.goes_on)
 def main(config: DictConfig) -> float | None:
     """Make the run directory hold a finished run; → what a search maximises or minimises."""
-    from src import checking, results, training
+    from src import checking, planning, results, training
     from src.data.annotated import ReadTwice, read_pair
     from src.files.whole import write_json
     from src.run import directory as runs
@@ -28,7 +27,7 @@ def main(config: DictConfig) -> float | None:
     directory = Path(config.run_dir)
     asked = {"overrides": list(HydraConfig.get().overrides.task)} | OmegaConf.to_container(config, resolve=True)
     with runs.refusals(directory, asked, of_sweep=HydraConfig.get().mode is RunMode.MULTIRUN):
-        training.check_numbers(asked)
+        planning.check_numbers(asked)
         runs.set_aside_damaged_scores(directory)
         for key, value in provenance.as_started(directory, asked).items():
             OmegaConf.update(config, key, value, merge=False)
@@ -41,6 +40,7 @@ def main(config: DictConfig) -> float | None:
         processes = ranks.to_start(made.trainer) if made else 0
         checked = None if finished else checking.before_training(chosen, read_pair if processes else read)
         chosen, checked = training.as_judged(chosen, directory, checked, made, read)
+        asked, chosen, made = training.counted(asked, chosen, made)
     runs.open_run(directory, asked)
     if checked:
         write_json(directory / "check.json", checked)
@@ -53,7 +53,7 @@ def main(config: DictConfig) -> float | None:
         ranks.start(processes, training.train, chosen, directory)
     else:
         training.train(chosen, directory, made)
-    if not command.is_first():
+    if not is_first():
         return None
     scores = results.show_run(directory, with_page=config.page, anew=False)
     say(f"scores, predictions and checkpoints: {directory}")
@@ -61,22 +61,19 @@ def main(config: DictConfig) -> float | None:
 
 
 def start() -> None:
-    """Run the command.
-
-    Raises:
-        SystemExit: something failed, or a signal stopped it.
-    """
+    """Run the command; SystemExit where something failed, or a signal stopped it."""
+    sys.argv[1:] = arguments.with_keys("train", sys.argv[1:])
     sweep = arguments.sweep_directory(sys.argv[1:])
     if arguments.lacks_experiment(sys.argv[1:]):
         from src import checking
 
-        command.run(partial(checking.choose, sweep))
+        command.run(partial(checking.choose, sweep), "train")
     if sweep is None:
         return command.run(main)
     given = [argument for argument in sys.argv[1:] if argument not in arguments.MULTIRUN]
     names = f"hydra.job.config.override_dirname.exclude_keys=[{','.join(arguments.constant_keys(given))}]"
     sys.argv[1:] = ["-m", *given, f"hydra.sweep.dir={sweep}", names]
-    command.run(partial(points, sweep))
+    command.run(partial(points, sweep), "train")
 
 
 def points(sweep: Path) -> None:

@@ -9,26 +9,22 @@ import lightning
 import torch
 
 from src import build, command, restore
-from src.arguments import NO_VALIDATION, check_choice, check_least, check_steps
+from src.arguments import check_choice
 from src.data.annotated import Annotated
 from src.data.datamodule import SliceData
 from src.data.matching import Pair
 from src.files import limits
-from src.files.stored import SCALINGS
 from src.model.segmenter import Segmenter
 from src.model.trained import Trained
 from src.model.unet import UNet
+from src.planning import STEP, steps_between, with_interval
 from src.run import choice, lightning_seam, provenance
 from src.run import directory as runs
 from src.run.checkpoint import Checkpoints, OutOfTime, keep_for_prediction, last_checkpoint
 from src.run.device import choose_accelerator, choose_precision, middle_channels, pays_to_compile
+from src.saying import doing, say, warn
 from src.starting import start_from
-from src.terminal import say, warn
-from src.tiles.symmetry import AVERAGES
-
-# The least value of whole numbers that Lightning or PyTorch would refuse too late, or in words of their own.
-LEAST = {"trainer.max_steps": 1, "trainer.val_check_interval": 1, "trainer.accumulate_grad_batches": 1}
-LEAST |= {"trainer.num_nodes": 1, "data.batch_size": 1, "trainer.log_every_n_steps": 0, "data.workers": 0, "seed": 0}
+from src.tiles.overlap import computed_pixels
 
 
 @dataclass(frozen=True)
@@ -38,32 +34,6 @@ class Parts:
     trainer: lightning.Trainer
     data: SliceData
     module: Segmenter
-
-
-def check_numbers(config: dict) -> None:
-    """Refuse numbers with which there is nothing to train, or nothing to choose a checkpoint by.
-
-    Raises:
-        ValueError: names the key and the nearest valid value.
-    """
-    check_steps("extend", config["extend"])
-    for key, least in LEAST.items():
-        noun, _, name = key.rpartition(".")
-        check_least(key, (config[noun] if noun else config)[name], least)
-    devices = config["trainer"]["devices"]
-    if isinstance(devices, int) and devices != -1:  # which means all
-        check_least("trainer.devices", devices, 1)
-    check_choice("score", config["score"], ("best", "last"))
-    check_choice("tta", config["tta"], AVERAGES)
-    check_choice("scaling", config["scaling"], SCALINGS)
-    check_choice("compile", config["compile"], ("auto", True, False))
-    check_choice("freeze", config["freeze"], (None, "encoder"))
-    if config["freeze"] is not None and config["start_from"] is None:
-        raise ValueError(
-            f"expected start_from with freeze={config['freeze']}, but got none; nearest valid: freeze=null"
-        )
-    if config["score"] == "best" and not str(config["data"]["validation"]).strip():
-        raise ValueError(NO_VALIDATION)
 
 
 def parts(config: dict, read: Callable[[Pair], list[Annotated]] | None = None) -> Parts:
@@ -78,6 +48,7 @@ def parts(config: dict, read: Callable[[Pair], list[Annotated]] | None = None) -
     """
     command.quieten()  # once more: Lightning has set its own level when it was imported
     lightning.seed_everything(config["seed"], workers=True, verbose=False)
+    config = with_interval(config, STEP)  # which stands for auto, until the images are read by which it is counted
     with lightning_seam.its_errors_are_ours():
         module = make_segmenter(config)
         trainer = make_trainer(config, module.model)
@@ -137,6 +108,28 @@ def as_judged(
     if made:
         made.data.source = build.make(config["data"], "source", read=read)
     return config, checked
+
+
+def counted(asked: dict, chosen: dict, made: Parts | None) -> tuple[dict, dict, Parts | None]:
+    """Two configurations and what trains, with a number of steps where the steps between validations are ``auto``.
+
+    It is counted, not timed, so that it is the same on every machine.
+
+    Args:
+        asked: what the run directory will hold.
+        chosen: what trains.
+        made: of it, if it does; its data are read here.
+    """
+    if made is None or asked["trainer"]["val_check_interval"] != "auto":
+        return asked, chosen, made
+    made.data.setup()
+    network, trainer = made.module.model, chosen["trainer"]
+    sizes = [image.shape[:2] for image in made.data.split["validation"].images]
+    validation = sum(computed_pixels(*size, network.depth, network.padded) for size in sizes)
+    step = 3 * made.data.tile**2 * made.data.batch_size * trainer["accumulate_grad_batches"]  # forwards and backwards
+    every = steps_between(validation / step, trainer["max_steps"])
+    asked, chosen = with_interval(asked, every), with_interval(chosen, every)
+    return asked, chosen, replace(parts(chosen), data=made.data)
 
 
 def with_target(config: Mapping) -> dict:
@@ -240,14 +233,16 @@ def train(config: dict, directory: Path, made: Parts | None = None) -> None:
         file, trained = to_score(trainer, directory, config["score"])
         module.take(trained)
         module.tta = config["tta"]
-        chosen = choice.choose(trainer, module, made.data, asked, config["monitor"])
+        with doing(f"choosing by {len(made.data.split['validation'])} validation images how cells are numbered"):
+            chosen = choice.choose(trainer, module, made.data, asked, config["monitor"])
         module.take(replace(trained, decoder=chosen.decoder, validation_scores=chosen.validation_scores))
         module.averages = {name: average.score for name, average in chosen.averages.items()}
         if trainer.is_global_zero:
             choice.keep(file, chosen, module.tta, str(trainer.precision))
             for line in choice.described(chosen, module.tta):
                 say(line)
-        trainer.test(module, made.data, verbose=False)
+        with doing(f"scoring {len(made.data.split['held_out'])} held-out images"):
+            trainer.test(module, made.data, verbose=False)
         if trainer.is_global_zero:
             runs.remove_previous_checkpoint(directory)
 

@@ -14,7 +14,7 @@ from src.data.numbers import WHITE, Drawn, places_of
 from src.files.arrays import strips_of
 from src.instances import pieces
 from src.metrics.semantic import MOST_CLASSES
-from src.terminal import say, warn
+from src.saying import say, warn
 
 SCALES = {"uint8": 255, "uint16": 65535}  # of probabilities in whole numbers …
 DARK, BRIGHT = 0.05, 0.5  # … and the shares of them that the lowest and the highest reach

@@ -16,6 +16,9 @@ from pathlib import Path
 # as small as here gain nothing from several threads, and the bits of a convolution depend on their number.
 os.environ["OMP_NUM_THREADS"] = "1"
 
+# Lines that no test breaks into two; those that are about it choose a width.
+os.environ["COLUMNS"] = "10000"
+
 import hydra
 import numpy as np
 import pytest

@@ -44,7 +44,7 @@ def test_a_path_reaches_the_configuration_unchanged(key, path):
 
 
 PATHS = st.text(st.sampled_from("ab \\'\"${}[]()=,:~#%*?!현\t"), min_size=1, max_size=12).filter(
-    lambda path: path[0] not in "'\""
+    lambda path: path[0] not in "'\"" and path != "???"  # which OmegaConf takes for what is not given
 )
 
 

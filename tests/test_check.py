@@ -79,7 +79,7 @@ def test_training_says_that_there_are_warnings_and_goes_on(own, train):
     change_labels(own, np.zeros_like, [3])
     directory, status, _, error = train(f"data.root={own}", *CELLS, "~callbacks.samples")
     assert status == 0, error
-    assert "warning: of the data: empty-label; python -m src.check" in error
+    assert "warning: of the data: empty-label\n  python -m src.check" in error
     assert (directory / "scores.json").exists()
 
 
@@ -115,7 +115,7 @@ def test_what_is_suggested_trains(own, check, train):
     change_image(own, lambda image: np.stack([image, image // 2, image], -1))
     status, _, printed, _ = check(own)
     assert status == 0
-    line = shlex.split(printed[printed.index("train: python -m src.train ") :])[4:]
+    line = shlex.split(printed[printed.index("python -m src.train ") :])[3:]
     assert {"experiment=cells", "model.in_channels=3"} <= set(line)
     assert train(*line, "~callbacks.samples")[1] == 0
 
@@ -153,7 +153,7 @@ def test_what_is_printed_is_learnt_from_as_it_was_judged(name, own, check, train
         change_labels(own, lambda _, new=labels: new, [number], ".png")
     status, _, printed, error = check(own)
     assert status == 0, error
-    line = shlex.split(printed[printed.index("train: python -m src.train ") :])[4:]
+    line = shlex.split(printed[printed.index("python -m src.train ") :])[3:]
     own_keys = ("experiment", "data.source", "model.classes")
     assert " ".join(each for each in line if each.startswith(own_keys)) == PRINTED[name]
     directory, status, _, error = train(*line, "~callbacks.samples", "~callbacks.overlay", "page=false")
@@ -170,7 +170,7 @@ def test_a_pattern_of_paths_is_taken_as_it_stands_and_printed_so_that_it_runs(ow
     (own / "labels").rmdir()
     status, _, printed, error = check(own, "data.source.labels=images/{name} (1st).*", "data.source.images=null")
     assert status == 0, error
-    line = shlex.split(printed[printed.index("train: python -m src.train ") :])[4:]
+    line = shlex.split(printed[printed.index("python -m src.train ") :])[3:]
     assert "data.source.labels=images/{name} (1st).*" in line
     assert train(*line, "~callbacks.samples", "~callbacks.overlay", "page=false")[1] == 0
 
@@ -184,7 +184,7 @@ def test_the_experiment_follows_from_the_kind_of_labels(kind, own, check):
     change_labels(own, {"membranes": membranes, "classes": classes}[kind])
     status, found, printed, _ = check(own)
     assert (status, found) == (0, [])
-    assert f"train: python -m src.train experiment={kind}" in printed
+    assert f"train:\n  python -m src.train experiment={kind}" in printed
     assert ("model.classes=3" in printed) == (kind == "classes")
 
 
@@ -237,7 +237,7 @@ def test_what_says_how_to_read_the_original_is_not_said_of_its_copy(own, run_com
     given = (f"data.root={own}", "data.source.values=[255,0]", "seed=3", f"mend={tmp_path / 'copy'}", *CELLS, *SMALL)
     status, printed, error = run_command("check", *given)
     assert status == 0, error
-    train = next(line for line in printed.splitlines() if line.startswith("train:"))
+    train = next(line for line in printed.splitlines() if "python -m src.train" in line)
     assert "experiment=cells" in train and "seed=3" in train
     assert "data.source" not in train and "mend=" not in train
 

@@ -11,7 +11,7 @@ import pytest
 import tifffile
 import torch
 
-from src import build, checking, training
+from src import build, checking, planning, training
 from src.arguments import PATH_KEYS, SPLIT_KEYS, quote
 from src.data.annotated import ReadTwice
 from src.data.folder import read_folder
@@ -65,14 +65,14 @@ def check(run_command, tmp_path):
 
 def printed_arguments(printed: str) -> list[str]:
     """What a shell makes of the line that a check prints."""
-    (line,) = re.findall(r"^train: (python -m src\.train .*)$", printed, re.MULTILINE)
+    (line,) = re.findall(r"^train:\n  (python -m src\.train .*)$", printed, re.MULTILINE)
     return shlex.split(line)[3:]
 
 
 def begin(arguments: list[str]) -> dict:
     """Go as far as the first tile with what was printed, and ask the network for its shape: → the configuration."""
     config = composed(*(quote(each, (*PATH_KEYS, *SPLIT_KEYS)) for each in arguments))
-    training.check_numbers(config)
+    planning.check_numbers(config)
     data = training.make_data(config)
     data.setup()
     assert config["score"] == "last" or len(data.split["validation"])
@@ -142,7 +142,9 @@ ONE_EACH = ("nine cells", "mask", "white membranes", "organs", "vessels", *OTHER
 def test_the_printed_line_is_learnt_from(name, check, tmp_path):
     root = draw_kind(tmp_path / "own", ALL[name])
     printed, arguments = check(f"data.root={root}")
-    assert re.search(r"^memory: about [0-9.]+ GiB to train \(batch 1, tile \d+, 32 channels\)\ntrain: ", printed, re.M)
+    assert re.search(
+        r"^memory: about [0-9.]+ GiB to train \(batch 1, tile \d+, 32 channels\)\ntrain:\n  python", printed, re.M
+    )
     config = begin(arguments)
     found = re.search(r"(\d+) slices of (\d+)×(\d+)( to (\d+)×(\d+))? px", printed)
     sides = [int(side) for side in found.groups() if side and side.isdigit()][1:]
@@ -243,7 +245,7 @@ def test_any_name_of_a_folder_comes_through_a_shell(name, check, tmp_path):
     printed, arguments = check(f"data.root={root}", *patterns)
     assert {f"data.root={root}", *patterns} <= set(arguments)
     begin(arguments)
-    line = re.search(r"^train: python -m src\.train (.*)$", printed, re.MULTILINE)[1]
+    line = re.search(r"^train:\n  python -m src\.train (.*)$", printed, re.MULTILINE)[1]
     told = subprocess.run(
         ["bash", "-c", f"printf '%s\\0' {line}"], capture_output=True, text=True, cwd=root, check=True
     )
@@ -262,7 +264,7 @@ def test_the_line_that_shows_all_findings_runs_as_it_is_printed(command, run_com
     given = ["experiment=cells", f"data.root={root}", f"cache_dir={tmp_path / 'cache'}"]
     status, _, error = run_command(command, *given, *own)
     assert status == 1
-    line = re.search(r"^all findings: python -m src\.check (.*)$", error, re.MULTILINE)[1]
+    line = re.search(r"^all findings:\n  python -m src\.check (.*)$", error, re.MULTILINE)[1]
     status, printed, error = run_command("check", *shlex.split(line))
     assert status == 1 and "size-mismatch" in printed and "1 errors" in error
 

@@ -1,5 +1,6 @@
 """The command line: paths as they are, errors as one message, scores as a table."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ def test_slices_with_commas_are_one_value_unless_they_are_swept(run_command, tmp
 
 def test_what_a_person_can_mend_is_one_message_and_a_fault_of_ours_a_traceback(capsys):
     def failing(error):
-        @command.one_message
+        @partial(command.one_message, name="report")
         def main(config):
             raise error
 

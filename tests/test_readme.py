@@ -12,12 +12,18 @@ import tifffile
 
 from src import training
 from src.data.phantom import phantom
+from src.helping import examples
 from src.model import archive
 from tests.conftest import FEW, TINY, composed
 from tests.data.own import change_labels, folder
 
 README, MAKEFILE = ((Path(__file__).parent.parent / name).read_text() for name in ("README.md", "Makefile"))
 LINES = re.findall(r"^python -m src\.(\w+) (.*)$", README, flags=re.MULTILINE)
+HELP = [
+    (verb, example.partition(f"src.{verb} ")[2])
+    for verb in ("train", "check", "preview", "predict", "score", "report", "export")
+    for example in examples(verb)
+]
 
 
 @pytest.fixture
@@ -86,7 +92,7 @@ LONG = ("ddp", "seed=1,2", "wandb")  # in lines that take seconds
 
 @pytest.mark.parametrize(
     ("verb", "line"),
-    [pytest.param(*each, marks=[pytest.mark.slow] * any(word in each[1] for word in LONG)) for each in LINES],
+    [pytest.param(*each, marks=[pytest.mark.slow] * any(word in each[1] for word in LONG)) for each in [*LINES, *HELP]],
 )
 def test_a_line_of_the_readme_runs(verb, line, home, run_command, monkeypatch):
     monkeypatch.delenv("DATA_DIR", raising=False)
@@ -96,13 +102,13 @@ def test_a_line_of_the_readme_runs(verb, line, home, run_command, monkeypatch):
     arguments = [replaced.get(argument, argument) for argument in shlex.split(line)]
     if verb in ("train", "preview"):
         small = ["data.source.verify=false"] if "isbi" in line else [*FEW]
-        small = [] if "data.root" in line else small
+        small = [] if "data.root" in line or line == "my_images" else small
         small += ["~callbacks.samples"] * (verb == "train")  # pictures that take longer than all else
         named = {argument.split("=")[0] for argument in arguments} - {"model.base_channels", "trainer.max_steps"}
         arguments += [argument for argument in TINY if argument.split("=")[0] not in named] + small
     if "classes" in line and "data.root" in line:
         change_labels(home / "my_images", lambda cells: np.uint8((cells > 0) * (1 + cells % 2)))
-    if verb == "predict":
+    if verb == "predict" and "=" in line:
         arguments.append("output=elsewhere")
     status, _, error = run_command(verb, *arguments)
     assert status == 0, error

@@ -60,10 +60,10 @@ def test_a_sweep_is_shown_and_its_file_written(name, run_command, tmp_path):
     status, printed, error = run_command("report", f"run={sweep}")
     assert (status, error) == (0, "")
     assert cells(printed) == [
-        ["", "validation v_rand", "held-out v_rand", "held-out pixel_error", "minutes", "choices"],
-        ["1", "0.6000", "0.7500", "0.1250", "1.5", "seed=2"],
-        ["2", "0.5000", "0.7500", "0.1250", "1.5", "seed=1"],
-        ["3", "–", "–", "–", "unfinished", "seed=3"],
+        ["", "choices", "validation v_rand", "minutes", "held-out v_rand", "held-out pixel_error"],
+        ["1", "seed=2", "0.6000", "1.5", "0.7500", "0.1250"],
+        ["2", "seed=1", "0.5000", "1.5", "0.7500", "0.1250"],
+        ["3", "seed=3", "–", "unfinished", "–", "–"],
     ]
     assert printed.splitlines()[-1] == f"ranking.csv and the runs: {sweep}"
     assert [line.split(",")[0] for line in (sweep / "ranking.csv").read_text().splitlines()] == [

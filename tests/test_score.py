@@ -17,7 +17,7 @@ from tests.data import own
 STACK = phantom(slices=2, size=64, organelles=True)
 CELLS = (STACK.targets > 0).astype(np.uint8)
 CLASSES = np.eye(3, dtype=np.float32)[STACK.targets].transpose(0, 3, 1, 2)
-ISBI = {"v_rand": 1, "v_info": 1, "rand_error": 0, "pixel_error": 0, "warping_error": 0}
+ISBI = {"v_rand": 1, "v_info": 1, "rand_error": 0, "pixel_error": 0, "wrong_pixels": 0, "warping_error": 0}
 ISBI |= {"v_rand_labels": 1, "v_info_labels": 1}
 COUNTS = ("splits", "merges", "missed", "extra")
 

@@ -128,11 +128,11 @@ def test_a_grid_is_a_directory_of_readable_runs_that_the_same_command_finds_agai
     assert len({weights_digest(path) for path in points(directory)}) == 4
 
     ranked = table(printed)
-    assert ranked[0][:2] == ["", "validation v_rand"] and len(ranked) == 5
-    assert {row[-1] for row in ranked[1:]} == {f"seed={s} optimizer.lr={r}" for s in (1, 2) for r in (0.001, 0.01)}
+    assert ranked[0][:2] == ["", "choices"] and len(ranked) == 5
+    assert {row[1] for row in ranked[1:]} == {f"seed={s} optimizer.lr={r}" for s in (1, 2) for r in (0.001, 0.01)}
     rows = list(csv.DictReader((directory / "ranking.csv").read_text().splitlines()))
-    assert [row["overrides"] for row in rows] == [row[-1] for row in ranked[1:]]
-    assert [f"{float(row['validation']):.4f}" for row in rows] == [row[1] for row in ranked[1:]]
+    assert [row["overrides"] for row in rows] == [row[1] for row in ranked[1:]]
+    assert [f"{float(row['validation']):.4f}" for row in rows] == [row[2] for row in ranked[1:]]
     for row in rows:
         assert float(row["validation"]) == scores(directory / row["directory"])["validation"]["v_rand"]
 
@@ -222,9 +222,9 @@ def test_a_point_that_fails_leaves_the_other_alone_and_is_tried_again(sweep, tmp
     directory = tmp_path / "sweep"
     fails, works = (point(directory, f"data.tile={tile}") for tile in (61, 60))
     assert scores(works)["steps"] == 1 and not (fails / "scores.json").exists()
-    rows = [row[-2:] for row in table(printed)[1:]]
-    assert rows[0][1] == "data.tile=60" and rows[0][0] != "unfinished"
-    assert rows[1:] == [["unfinished", "data.tile=61"]]
+    rows = [[row[1], row[3]] for row in table(printed)[1:]]
+    assert rows[0][0] == "data.tile=60" and rows[0][1] != "unfinished"
+    assert rows[1:] == [["data.tile=61", "unfinished"]]
     listed = list(csv.DictReader((directory / "ranking.csv").read_text().splitlines()))
     assert [row["directory"] for row in listed] == [works.name, fails.name]
     assert {listed[1][key] for key in ("validation", "v_rand", "seconds")} == {""}
@@ -265,7 +265,7 @@ def test_a_signal_ends_the_whole_sweep_not_the_point_alone(started, tmp_path):
         assert re.search(rf"stopped by {number.name} after step \d+ of 100000; the same command goes on", error), error
         assert "Traceback" not in error
         assert [overrides for overrides in points(directory).values() if "seed=2" in overrides] == []
-        assert table(printed)[1][-2] == "unfinished"
+        assert table(printed)[1][3] == "unfinished"
         assert len(list(directory.glob("*/checkpoints/last.ckpt"))) == 1
 
 
@@ -357,7 +357,7 @@ def test_a_search_of_which_no_point_finishes_says_so_without_traceback(sweep):
     status, printed, error = sweep(*choices)
     assert status == 1
     assert error.count("nearest valid: 60 and 64") == 2 and "Traceback" not in error
-    assert [row[-2] for row in table(printed)[1:]] == ["unfinished"] * 2
+    assert [row[3] for row in table(printed)[1:]] == ["unfinished"] * 2
 
 
 @pytest.mark.slow
@@ -367,7 +367,7 @@ def test_a_point_of_a_search_that_fails_stops_no_other(sweep, tmp_path):
     kinds = {config["data"]["tile"] for config in map(load_config, points(tmp_path / "sweep"))}
     assert kinds == {60, 61}, "the seed of the search chose one kind alone"
     assert status == 1 and "Traceback" not in error
-    assert {row[-2] == "unfinished" for row in table(printed)[1:]} == {True, False}
+    assert {row[3] == "unfinished" for row in table(printed)[1:]} == {True, False}
     assert len(points(tmp_path / "sweep")) == 4
 
 

@@ -1,16 +1,12 @@
-"""What a person sees on the terminal: scores as a table, warnings, names without power."""
+"""Tables of scores: what fits, what is left out, and names without power."""
 
 import re
 
 import pytest
+from rich.cells import cell_len
 
 from src import terminal
 from src.files.whole import spreadsheet_safe
-
-
-def test_a_warning_goes_to_standard_error(capsys):
-    terminal.warn("a.tif is left out")
-    assert capsys.readouterr() == ("", "warning: a.tif is left out\n")
 
 
 def cells(printed: str) -> list[list[str]]:
@@ -20,7 +16,7 @@ def cells(printed: str) -> list[list[str]]:
 
 
 def test_a_ranking_is_printed_with_a_row_a_point(capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("COLUMNS", "110")
     first = {"v_rand": 0.75, "pixel_error": 0.000353, "iou_class_1": 0.1, "iou_per_image": 0.2}
     shared = {"directory": "a", "monitor": "v_rand"}
     terminal.print_ranking(
@@ -31,20 +27,20 @@ def test_a_ranking_is_printed_with_a_row_a_point(capsys, monkeypatch):
         ]
     )
     assert cells(capsys.readouterr().out) == [
-        ["", "validation v_rand", "held-out v_rand", "held-out pixel_error", "minutes", "choices"],
-        ["1", "0.5000", "0.7500", "0.000353", "1.5", "seed=1 data.root=[x]"],
-        ["2", "–", "–", "–", "0.0", "seed=2"],
-        ["3", "–", "–", "–", "unfinished", "seed=3"],
+        ["", "choices", "validation v_rand", "minutes", "held-out v_rand", "held-out pixel_error"],
+        ["1", "seed=1 data.root=[x]", "0.5000", "1.5", "0.7500", "0.000353"],
+        ["2", "seed=2", "–", "0.0", "–", "–"],
+        ["3", "seed=3", "–", "unfinished", "–", "–"],
     ]
 
 
 @pytest.fixture
 def printed(capsys, monkeypatch):
     """Print scores on a narrow terminal: → a list of cells a line."""
-    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("COLUMNS", "60")
 
     def call(scores: dict, per_image: list[dict]) -> list[list[str]]:
-        terminal.print_scores({"scores": scores, "per_image": per_image})
+        terminal.print_scores({"scores": scores, "per_image": per_image}, next(iter(scores)), "max")
         return cells(capsys.readouterr().out)
 
     return call
@@ -109,13 +105,38 @@ def test_a_small_number_keeps_its_digits(score, expected, printed):
     assert printed({"warping_error": score}, [])[-1] == ["all", expected]
 
 
-def test_no_number_is_broken_in_a_narrow_terminal(printed):
-    names = [f"score_number_{number}" for number in range(12)]
-    long = "a long name of a micrograph 현미경 그림"
-    header, row, total = printed(dict.fromkeys(names, 0.5), [{"name": long, **dict.fromkeys(names, 0.000353)}])
-    assert header == ["image", *names]
-    assert row == [long, *["0.000353"] * 12]
-    assert total == ["all", *["0.5000"] * 12]
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_what_does_not_fit_is_left_out_and_named(width, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(width))
+    names = [f"score_{number}" for number in range(12)]
+    long = "a long name of a micrograph from which no letter is missing 현미경 그림"
+    scores = {"scores": dict.fromkeys(names, 0.5), "per_image": [{"name": long, **dict.fromkeys(names, 0.000353)}]}
+    terminal.print_scores(scores, "score_11", "max")
+    printed = capsys.readouterr().out
+    assert max(map(cell_len, printed.splitlines())) <= width
+    header, row, total = cells(printed)
+    assert header[:2] == ["image", "score_11"] and "…" in row[0] and row[0].startswith("a long name")
+    assert row[1:] == ["0.000353"] * (len(header) - 1) and total == ["all", *["0.500000"] * (len(header) - 1)]
+    named = printed.partition("no room here for ")[2].replace("\n", " ").replace(",", "").split()
+    assert header[1:] + named == ["score_11", *names[:-1]]
+
+
+def test_of_very_many_images_the_worst_are_shown(capsys):
+    rows = [{"name": f"image_{number}", "f1": number / 100} for number in range(99)]
+    terminal.print_scores({"scores": {"f1": 0.5}, "per_image": rows}, "f1", "max")
+    printed = capsys.readouterr().out
+    assert [row[0] for row in cells(printed)[1:-1]] == [f"image_{number}" for number in range(30)]
+    assert "shown are the 30 worst of 99 images by f1" in printed
+
+
+def test_choices_of_a_sweep_take_several_lines(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "70")
+    overrides = [f"data.source.option_{number}={number}" for number in range(4)]
+    row = {"directory": "a", "monitor": "iou", "overrides": overrides, "validation": 0.5, "scores": {}, "seconds": 6.0}
+    terminal.print_ranking([row])
+    printed = capsys.readouterr().out
+    assert max(map(cell_len, printed.splitlines())) <= 70
+    assert " ".join(line[1] for line in cells(printed)[1:]) == " ".join(overrides)
 
 
 def test_names_steer_neither_terminal_nor_spreadsheet(run_command, tmp_path):

@@ -20,6 +20,7 @@ from src.data.weight_map import WeightMap
 from src.files.grey import normalise, with_channels
 from src.files.legend import NUMBERS
 from src.files.stored import Reading
+from src.saying import doing
 
 
 class SliceData(lightning.LightningDataModule):
@@ -170,7 +171,8 @@ class SliceData(lightning.LightningDataModule):
         boundary = self.classes - 1 if self.target.added else None
         stack = learnt(self.split["train"], self.target, boundary, self.ridge)
         cells = (stack.targets, stack.instances, self.classes)
-        weights = self.weight_map.cached(*cells, self.cache_dir, stack.known, boundary)
+        with doing(f"weight maps of {len(stack)} images"):
+            weights = self.weight_map.cached(*cells, self.cache_dir, stack.known, boundary)
         images = [normalise(image, self.scaling) for image in stack.images]
         drawn = (self.augment, self.context, self.seed, self.foreground)
         return Patches(images, stack.targets, weights, *drawn, stack.names, stack.known)

@@ -2,13 +2,13 @@
 
 import hashlib
 import os
-import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
 from src.files import limits
 from src.files.whole import complete_file
+from src.saying import warn
 
 Kept = TypeVar("Kept")
 
@@ -41,15 +41,11 @@ def kept(
             limits.check_regular(file)
             return read(file)
         except Exception as error:  # decoders raise whatever the first wrong byte leads to
-            _warn(f"{file} is no cache that can be used ({limits.reason(error)}); it is computed again")
+            warn(f"{file} is no cache that can be used ({limits.reason(error)}); it is computed again")
     content = make()
     try:
         with complete_file(file) as partial:
             write(partial, content)
     except OSError as error:
-        _warn(f"{file} cannot be written ({error.strerror or error}); it is computed again the next time")
+        warn(f"{file} cannot be written ({error.strerror or error}); it is computed again the next time")
     return content
-
-
-def _warn(line: str) -> None:
-    print("".join(each if each.isprintable() else "?" for each in f"warning: {line}"), file=sys.stderr, flush=True)

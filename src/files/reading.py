@@ -8,7 +8,6 @@ import contextlib
 import itertools
 import json
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -17,6 +16,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from src.files import limits
+from src.saying import warn
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Read = TypeVar("Read")
@@ -109,7 +109,7 @@ def unless_damaged(read: Callable[[Path], Read], file: Path, otherwise: Read, co
     try:
         return read(file)
     except (OSError, ValueError) as error:
-        print(f"warning: {error}; {consequence}", file=sys.stderr, flush=True)
+        warn(f"{error}; {consequence}")
         return otherwise
 
 

@@ -18,3 +18,15 @@ def goodness(score: float | None, mode: str) -> float:
     if score is None or math.isnan(score):
         return -math.inf
     return {"max": 1, "min": -1}[mode] * float(score)
+
+
+def worst_first(rows: list[dict], monitor: str, mode: str) -> list[dict]:
+    """The rows of a score table, those of the worst images first; those without the score stand last."""
+    known = [row for row in rows if is_known(row.get(monitor))]
+    worst = sorted(known, key=lambda row: goodness(row[monitor], mode))
+    return worst + [row for row in rows if not is_known(row.get(monitor))]
+
+
+def is_known(score: float | None) -> bool:
+    """Whether there was anything to judge."""
+    return score is not None and score == score

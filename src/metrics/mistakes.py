@@ -6,9 +6,10 @@ from skimage.measure import regionprops
 from src.instances import pieces as numbered_pieces
 from src.metrics.instance import overlap, pieces
 
-SPLIT, MERGED, MISSED, EXTRA, CONFUSED = 1, 2, 3, 4, 5
-OF_CELLS, OF_CLASSES = (SPLIT, MERGED, MISSED, EXTRA), (MISSED, EXTRA, CONFUSED)
+SPLIT, MERGED, MISSED, EXTRA, CONFUSED, INEXACT = 1, 2, 3, 4, 5, 6
+OF_CELLS, OF_CLASSES = (SPLIT, MERGED, MISSED, EXTRA, INEXACT), (MISSED, EXTRA, CONFUSED)
 KINDS = {SPLIT: "split", MERGED: "merged", MISSED: "missed", EXTRA: "extra", CONFUSED: "another class"}
+KINDS[INEXACT] = "found, but IoU ≤ 0.5"
 
 
 def cell_mistakes(labels: np.ndarray, instances: np.ndarray) -> np.ndarray:
@@ -20,7 +21,8 @@ def cell_mistakes(labels: np.ndarray, instances: np.ndarray) -> np.ndarray:
 
     Returns:
         ``(H, W)`` uint8: `SPLIT` in the pieces of a split cell, `MERGED` in a predicted cell of several true ones,
-        `EXTRA` in an extra cell, `MISSED` in a missed one; else 0.
+        `EXTRA` in an extra cell, `MISSED` in a missed one, `INEXACT` in a cell that no other kind has but that overlaps
+        its true one too little to count as found (IoU ≤ 0.5); else 0.
     """
     pairs = overlap(labels, instances)
     of_true, of_predicted = pieces(pairs)
@@ -31,6 +33,8 @@ def cell_mistakes(labels: np.ndarray, instances: np.ndarray) -> np.ndarray:
     related = of_true | of_predicted
     of_labels[1:][~np.isin(np.arange(len(pairs.predicted_area)), pairs.predicted[related])] = EXTRA
     of_labels[1:][pairs.predicted[of_true & split[pairs.true]]] = SPLIT
+    close = np.isin(np.arange(len(pairs.predicted_area)), pairs.predicted[2 * pairs.shared > pairs.union])
+    of_labels[1:][(of_labels[1:] == 0) & ~close] = INEXACT
     of_labels[1:][merged] = MERGED
     of_instances[1:][~np.isin(np.arange(len(pairs.true_area)), pairs.true[related])] = MISSED
     found, missed = (

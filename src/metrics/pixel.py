@@ -1,4 +1,4 @@
-"""The pixel error of the ISBI-2012 challenge."""
+"""The pixel error of the ISBI-2012 challenge, and the share of wrong pixels, which it is not."""
 
 from typing import ClassVar
 
@@ -12,19 +12,21 @@ def pixel_error(true_positive: int, false_positive: int, false_negative: int) ->
 
 
 class PixelError:
-    """`pixel_error`, pixels pooled over images."""
+    """`pixel_error` and the share of wrong pixels, pooled over images."""
 
     takes = ("cell", "target", "threshold")
-    modes: ClassVar = {"pixel_error": "min"}
+    modes: ClassVar = {"pixel_error": "min", "wrong_pixels": "min"}
     best_over_thresholds = True
-    nothing: ClassVar = {"pixels": np.zeros(3, np.int64)}
+    nothing: ClassVar = {"pixels": np.zeros(4, np.int64)}
 
     def count(self, cell: np.ndarray, target: np.ndarray, threshold: float) -> dict[str, np.ndarray]:
         """Of an image, probability of cell and target ``(H, W)``; a true cell is not class 0."""
         proposal, truth = cell > threshold, target > 0
-        outcomes = (proposal & truth, proposal & ~truth, ~proposal & truth)
+        outcomes = (proposal & truth, proposal & ~truth, ~proposal & truth, ~proposal & ~truth)
         return {"pixels": np.array([np.count_nonzero(outcome) for outcome in outcomes])}
 
     def scores(self, pixels: np.ndarray) -> dict[str, float]:
         """Of what was counted."""
-        return {"pixel_error": pixel_error(*pixels.tolist())}
+        found, extra, missed, background = pixels.tolist()
+        share = (extra + missed) / max(1, found + extra + missed + background)
+        return {"pixel_error": pixel_error(found, extra, missed), "wrong_pixels": share}

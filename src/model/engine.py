@@ -17,6 +17,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from src.model.trained import MEMORY_FORMAT
 from src.model.unet import UNet
+from src.saying import warn
 from src.tiles.geometry import shrinkage
 
 ENGINES = ("torch", "compiled", "openvino")
@@ -68,7 +69,7 @@ class Engine:
         except Exception as error:  # no compiler on this machine, or an engine that does not know its processor
             failure = f"{type(error).__name__}: {str(error).strip()}".splitlines()[0]
         if failure:
-            print(f"warning: {self.name} does not compute here, torch does: {failure}", file=sys.stderr, flush=True)
+            warn(f"{self.name} does not compute here, torch does: {failure}")
             return self._by_torch
         return compute
 

@@ -21,6 +21,8 @@ MOVED = {
     "src.data.known.isbi2012": "src.data.public.isbi2012",
     "src.data.known.isbi2012_full": "src.data.public.isbi2012_full",
     "src.data.known.cell_tracking": "src.data.public.cell_tracking",
+    "src.run.callbacks.ProgressBar": "src.run.progress.ProgressBar",
+    "src.run.callbacks.Narrator": "src.run.progress.Narrator",
 }
 
 # Keys that versions have added, and what a configuration without them means.

@@ -21,6 +21,7 @@ from src.metrics.pooled import Pooled
 from src.model.engine import FORMATS, Engine, fastest
 from src.model.trained import MEMORY_FORMAT, Trained, logits, predict_window, stored_scores
 from src.model.unet import UNet
+from src.saying import say
 from src.tiles.blocks import block_side, blocks
 from src.tiles.geometry import covering_side
 from src.tiles.overlap import reader
@@ -53,6 +54,7 @@ class Segmenter(lightning.LightningModule):
         seen: by `predict_step`: slices, each with its prediction ``(K, H, W)`` and the seconds it took, by average.
         averages: the score of each average, on validation slices that were predicted by all of them.
         steps: training steps so far.
+        scored_step: the step of the weights that are scored.
         begun_with: SHA-256 of the checkpoint whose weights training began with, if it began with any.
         taken: the layers that had the weights of that one.
         frozen: those of them that stay as they are; kept in the checkpoint.
@@ -84,7 +86,7 @@ class Segmenter(lightning.LightningModule):
         self.engine: Engine | None = None
         self.seen, self.compared_pixels = [], 0
         self.averages: dict[str, float] = {}
-        self.steps = 0
+        self.steps, self.scored_step = 0, 0
         self.begun_with: str | None = None
         self.taken: list[str] = []
         self.frozen: list[str] = []
@@ -100,7 +102,7 @@ class Segmenter(lightning.LightningModule):
         """Become what a checkpoint holds, so that what is judged is what predicts."""
         self.model.load_state_dict(trained.model.state_dict())
         self.instances, self.threshold = trained.decoder.numbering, trained.decoder.threshold
-        self.validation_scores = trained.validation_scores
+        self.validation_scores, self.scored_step = trained.validation_scores, trained.step
 
     def setup(self, stage: str) -> None:
         if self.trainer.datamodule is not None:  # which has been set up before
@@ -147,7 +149,7 @@ class Segmenter(lightning.LightningModule):
             raise
         except Exception as error:  # no compiler on this machine, or one that fails; a fault of ours fails again below
             self.compiled = False
-            print(f"compile: not possible here ({type(error).__name__}), goes on without", flush=True)
+            say(f"compile: not possible here ({type(error).__name__}), goes on without")
             return self(image)
 
     def on_train_start(self) -> None:

@@ -35,6 +35,7 @@ class Trained:
         legend: of the classes.
         tta: the average over versions of an image by which it was scored, a key of `tiles.symmetry.AVERAGES`.
         precision: in which it was scored, as Lightning names it; None of one of an earlier version.
+        step: of training, after which it was kept; 0 if that is not known.
         choices: ways of numbering, each with its score on the validation slices over `evaluator.CHOSEN_FROM`.
     """
 
@@ -45,6 +46,7 @@ class Trained:
     legend: Legend = NUMBERS
     tta: str = "none"
     precision: str | None = None
+    step: int = 0
     choices: tuple[tuple[Numbering, tuple[float, ...]], ...] = ()
 
 

@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import ConfigDict, Field, field_validator
 
 from src.files.reading import Layout, Number
+from src.saying import shortened
 
 # What `data.augment.Warp` and `data.weight_map.WeightMap` take where a configuration says nothing. They are not asked
 # themselves, because a page would wait for what they import; a test asks them.
@@ -125,25 +126,69 @@ def methods(config: dict, scores: dict, facts: dict) -> str:
     averaged = {"none": "", "rot7": ", averaged over seven rotations", "d4": ", averaged over eight symmetries"}
     rate = f" (learning rate {optimizer['lr']:g})" if "lr" in optimizer else ""
     numbering = (scores.get("instances") or {"name": callee(config["instances"]).lower()})["name"]
+    scored = f", of step {scores['scored_step']}" if scores.get("scored_step") else ""
     numbered = "" if numbering == "classes" else f", the way of numbering cells ({numbering})"
     chosen = (
-        f"The checkpoint ({config['score']}){numbered} and the threshold ({scores['threshold']:.1f}) were chosen by "
-        f"{config['monitor']} on slices that were neither learnt from nor scored; the"
+        f"The checkpoint ({config['score']}{scored}){numbered} and the threshold ({scores['threshold']:.1f}) were "
+        f"chosen by {config['monitor']} on images that were neither learnt from nor scored; the"
     )
     packages = facts.get("packages", {})
     named = [f"{name} {packages[name]}" for name in ("torch", "lightning", "albumentations") if name in packages]
+    split = {part: str(data[part]) for part in ("train", "validation", "held_out") if str(data.get(part, "")).strip()}
     sentences = (
         f"A U-Net (Ronneberger et al. 2015) with {model['depth']} poolings, {model['base_channels']} channels at full "
         f"resolution, {convolutions} convolutions and {norm} normalisation was trained for {scores['steps']} steps of "
         f"{tiles} with {callee(optimizer)}{rate} and {loss}"
         f"{weights if 'weighted' in loss else ''}.",
+        *rate_over_time(config.get("scheduler") or {}),
+        *images_learnt_from(split, facts),
         *learnt(config),
         augmentation(config["augment"]),
         f"{chosen if data['validation'] else 'The'} {len(scores['per_image'])} "
-        f"held-out slices were predicted by overlapping tiles{averaged[config['tta']]}, and scored once.",
+        f"held-out images were predicted by overlapping tiles{averaged[config['tta']]}, and scored once.",
         *([f"Software: {', '.join(named)}."] if named else []),
+        *hardware(facts, scores.get("seconds", 0.0), config.get("seed")),
     )
     return " ".join(sentences)
+
+
+def rate_over_time(scheduler: dict) -> list[str]:
+    """How the learning rate changed, as a sentence; none where it is not known."""
+    known = {
+        "ConstantLR": "The learning rate was constant.",
+        "CosineAnnealingLR": "The learning rate fell to 0 as half a cosine.",
+        "PolynomialLR": f"The learning rate fell as (1 − step/steps)^{scheduler.get('power', 1):g}.",
+        "Plateau": (
+            f"The learning rate rose for {scheduler.get('warm_up', 0)} steps, was constant until "
+            f"{scheduler.get('patience')} validations in a row were no better, and then fell to 0."
+        ),
+    }
+    return [known[callee(scheduler)]] if callee(scheduler) in known else []
+
+
+def images_learnt_from(split: dict[str, str], facts: dict) -> list[str]:
+    """How much was learnt from and how the images were parted, as sentences; none where it is not known."""
+    images, cells = facts.get("images_learnt_from"), facts.get("cells_learnt_from")
+    if images is None:
+        return []
+    counted = f" with {cells} annotated cells" if cells else ""
+    automatic = all(part == "auto" for part in split.values())
+    how = "automatically, so that no two parts share a file or a group" if automatic else "by hand"
+    parts = "" if automatic else f" ({', '.join(f'{name}: {shortened(part, 60)}' for name, part in split.items())})"
+    return [
+        f"It learnt from {images} image{'s' * (images != 1)}{counted}.",
+        f"Training, validation and held-out images were parted {how}{parts.replace('_', '-')}.",
+    ]
+
+
+def hardware(facts: dict, seconds: float, seed: int | None) -> list[str]:
+    """Where and for how long it was trained, as a sentence; none where it is not known."""
+    if not facts.get("device"):
+        return []
+    count = f" × {facts['world_size']}" if facts.get("world_size", 1) != 1 else ""
+    seeded = f", with seed {seed}" if seed is not None else ""
+    where = f"{facts['device']}{count} in precision {facts.get('precision')}"
+    return [f"Training took {seconds / 60:.1f} minutes on {where}{seeded}."]
 
 
 def learnt(config: dict) -> list[str]:

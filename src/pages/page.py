@@ -3,7 +3,7 @@
 import base64
 import functools
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import matplotlib
@@ -12,19 +12,14 @@ from matplotlib.figure import Figure
 
 from src.data.finding import SHOWN_FILES, by_code
 from src.files.whole import write_text
-from src.metrics.goodness import goodness
+from src.metrics.goodness import worst_first
 from src.metrics.mistakes import KINDS
+from src.pages.glossary import meaning
 from src.pages.methods import sources
 from src.pages.pictures import COLOURS, encoded
+from src.pages.verdict import next_steps, verdict
 
 LARGEST_PAGE = 8_000_000  # bytes of pictures of slices, so that the page can be sent by e-mail
-COUNTED = {"splits": "split", "merges": "merged", "missed": "missed", "extra": "extra"}  # scores that count cells
-ADVICE = {
-    "split": "Most are cells in pieces: more annotated cells like them, or a larger instances.min_size, may help",
-    "merged": "Most are cells run together: more annotated cells that touch, or weight_map=plugin, may help",
-    "missed": "Most were not found: annotate more like them, and see whether they are fainter than those learnt from",
-    "extra": "Most are where nothing was annotated: see whether they are cells that were forgotten",
-}
 
 
 def write_score_page(
@@ -56,6 +51,7 @@ def write_score_page(
         rows=rows,
         monitor=monitor,
         verdict=[verdict(scores["scores"], rows, monitor, "images", {})],
+        steps=next_steps(scores["scores"], rows, monitor, mode, ()),
         slices=[
             (row["name"], {panel: data_url(content, "webp") for panel, content in slices[row["name"]].items()})
             for row in rows
@@ -84,6 +80,7 @@ def render(
     *,
     title: str,
     verdict: list[str],
+    steps: Sequence[str] = (),
     scores: dict | None = None,
     rows: Iterable[dict] = (),
     monitor: str = "",
@@ -98,6 +95,8 @@ def render(
     page = _template().render(
         title=title,
         verdict=verdict,
+        steps=steps,
+        meanings={name: text for name in scores if (text := meaning(name))},
         scores=scores,
         rows=rows,
         columns=list(dict.fromkeys(name for row in rows for name in row if name != "name")),
@@ -118,41 +117,6 @@ def render(
 def _template() -> Template:
     loader = FileSystemLoader(Path(__file__).parent)
     return Environment(loader=loader, autoescape=True, undefined=StrictUndefined).get_template("page.html.j2")
-
-
-def worst_first(rows: list[dict], monitor: str, mode: str) -> list[dict]:
-    """The rows of a score table, those of the worst images first; those without the score stand last."""
-    known = [row for row in rows if _known(row.get(monitor))]
-    worst = sorted(known, key=lambda row: goodness(row[monitor], mode))
-    return worst + [row for row in rows if not _known(row.get(monitor))]
-
-
-def verdict(scores: dict, rows: list[dict], monitor: str, what: str, places: dict[str, list]) -> str:
-    """What the scores say, in a sentence or two.
-
-    Args:
-        scores: of all images together.
-        rows: of each image, the worst first.
-        monitor: the score that is spoken of.
-        what: was scored, such as ``held-out slices``.
-        places: of each image, kind, row and column of mistakes, the largest first.
-    """
-    what = what if len(rows) != 1 else what.replace("slices", "slice").replace("images", "image")
-    if not _known(scores.get(monitor)):
-        return f"{len(rows)} {what}; there was nothing to judge {monitor} by."
-    each = [row[monitor] for row in rows if _known(row.get(monitor))]
-    text = f"On {len(rows)} {what}, {monitor} is {scores[monitor]:.3f}"
-    if len(each) > 1:
-        text += f" (from {min(each):.3f} to {max(each):.3f}); the worst is {rows[0]['name']}"
-        if found := places.get(rows[0]["name"]):
-            kind, row, column = found[0]
-            text += f", where the largest mistake ({kind}) is near row {row}, column {column}"
-    counts = {kind: scores.get(name) for name, kind in COUNTED.items()}
-    if all(map(_known, counts.values())) and any(counts.values()):
-        most = max(counts, key=counts.get)
-        listed = ", ".join(f"{int(count)} {kind}" for kind, count in counts.items())
-        text += f". Mistakes among cells: {listed}. {ADVICE[most]}"
-    return f"{text}."
 
 
 def drawn_curves(curves: dict[str, list[tuple[int, float]]], monitor: str) -> str:
@@ -193,7 +157,3 @@ def fitting(slices: Iterable[tuple[str, dict[str, str]]], size: int) -> list[tup
 def data_url(content: bytes, kind: str) -> str:
     """A picture as an address that holds it."""
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
-
-
-def _known(score: float | None) -> bool:
-    return score is not None and score == score

@@ -11,13 +11,13 @@ from skimage.color import label2rgb
 from skimage.segmentation import find_boundaries
 
 from src.files.whole import complete_file
-from src.metrics.mistakes import CONFUSED, EXTRA, MERGED, MISSED, SPLIT
+from src.metrics.mistakes import CONFUSED, EXTRA, INEXACT, MERGED, MISSED, SPLIT
 
 # Colours that a colour-blind reader can tell apart (Okabe and Ito 2008).
 ORANGE, SKY_BLUE, GREEN, YELLOW, BLUE, VERMILION, PURPLE = CLASS_COLOURS = np.array(
     [(230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0), (204, 121, 167)]
 )
-COLOURS = {SPLIT: ORANGE, MERGED: BLUE, MISSED: PURPLE, EXTRA: GREEN, CONFUSED: ORANGE}  # of mistakes
+COLOURS = {SPLIT: ORANGE, MERGED: BLUE, MISSED: PURPLE, EXTRA: GREEN, CONFUSED: ORANGE, INEXACT: YELLOW}  # of mistakes
 LARGEST_PANEL = 1024  # pixels of its longer side
 
 
@@ -119,9 +119,11 @@ def write_picture(file: Path, picture: np.ndarray) -> None:
 
 
 def _tinted(base: np.ndarray, cells: np.ndarray) -> np.ndarray:
-    """A picture with each cell or class in a colour of its own, and its outline in white."""
-    tinted = (label2rgb(cells, base, alpha=0.35, bg_label=0, kind="overlay", saturation=1) * 255).astype(np.uint8)
-    tinted[outlines(cells)] = 255
+    """A picture in which each cell or class has an outline in a colour of its own, and a breath of it inside."""
+    tinted = (label2rgb(cells, base, alpha=0.12, bg_label=0, kind="overlay", saturation=1) * 255).astype(np.uint8)
+    colours = np.round(label2rgb(cells, bg_label=0) * 255).astype(np.uint8)
+    border = find_boundaries(cells, mode="thick") & (cells > 0)
+    tinted[border] = colours[border]
     return tinted
 
 
@@ -130,6 +132,6 @@ def _mistakes(base: np.ndarray, kinds: np.ndarray) -> np.ndarray:
     shown = base // 2 + 64
     for kind, colour in COLOURS.items():
         here = kinds == kind
-        shown[here] = (0.4 * base[here] + 0.6 * colour).astype(np.uint8)
+        shown[here] = (0.6 * base[here] + 0.4 * colour).astype(np.uint8)
         shown[outlines(here)] = colour
     return shown

@@ -8,8 +8,6 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.text import Text
 from torch import Tensor
 
 from src.files.arrays import content_hash
@@ -18,7 +16,9 @@ from src.files.image import Image
 from src.model.engine import Engine, fastest
 from src.model.trained import logits, predict_window
 from src.model.unet import UNet
+from src.prediction.progress import told
 from src.prediction.store import Held, Store
+from src.saying import say
 from src.tiles.blocks import block_side
 from src.tiles.geometry import covering_side, kept_side, margin
 from src.tiles.overlap import Read, Window, mirrored_places, mirrored_range
@@ -175,7 +175,7 @@ class Predictor:
         if kept < 2**self.depth:
             return False
         self.tile = covering_side(kept, self.depth, self.padded, kept)
-        print(f"out of memory: goes on with tiles of {self.tile} px", flush=True)
+        say(f"out of memory: goes on with tiles of {self.tile} px")
         return True
 
     def kept_side(self) -> int:
@@ -206,7 +206,7 @@ class Predictor:
             self.tile = covering_side(KEPT_SIDES[0], self.depth, self.padded, KEPT_SIDES[0])
             return
         self.tile = max(rates, key=rates.get)
-        print(f"tile {self.tile} px: {rates[self.tile]:.2f} Mpx/s measured", flush=True)
+        say(f"tile {self.tile} px: {rates[self.tile]:.2f} Mpx/s measured")
 
     def difference(self, read: PlaneReader, window: Window) -> float:
         """Largest difference of a probability in this window between tiles and one pass: the proof of no seams."""
@@ -233,7 +233,7 @@ def verify(image: Image, predictor: Predictor, seed: int) -> None:
     window = Window(int(top), int(left), height, width)
     with ThreadPoolExecutor(1) as threads:
         difference = predictor.difference(PlaneReader(image, 0, predictor.device, threads), window)
-    print(f"tiles against one pass, {height}×{width} px at ({top}, {left}): largest difference {difference:.1e}")
+    say(f"tiles against one pass, {height}×{width} px at ({top}, {left}): largest difference {difference:.1e}")
     allowed = 1e-4 if predictor.dtype == torch.float32 else 0.1
     if difference > allowed:
         raise ValueError(f"expected tiles to equal one pass to {allowed:g}, but got a difference of {difference:g}")
@@ -247,9 +247,8 @@ def fill(store: Store | Held, predictor: Predictor, shard: int, shards: int) -> 
     todo = [(plane, window) for plane, window in store.missing() if (plane, window.top) in own]
     rows = {(plane, window.top): predictor.rows(window, image.height) for plane, window in todo}
     next_row = dict(itertools.pairwise(rows))
-    columns = (TextColumn("{task.description}"), BarColumn(), Speed(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, disable=len(todo) < 2) as bar, ThreadPoolExecutor(1) as threads:
-        task = bar.add_task(image.file.name, total=sum(window.height * window.width for _, window in todo))
+    total = sum(window.height * window.width for _, window in todo)
+    with told(image.file.name, total, bar=len(todo) > 1) as advance, ThreadPoolExecutor(1) as threads:
         read = None
         for plane, window in todo:
             if read is None or read.plane != plane:
@@ -261,7 +260,7 @@ def fill(store: Store | Held, predictor: Predictor, shard: int, shards: int) -> 
                     read.read_ahead(*rows[below])
             predicted = predictor(read, window)
             store.write(plane, window, predicted if len(predicted) > 2 else predicted[1])
-            bar.advance(task, window.height * window.width)
+            advance(window.height * window.width)
 
 
 def fill_together(stores: Sequence[Held], predictor: Predictor) -> None:
@@ -271,14 +270,6 @@ def fill_together(stores: Sequence[Held], predictor: Predictor) -> None:
         reads = [PlaneReader(store.image, 0, predictor.device, threads) for store in stores]
         for store, predicted in zip(stores, predictor.together(reads, window), strict=True):
             store.write(0, window, predicted if len(predicted) > 2 else predicted[1])
-
-
-class Speed(ProgressColumn):
-    """Speed as ``2.20 Mpx/s``."""
-
-    def render(self, task: Task) -> Text:
-        elapsed = task.finished_time or task.elapsed or 0
-        return Text(f"{task.completed / elapsed / 1e6 if elapsed else 0:.2f} Mpx/s")
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

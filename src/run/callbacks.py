@@ -1,25 +1,20 @@
-"""What happens around training: progress in words and pictures, predictions and scores of the held-out slices."""
+"""What happens around training: pictures, facts, predictions and scores of the held-out images."""
 
-import sys
-import time
 from pathlib import Path
 
 import lightning
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
-from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TimeElapsedColumn, TimeRemainingColumn
-from rich.text import Text
 
+from src.data.stack import Stack
 from src.files.legend import NUMBERS
 from src.files.reading import read_json, set_aside, unless_damaged
 from src.files.whole import complete_file, write_json
 from src.metrics.mistakes import KINDS, largest_places, mistakes_of
 from src.model.layout import part_of
 from src.model.segmenter import Segmenter
-from src.model.trained import MEMORY_FORMAT
 from src.pages.pictures import encoded, overlay, panels, write_comparison, write_picture
 from src.pages.samples import slices_figure, tiles_figure
 from src.prediction.tiff import write_prediction
@@ -28,92 +23,11 @@ from src.run.device import describe
 from src.run.diagnosis import Diagnosis
 from src.run.directory import changed_facts, environment, picture_file
 from src.run.layouts import Facts
-from src.run.lightning_seam import counts_steps
 from src.run.provenance import HASHES, different, facts
 from src.run.ranks import gathered
+from src.saying import warn
 
-
-class ProgressBar(RichProgressBar):
-    """Lightning's progress bar: step, time passed and left, tiles a second over all processes, loss."""
-
-    def configure_columns(self, trainer: lightning.Trainer) -> list:
-        columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-        return [Stage(), *columns, Speed(trainer)]
-
-    def get_metrics(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> dict:
-        metrics = super().get_metrics(trainer, module)
-        metrics.pop("v_num", None)  # the logger's, which says nothing here
-        return metrics
-
-
-class Stage(ProgressColumn):
-    """What a bar counts: steps of training (Lightning names that bar by its epoch), else slices."""
-
-    def render(self, task: Task) -> Text:
-        return Text("step " if counts_steps(task) else "slice")
-
-
-class Speed(ProgressColumn):
-    """Speed of training as ``3.20 tiles/s``, else of slices."""
-
-    def __init__(self, trainer: lightning.Trainer):
-        super().__init__()
-        self.trainer = trainer
-
-    def render(self, task: Task) -> Text:
-        if counts_steps(task):
-            return Text(f"{(task.speed or 0) * self.trainer.datamodule.batch_size:.2f} tiles/s")
-        return Text(f"{task.speed or 0:.2f} slices/s")
-
-
-class Narrator(Callback):
-    """A line when training starts, one on its speed, one a validation: readable in a log file, where no bar is."""
-
-    measured = (3, 8)  # the steps between which the speed is measured: after the first have warmed up
-
-    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        data = trainer.datamodule
-        sizes = ", ".join(f"{len(stack)} {group.replace('_', '-')}" for group, stack in data.split.items())
-        sides = sorted({image.shape[:2] for stack in data.split.values() for image in stack.images})
-        size = " to ".join(f"{height}×{width}" for height, width in dict.fromkeys((sides[0], sides[-1])))
-        self.started, self.first_step = time.monotonic(), trainer.global_step
-        _say(
-            trainer,
-            f"{describe(module.device)} × {trainer.world_size} · precision {trainer.precision} · "
-            f"{'channels-last · ' if MEMORY_FORMAT is torch.channels_last else ''}"
-            f"{'compiled · ' if module.compiled else ''}"
-            f"tile {data.tile} → {data.tile - 2 * data.context} px · {sizes} slices of {size} px · "
-            f"steps {trainer.global_step} to {trainer.max_steps}",
-        )
-
-    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
-        first, last = (self.first_step + step for step in self.measured)
-        if (batch_idx + 1) % trainer.accumulate_grad_batches:
-            return
-        if trainer.global_step == first:
-            self.warm = time.monotonic()
-        if trainer.global_step == last:
-            data = trainer.datamodule
-            tiles = (last - first) * data.batch_size / trainer.world_size / (time.monotonic() - self.warm)
-            made = data.tiles_per_second()
-            slow = "; the loader hardly keeps up, more data.workers may help" if made < 1.5 * tiles else ""
-            _say(trainer, f"a process trains {tiles:.2f} and its loader makes {made:.0f} tiles/s{slow}")
-
-    def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        if not hasattr(self, "started"):
-            return
-        elapsed = time.monotonic() - self.started
-        tiles = (trainer.global_step - self.first_step) * trainer.datamodule.batch_size
-        scores = [
-            f"{name.removeprefix('validation/')} {value:.4f}"
-            for name, value in trainer.callback_metrics.items()
-            if name.startswith(("train/loss", "validation/"))
-        ]
-        _say(
-            trainer,
-            f"step {trainer.global_step}/{trainer.max_steps} · {' · '.join(scores)} · "
-            f"threshold {module.threshold:.1f} · {tiles / elapsed:.2f} tiles/s · {elapsed / 60:.1f} min",
-        )
+COUNTS = ("images_learnt_from", "cells_learnt_from")  # in environment.json
 
 
 class Prior(Callback):
@@ -154,6 +68,7 @@ class Environment(Callback):
             device=describe(module.device),
             precision=str(trainer.precision),
             start_from=module.begun_with,
+            **learnt_from(trainer.datamodule.split["train"]),
             **facts(trainer.datamodule),
         )
         file = self.directory / "environment.json"
@@ -166,9 +81,9 @@ class Environment(Callback):
                 raise ValueError(f"expected the data that {self.directory} was started with, but got others")
             now["start_from"] = before and before.get("start_from")
             changed = [] if before is None else changed_facts(before, now)
-            changed = [name for name in changed if name not in (*HASHES, "data_stamp")]
+            changed = [name for name in changed if name not in (*HASHES, *COUNTS, "data_stamp")]
             if changed:
-                print(f"warning: goes on with another {', '.join(changed)}", file=sys.stderr, flush=True)
+                warn(f"goes on with another {', '.join(changed)}")
         write_json(file, now)
 
 
@@ -268,6 +183,7 @@ class HeldOut(Callback):
             "instances": part_of("instances", module.instances),
             "tta": module.averages,
             "steps": module.steps,
+            "scored_step": module.scored_step,
             "planned_steps": trainer.max_steps,
             "seconds": round(self.last.seconds_before, 1) if self.last else 0.0,
         }
@@ -275,13 +191,14 @@ class HeldOut(Callback):
         write_json(self.directory / "scores.json", content)
 
 
+def learnt_from(stack: Stack) -> dict[str, int]:
+    """How many images and cells there are, as ``environment.json`` holds it."""
+    cells = sum(len(np.setdiff1d(instances, 0)) for instances in stack.instances)
+    return dict(zip(COUNTS, (len(stack), cells), strict=True))
+
+
 def seen(module: Segmenter, batch: dict) -> tuple[np.ndarray, np.ndarray]:
     """Of the one slice of a batch: image ``(C, H, W)``, and what its label image is compared with, ``(H, W)``."""
     truth = "target" if module.instances.of_classes else "instances"
     image, truth = (batch[key][0].cpu().numpy() for key in ("image", truth))
     return image, truth
-
-
-def _say(trainer: lightning.Trainer, line: str) -> None:
-    if trainer.is_global_zero:
-        print(line, flush=True)

@@ -6,7 +6,6 @@ and dropout alike, so that a checkpoint need not hold the state of any generator
 
 import math
 import signal
-import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -27,6 +26,7 @@ from src.run import lightning_seam
 from src.run.curves import Curves
 from src.run.directory import checkpoint_file, resumable_files
 from src.run.ranks import gathered
+from src.saying import warn
 from src.signals import Stopped, heeded
 
 
@@ -77,8 +77,7 @@ class BestCheckpoint(Checkpoint):
         if self.rank > -math.inf and not archive.is_whole(self.file):
             self.rank = -math.inf
             if trainer.is_global_zero:
-                lost = f"warning: {self.file} is lost or damaged; the best of the validations to come takes its place"
-                print(lost, file=sys.stderr, flush=True)
+                warn(f"{self.file} is lost or damaged; the best of the validations to come takes its place")
 
     def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         rank = goodness(module.validation_scores[self.monitor], self.mode)
@@ -234,7 +233,7 @@ def last_checkpoint(directory: Path, check: Callable[[dict], object] = lambda co
     for file in resumable_files(directory):
         if archive.is_whole(file, check):
             return file
-        print(f"warning: {file} is damaged", file=sys.stderr, flush=True)
+        warn(f"{file} is damaged")
     return None
 
 

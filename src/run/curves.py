@@ -1,7 +1,6 @@
 """``metrics.csv``: the curves of a run, also of one that was interrupted."""
 
 import csv
-import sys
 from pathlib import Path
 
 from lightning.pytorch.loggers.logger import Logger
@@ -10,6 +9,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from src.files.reading import set_aside
 from src.files.whole import complete_file
 from src.run.rows import read_rows
+from src.saying import warn
 
 
 class Curves(Logger):
@@ -40,7 +40,7 @@ class Curves(Logger):
             rows = read_rows(self.file)
         except (OSError, ValueError) as error:
             place = set_aside(self.file)
-            print(f"warning: {error}; it is now {place.name}, and the curves begin again", file=sys.stderr, flush=True)
+            warn(f"{error}; it is now {place.name}, and the curves begin again")
             rows = []
         self.columns = list(rows[0]) if rows else ["step"]
         self.rows = [row for row in rows if int(row["step"]) < step]

@@ -5,7 +5,6 @@ import functools
 import json
 import math
 import platform
-import sys
 import time
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from src.files.whole import write_json
 from src.model.engine import FORMATS
 from src.model.trained import MEMORY_FORMAT, logits
 from src.model.unet import UNet
+from src.saying import say, warn
 
 WORTH = 1.15  # times as fast, from which bf16 is taken
 PROBE, PROBE_REPEATS, PROBE_SECONDS = 96, 12, 0.4  # side in pixels of what is convolved; how often, and for how long
@@ -46,7 +46,7 @@ def _learns(device: str) -> bool:
     except (RuntimeError, TypeError) as error:  # of which NotImplementedError is one
         said = str(error).partition("\n")[0]
     if said:
-        print(f"warning: a step on {device} fails, and the CPU takes its place: {said}", file=sys.stderr, flush=True)
+        warn(f"a step on {device} fails, and the CPU takes its place: {said}")
     return not said
 
 
@@ -90,7 +90,7 @@ def speed_in_bf16(channels: int, trains: bool) -> float:
         known = {}
     if key not in known:
         known[key] = round(_measured_speed(channels, trains), 2)
-        print(f"bf16 on this CPU: {known[key]:.2f} times as fast as fp32, measured {way}", flush=True)
+        say(f"bf16 on this CPU: {known[key]:.2f} times as fast as fp32, measured {way}")
         with contextlib.suppress(OSError):  # a home that cannot be written to: measured anew each time
             file.parent.mkdir(parents=True, exist_ok=True)
             write_json(file, known)

@@ -6,6 +6,7 @@ import shlex
 import lightning
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_only
+from torch import Tensor
 
 from src.metrics.goodness import goodness
 from src.run.lightning_seam import any_process
@@ -23,22 +24,43 @@ class Diagnosis(Callback):
     """
 
     validations = 3  # in a row before anything is said of them
+    waiting = 20  # losses that a GPU computes before they are read, because reading one waits for the GPU
 
     def __init__(self, monitor: str, mode: str, directory: str, patience: float = 1 / 3):
         self.monitor, self.mode, self.directory, self.patience = monitor, mode, directory, patience
         self.best, self.best_step = -math.inf, 0
+        self.losses: list[tuple[int, Tensor, list[str]]] = []
         self.blank: list[int] = []
         self.worse: list[int] = []
         self.ranks: list[tuple[int, float]] = []
         self.told: dict[str, str] = {}
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
-        finite = bool(outputs["loss"].isfinite())
-        if any_process(trainer, not finite):
-            names = dict.fromkeys(name for share in gathered([] if finite else list(batch["name"])) for name in share)
+        self.losses.append((trainer.global_step, outputs["loss"], list(batch["name"])))
+        if module.device.type == "cpu" or len(self.losses) >= self.waiting:
+            self._check_losses(trainer)
+
+    def on_validation_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        self._check_losses(trainer)
+
+    def on_save_checkpoint(self, trainer: lightning.Trainer, module, checkpoint: dict) -> None:
+        self._check_losses(trainer)  # so that no checkpoint holds weights that are no numbers
+
+    def _check_losses(self, trainer: lightning.Trainer) -> None:
+        """Stop at the first loss that is not finite; all processes of the run have to call this.
+
+        Raises:
+            ValueError: names the step and the slices.
+        """
+        wrong = [(step, loss.item(), names) for step, loss, names in self.losses if not loss.isfinite()]
+        self.losses = []
+        if any_process(trainer, bool(wrong)):
+            wrong = [each for share in gathered(wrong) for each in share]
+            step, loss, _ = min(wrong, key=lambda each: each[0])
+            names = dict.fromkeys(name for each in wrong if each[0] == step for name in each[2])
             raise ValueError(
-                f"expected a finite loss, but got {outputs['loss'].item()} at step {trainer.global_step}, from tiles "
-                f"of {', '.join(names)}; nearest valid: a smaller optimizer.lr, or python -m src.check of the data"
+                f"expected a finite loss, but got {loss} at step {step}, from tiles of {', '.join(names)}; nearest "
+                f"valid: a smaller optimizer.lr, or python -m src.check of the data"
             )
 
     def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:

@@ -9,7 +9,6 @@ import functools
 import importlib.metadata
 import platform
 import subprocess
-import sys
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
@@ -22,6 +21,7 @@ from src.files.reading import Layout, read_json, read_yaml, set_aside
 from src.files.whole import write_text
 from src.model.layout import moved, with_added
 from src.run.layouts import Planned, Scores
+from src.saying import say, warn
 
 # Keys that cannot change the result, so a run may continue with other values of them.
 FREE_KEYS = (
@@ -172,7 +172,7 @@ def set_aside_damaged_scores(directory: Path) -> None:
                 f"{error.__cause__}, and there is no checkpoint to score again; nearest valid: another hydra.run.dir"
             ) from error
         place = set_aside(file)
-        print(f"warning: {error.__cause__}; it is now {place.name}, and the run is scored again", file=sys.stderr)
+        warn(f"{error.__cause__}; it is now {place.name}, and the run is scored again")
 
 
 def is_finished(directory: Path, steps: int) -> bool:
@@ -217,7 +217,7 @@ def only_writer(directory: Path, patience: float = 30) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        print(f"{directory}: waits for another process that trains in it", flush=True)
+        say(f"{directory}: waits for another process that trains in it")
         try:
             lock.acquire(timeout=patience)
         except Timeout:

@@ -62,6 +62,7 @@ class Scores(Layout):
     instances: Named | None = None
     tta: dict[str, Number | None] = Field(default_factory=dict)
     steps: int = 0
+    scored_step: int = 0
     planned_steps: int | None = None
     seconds: Number
 

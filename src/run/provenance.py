@@ -13,6 +13,7 @@ from src.run.directory import finished_scores, flatten, resumable_files
 from src.run.layouts import Facts, Meant, Planned
 
 HASHES = ("data_hash", "cells_hash")
+COUNTED = ("trainer.val_check_interval",)  # what a run has counted where auto was asked for
 _read: dict[tuple, dict[str, str]] = {}  # hashes of data that the points of a sweep have in common
 
 
@@ -115,6 +116,7 @@ def as_started(directory: Path, config: dict) -> dict[str, object]:
     stored = read_yaml(directory / "config.yaml", Planned)
     before, now, given = flatten(stored), flatten(config), _keys(config["overrides"])
     added = {key: value for key, value in ADDED.items() if key in now and key not in {*before, *given}}
+    added |= {key: before[key] for key in COUNTED if now.get(key) == "auto" and key in before}
     if _keys(stored.get("overrides", [])).get("experiment") != given.get("experiment"):
         return added
     named = {*given, *_keys(stored.get("overrides", []))}

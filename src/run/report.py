@@ -14,10 +14,12 @@ from src.files import limits
 from src.files.image import read_image
 from src.files.reading import Layout, read_json, unless_damaged
 from src.instances import names_classes
+from src.metrics.goodness import worst_first
 from src.metrics.mistakes import kinds_of_mistakes
 from src.pages.methods import Described, callee, methods
-from src.pages.page import data_url, drawn_curves, render, verdict, worst_first
+from src.pages.page import data_url, drawn_curves, render
 from src.pages.pictures import reduced
+from src.pages.verdict import next_steps, verdict
 from src.run.directory import differing_keys, finished_scores, flatten, picture_file, planned_steps, read_config
 from src.run.layouts import Facts, Judged, Places, Steps
 from src.run.rows import read_rows
@@ -74,9 +76,10 @@ def write_page(directory: Path, default: dict, shown: Callable[[float | None], s
         rows=rows,
         monitor=monitor,
         verdict=[
-            verdict(scores["scores"], rows, monitor, "held-out slices, which the network had never seen", places),
+            verdict(scores["scores"], rows, monitor, "held-out images, which the network had never seen", places),
             *(f"While it trained: {line}." for line in scores.get("diagnosis", [])),
         ],
+        steps=next_steps(scores["scores"], rows, monitor, config["monitor_mode"], scores.get("diagnosis", [])),
         slices=((row["name"], _panels(directory, row["name"])) for row in rows),
         kinds=kinds_of_mistakes(names_classes(callee(config["instances"]))),
         training={

@@ -1,10 +1,10 @@
 """The rows of ``metrics.csv`` as they were written, or refused by name."""
 
 import csv
-import sys
 from pathlib import Path
 
 from src.files.reading import damaged, read_text
+from src.saying import warn
 
 
 def read_rows(file: Path) -> list[dict[str, str]]:
@@ -31,7 +31,7 @@ def read_rows(file: Path) -> list[dict[str, str]]:
     if not all(whole[:-1]):
         raise damaged(file, f"expected a step and numbers in row {whole.index(False) + 1}")
     if whole and not whole[-1]:
-        print(f"warning: the last row of {file} is damaged and left out", file=sys.stderr, flush=True)
+        warn(f"the last row of {file} is damaged and left out")
     return [dict(zip(columns, row, strict=True)) for row, good in zip(cells[1:], whole, strict=True) if good]
 
 

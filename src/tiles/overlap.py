@@ -92,6 +92,12 @@ def overlap_tile(
     return torch.cat(strips, dim=-2)
 
 
+def computed_pixels(height: int, width: int, depth: int, padded: bool = False) -> int:
+    """Pixels of all tiles that a network takes for a whole image, by which the work of predicting it is counted."""
+    rows, columns = (sum(side for _, side, _, _ in _tiles(0, each, depth, padded, None)) for each in (height, width))
+    return rows * columns
+
+
 def _tiles(start: int, extent: int, depth: int, padded: bool, tile: int | None) -> Iterator[tuple[int, int, int, int]]:
     """Along one axis: where each tile's kept part starts, the tile's side, and which of the part to take."""
     origin = start // 2**depth * 2**depth

@@ -22,7 +22,6 @@ from torch.nn import functional
 
 from src.command import Failures
 from src.data.phantom import phantom
-from src.files.image import open_image
 from src.files.legend import NUMBERS
 from src.files.stored import SHOWN
 from src.instances import Components, Decoder
@@ -32,18 +31,13 @@ from src.model.unet import UNet
 from src.predicting import predict_all
 from src.prediction import store
 from src.prediction.job import Wishes
-from src.prediction.predictor import Predictor, fill
-from src.prediction.store import Store, drop
+from src.prediction.predictor import Predictor
 from src.tiles.overlap import Window, reader
 from src.tiles.symmetry import AVERAGES
+from tests.benchmarks.ours import from_disk_to_disk, network
 from tests.benchmarks.timing import interleaved, report
 
 MARGIN = 94  # 92 is what a pixel needs; 512 + 2·94 is the next side that the network takes
-
-
-def network(channels: int, padded: bool = False) -> UNet:
-    torch.manual_seed(0)
-    return UNet(base_channels=channels, padded=padded, norm="batch").to(memory_format=torch.channels_last).eval()
 
 
 class AsItIs:
@@ -75,15 +69,6 @@ def small(predictor: Predictor, files: list[Path], folder: Path, moment: int) ->
         predict_all([[file] for file in files], SHOWN, predictor, decoder, wishes, NUMBERS, failures)
 
 
-def ours(predictor: Predictor, file: Path, folder: Path) -> None:
-    """The way of src.predict: from a file on disk to blocks on disk."""
-    image = open_image(file)
-    side = predictor.block_side(image.height, image.width)
-    growing = Store(folder / "probabilities.zarr", image, 1, "float32", side, "benchmark")
-    fill(growing, predictor, 0, 1)
-    drop(growing.folder)
-
-
 @torch.inference_mode()
 def monai(network, image: torch.Tensor) -> torch.Tensor:
     """As MONAI's tutorials do it: windows of 512, half of each overlapping the next, Gaussian weights."""
@@ -113,7 +98,7 @@ def main(side: int = 2048, channels: int = 32, repeats: int = 3) -> None:
         tifffile.imwrite(file, image, photometric="minisblack")
         tensor = torch.from_numpy(image / np.float32(255))[None, None]
         jobs = {
-            "ours, from disk to disk": partial(ours, predictor, file, Path(folder)),
+            "ours, from disk to disk": partial(from_disk_to_disk, predictor, file, Path(folder)),
             "MONAI, the same valid network": partial(monai, partial(mirror_run_crop, valid), tensor),
             "MONAI, the padded network": partial(monai, padded, tensor),
             "MONAI, its BasicUNet of equal width": partial(monai, basic, tensor),
@@ -124,7 +109,7 @@ def main(side: int = 2048, channels: int = 32, repeats: int = 3) -> None:
         for dtype in (torch.float32, torch.bfloat16):
             engines = {f"engine={name}": Predictor(*given, dtype, "none", None, name) for name in reversed(ENGINES)}
             engines["the network as it is"] = Plain(*given, dtype, "none", None)
-            jobs = {name: partial(ours, each, file, Path(folder)) for name, each in engines.items()}
+            jobs = {name: partial(from_disk_to_disk, each, file, Path(folder)) for name, each in engines.items()}
             report(f"engines in {dtype}: {title}", interleaved(jobs, repeats), megapixels, "Mpx")
         files = [Path(folder) / f"small_{number}.tif" for number in range(100)]
         for each in files:

@@ -37,11 +37,11 @@ def step(network, optimizer, image, target, dtype: torch.dtype) -> None:
     loss.item()  # waits for the device
 
 
-def job(channels: int, memory_format: torch.memory_format, dtype: torch.dtype, compiled: bool = False, **options):
+def job(channels: int, memory_format: torch.memory_format, dtype: torch.dtype, compiled: bool = False, tile: int = 572):
     torch.manual_seed(0)
-    network = UNet(base_channels=channels, norm="batch", **options).to(DEVICE, memory_format=memory_format)
-    image = torch.rand(1, 1, 572, 572, device=DEVICE).contiguous(memory_format=memory_format)
-    target = torch.randint(2, (1, 388, 388), device=DEVICE)
+    network = UNet(base_channels=channels, norm="batch").to(DEVICE, memory_format=memory_format)
+    image = torch.rand(1, 1, tile, tile, device=DEVICE).contiguous(memory_format=memory_format)
+    target = torch.randint(2, (1, tile - 184, tile - 184), device=DEVICE)  # a pixel needs 92 on each side
     optimizer = torch.optim.SGD(network.parameters(), lr=0.001, momentum=0.99)
     return partial(step, torch.compile(network) if compiled else network, optimizer, image, target, dtype)
 
@@ -63,10 +63,10 @@ class Clock(Callback):
         return median_gap(self.ends[after:])
 
 
-def loops(channels: int, steps: int) -> tuple[float, float]:
+def loops(channels: int, steps: int, tile: int = 572) -> tuple[float, float]:
     """Seconds a step of the whole loop, and of the bare one on the same tiles."""
     with tempfile.TemporaryDirectory() as folder:
-        overrides = [f"run_dir={folder}", f"cache_dir={folder}", f"model.base_channels={channels}", "data.tile=572"]
+        overrides = [f"run_dir={folder}", f"cache_dir={folder}", f"model.base_channels={channels}", f"data.tile={tile}"]
         overrides += ["data.source.size=512", f"trainer.max_steps={steps}", f"trainer.val_check_interval={steps}"]
         # Without averaged weights, which are part of the recipe and not of the loop.
         overrides += [

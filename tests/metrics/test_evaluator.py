@@ -63,7 +63,7 @@ def test_each_official_score_is_the_best_over_thresholds_at_its_own_threshold():
             best = max(values) if mode == "max" else min(values)
             assert found[name] == pytest.approx(best) and found[name] != values[-1]
             best_at[name] = THRESHOLDS[values.index(best)]
-    assert best_at == {"v_rand": 0.5, "v_info": 0.3, "rand_error": 0.5, "pixel_error": 0.4}
+    assert best_at == {"v_rand": 0.5, "v_info": 0.3, "rand_error": 0.5, "pixel_error": 0.4, "wrong_pixels": 0.5}
 
 
 @pytest.mark.parametrize("threshold", [0.3, 0.7, 0.55])
@@ -142,7 +142,8 @@ def test_update_scores_the_image_alone_and_compute_all_of_them():
     evaluator = Evaluator(metrics, 0.4)
 
     def expected(*images):
-        best = min((at(PixelError(), threshold, *images) for threshold in THRESHOLDS), key=lambda s: s["pixel_error"])
+        at_each = [at(PixelError(), threshold, *images) for threshold in THRESHOLDS]
+        best = {name: min(scores[name] for scores in at_each) for name in PixelError.modes}
         return best | at(Semantic(), 0.4, *images) | at(Instances(), 0.4, *images)
 
     for image in images:
@@ -223,7 +224,7 @@ def test_cells_of_probabilities_are_those_that_the_function_numbers(classes):
 
 def test_an_unknown_monitor_names_the_valid_scores():
     metrics = {"a": PixelError(), "b": RandError(), "c": Semantic()}
-    with pytest.raises(ValueError, match=r"got xyz; nearest valid: pixel_error, rand_error, iou, dice,") as error:
+    with pytest.raises(ValueError, match=r"got xyz; nearest valid: pixel_error, wrong_pixels, ") as error:
         Evaluator(metrics, monitor="xyz")
     assert all(name in str(error.value) for metric in metrics.values() for name in metric.modes)
     with pytest.raises(ValueError, match=r"got pixel_eror; nearest valid: pixel_error$"):

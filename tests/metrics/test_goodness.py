@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from src.metrics.goodness import goodness
+from src.metrics.goodness import goodness, worst_first
 
 
 @pytest.mark.parametrize(("mode", "best"), [("max", 0.9), ("min", 0.1)])
@@ -22,3 +22,11 @@ def test_what_says_nothing_is_worse_than_any_score(nothing, mode):
 def test_another_mode_is_an_error():
     with pytest.raises(KeyError):
         goodness(0.5, "most")
+
+
+ROWS = [{"name": "a", "f1": 0.9}, {"name": "b", "f1": 0.2}, {"name": "c", "f1": None}, {"name": "d", "f1": 0.5}]
+
+
+@pytest.mark.parametrize(("mode", "expected"), [("max", "bdac"), ("min", "adbc")])
+def test_the_worst_come_first_and_those_without_a_score_last(mode, expected):
+    assert "".join(row["name"] for row in worst_first(ROWS, "f1", mode)) == expected

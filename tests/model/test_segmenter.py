@@ -30,7 +30,7 @@ from src.prediction.store import Store
 from src.tiles import blocks as tile_blocks
 from src.tiles.overlap import Window
 
-SCORES = {"v_rand", "v_info", "pixel_error"}
+SCORES = {"v_rand", "v_info", "pixel_error", "wrong_pixels"}
 CONSTANT = partial(ConstantLR, factor=1)
 
 
@@ -188,7 +188,12 @@ def test_validation_scores_whole_slices_and_chooses_the_threshold(tmp_path):
     validating = trainer(tmp_path)
     validating.validate(segmenter, whole_slices(torch.ones(9, 14, dtype=torch.int64)), verbose=False)
     scores = {name: value.item() for name, value in validating.callback_metrics.items()}
-    assert scores == {"validation/v_rand": 1, "validation/v_info": 1, "validation/pixel_error": 0}
+    assert scores == {
+        "validation/v_rand": 1,
+        "validation/v_info": 1,
+        "validation/pixel_error": 0,
+        "validation/wrong_pixels": 0,
+    }
     assert segmenter.threshold == 0.1
 
 

@@ -7,7 +7,8 @@ import pytest
 from src.data.augment import Warp
 from src.data.targets import Border, Core
 from src.data.weight_map import WeightMap
-from src.pages.methods import RIMS, WARP, WEIGHTS, augmentation, learnt, methods, sources
+from src.pages.methods import RIMS, WARP, WEIGHTS, augmentation, learnt, methods, rate_over_time, sources
+from tests.conftest import composed
 
 CONFIG = {
     "model": {"depth": 4, "base_channels": 64, "padded": False, "norm": "none"},
@@ -32,10 +33,36 @@ def test_the_paper_s_own_recipe():
         "10000 steps of 1 tile of 572×572 pixels with SGD (learning rate 0.0001) and weighted cross entropy",
         "w0 = 50 and σ = 5 pixels, with class balance",  # σ and balance are the paper's, which WeightMap knows
         "The checkpoint (best), the way of numbering cells (distance) and the threshold (0.4) were chosen by v_rand",
-        "the 6 held-out slices were predicted by overlapping tiles, averaged over seven rotations, and scored once",
+        "the 6 held-out images were predicted by overlapping tiles, averaged over seven rotations, and scored once",
         "torch 2.13.0, lightning 2.6, albumentations 2.0.8",
     ):
         assert part in text, part
+
+
+def test_schedule_images_hardware_time_and_seed_are_those_of_the_run():
+    scheduler = {"_target_": "torch.optim.lr_scheduler.CosineAnnealingLR", "T_max": 10000}
+    parts = {"train": "0-19", "validation": "21-22", "held_out": "24-29"}
+    config = CONFIG | {"scheduler": scheduler, "seed": 3, "data": CONFIG["data"] | parts}
+    facts = {"images_learnt_from": 20, "cells_learnt_from": 812, "device": "NVIDIA H200", "world_size": 2}
+    text = methods(
+        config, SCORES | {"scored_step": 9500, "seconds": 600.0}, FACTS | facts | {"precision": "bf16-mixed"}
+    )
+    for part in (
+        "The learning rate fell to 0 as half a cosine.",
+        "It learnt from 20 images with 812 annotated cells.",
+        "parted by hand (train: 0-19, validation: 21-22, held-out: 24-29).",
+        "The checkpoint (best, of step 9500), the way",
+        "Training took 10.0 minutes on NVIDIA H200 × 2 in precision bf16-mixed, with seed 3.",
+    ):
+        assert part in text, part
+    automatic = config | {"data": CONFIG["data"] | dict.fromkeys(parts, "auto")}
+    assert "parted automatically, so that no two parts share a file" in methods(automatic, SCORES, FACTS | facts)
+    assert "learnt from" not in methods(config, SCORES, FACTS).replace("neither learnt from", "")
+
+
+@pytest.mark.parametrize("scheduler", ["constant", "cosine", "plateau", "poly"])
+def test_each_schedule_is_described(scheduler):
+    assert rate_over_time(composed(f"scheduler={scheduler}")["scheduler"])
 
 
 def test_of_an_earlier_run_the_numbering_is_what_was_asked_for_and_classes_have_none():

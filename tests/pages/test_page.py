@@ -181,30 +181,6 @@ def test_a_page_of_scores_alone_works_too(opened, tmp_path, run_command, run):
 # What it says.
 
 
-ROWS = [{"name": "a", "f1": 0.9}, {"name": "b", "f1": 0.2}, {"name": "c", "f1": None}, {"name": "d", "f1": 0.5}]
-
-
-@pytest.mark.parametrize(("mode", "expected"), [("max", "bdac"), ("min", "adbc")])
-def test_the_worst_come_first_and_those_without_a_score_last(mode, expected):
-    assert "".join(row["name"] for row in page.worst_first(ROWS, "f1", mode)) == expected
-
-
-def test_the_verdict_names_the_worst_image_the_place_and_the_commonest_mistake():
-    rows = page.worst_first(ROWS, "f1", "max")
-    scores = {"f1": 0.51, "splits": 2, "merges": 5, "missed": 0, "extra": 1}
-    assert page.verdict(scores, rows, "f1", "held-out slices", {"b": [("merged", 30, 40)]}) == (
-        "On 4 held-out slices, f1 is 0.510 (from 0.200 to 0.900); the worst is b, where the largest mistake (merged) "
-        "is near row 30, column 40. Mistakes among cells: 2 split, 5 merged, 0 missed, 1 extra. Most are cells run "
-        "together: more annotated cells that touch, or weight_map=plugin, may help."
-    )
-
-
-def test_the_verdict_says_when_there_was_nothing_to_judge():
-    assert page.verdict({"f1": None}, [{"name": "a", "f1": None}], "f1", "images", {}) == (
-        "1 image; there was nothing to judge f1 by."
-    )
-
-
 def test_a_page_of_many_noisy_pictures_can_still_be_sent(tmp_path):
     noise = np.random.default_rng(0).random((3, 700, 700), np.float32)
     labels = (noise[0] > 0.5).astype(int)
@@ -215,5 +191,5 @@ def test_a_page_of_many_noisy_pictures_can_still_be_sent(tmp_path):
     file = tmp_path / "scores.html"
     page.write_score_page(file, scores, "f1", "max", dict.fromkeys(names, drawn), OF_CELLS, str)
     assert 1_000_000 < file.stat().st_size < 10_000_000
-    shown = len(re.findall('<figure class="slice">', file.read_text()))
+    shown = len(re.findall('<figure class="slice"', file.read_text()))
     assert 1 <= shown < 20 and f"The {20 - shown} better ones are not shown" in file.read_text()

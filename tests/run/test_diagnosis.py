@@ -1,7 +1,10 @@
 """What goes wrong while a network trains is said once, in words; a loss that is no number stops it."""
 
+import math
 import re
+from types import SimpleNamespace
 
+import lightning
 import pytest
 import torch
 
@@ -32,6 +35,21 @@ def test_a_loss_that_is_no_number_stops_training_and_names_the_slice(train_slim)
         r"expected a finite loss, but got (nan|-?inf) at step \d+, from tiles of slice_\d\d; nearest", error
     )
     assert not (directory / "scores.json").exists()
+
+
+@pytest.mark.parametrize("before", ["on_save_checkpoint", "on_validation_start", "twenty"])
+def test_losses_of_a_gpu_are_read_together_and_before_anything_is_kept_of_them(before):
+    diagnosis, trainer = Diagnosis("iou", "max", "."), lightning.Trainer(logger=False, accelerator="cpu")
+    gpu = SimpleNamespace(device=torch.device("cuda"))
+    values = [0.5] * 7 + [math.nan] + [0.5] * (diagnosis.waiting - 9)
+    for number, value in enumerate(values):  # one less than are read together
+        trainer.fit_loop.epoch_loop.automatic_optimization.optim_progress.optimizer.step.total.completed = number + 1
+        diagnosis.on_train_batch_end(trainer, gpu, {"loss": torch.tensor(value)}, {"name": [f"slice_{number}"]}, number)
+    with pytest.raises(ValueError, match=r"but got nan at step 8, from tiles of slice_7; nearest"):
+        if before == "twenty":
+            diagnosis.on_train_batch_end(trainer, gpu, {"loss": torch.tensor(0.5)}, {"name": ["slice_19"]}, 19)
+        else:
+            getattr(diagnosis, before)(trainer, gpu, *({},) * (before == "on_save_checkpoint"))
 
 
 def test_a_network_that_predicts_background_alone_is_named_once(rare, train):

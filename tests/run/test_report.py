@@ -19,7 +19,7 @@ def run(reported_run):
 def test_it_says_what_the_files_of_the_run_say(run):
     text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", (run / "report.html").read_text()))
     for needed in (
-        "On 2 held-out slices, which the network had never seen, f1_50 is",
+        "On 2 held-out images, which the network had never seen, f1_50 is",
         "saturated",  # the finding of python -m src.check
         "with 2 poolings, 2 channels",
         "for 3 steps of 1 tile of 60×60 pixels with AdamW",

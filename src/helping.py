@@ -1,0 +1,43 @@
+"""What ``--help`` shows, from the comments in ``conf/``: what a command does, examples, and what may be chosen."""
+
+import re
+import textwrap
+
+from src import CONF
+from src.saying import columns
+
+GROUP = re.compile(r"  - (?:override )?/?([a-z_]+): (\w+) *(?:# (.*))?")
+KEY = re.compile(r"([a-z_]+): *([^#]*?) *# (.*)")
+LEFT = 26  # columns of a key and its value
+
+
+def help_of(verb: str) -> str:
+    """One screen on the command ``python -m src.VERB``."""
+    said, keys = _parts(verb)
+    lines = ["\n".join(said).rstrip(), "", "what may be chosen, and what is taken if nothing is:"]
+    for name, value, meaning in keys:
+        left = f"  {name}=…" if value in ("", "???") or "${" in value else f"  {name}={value}"
+        gap = LEFT if len(left) < LEFT else len(left) + 1
+        wrapped = textwrap.wrap(meaning, max(30, min(columns(), 100) - gap), break_on_hyphens=False)
+        lines.append(f"{left:<{gap}}{wrapped[0] if wrapped else ''}".rstrip())
+        lines += [" " * gap + line for line in wrapped[1:]]
+    return "\n".join(lines)
+
+
+def examples(verb: str) -> list[str]:
+    """The commands that its help shows."""
+    return [line.strip() for line in _parts(verb)[0] if line.startswith("  python -m")]
+
+
+def _parts(verb: str) -> tuple[list[str], list[tuple[str, str, str]]]:
+    """Lines of the header of ``conf/VERB.yaml``; name, value and meaning of what it lets choose."""
+    text = (CONF / f"{verb}.yaml").read_text(encoding="utf-8")
+    header = text.splitlines()[: next(i for i, line in enumerate(text.splitlines()) if not line.startswith("#"))]
+    keys = []
+    for line in text.splitlines()[len(header) :]:
+        if (found := GROUP.match(line)) and (CONF / found[1]).is_dir():
+            choices = sorted(file.stem for file in (CONF / found[1]).glob("*.yaml"))
+            keys.append((found[1], found[2], found[3] or ", ".join(choices)))
+        elif found := KEY.match(line):
+            keys.append((found[1], found[2], found[3]))
+    return [line.removeprefix("#").removeprefix(" ") for line in header], keys
