@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: help install demo isbi test test-slow test-cluster torture audit bench bench-gpu bench-peers lint clean
+.PHONY: help install demo isbi test test-slow test-cluster test-export torture audit bench bench-gpu bench-peers lint clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -33,6 +33,16 @@ test-slow: install  ## run the tests that kill, signal, sweep and train on every
 
 test-cluster: install  ## run the tests that need Slurm, which $$SLURM_SCRIPTS/start_slurm.sh starts on this machine
 	$(BIN)/python -m pytest -m cluster -n 0
+
+test-export: install runs/tiktorch/installed  ## test packages of bioimage.io, also in the versions that ilastik's tiktorch takes
+	TIKTORCH_PYTHON=runs/tiktorch/bin/python $(BIN)/python -m pytest -m 'slow or not slow' tests/exports tests/test_export.py
+
+# The versions of bioimageio are those that tiktorch pins (ilastik/tiktorch#244).
+runs/tiktorch/installed: constraints.txt
+	$(PYTHON) -m venv runs/tiktorch
+	grep -v '^bioimageio' constraints.txt > runs/tiktorch/constraints.txt
+	runs/tiktorch/bin/pip install --quiet --disable-pip-version-check --constraint runs/tiktorch/constraints.txt bioimageio.spec==0.5.9.1 bioimageio.core==0.10.2 onnxruntime torch
+	@touch $@
 
 torture: install  ## open and read all that tests/torture can think of, in minutes
 	$(BIN)/python -m pytest -m torture -s

@@ -4,7 +4,7 @@ A module imports from its own floor and from those below it, so that imports poi
 
 The verbs a person runs:
     train preview           before and while a network learns
-    check predict score report   and what is done without
+    check predict score report export   and what is done without
 What they share:
     training                one training run: what it is made of, and how it goes
     planning                its numbers, refused or counted
@@ -16,6 +16,7 @@ What they share:
     memory                  what training takes, and what the machine has
     predicting              images one after another, and small ones together
     scoring                 predictions of any tool, added up
+    exporting               a network that leaves, and the image that it is held against src.predict on
     values                  what the numbers of truth and prediction mean
     results                 a finished run or sweep, shown
     restore                 from a checkpoint to a trained network
@@ -62,6 +63,11 @@ What is made of the pieces:
     prediction/outputs/geojson   and for QuPath
     prediction/outputs/overlay   a picture of them
     prediction/outputs/summary   the tables of all images as one, and their page
+    exports/network         a trained network as other programs compute it, in one file that leaves with it
+    exports/described       what it says of itself
+    exports/rdf             and to readers of bioimage.io
+    exports/as_onnx as_torch as_bioimageio   it in files of each format, and as their runtimes compute it
+    exports/compared        held against src.predict
     pages/page              what any page is filled with
     pages/verdict           what scores say, and what to do next
     pages/glossary          what each score means

@@ -12,12 +12,12 @@ from omegaconf import OmegaConf
 from src.build import literal
 
 PATH_KEYS = (
-    *("input", "output", "checkpoint", "run", "truth", "prediction", "mend", "start_from"),
+    *("input", "output", "images", "checkpoint", "run", "truth", "prediction", "mend", "start_from"),
     *("data.root", "data.groups", "data.source.images", "data.source.labels", "data_dir", "cache_dir"),
     *("hydra.run.dir", "hydra.sweep.dir"),
 )
 
-NULLABLE = ("data.source.", "data.groups", "start_from")  # where null means no such choice
+NULLABLE = ("data.source.", "data.groups", "start_from", "images")  # where null means no such choice
 
 SPLIT_KEYS = ("data.train", "data.validation", "data.held_out")  # 0-9,15 is one value, unless it is swept
 
@@ -28,8 +28,8 @@ MULTIRUN, HELP = {"-m", "--multirun"}, {"-h", "--help"}
 
 # What paths without a key are to each command, in their order; a checkpoint is known by its ending.
 BARE = {verb: ("data.root",) for verb in ("train", "check", "preview")}
-BARE |= {"score": ("truth", "prediction"), "predict": ("input", "output"), "report": ("run",)}
-CHECKPOINTS = (".ckpt",)
+BARE |= {"score": ("truth", "prediction"), "predict": ("input", "output"), "report": ("run",), "export": ("output",)}
+CHECKPOINTS = {"predict": (".ckpt", ".onnx"), "export": (".ckpt",)}
 
 NO_VALIDATION = (
     "expected slices in data.validation, by which score=best chooses the checkpoint, but got none; "
@@ -79,7 +79,7 @@ def with_keys(verb: str, arguments: list[str]) -> list[str]:
     for each in arguments:
         if "=" in each or each.startswith(("-", "+", "~")):
             found.append(each)
-        elif verb == "predict" and each.endswith(CHECKPOINTS):
+        elif each.endswith(CHECKPOINTS.get(verb, ())):
             found.append(f"checkpoint={each}")
         elif verb in ("check", "score") and each.endswith(".json") and "output" not in map(key_of, arguments):
             found.append(f"output={each}")

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from types import NoneType
 
@@ -9,6 +10,7 @@ import torch
 from omegaconf import OmegaConf
 
 from src import build
+from src.exports import as_onnx
 from src.files.legend import legend_of
 from src.files.limits import check_plain, reason
 from src.files.stored import Reading
@@ -20,12 +22,13 @@ from src.model.trained import MEMORY_FORMAT, PRECISIONS, Trained, stored_scores
 from src.tiles.symmetry import AVERAGES
 
 PARTS = ("model", "loss", "metrics", "optimizer", "scheduler", "instances", "monitor")
+NEEDED = ("model", "instances")  # to predict
 # So that nothing large can be asked for.
 MOST_METRICS, MOST_VALUES, LARGEST_INTEGER = 16, 64, 2**53
 
 
 def restore(checkpoint: str | Path) -> Trained:
-    """A trained network, ready to predict, from its checkpoint alone.
+    """A trained network, ready to predict, from its checkpoint alone, or from what `src.export` has made as ONNX.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -33,9 +36,10 @@ def restore(checkpoint: str | Path) -> Trained:
         ValueError: it is not a checkpoint of ours, is damaged, or would call something that ``conf/`` does not.
     """
     checkpoint = Path(checkpoint)
-    content = archive.read(checkpoint)
+    is_onnx = checkpoint.suffix.lower() == ".onnx"
+    content = as_onnx.read(checkpoint) if is_onnx else archive.read(checkpoint)
     try:
-        parts = checked_parts(content)
+        parts = checked_parts(content, NEEDED if is_onnx else PARTS)
         with torch.device("meta"):  # no memory, before it is known that the weights are those of this network
             model = build.make(parts, "model")
         check_weights(content, {f"model.{name}": weight for name, weight in model.state_dict().items()})
@@ -124,11 +128,12 @@ def _named(slot: str, node: dict) -> dict:
     return {"name": name} | {key: value for key, value in node.items() if key not in calls(slot)[name]}
 
 
-def checked_parts(content: dict) -> dict:
+def checked_parts(content: dict, expected: Sequence[str] = PARTS) -> dict:
     """The calls of the parts that a checkpoint names, each of them one that ``conf/`` makes in the same place.
 
     Args:
         content: of the file.
+        expected: the parts that it is of.
 
     Raises:
         ValueError: it names another call, an argument that is no small plain value, or too few or too many parts.
@@ -137,20 +142,21 @@ def checked_parts(content: dict) -> dict:
     check_plain(parts, "hyper_parameters")
     if type(scores) is not dict or not all(type(score) in (int, float, NoneType) for score in scores.values()):
         raise ValueError(f"expected numbers as validation_scores, but got {str(scores)[:80]}")
-    if type(parts) is not dict or set(parts) != set(PARTS):
+    if type(parts) is not dict or set(parts) != set(expected):
         found = ", ".join(parts) if type(parts) is dict else parts
-        raise ValueError(f"expected the parts {', '.join(PARTS)}, but got {found}")
-    if type(parts["monitor"]) is not str:
-        raise ValueError(f"expected monitor to name a score, but got {str(parts['monitor'])[:80]}")
-    _check_argument_value("monitor", parts["monitor"])
-    made = dict(parts)
-    for slot in PARTS[:-1]:
+        raise ValueError(f"expected the parts {', '.join(expected)}, but got {found}")
+    monitor = parts.get("monitor", "")
+    if type(monitor) is not str:
+        raise ValueError(f"expected monitor to name a score, but got {str(monitor)[:80]}")
+    _check_argument_value("monitor", monitor)
+    made, called_parts = dict(parts), [slot for slot in expected if slot != "monitor"]
+    for slot in called_parts:
         nodes = parts["metrics"] if slot == "metrics" else {slot: parts[slot]}
         if type(nodes) is not dict or len(nodes) > MOST_METRICS:
             raise ValueError(f"expected {slot} by name, but got {str(nodes)[:80]}")
         called = {name: _call(slot, name, node) for name, node in nodes.items()}
         made[slot] = called if slot == "metrics" else called[slot]
-    for slot in PARTS[:-1]:
+    for slot in called_parts:
         build.check(OmegaConf.create(made[slot]), slot)
     return made
 

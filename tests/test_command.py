@@ -53,7 +53,7 @@ def test_what_is_composed_once_is_what_hydra_composes(override, monkeypatch, tmp
     assert found[0] == found[1] and found[0][1] == str(tmp_path / "a = b" / "c")
 
 
-@pytest.mark.parametrize("name", ["train", "preview", "check", "predict", "score", "report"])
+@pytest.mark.parametrize("name", ["train", "preview", "check", "predict", "score", "report", "export"])
 def test_help_waits_for_nothing_that_it_does_not_need(name):
     found = imported_by(name, "--help")
     assert "hydra" in found

@@ -4,21 +4,24 @@ import re
 import shlex
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import tifffile
 
+from src import training
 from src.data.phantom import phantom
 from src.helping import examples
-from tests.conftest import FEW, TINY
+from src.model import archive
+from tests.conftest import FEW, TINY, composed
 from tests.data.own import change_labels, folder
 
 README, MAKEFILE = ((Path(__file__).parent.parent / name).read_text() for name in ("README.md", "Makefile"))
 LINES = re.findall(r"^python -m src\.(\w+) (.*)$", README, flags=re.MULTILINE)
 HELP = [
     (verb, example.partition(f"src.{verb} ")[2])
-    for verb in ("train", "check", "preview", "predict", "score", "report")
+    for verb in ("train", "check", "preview", "predict", "score", "report", "export")
     for example in examples(verb)
 ]
 
@@ -63,7 +66,25 @@ def test_where_there_is_no_make_the_lines_are_those_of_make(shell, python, folde
 
 
 def test_there_are_lines_to_test():
-    assert {verb for verb, _ in LINES} == {"train", "check", "preview", "predict", "score"}
+    assert {verb for verb, _ in LINES} == {"train", "check", "preview", "predict", "score", "export"}
+
+
+def test_the_lines_for_napari_compute_what_src_predict_computes(tmp_path, monkeypatch, run_command):
+    monkeypatch.chdir(tmp_path)
+    module = training.make_segmenter(composed("model.base_channels=2"))
+    content = {"hyper_parameters": dict(module.hparams), "state_dict": module.state_dict(), "threshold": 0.5}
+    archive.write(tmp_path / "some.ckpt", content)
+    tifffile.imwrite("image.tif", phantom(slices=1, size=100).images[0][:91, :83])
+    for verb, given in {
+        "export": "checkpoint=some.ckpt format=onnx output=cells.onnx",
+        "predict": "checkpoint=cells.onnx input=image.tif output=out precision=32",
+    }.items():
+        status, _, error = run_command(verb, *given.split())
+        assert status == 0, error
+    (block,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    shown = []
+    exec(block, {"viewer": SimpleNamespace(add_image=shown.append)})
+    np.testing.assert_allclose(shown[0], tifffile.imread("out/image_probabilities.tif"), rtol=0, atol=1e-4)
 
 
 LONG = ("ddp", "seed=1,2", "wandb")  # in lines that take seconds

@@ -1,0 +1,244 @@
+"""One export: on which image it is held against `src.predict`, and how its files get their names."""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import yaml
+
+from src import CONF, build
+from src.data.phantom import phantom
+from src.data.split import split
+from src.data.stack import Stack
+from src.exports import as_bioimageio, as_onnx, as_torch
+from src.exports.compared import ALLOWED, Example, difference, example
+from src.exports.described import SCALINGS, Leaving, halo
+from src.exports.rdf import Named
+from src.files.channels import open_together, put_together
+from src.files.grey import grey_range, with_channels
+from src.files.image import Image
+from src.files.incomplete import beside, sweep_beside
+from src.files.whole import write_text
+from src.model.trained import Trained
+from src.prediction.job import with_channels as choose_channels
+from src.prediction.names import input_files
+from src.run.directory import read_config
+from src.run.provenance import stamped
+
+ENDINGS = {"onnx": ".onnx", "torchscript": ".pt", "bioimageio": ".zip"}  # by format
+BESIDE = (".safetensors", ".yaml", ".py")  # weights, description, and the network that they are of
+MOST_IMAGES = 64  # whose grey values are looked at
+
+Source = tuple[Path, ...] | np.ndarray  # the files of an image, or its values
+
+
+def target(output: Path, format: str, overwrite: bool) -> Path:
+    """The file that an export is to have: ``output``, or ``model`` in it where that names a folder.
+
+    Raises:
+        ValueError: it has the ending of another format.
+        FileExistsError: there is one, and it may not be replaced.
+    """
+    ending, given = ENDINGS[format], output.suffix.lower()
+    if given in ENDINGS.values() and given != ending and not output.is_dir():
+        nearest = output.with_suffix(ending)
+        raise ValueError(f"expected output to end in {ending}, or a folder, but got {output}; nearest valid: {nearest}")
+    file = output if given == ending and not output.is_dir() else output / f"model{ending}"
+    there = [str(each) for each in (file, *map(file.with_suffix, BESIDE)) if each.exists()]
+    if there and not overwrite:
+        raise FileExistsError(f"expected no earlier export, but got {', '.join(there)}; overwrite=true replaces it")
+    return file
+
+
+def prepared(
+    checkpoint: Path, trained: Trained, images: str | None, fixed: bool, mirrored: bool = False
+) -> tuple[Leaving, Example]:
+    """What leaves, and the image on which it will be held against `src.predict`.
+
+    Args:
+        checkpoint: whose run directory tells what was learnt from.
+        trained: what it holds.
+        images: a file, a folder or a pattern; None: those that were learnt from, or a synthetic micrograph.
+        fixed: whether grey values are to be scaled in the network, by the median range of the images.
+        mirrored: whether the network is to mirror the image at its borders.
+
+    Raises:
+        ValueError: an image does not fit the network, or there is none to measure a range on.
+        OSError: one cannot be read.
+    """
+    sources, name = _sources(checkpoint, trained, images)
+    found = None
+    if fixed:
+        if not name:
+            raise ValueError("expected images to measure a fixed range on, but got none; nearest valid: images=DIR")
+        found = fixed_range([_range(each, trained) for each in sources])
+    with _opened(sources[0], trained) as image:
+        size = {axis: image.pixel_size[axis] for axis in "YX" if axis in image.pixel_size}
+        leaving = Leaving(trained, found, size, mirrored)
+        return leaving, example(leaving, image, name or "a synthetic micrograph")
+
+
+def fixed_range(ranges: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """One range of grey values for all images: the median of where theirs begin and of where they end.
+
+    Raises:
+        ValueError: there is nothing between.
+    """
+    low, high = (median(each) for each in zip(*ranges, strict=True))
+    if not low < high:
+        raise ValueError(
+            f"expected images with contrast, but theirs is from {low:g} to {high:g}; nearest valid: images=DIR"
+        )
+    return low, high
+
+
+def _range(source: Source, trained: Trained) -> tuple[float, float]:
+    with _opened(source, trained) as image:
+        return grey_range(image, 0)
+
+
+def _sources(checkpoint: Path, trained: Trained, images: str | None) -> tuple[list[Source], str]:
+    """Images, and the name of the first one; no name where they are synthetic."""
+    channels = trained.model.in_channels
+    if images is not None:
+        files = put_together(input_files(images)[0], channels)
+        return files[:MOST_IMAGES], files[0][0].name
+    if stack := _learnt_from(checkpoint, trained):
+        return list(stack.images[:MOST_IMAGES]), stack.names[0]
+    return [np.moveaxis(phantom(slices=max(channels, 2), size=256).images[:channels], 0, -1)], ""
+
+
+def _learnt_from(checkpoint: Path, trained: Trained) -> Stack | None:
+    """The slices that a network has learnt from, if they still lie where its run has found them; None if not."""
+    with suppress(Exception):  # any file may lie there, and what it names may have changed
+        data = read_config(checkpoint.absolute().parent.parent)["data"]
+        source, folder = data["source"], data.get("folder") or data.get("root")
+        if _reads(source) and (folder is None or stamped(Path(folder))):  # so that nothing is downloaded
+            stack = build.make({"source": source}, "source")()
+            parts = {part: str(data[part]) for part in ("train", "validation", "held_out")}
+            numbers = split(parts, stack.names, stack.files, stack.parts, data.get("groups"))
+            learnt = stack.take(numbers["train"])
+            images = [with_channels(image, trained.model.in_channels) for image in learnt.images]
+            if all(np.atleast_3d(image).shape[2] == trained.model.in_channels for image in images):
+                return replace(learnt, images=images)
+    return None
+
+
+def _reads(source: dict) -> bool:
+    """Whether a node of a configuration that somebody else may have written only reads what ``conf/data`` can read."""
+    known = [yaml.safe_load(file.read_text(encoding="utf-8")) for file in (CONF / "data").glob("*.yaml")]
+    targets = {each["source"]["_target_"] for each in known if "source" in each}
+    flat = [part for value in source.values() for part in (value if isinstance(value, list) else [value])]
+    return source["_target_"] in targets and not any(isinstance(part, dict | list) for part in flat)
+
+
+@contextmanager
+def _opened(source: Source, trained: Trained) -> Iterator[Image]:
+    if isinstance(source, np.ndarray):
+        yield Image(Path("slice"), source, "YXC"[: source.ndim], scaling=trained.reading.scaling)
+        return
+    with closing(open_together(source, trained.reading)) as image:
+        yield choose_channels(image, None, trained.model.in_channels)
+
+
+def exported(leaving: Leaving, example: Example, format: str, file: Path, named: Named) -> Iterator[str]:
+    """Write a network and what belongs to it, open all of it again, and give each file its name if it is right.
+
+    Args:
+        leaving: the network.
+        example: what `src.predict` says of an image.
+        format: one of `ENDINGS`.
+        file: that it is to have.
+        named: what a person says of it, in the formats that hold that.
+
+    Yields:
+        Lines that say by how much it differs from `src.predict`.
+
+    Raises:
+        ValueError: it does by more than `ALLOWED`; nothing is left of it.
+    """
+    with _together(file) as folder:
+        for made, runtime, shown, found in _opened_again(leaving, example, format, folder / file.name, named):
+            if not found <= ALLOWED:
+                raise ValueError(
+                    f"expected {made.name} to differ from src.predict by at most {ALLOWED:g}, but got {found:.1e} "
+                    f"({runtime})"
+                )
+            yield (
+                f"{file.with_name(made.name)}: largest difference from src.predict {found:.1e} ({shown.name}, "
+                f"{shown.expected.shape[1]}×{shown.expected.shape[2]} px, {runtime})"
+            )
+
+
+def _opened_again(
+    leaving: Leaving, example: Example, format: str, file: Path, named: Named
+) -> Iterator[tuple[Path, str, Example, float]]:
+    """Write the files of an export: → each that computes, its runtime, an image, and by how much it differs there."""
+    tiled = f"tile by tile by PyTorch {version('torch')}"
+    if format == "onnx":
+        as_onnx.save(as_onnx.onnx_model(leaving), file)
+        found = difference(leaving, as_onnx.runtime(file), example)
+        yield file, f"tile by tile by ONNX Runtime {version('onnxruntime')}", example, found
+    elif format == "torchscript":
+        as_torch.save_script(leaving, file)
+        yield file, f"{tiled}, TorchScript", example, difference(leaving, as_torch.script_runtime(file), example)
+    else:
+        shown = as_bioimageio.fitting(leaving, example)
+        as_bioimageio.write(leaving, named, shown, file)
+        for weights, found in as_bioimageio.differences(file, shown).items():
+            yield file, f"bioimageio.core {version('bioimageio.core')}, {weights}", shown, found
+    weights = file.with_suffix(".safetensors")
+    as_torch.save_weights(leaving, weights)
+    compute = as_torch.weights_runtime(weights, leaving.architecture())
+    yield weights, tiled, example, difference(leaving, compute, example)
+    write_text(file.with_suffix(".yaml"), yaml.safe_dump(leaving.description(), sort_keys=False, allow_unicode=True))
+
+
+def remarks(leaving: Leaving, example: Example, format: str, named: Named) -> Iterator[str]:
+    """What a person has to know of readers that are not `src.predict`."""
+    trained, scaling = leaving.trained, SCALINGS[leaving.trained.reading.scaling]
+    if leaving.grey_range:
+        low, high = leaving.grey_range
+        yield (
+            f"the network takes grey values as in the file; {low:g} becomes 0 and {high:g} becomes 1 in every image. "
+            f"One that is brighter or darker than the training images is predicted worse"
+        )
+    elif format == "bioimageio":
+        found = as_bioimageio.scaled_otherwise(leaving, as_bioimageio.fitting(leaving, example))
+        yield f"readers scale each image so that {SCALINGS['percentiles']}" + (
+            f". src.predict scales {example.name} otherwise, and its probabilities differ by up to {found:.1e} there"
+            if found > ALLOWED
+            else ""
+        )
+    else:
+        yield f"the network takes grey values from 0 to 1, which its reader makes of each image: {scaling}"
+    if format == "bioimageio":
+        yield (
+            f"within {halo(trained.model.depth)} px of the border of an image, readers that mirror otherwise than "
+            f"src.predict, such as bioimageio.core 0.11, give other probabilities"
+        )
+    if format == "bioimageio" and not (named.authors and named.license):
+        yield "who publishes it should name the authors and the licence: 'authors=[Ada Lovelace]' license=CC-BY-4.0"
+    if trained.tta != "none":
+        yield f"it was scored with tta={trained.tta}; readers other than src.predict compute one pass"
+
+
+@contextmanager
+def _together(file: Path) -> Iterator[Path]:
+    """A folder whose files get their names beside ``file`` when all went well, that one last, and vanish otherwise."""
+    parent = next(each for each in file.absolute().parents if each.exists())
+    sweep_beside(parent, {file.name})
+    folder = beside(parent / file.name)
+    folder.mkdir()
+    try:
+        yield folder
+        file.parent.mkdir(parents=True, exist_ok=True)
+        for each in sorted(folder.iterdir(), key=lambda each: each.name == file.name):
+            each.replace(file.with_name(each.name))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

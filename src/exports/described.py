@@ -1,0 +1,144 @@
+"""What a network that leaves says of itself: how it is computed, what it takes, and what its results mean."""
+
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor, nn
+
+from src import version
+from src.exports.network import ExportedUNet
+from src.files.legend import plain
+from src.files.whole import without_nan
+from src.model.engine import folded
+from src.model.layout import part_of
+from src.model.trained import Trained
+from src.tiles.geometry import covering_side, margin, nearest_valid_sides
+
+MADE_BY = "unet-from-few-images"
+LAYOUT = 1
+SCALINGS = {
+    "percentiles": "the 0.5th and the 99.5th percentile of all its pixels and channels become 0 and 1, clipped",
+    "objects": "the 0.5th and the 99.5th percentile of all its pixels and channels become 0 and 1, clipped; where few "
+    "bright or dark objects lie on an even ground, the range reaches as far as they do",
+}
+
+
+@dataclass(frozen=True)
+class Leaving:
+    """A trained network on its way to other programs.
+
+    Attributes:
+        trained: what a checkpoint holds.
+        grey_range: grey values that become 0 and 1 in the network itself; None: the reader scales each image.
+        pixel_size: of the axes Y and X in µm, where it is known.
+        mirrored: whether the network mirrors the image at its borders, and so returns as much as it takes.
+    """
+
+    trained: Trained
+    grey_range: tuple[float, float] | None = None
+    pixel_size: dict[str, float] | None = None
+    mirrored: bool = False
+
+    def architecture(self) -> dict:
+        """The arguments of `ExportedUNet`."""
+        network = self.trained.model
+        return {
+            "in_channels": network.in_channels,
+            "classes": network.classes,
+            "base_channels": network.classify.in_channels,
+            "depth": network.depth,
+            "padded": network.padded,
+            "norm_after": any(isinstance(layer, nn.BatchNorm2d) for layer in folded(network).modules()),
+            "grey_range": list(self.grey_range or ()),
+            "mirrored": list(mirror(network.depth, network.padded)) if self.mirrored else [],
+        }
+
+    def weights(self) -> dict[str, Tensor]:
+        """Those of `ExportedUNet`, by name."""
+        found = folded(self.trained.model).state_dict()
+        return {name: weight.contiguous(memory_format=torch.contiguous_format) for name, weight in found.items()}
+
+    def network(self) -> ExportedUNet:
+        """The network, in evaluation mode."""
+        with torch.device("meta"):
+            made = ExportedUNet(**self.architecture())
+        made.load_state_dict(self.weights(), assign=True)
+        return made.eval().requires_grad_(False)
+
+    def description(self) -> dict:
+        """Plain values: for a person, for a program, and for `restore`, which reads what a checkpoint also holds."""
+        trained = self.trained
+        return {
+            "made_by": f"{MADE_BY} {version()}",
+            "layout": LAYOUT,
+            "method": "Ronneberger, Fischer, Brox: U-Net, MICCAI 2015, arXiv 1505.04597",
+            "architecture": self.architecture(),
+            "input": self._input(),
+            "output": self._output(),
+            "threshold": trained.decoder.threshold,
+            "instances": part_of("instances", trained.decoder.numbering),
+            "tta": trained.tta,
+            "precision": trained.precision,
+            "reading": asdict(trained.reading),
+            "legend": plain(trained.legend),
+            "validation_scores": without_nan(trained.validation_scores),
+        }
+
+    def _input(self) -> dict:
+        network, fixed = self.trained.model, self.grey_range
+        depth, whole = network.depth, network.padded or self.mirrored
+        scaling = f"by the reader; of each image {SCALINGS[self.trained.reading.scaling]}"
+        return {
+            "axes": "NCHW",
+            "channels": network.in_channels,
+            "type": "float32",
+            "values": "grey values as in the file" if fixed else "from 0 to 1",
+            "grey_range": list(fixed or ()),
+            "scaling": "in the network" if fixed else scaling,
+            "sides": f"a multiple of {2**depth}" if whole else f"{2**depth}·n + {4 * (2**depth - 1)}",
+            "smallest_side": smallest_side(depth) if self.mirrored else nearest_valid_sides(1, depth, whole)[0],
+            "pixel_size_um": self.pixel_size or {},
+        }
+
+    def _output(self) -> dict:
+        network = self.trained.model
+        return {
+            "axes": "NKHW",
+            "values": "probabilities of the classes, whose sum is 1",
+            "lost": 0 if network.padded or self.mirrored else margin(network.depth),  # pixels at each border
+            "context": margin(network.depth, network.padded),
+            "grid": 2**network.depth,
+            "outside": "mirrored at the first and the last pixel",
+            "classes": meanings(self.trained),
+        }
+
+
+def meanings(trained: Trained) -> list[dict]:
+    """Of each class its number, its name, and the value that stands for it in label images of classes."""
+    numbering, count = trained.decoder.numbering, trained.model.classes
+    others = [f"class {number}" for number in range(1, count)]
+    if not numbering.of_classes:
+        others[0] = "cell"
+        if boundary := getattr(numbering, "boundary", None):
+            others[boundary - 1] = "boundary of a cell"
+    names, values = trained.legend.names or ("background", *others), trained.legend.values or range(count)
+    return [
+        {"class": number, "name": name, "value": value}
+        for number, (name, value) in enumerate(zip(names, values, strict=True))
+    ]
+
+
+def halo(depth: int) -> int:
+    """Pixels that a reader leaves out at each border of a tile: the context, up to a multiple of the grid."""
+    return margin(depth, padded=True)
+
+
+def smallest_side(depth: int) -> int:
+    """Side of the smallest tile of a network that mirrors it, in pixels: halos, and one step of the grid between."""
+    return 2 * halo(depth) + 2**depth
+
+
+def mirror(depth: int, padded: bool) -> tuple[int, int]:
+    """Pixels to mirror before and behind an axis, so that whole multiples of the grid come out as they went in."""
+    before, side = margin(depth, padded), 2**depth
+    return before, covering_side(side, depth, padded) - side - before

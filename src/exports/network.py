@@ -1,0 +1,91 @@
+"""A trained U-Net (Ronneberger, Fischer and Brox, 2015) as other programs compute it: grey values → probabilities.
+
+This file needs nothing but PyTorch, because a copy of it lies beside weights that are used elsewhere:
+
+    network = ExportedUNet(**arguments)
+    network.load_state_dict(safetensors.torch.load_file("model.safetensors"))
+
+The arguments stand in the file with the description, under ``architecture``. Batch normalisation before a ReLU has gone
+into the weights of the convolution before it.
+"""
+
+import torch
+from torch import Tensor, nn
+
+
+class ExportedUNet(nn.Module):
+    """The network with all that lies between grey values and class probabilities.
+
+    Args:
+        in_channels: of the image.
+        classes: background included (K).
+        base_channels: channels of the first level; they double at each level.
+        depth: number of 2×2 poolings.
+        padded: whether each 3×3 convolution is padded with zeros, so that the output is as large as the input.
+        norm_after: whether batch normalisation follows each ReLU.
+        grey_range: the grey values that become 0 and 1; empty: those of the image are from 0 to 1 already.
+        mirrored: pixels by which the image is mirrored at its borders before and behind, along each axis, so that the
+            output has the size of the input; empty: it is not mirrored.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        classes: int,
+        base_channels: int,
+        depth: int,
+        padded: bool,
+        norm_after: bool,
+        grey_range: tuple[float, ...] = (),
+        mirrored: tuple[int, ...] = (),
+    ):
+        super().__init__()
+        widths = [base_channels * 2**level for level in range(depth + 1)]
+        inputs = [in_channels, *widths[:-1]]
+        self.down = nn.ModuleList(
+            _convolutions(each, width, padded, norm_after) for each, width in zip(inputs, widths, strict=True)
+        )
+        self.up = nn.ModuleList(nn.ConvTranspose2d(2 * width, width, 2, stride=2) for width in reversed(widths[:-1]))
+        self.merge = nn.ModuleList(
+            _convolutions(2 * width, width, padded, norm_after) for width in reversed(widths[:-1])
+        )
+        self.classify = nn.Conv2d(base_channels, classes, 1)
+        self.fixed = len(grey_range) == 2
+        self.low, self.high = grey_range if self.fixed else (0.0, 1.0)
+        self.before, self.behind = mirrored if mirrored else (0, 0)
+        self.first = self.before if padded else 0  # row and column of the output that show the first ones of the image
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Class probabilities ``(N, K, h, w)`` of images ``(N, C, H, W)``."""
+        height, width = image.shape[2], image.shape[3]
+        if self.fixed:
+            image = ((image - self.low) / (self.high - self.low)).clamp(0.0, 1.0)
+        if self.before:
+            sides = [self.before, self.behind, self.before, self.behind]
+            image = nn.functional.pad(image, sides, mode="reflect")
+        image = 2 * image - 1
+        skips: list[Tensor] = []
+        for level, block in enumerate(self.down):
+            image = block(nn.functional.max_pool2d(image, 2) if level > 0 else image)
+            skips.append(image)
+        skips.pop()
+        for up, merge in zip(self.up, self.merge):  # noqa: B905 – TorchScript knows no strict
+            image = up(image)
+            skip = skips.pop()
+            top, left = (skip.shape[2] - image.shape[2]) // 2, (skip.shape[3] - image.shape[3]) // 2
+            skip = skip[:, :, top : top + image.shape[2], left : left + image.shape[3]]
+            image = merge(torch.cat([skip, image], dim=1))
+        probabilities = self.classify(image).softmax(dim=1)
+        if self.before:
+            first = self.first
+            probabilities = probabilities[:, :, first : first + height, first : first + width]
+        return probabilities
+
+
+def _convolutions(inputs: int, outputs: int, padded: bool, norm_after: bool) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for channels in (inputs, outputs):
+        layers += [nn.Conv2d(channels, outputs, 3, padding=int(padded)), nn.ReLU()]
+        if norm_after:
+            layers.append(nn.BatchNorm2d(outputs))
+    return nn.Sequential(*layers)
