@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from src import command
 from src.arguments import check_choice
-from src.terminal import say
+from src.saying import say
 
 
 @command.verb("export")
