@@ -4,8 +4,13 @@ A module imports from its own floor and from those below it, so that imports poi
 
 The verbs a person runs:
     train preview           before and while a network learns
+    crossval                each image scored by a network that has not seen it
     check predict score report   and what is done without
 What they share:
+    running                 a run that is to be finished, or all points of a sweep
+    out_of_fold             what the folds of a cross-validation have predicted, pooled
+    folding                 a fold, as a run whose split is said in numbers
+    ensemble                several networks, and what decodes their mean
     training                one training run: what it is made of, and how it goes
     starting                the weights that it begins with
     checking                data held against what is to be learnt from them
@@ -37,6 +42,7 @@ One training run:
     run/callbacks           what happens around training
     run/diagnosis           what goes wrong while a network trains
     run/report              report.html of its files
+    run/folds               the directory of a cross-validation
 What is made of the pieces:
     model/segmenter         the LightningModule
     findings/facts          what annotated images hold
@@ -78,6 +84,8 @@ The pieces:
     data/labels             from label images to what is to be learnt
     data/finding            one thing that is wrong
     data/split              what is learnt from and what is scored
+    data/folds              and of a cross-validation, fold by fold
+    data/likeness           near copies, and neighbours of one series
     data/comparison         truth and prediction, of any tool, from disk
     data/grain              grey levels, or numbers of labels
     data/public             public data sets
@@ -101,6 +109,7 @@ The pieces:
     metrics/mistakes        where a prediction is wrong
     metrics/evaluator       scores of many images, over thresholds
     metrics/pooled          and over processes
+    metrics/bootstrap       how sure a score is
     metrics/choosing        ways of numbering cells, held against each other
     tiles/overlap           figure 2
     tiles/blocks            planes too large for memory; components across blocks
@@ -126,7 +135,7 @@ The ground:
     files/grey              from grey values to [0, 1]
     files/kept              what is computed once and kept in a file
 
-Hydra lives in: build command arguments checking and the verbs
+Hydra lives in: build command arguments checking folding running and the verbs
 Lightning lives in: model/segmenter data/datamodule run training
 """
 

@@ -25,6 +25,7 @@ SPLIT_KEYS = ("data.train", "data.validation", "data.held_out")  # 0-9,15 is one
 LISTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^,]+""")
 
 MULTIRUN = {"-m", "--multirun"}
+DIRECTORIES = ("hydra.run.dir", "hydra.sweep.dir")
 
 NO_VALIDATION = (
     "expected slices in data.validation, by which score=best chooses the checkpoint, but got none; "
@@ -105,9 +106,18 @@ def sweep_directory(arguments: list[str]) -> Path | None:
     if not MULTIRUN & set(arguments):
         return None
     given = [argument.partition("=")[2] for argument in arguments if argument.startswith("hydra.sweep.dir=")]
-    other = ("-", "hydra", "extend=")  # how to run, and what goes on in the same directory
-    choices = sorted(argument for argument in arguments if not argument.startswith(other))
-    return Path(given[-1]) if given else Path("runs/sweeps") / slug(",".join(choices))
+    return Path(given[-1]) if given else Path("runs/sweeps") / slug(_choices(arguments))
+
+
+def _choices(arguments: list[str]) -> str:
+    """What was chosen, but for how to run and what goes on in the same directory."""
+    return ",".join(sorted(each for each in arguments if not each.startswith(("-", "hydra", "extend="))))
+
+
+def folds_directory(arguments: list[str]) -> Path:
+    """Where the folds of a cross-validation lie: as ``hydra.run.dir=`` says, or else named by all that was chosen."""
+    given = [each.partition("=")[2] for each in arguments if key_of(each) in DIRECTORIES]
+    return Path(given[-1] if given else Path("runs/crossval") / slug(_choices(arguments)))
 
 
 def key_of(argument: str) -> str:

@@ -17,22 +17,21 @@ from src.terminal import say
 @command.verb("predict", lambda directory: "the same command goes on")
 def main(config: DictConfig) -> None:
     from src import build
+    from src.ensemble import opened
     from src.files.channels import put_together
     from src.files.incomplete import sweep_beside
     from src.files.names import OUTPUTS, image_name
     from src.instances import with_boundary
-    from src.model.trained import common_average, common_decoder, common_precision, common_reading
+    from src.model.trained import common_average, common_precision, common_reading
     from src.predicting import predict_all
     from src.prediction.job import Wishes
     from src.prediction.names import ENDINGS, input_files, prediction_file
     from src.prediction.predictor import Predictor
-    from src.restore import restore
     from src.run.device import formats, inference, middle_channels
 
     check_choices(config)
     listed = isinstance(config.checkpoint, ListConfig)
-    trained = [restore(checkpoint) for checkpoint in (config.checkpoint if listed else [config.checkpoint])]
-    decoder = common_decoder(trained)
+    trained, decoder = opened(config.checkpoint if listed else [config.checkpoint])
     decoder = decoder if config.threshold == "auto" else replace(decoder, threshold=config.threshold)
     if "instances" in config:
         decoder = replace(decoder, numbering=with_boundary(build.make(config, "instances"), decoder.numbering))

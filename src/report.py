@@ -11,9 +11,7 @@ from src import command
 def main(config: DictConfig) -> None:
     from src import results  # here, as in each command, so that --help need not wait for it
 
-    directory = Path(config.run)
-    is_run = any((directory / name).exists() for name in ("config.yaml", "scores.json"))
-    results.show_run(directory) if is_run else results.show_sweep(directory)
+    results.show(Path(config.run))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,53 @@
+"""How sure a score is: what it might have been with other images of the same kind."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from scipy.stats import bootstrap
+
+from src.metrics.evaluator import Sums
+
+CONFIDENCE = 0.95
+RESAMPLES = 1000
+
+
+def intervals(
+    counts: Sequence[Sums], compute: Callable[[Sums], dict[str, float]], seed: int = 0
+) -> dict[str, list[float]]:
+    """Give the interval that holds each score, pooled over images, in 95 of 100 drawings of as many images.
+
+    Images are drawn with replacement, and what was counted in them is added up: the percentile bootstrap.
+
+    Args:
+        counts: of each image, at least two, as `evaluator.Evaluator.counts` gives them.
+        compute: makes scores of their sums.
+        seed: of the drawings.
+
+    Returns:
+        Of each score the lower and the upper end; nan where a drawing can have nothing to score.
+    """
+    stacked = {name: np.stack([each[name] for each in counts]) for name in counts[0]}
+
+    def pooled(drawn: np.ndarray) -> dict[str, float]:
+        times = np.bincount(drawn, minlength=len(counts))
+        return compute({name: np.tensordot(times, each, 1).astype(each.dtype) for name, each in stacked.items()})
+
+    names = list(pooled(np.arange(len(counts))))
+
+    def scores(drawn: np.ndarray, axis: int = -1) -> np.ndarray:
+        rows = [pooled(each) for each in np.atleast_2d(drawn)]
+        values = np.array([[row[name] for row in rows] for name in names], dtype=float)
+        return values if drawn.ndim > 1 else values[:, 0]
+
+    found = bootstrap(
+        (np.arange(len(counts)),),
+        scores,
+        n_resamples=RESAMPLES,
+        batch=RESAMPLES // 20,
+        vectorized=True,
+        confidence_level=CONFIDENCE,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    ends = np.stack([found.low, found.high], axis=1)
+    return {name: end for name, end in zip(names, ends.tolist(), strict=True)}

@@ -1,0 +1,159 @@
+"""The directory of a cross-validation: one run directory a fold, and what follows from all of them.
+
+predictions/ of every image, by a network that had not seen it; scores.json  scores.csv  report.html; ensemble.json,
+which says how the mean of the networks is decoded
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from pydantic import Field
+
+from src.files.reading import Layout, Number, read_json, unless_damaged
+from src.instances import names_classes
+from src.metrics.mistakes import kinds_of_mistakes
+from src.pages.methods import callee
+from src.pages.page import render, verdict, worst_first
+from src.run.directory import finished_scores, read_config
+from src.run.layouts import Named, Scores
+from src.run.report import PAGE, Reported, panels_of
+
+ENSEMBLE = "ensemble.json"
+
+
+class Folded(Layout):
+    """What of ``config.yaml`` says which fold a run is."""
+
+    fold: int
+    folds: int
+
+
+class OfFold(Layout):
+    """What ``scores.json`` of a cross-validation says of a fold."""
+
+    directory: str
+    scores: dict[str, Number | None]
+
+
+class OfMean(Layout):
+    """And of the mean of the networks on images that no fold has seen."""
+
+    scores: dict[str, Number | None]
+    single: dict[str, Number | None]
+    seconds: Number
+    single_seconds: Number
+
+
+class FoldedScores(Scores):
+    """``scores.json`` of a cross-validation."""
+
+    intervals: dict[str, list[Number | None]]
+    mean_of_images: dict[str, Number | None]
+    mean_of_folds: dict[str, Number | None]
+    folds: list[OfFold] = Field(min_length=1)
+    ensemble: OfMean | None
+
+
+class Ensemble(Layout):
+    """``ensemble.json``: the networks, and what decodes the mean of their probabilities."""
+
+    checkpoints: list[str] = Field(min_length=1)
+    instances: Named
+    threshold: Number = Field(ge=0, le=1)
+
+
+def fold_directories(directory: Path) -> list[Path]:
+    """The run directories of the folds, in their order; none where a directory is no cross-validation."""
+    found: dict[int, Path] = {}
+    for file in sorted(directory.glob("*/config.yaml")):
+        config = unless_damaged(lambda point: read_config(point, Folded), file.parent, {}, "it is no fold")
+        if config.get("fold") is not None:
+            found[config["fold"]] = file.parent
+    return [found[number] for number in sorted(found)]
+
+
+def folded_scores(directory: Path) -> dict | None:
+    """The scores of a finished cross-validation; None where there are none, or they are of other folds than now.
+
+    Damaged ones are named in a warning and made again.
+    """
+    file = directory / "scores.json"
+    if not file.exists():
+        return None
+    found = unless_damaged(lambda file: read_json(file, FoldedScores), file, None, "they are made again")
+    there = found and (directory / ENSEMBLE).exists() and of_folds(directory) == found["folds"]
+    return found if there else None
+
+
+def of_folds(directory: Path) -> list[dict]:
+    """What is kept of the scores of each fold.
+
+    Raises:
+        ValueError: a fold is not finished, or damaged.
+    """
+    rows = []
+    for point in fold_directories(directory):
+        scores = finished_scores(point)
+        if scores is None:
+            raise ValueError(f"expected finished folds, but {point} is not; the same command goes on with it")
+        kept = {key: scores[key] for key in ("scores", "threshold", "instances", "steps", "seconds")}
+        rows.append({"directory": point.name, "images": len(scores["per_image"]), **kept})
+    return rows
+
+
+def write_folds_page(directory: Path, scores: dict, shown: Callable[[float | None], str]) -> Path:
+    """Write ``report.html`` of a cross-validation from its files alone; → the file.
+
+    Args:
+        directory: of the cross-validation.
+        scores: of it.
+        shown: how a score is written.
+
+    Raises:
+        ValueError: the configuration of its first fold is damaged.
+    """
+    points = fold_directories(directory)
+    config = read_config(points[0], Reported)
+    monitor = config["monitor"]
+    rows = worst_first(scores["per_image"], monitor, config["monitor_mode"])
+    render(
+        directory / PAGE,
+        shown,
+        title=directory.resolve().name,
+        scores=scores["scores"],
+        rows=rows,
+        monitor=monitor,
+        verdict=[
+            verdict(scores["scores"], rows, monitor, "images, each scored by a network that had not seen it", {}),
+            *lines(scores, monitor, shown),
+        ],
+        slices=((row["name"], panels_of(points[row["fold"]], row["name"])) for row in rows),
+        kinds=kinds_of_mistakes(names_classes(callee(config["instances"]))),
+    )
+    return directory / PAGE
+
+
+def lines(scores: dict, monitor: str, shown: Callable[[float | None], str]) -> list[str]:
+    """What a cross-validation says, in sentences: how sure the score is, how folds differ, what their mean gives.
+
+    Args:
+        scores: of it.
+        monitor: the score that is spoken of.
+        shown: how a score is written.
+    """
+    low, high = (shown(end) for end in scores["intervals"].get(monitor, [None, None]))
+    each = ", ".join(shown(fold["scores"].get(monitor)) for fold in scores["folds"])
+    found = [
+        f"{monitor} {shown(scores['scores'].get(monitor))}, {low} to {high} in 95 of 100 drawings of as many images",
+        f"{monitor} of each fold: {each}; mean of folds {shown(scores['mean_of_folds'].get(monitor))}, "
+        f"of images {shown(scores['mean_of_images'].get(monitor))}",
+    ]
+    if mean := scores["ensemble"]:
+        found.append(
+            f"on {len(mean['per_image'])} held-out images the mean of the {len(scores['folds'])} networks has "
+            f"{monitor} {shown(mean['scores'].get(monitor))} in {mean['seconds']:.2f} s an image, one of them "
+            f"{shown(mean['single'].get(monitor))} (their mean) in {mean['single_seconds']:.2f} s"
+        )
+    else:
+        found.append(f"the mean of the networks takes {len(scores['folds'])} times as long as one of them")
+    return found
