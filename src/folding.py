@@ -12,17 +12,18 @@ from src.data.folds import Plan, as_text, planned
 from src.data.split import GROUPS
 from src.data.stack import Stack
 from src.files import limits
-from src.run.provenance import stamped
+from src.files.kept import stamped
 
-_planned: dict[tuple, tuple[Stack, Plan]] = {}  # what the folds of a cross-validation have in common
+_planned: dict[tuple, Plan] = {}  # what the folds of a cross-validation have in common
 
 
-def plan(config: Mapping, count: int | None) -> tuple[Stack, Plan]:
-    """Plan the folds of a cross-validation; → also the data. The folds of one process read them once.
+def plan(config: Mapping, count: int | None, stack: Stack | None = None) -> Plan:
+    """Plan the folds of a cross-validation, once for all of them that one process makes.
 
     Args:
         config: of a run.
         count: of folds; None: as many as `data.folds.planned` chooses.
+        stack: its slices, where they have been read already.
 
     Raises:
         ValueError: there are no such folds, or the data cannot be read.
@@ -32,9 +33,7 @@ def plan(config: Mapping, count: int | None) -> tuple[Stack, Plan]:
     folder = data.get("folder") or data.get("root")
     key = (repr(source), repr(groups), data.get("groups"), count, stamped(Path(folder)) if folder else None)
     if key not in _planned:
-        stack = source()
-        _planned.clear()  # one at a time is held in memory
-        _planned[key] = stack, planned(stack, groups, data.get("groups"), count)
+        _planned[key] = planned(stack or source(), groups, data.get("groups"), count)
     return _planned[key]
 
 
@@ -58,7 +57,7 @@ def of_command(given: list[str]) -> Plan:
     limits.allow(config["max_pixels"])
     if config["folds"] != "auto":
         check_least("folds", config["folds"], 2)
-    return plan(config, None if config["folds"] == "auto" else config["folds"])[1]
+    return plan(config, None if config["folds"] == "auto" else config["folds"])
 
 
 def described(found: Plan) -> list[str]:
@@ -86,7 +85,7 @@ def resolved(config: dict) -> dict:
     check_least("fold", fold, 0)
     if fold >= folds:
         raise ValueError(f"expected a fold from 0 to {folds - 1}, but got fold={fold}; nearest valid: fold={folds - 1}")
-    parts = plan(config, folds)[1].folds[fold]
+    parts = plan(config, folds).folds[fold]
     if config["score"] == "best" and not parts["validation"]:
         raise ValueError(NO_VALIDATION)
     return config | {"data": config["data"] | {group: as_text(numbers) for group, numbers in parts.items()}}

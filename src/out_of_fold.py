@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from src import build, folding, training
 from src.data.folds import Plan, as_text
 from src.data.stack import Stack
-from src.files.incomplete import sweep_folder
+from src.files.incomplete import sweep_beside
 from src.files.names import OUTPUTS
 from src.files.whole import complete_file, write_json, write_rows
 from src.instances import Decoder
@@ -31,7 +31,7 @@ from src.restore import restore
 from src.run.choice import MOST_PIXELS
 from src.run.device import inference, middle_channels
 from src.run.directory import checkpoint_file, read_config
-from src.run.folds import ENSEMBLE, fold_directories, of_folds
+from src.run.folds import ENSEMBLE, SHARED, fold_directories, of_folds
 from src.tiles.blocks import blocks
 from src.tiles.overlap import reader
 
@@ -70,17 +70,17 @@ def pool(directory: Path) -> dict:
     points = fold_directories(directory)
     rows_of_folds = of_folds(directory)
     config = as_begun(points[0])
-    stack, plan = folding.plan(config, len(points))
+    stack = build.make(config["data"], "source")()
+    plan = folding.plan(config, len(points), stack)
     metrics = build.make(config, "metrics")
     files = [checkpoint_file(point, config["score"]) for point in points]
     trained = [restore(file) for file in files]
-    sweep_folder(directory / "predictions")
+    sweep_beside(directory, SHARED)
     images = [
         each for fold in range(len(points)) for each in scored(fold, points[fold], trained[fold], stack, plan, metrics)
     ]
     images = [each for _, each in sorted(zip(order_of(images, stack), images, strict=True), key=lambda item: item[0])]
-    for each in images:
-        copy_prediction(points[each.fold], directory, each.name)
+    copy_predictions(images, points, directory / "predictions")
     decoder = choose(images, points, stack, config, metrics)
     names = [str(file.relative_to(directory).as_posix()) for file in files]
     decoding = {"instances": part_of("instances", decoder.numbering), "threshold": decoder.threshold}
@@ -139,12 +139,20 @@ def order_of(images: Sequence[Image], stack: Stack) -> list[int]:
     return [place[image.name] for image in images]
 
 
-def copy_prediction(point: Path, directory: Path, name: str) -> None:
-    """Copy what a fold has predicted for an image to where all of them lie."""
-    files = [prediction_file(Path("predictions"), name, kind) for kind in OUTPUTS] + [Path(f"predictions/{name}.png")]
-    for file in files:
-        with complete_file(directory / file) as partial:
-            shutil.copyfile(point / file, partial)
+def copy_predictions(images: Sequence[Image], points: Sequence[Path], folder: Path) -> None:
+    """Copy what the folds have predicted for their images into one folder.
+
+    Args:
+        images: of all folds.
+        points: the run directories of the folds.
+        folder: where to.
+    """
+    names = {image.name: [f"{image.name}.png", *(f"{image.name}_{kind}.tif" for kind in OUTPUTS)] for image in images}
+    sweep_beside(folder, {name for files in names.values() for name in files})
+    for image in images:
+        for name in names[image.name]:
+            with complete_file(folder / name) as partial:
+                shutil.copyfile(points[image.fold] / "predictions" / name, partial)
 
 
 def choose(images: Sequence[Image], points: Sequence[Path], stack: Stack, config: dict, metrics: dict) -> Decoder:
@@ -219,7 +227,7 @@ def split_of(config: dict, plan: Plan) -> dict:
 
 
 def whole(predictor: Predictor, image: torch.Tensor) -> np.ndarray:
-    """Class probabilities ``(K, H, W)`` of an image ``(1, C, H, W)``, in the blocks in which `src.predict` computes it."""
+    """Class probabilities ``(K, H, W)`` of an image ``(1, C, H, W)``, in the blocks of `src.predict`."""
     height, width = image.shape[-2:]
     windows, read = blocks(height, width, predictor.block_side(height, width)), reader(image)
     found = np.empty((predictor.classes, height, width), np.float32)

@@ -57,10 +57,10 @@ def test_where_there_is_no_make_the_lines_are_those_of_make(shell, python, folde
 
 
 def test_there_are_lines_to_test():
-    assert {verb for verb, _ in LINES} == {"train", "check", "preview", "predict", "score"}
+    assert {verb for verb, _ in LINES} == {"train", "check", "preview", "predict", "score", "crossval"}
 
 
-LONG = ("ddp", "seed=1,2", "wandb")  # in lines that take seconds
+LONG = ("ddp", "seed=1,2", "wandb", "folds=5")  # in lines that take seconds
 
 
 @pytest.mark.parametrize(
@@ -73,10 +73,10 @@ def test_a_line_of_the_readme_runs(verb, line, home, run_command, monkeypatch):
     replaced = {"hydra/launcher=slurm": "hydra.sweeper.n_trials=1", "trainer=ddp": "trainer=ddp_cpu"}
     replaced |= {"trainer.devices=4": "trainer.devices=2"}
     arguments = [replaced.get(argument, argument) for argument in shlex.split(line)]
-    if verb in ("train", "preview"):
+    if verb in ("train", "preview", "crossval"):
         small = ["data.source.verify=false"] if "isbi" in line else [*FEW]
         small = [] if "data.root" in line else small
-        small += ["~callbacks.samples"] * (verb == "train")  # pictures that take longer than all else
+        small += ["~callbacks.samples"] * (verb != "preview")  # pictures that take longer than all else
         named = {argument.split("=")[0] for argument in arguments} - {"model.base_channels", "trainer.max_steps"}
         arguments += [argument for argument in TINY if argument.split("=")[0] not in named] + small
     if "classes" in line and "data.root" in line:

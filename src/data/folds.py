@@ -297,4 +297,4 @@ def _check_untouched(
 
 def _refused(expected: str, found: str, nearest: str) -> Refused:
     message = f"expected {expected}, but got {found}; nearest valid: {nearest}"
-    return Refused(Finding("folds", ERROR, "the data", found, expected, nearest), message)
+    return Refused(Finding("split", ERROR, "the data", found, expected, nearest), message)

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 
 THUMBNAIL = 32  # pixels of a side
+ROUNDING = 1e-5  # of float32, in a vector of so many pixels
 UNEVEN = 8  # pixels of it over which light may be uneven
 # Correlation of thumbnails from which images count as nearly the same, where all others are not alike at all; the more
 # alike these are, the closer to 1. Of 120 000 pairs of real images (DSB 2018) none has more than 0.52.
@@ -25,11 +26,11 @@ def thumbnail(grey: np.ndarray) -> np.ndarray:
     Returns:
         `THUMBNAIL` pixels a side, as a vector, without uneven light, mean 0 and norm 1; zeros of a constant image.
     """
-    small = cv2.resize(grey, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
-    small = (small - cv2.GaussianBlur(small, (0, 0), UNEVEN)).ravel()
+    seen = cv2.resize(grey, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
+    small = (seen - cv2.GaussianBlur(seen, (0, 0), UNEVEN)).ravel()
     small = small - small.mean()
     norm = np.linalg.norm(small)
-    return small / norm if norm > 1e-6 else np.zeros_like(small)
+    return small / norm if norm > ROUNDING * np.abs(seen).max() else np.zeros_like(small)
 
 
 def near_copies(likeness: np.ndarray) -> np.ndarray:

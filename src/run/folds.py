@@ -4,6 +4,7 @@ predictions/ of every image, by a network that had not seen it; scores.json  sco
 which says how the mean of the networks is decoded
 """
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,13 +20,13 @@ from src.run.layouts import Named, Scores
 from src.run.report import PAGE, Reported, panels_of
 
 ENSEMBLE = "ensemble.json"
+SHARED = ("scores.json", "scores.csv", ENSEMBLE, PAGE)  # files that any process that pools may write
 
 
 class Folded(Layout):
     """What of ``config.yaml`` says which fold a run is."""
 
-    fold: int
-    folds: int
+    fold: int | None = None
 
 
 class OfFold(Layout):
@@ -66,9 +67,9 @@ def fold_directories(directory: Path) -> list[Path]:
     """The run directories of the folds, in their order; none where a directory is no cross-validation."""
     found: dict[int, Path] = {}
     for file in sorted(directory.glob("*/config.yaml")):
-        config = unless_damaged(lambda point: read_config(point, Folded), file.parent, {}, "it is no fold")
-        if config.get("fold") is not None:
-            found[config["fold"]] = file.parent
+        with contextlib.suppress(OSError, ValueError):  # a table of a sweep names what is damaged
+            if (fold := read_config(file.parent, Folded).get("fold")) is not None:
+                found[fold] = file.parent
     return [found[number] for number in sorted(found)]
 
 
@@ -143,17 +144,18 @@ def lines(scores: dict, monitor: str, shown: Callable[[float | None], str]) -> l
     """
     low, high = (shown(end) for end in scores["intervals"].get(monitor, [None, None]))
     each = ", ".join(shown(fold["scores"].get(monitor)) for fold in scores["folds"])
+    means = (shown(scores[mean].get(monitor)) for mean in ("mean_of_folds", "mean_of_images"))
     found = [
-        f"{monitor} {shown(scores['scores'].get(monitor))}, {low} to {high} in 95 of 100 drawings of as many images",
-        f"{monitor} of each fold: {each}; mean of folds {shown(scores['mean_of_folds'].get(monitor))}, "
-        f"of images {shown(scores['mean_of_images'].get(monitor))}",
+        f"95 % interval of {monitor}, by bootstrap over images: {low} to {high}.",
+        "{} of the folds: {}; their mean {}, that of the images {}.".format(monitor, each, *means),
     ]
-    if mean := scores["ensemble"]:
-        found.append(
-            f"on {len(mean['per_image'])} held-out images the mean of the {len(scores['folds'])} networks has "
-            f"{monitor} {shown(mean['scores'].get(monitor))} in {mean['seconds']:.2f} s an image, one of them "
-            f"{shown(mean['single'].get(monitor))} (their mean) in {mean['single_seconds']:.2f} s"
-        )
-    else:
-        found.append(f"the mean of the networks takes {len(scores['folds'])} times as long as one of them")
-    return found
+    count, mean = len(scores["folds"]), scores["ensemble"]
+    if mean is None:
+        return [*found, f"The mean of the {count} networks takes {count} times as long as one of them."]
+    together, single = (shown(mean[key].get(monitor)) for key in ("scores", "single"))
+    return [
+        *found,
+        f"On {len(mean['per_image'])} held-out images, which no fold has seen, the mean of the {count} networks has "
+        f"{monitor} {together} and takes {mean['seconds']:.2f} s an image; one of them has {single} on average and "
+        f"takes {mean['single_seconds']:.2f} s.",
+    ]
