@@ -54,11 +54,13 @@ What is made of the pieces:
     prediction/predictor    windows of images through one network or several
     prediction/store        a prediction of any size while it grows
     prediction/labelling    label images of predictions, in memory or block by block
+    prediction/calibrating  calibrated probabilities beside labels
     prediction/tiff         the one writer of predictions
     prediction/names        their files, and the images that they are of
     pages/page              what any page is filled with
     pages/methods           what to write about a run in a paper
     pages/pictures          results to look at
+    pages/reliability       how often what was predicted came true
     pages/samples           what is learnt from, to look at
 The pieces:
     data/stack              annotated slices, the form in which every data set reaches training
@@ -110,6 +112,8 @@ The pieces:
     metrics/evaluator       scores of many images, over thresholds
     metrics/pooled          and over processes
     metrics/bootstrap       how sure a score is
+    metrics/calibration     probabilities that mean what they say
+    metrics/reliability     how far they can be believed
     metrics/choosing        ways of numbering cells, held against each other
     tiles/overlap           figure 2
     tiles/blocks            planes too large for memory; components across blocks

@@ -3,13 +3,14 @@
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
 
 import numpy as np
 import tifffile
 import torch
+from scipy.special import expit
 from torch.utils.data import DataLoader
 
 from src import build, folding, training
@@ -18,8 +19,10 @@ from src.data.stack import Stack
 from src.files.incomplete import sweep_beside
 from src.files.names import OUTPUTS
 from src.files.whole import complete_file, write_json, write_rows
-from src.instances import Decoder
+from src.instances import Decoder, cell_probability
+from src.metrics import reliability
 from src.metrics.bootstrap import intervals
+from src.metrics.calibration import LOGITS, Calibration, fitted, needed, tally
 from src.metrics.choosing import Contest, Judged
 from src.metrics.evaluator import Evaluator, Probabilities, Sums
 from src.model.layout import part_of
@@ -45,12 +48,14 @@ class Image:
         fold: that scored it.
         counts: what `evaluator.Evaluator.counts` gives of it.
         row: its scores.
+        tally: of the probabilities of its pixels, as `calibration.tally` counts them.
     """
 
     name: str
     fold: int
     counts: Sums
     row: dict[str, float]
+    tally: np.ndarray
 
 
 def pool(directory: Path) -> dict:
@@ -84,13 +89,16 @@ def pool(directory: Path) -> dict:
     decoder = choose(images, points, stack, config, metrics)
     names = [str(file.relative_to(directory).as_posix()) for file in files]
     decoding = {"instances": part_of("instances", decoder.numbering), "threshold": decoder.threshold}
-    write_json(directory / ENSEMBLE, {"checkpoints": names, **decoding})
+    calibrated = calibration_of(images, len(points))
+    fit = Calibration(calibrated["temperature"], calibrated["shift"])
+    write_json(directory / ENSEMBLE, {"checkpoints": names, **decoding, "calibration": asdict(fit)})
     content = {
         **summed(images, Evaluator(metrics, trained[0].decoder.threshold)),
         "mean_of_folds": means([row["scores"] for row in rows_of_folds]),
         "folds": rows_of_folds,
         **decoding,
-        "ensemble": on_held_out(config, stack, plan, trained, decoder, metrics) if plan.untouched else None,
+        "calibration": calibrated,
+        "ensemble": on_held_out(config, stack, plan, trained, decoder, fit, metrics) if plan.untouched else None,
         "seconds": sum(row["seconds"] for row in rows_of_folds),
     }
     write_rows(directory / "scores.csv", content["per_image"])
@@ -115,7 +123,9 @@ def scored(fold: int, point: Path, trained: Trained, stack: Stack, plan: Plan, m
         name, image = stack.names[number], judged(point, number, stack)
         probabilities = Probabilities(image.probabilities, trained.decoder.numbering)
         counts = evaluator.counts(probabilities, image.target, image.instances, image.known)
-        images.append(Image(name, fold, counts, evaluator.of_image(counts)))
+        cell = cell_probability(image.probabilities)
+        tallied = tally(cell[image.known], image.target[image.known] > 0)
+        images.append(Image(name, fold, counts, evaluator.of_image(counts), tallied))
     return images
 
 
@@ -178,6 +188,19 @@ def summed(images: Sequence[Image], evaluator: Evaluator) -> dict:
     }
 
 
+def calibration_of(images: Sequence[Image], folds: int) -> dict:
+    """What calibrates probabilities; and how good it is, each fold judged with the fit of the others."""
+    tallies = [sum(image.tally for image in images if image.fold == fold) for fold in range(folds)]
+    free, cross = needed(tallies)
+    return {
+        "needed": free,
+        **asdict(fitted(sum(tallies), free)),
+        "scores": {name: reliability.scores(*each) for name, each in cross.items()},
+        "before": reliability.diagram(*cross["none"]),
+        "after": reliability.diagram(*cross[free]),
+    }
+
+
 def means(rows: Sequence[dict[str, float | None]]) -> dict[str, float | None]:
     """The mean of each score over those rows that know it; None where none does."""
     found = {}
@@ -189,9 +212,25 @@ def means(rows: Sequence[dict[str, float | None]]) -> dict[str, float | None]:
 
 @torch.inference_mode()
 def on_held_out(
-    config: dict, stack: Stack, plan: Plan, trained: Sequence[Trained], decoder: Decoder, metrics: dict
+    config: dict,
+    stack: Stack,
+    plan: Plan,
+    trained: Sequence[Trained],
+    decoder: Decoder,
+    calibration: Calibration,
+    metrics: dict,
 ) -> dict:
-    """Score the mean of the networks, and each one of them, on images that none has seen, and say how long it takes."""
+    """Score the mean of the networks, and each one of them, on images that none has seen, and say how long it takes.
+
+    Args:
+        config: of a fold.
+        stack: all slices.
+        plan: of the folds.
+        trained: their networks.
+        decoder: of the mean of them.
+        calibration: of that mean.
+        metrics: by name.
+    """
     data = training.make_data(split_of(config, plan))
     data.source = lambda: stack
     data.setup()
@@ -199,13 +238,15 @@ def on_held_out(
     each = [Predictor([one.model], device, dtype, common_average(trained), None) for one in trained]
     decoders = [decoder, *(one.decoder for one in trained)]
     evaluators = [Evaluator(metrics, one.threshold) for one in decoders]
-    rows, seconds = [], []
+    rows, seconds, counts = [], [], 0
     loader: DataLoader = data.test_dataloader()
     for batch in loader:
         started = time.perf_counter()
         found = [whole(predictor, batch["image"].to(device)) for predictor in each]
         seconds.append(time.perf_counter() - started)
         mean = torch.from_numpy(np.stack(found)).mean(dim=0).numpy()
+        target, _, known = truth(batch)
+        counts = counts + tally(cell_probability(mean)[known], target[known] > 0)
         scores = [
             evaluator.update(Probabilities(probabilities, one.numbering), *truth(batch))
             for evaluator, one, probabilities in zip(evaluators, decoders, [mean, *found], strict=True)
@@ -215,6 +256,10 @@ def on_held_out(
         "scores": evaluators[0].compute(),
         "single": means([evaluator.compute() for evaluator in evaluators[1:]]),
         "per_image": rows,
+        "calibration": {
+            "before": reliability.scores(expit(LOGITS), counts),
+            "after": reliability.scores(calibration.of_cell(expit(LOGITS)), counts),
+        },
         "seconds": round(fmean(seconds), 3),
         "single_seconds": round(fmean(seconds) / len(trained), 3),
     }

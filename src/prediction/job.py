@@ -16,6 +16,8 @@ from src.files.legend import NUMBERS, Legend, plain
 from src.files.names import OUTPUTS
 from src.files.stored import OF_PREDICT
 from src.instances import Decoder
+from src.metrics.calibration import Calibration
+from src.prediction.calibrating import write_calibrated
 from src.prediction.labelling import write_labels
 from src.prediction.names import prediction_file
 from src.prediction.predictor import Predictor, verify
@@ -23,6 +25,9 @@ from src.prediction.store import IN_MEMORY, Held, Store, drop, has_blocks, made_
 
 MEASURED_FROM = 2**26  # pixels of an image from which it pays to find out the fastest tile
 LARGEST_TIFF = 2**28  # pixels; a larger image becomes a Zarr, which opens at once
+AS_PREDICTED = Calibration()  # which changes nothing
+PREDICTED = "predicted"  # what is kept of probabilities before they are calibrated
+KINDS = (*OUTPUTS, PREDICTED)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +45,7 @@ class Wishes:
         verify: whether tiles are compared with one pass first, on a window that ``seed`` chooses.
         overwrite: whether a result of something else may be replaced.
         seed: of that window.
+        calibration: of the probabilities that are written; labels are made of those before it.
     """
 
     output: Path
@@ -52,6 +58,7 @@ class Wishes:
     verify: bool = False
     overwrite: bool = False
     seed: int = 0
+    calibration: Calibration = AS_PREDICTED
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,12 +102,14 @@ def begin(
     """
     image = with_channels(image, wishes.channels, predictor.in_channels)
     ending = suffix(image, wishes.format)
-    finals = {kind: prediction_file(wishes.output, image.name, kind, ending) for kind in OUTPUTS}
+    grows = "probabilities" if wishes.calibration == AS_PREDICTED else PREDICTED
+    kinds = dict.fromkeys((*OUTPUTS, grows))
+    finals = {kind: prediction_file(wishes.output, image.name, kind, ending) for kind in kinds}
     begun = {made_from(each) for final in finals.values() for each in (final, unfinished(final)) if each.exists()}
     for dtype in wishes.formats:
-        if begun & set(recipes(image, decoder, predictor, legend, dtype).values()):
+        if begun & set(recipes(image, decoder, predictor, legend, dtype, wishes.calibration).values()):
             predictor.dtype = dtype
-    sources = recipes(image, decoder, predictor, legend, predictor.dtype)
+    sources = recipes(image, decoder, predictor, legend, predictor.dtype, wishes.calibration)
     wanted = {kind: finals[kind] for kind in wishes.write}
     if not wishes.overwrite and all(made_from(file) == sources[kind] for kind, file in wanted.items()):
         return f"{image.file} is predicted already: {', '.join(map(str, wanted.values()))}"
@@ -113,7 +122,7 @@ def begin(
 
     side = predictor.block_side(image.height, image.width)
     image = image.in_memory() if image.array.nbytes <= IN_MEMORY else image
-    final, source = finals["probabilities"], sources["probabilities"]
+    final, source = finals[grows], sources[grows]
     held = wishes.shards == 1 and Held.takes(final, image, side)
     probabilities = Held(final, image, maps, source) if held else Store(final, image, maps, "float32", side, source)
     if wishes.verify:
@@ -134,10 +143,13 @@ def finish(begun: Begun) -> str:
     try:
         if "labels" in wishes.write:
             write_labels(begun.finals["labels"], probabilities, begun.decoder, begun.sources["labels"], begun.legend)
-        if "probabilities" in wishes.write:
-            probabilities.finish()
-        else:
+        if "probabilities" in wishes.write and wishes.calibration != AS_PREDICTED:
+            final, source = begun.finals["probabilities"], begun.sources["probabilities"]
+            write_calibrated(final, probabilities, wishes.calibration, source)
+        if begun.finals.get(PREDICTED) or "probabilities" not in wishes.write:
             probabilities.discard()
+        else:
+            probabilities.finish()
     finally:
         probabilities.release()
     return f"{image.file} → {', '.join(str(begun.finals[kind]) for kind in wishes.write)}"
@@ -179,7 +191,14 @@ def suffix(image: Image, chosen: str) -> str:
     return ".zarr" if image.pixels > LARGEST_TIFF or image.file.suffix == ".zarr" else ".tif"
 
 
-def recipes(image: Image, decoder: Decoder, predictor: Predictor, legend: Legend, dtype: torch.dtype) -> dict[str, str]:
+def recipes(
+    image: Image,
+    decoder: Decoder,
+    predictor: Predictor,
+    legend: Legend,
+    dtype: torch.dtype,
+    calibration: Calibration = AS_PREDICTED,
+) -> dict[str, str]:
     """Of each kind of result, a name for all that it depends on: networks, image and choices."""
     seen = [str(image.file.resolve()), image.file.stat().st_size, image.file.stat().st_mtime_ns, image.channels]
     seen += [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in image.parts[1:]]
@@ -188,9 +207,12 @@ def recipes(image: Image, decoder: Decoder, predictor: Predictor, legend: Legend
     numbering = decoder.numbering
     labelled = [decoder.threshold, type(numbering).__name__.lower(), dataclasses.asdict(numbering)]
     labelled += [plain(legend)] if legend != NUMBERS else []  # so that results of earlier versions are known again
+    of_kinds = {"probabilities": common, "labels": [common, labelled]}
+    if calibration != AS_PREDICTED:
+        of_kinds |= {PREDICTED: common, "probabilities": [common, dataclasses.asdict(calibration)]}
     hashed = {
         kind: hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
-        for kind, parts in {"probabilities": common, "labels": [common, labelled]}.items()
+        for kind, parts in of_kinds.items()
     }
     return {kind: f"{OF_PREDICT} {kind} {digest}" for kind, digest in hashed.items()}
 

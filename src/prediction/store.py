@@ -52,7 +52,7 @@ class Store:
         made_from: str,
         legend: Legend = NUMBERS,
     ):
-        self.final, self.image, self.made_from, self.legend = final, image, made_from, legend
+        self.final, self.image, self.made_from, self.legend, self.classes = final, image, made_from, legend, classes
         self.folder = unfinished(final)
         self.axes = image.stack_axes + ("C" if classes > 1 else "") + "YX"
         if not self.folder.exists():
@@ -209,7 +209,7 @@ class Held:
     """
 
     def __init__(self, final: Path, image: Image, classes: int, made_from: str):
-        self.final, self.image, self.made_from = final, image, made_from
+        self.final, self.image, self.made_from, self.classes = final, image, made_from, classes
         self.axes = image.stack_axes + ("C" if classes > 1 else "") + "YX"
         self.side = max(image.height, image.width)
         self.blocks = blocks(image.height, image.width, self.side)

@@ -15,6 +15,7 @@ from src.instances import names_classes
 from src.metrics.mistakes import kinds_of_mistakes
 from src.pages.methods import callee
 from src.pages.page import render, verdict, worst_first
+from src.pages.reliability import drawn_reliability
 from src.run.directory import finished_scores, read_config
 from src.run.layouts import Named, Scores
 from src.run.report import PAGE, Reported, panels_of
@@ -45,6 +46,30 @@ class OfMean(Layout):
     single_seconds: Number
 
 
+class Fitted(Layout):
+    """What calibrates probabilities."""
+
+    temperature: Number = Field(gt=0, le=1000)
+    shift: Number = Field(ge=-1000, le=1000)
+
+
+class Step(Layout):
+    """A step of a reliability diagram."""
+
+    count: int
+    predicted: Number
+    true: Number
+
+
+class Calibrated(Fitted):
+    """What ``scores.json`` of a cross-validation says of its probabilities."""
+
+    needed: str
+    scores: dict[str, dict[str, Number]]
+    before: list[Step]
+    after: list[Step]
+
+
 class FoldedScores(Scores):
     """``scores.json`` of a cross-validation."""
 
@@ -53,6 +78,7 @@ class FoldedScores(Scores):
     mean_of_folds: dict[str, Number | None]
     folds: list[OfFold] = Field(min_length=1)
     ensemble: OfMean | None
+    calibration: Calibrated
 
 
 class Ensemble(Layout):
@@ -61,6 +87,7 @@ class Ensemble(Layout):
     checkpoints: list[str] = Field(min_length=1)
     instances: Named
     threshold: Number = Field(ge=0, le=1)
+    calibration: Fitted
 
 
 def fold_directories(directory: Path) -> list[Path]:
@@ -117,6 +144,7 @@ def write_folds_page(directory: Path, scores: dict, shown: Callable[[float | Non
     config = read_config(points[0], Reported)
     monitor = config["monitor"]
     rows = worst_first(scores["per_image"], monitor, config["monitor_mode"])
+    diagrams = {when: scores["calibration"][when] for when in ("before", "after")}
     render(
         directory / PAGE,
         shown,
@@ -130,6 +158,7 @@ def write_folds_page(directory: Path, scores: dict, shown: Callable[[float | Non
         ],
         slices=((row["name"], panels_of(points[row["fold"]], row["name"])) for row in rows),
         kinds=kinds_of_mistakes(names_classes(callee(config["instances"]))),
+        drawings=[("How far probabilities can be believed", drawn_reliability(diagrams))],
     )
     return directory / PAGE
 
@@ -149,6 +178,7 @@ def lines(scores: dict, monitor: str, shown: Callable[[float | None], str]) -> l
         f"95 % interval of {monitor}, by bootstrap over images: {low} to {high}.",
         "{} of the folds: {}; their mean {}, that of the images {}.".format(monitor, each, *means),
     ]
+    found.append(believed(scores["calibration"], shown))
     count, mean = len(scores["folds"]), scores["ensemble"]
     if mean is None:
         return [*found, f"The mean of the {count} networks takes {count} times as long as one of them."]
@@ -159,3 +189,21 @@ def lines(scores: dict, monitor: str, shown: Callable[[float | None], str]) -> l
         f"{monitor} {together} and takes {mean['seconds']:.2f} s an image; one of them has {single} on average and "
         f"takes {mean['single_seconds']:.2f} s.",
     ]
+
+
+def believed(calibration: dict, shown: Callable[[float | None], str]) -> str:
+    """What calibration was needed and what it gives, in a sentence.
+
+    Args:
+        calibration: of the scores of a cross-validation.
+        shown: how a score is written.
+    """
+    before, after = (calibration["scores"][name] for name in ("none", calibration["needed"]))
+    if calibration["needed"] == "none":
+        return f"Probabilities need no calibration: their expected calibration error is {shown(before['ece'])}."
+    needed = {"temperature": "a temperature", "shift": "a shift", "both": "a temperature and a shift"}
+    return (
+        f"Probabilities need {needed[calibration['needed']]} (temperature {calibration['temperature']:.2f}, shift "
+        f"{calibration['shift']:+.2f}): the expected calibration error falls from {shown(before['ece'])} to "
+        f"{shown(after['ece'])}, each fold judged with the fit of the others."
+    )
