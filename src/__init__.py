@@ -9,6 +9,7 @@ The verbs a person runs:
 What they share:
     running                 a run that is to be finished, or all points of a sweep
     out_of_fold             what the folds of a cross-validation have predicted, pooled
+    untouched               the mean of its networks, on images that no fold has seen
     folding                 a fold, as a run whose split is said in numbers
     ensemble                several networks, and what decodes their mean
     training                one training run: what it is made of, and how it goes
@@ -113,6 +114,7 @@ The pieces:
     metrics/pooled          and over processes
     metrics/bootstrap       how sure a score is
     metrics/calibration     probabilities that mean what they say
+    metrics/confidence      how sure one may be of a single cell
     metrics/reliability     how far they can be believed
     metrics/choosing        ways of numbering cells, held against each other
     tiles/overlap           figure 2

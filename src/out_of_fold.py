@@ -1,42 +1,33 @@
 """The folds of a cross-validation, pooled: each image is scored by a network that has not seen it."""
 
 import shutil
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import fmean
 
 import numpy as np
 import tifffile
-import torch
-from scipy.special import expit
-from torch.utils.data import DataLoader
 
-from src import build, folding, training
-from src.data.folds import Plan, as_text
+from src import build, folding, training, untouched
+from src.data.folds import Plan
 from src.data.stack import Stack
 from src.files.incomplete import sweep_beside
 from src.files.names import OUTPUTS
 from src.files.whole import complete_file, write_json, write_rows
 from src.instances import Decoder, cell_probability
 from src.metrics import reliability
-from src.metrics.bootstrap import intervals
-from src.metrics.calibration import LOGITS, Calibration, fitted, needed, tally
+from src.metrics.bootstrap import intervals, means
+from src.metrics.calibration import Calibration, fitted, needed, tally
 from src.metrics.choosing import Contest, Judged
+from src.metrics.confidence import Cells, cells_of, confidences, held
 from src.metrics.evaluator import Evaluator, Probabilities, Sums
 from src.model.layout import part_of
-from src.model.segmenter import truth
-from src.model.trained import Trained, common_average, common_precision
+from src.model.trained import Trained
 from src.prediction.names import prediction_file
-from src.prediction.predictor import Predictor
 from src.restore import restore
 from src.run.choice import MOST_PIXELS
-from src.run.device import inference, middle_channels
 from src.run.directory import checkpoint_file, read_config
 from src.run.folds import ENSEMBLE, SHARED, fold_directories, of_folds
-from src.tiles.blocks import blocks
-from src.tiles.overlap import reader
 
 
 @dataclass(frozen=True)
@@ -49,6 +40,7 @@ class Image:
         counts: what `evaluator.Evaluator.counts` gives of it.
         row: its scores.
         tally: of the probabilities of its pixels, as `calibration.tally` counts them.
+        cells: that were predicted; None where classes are.
     """
 
     name: str
@@ -56,12 +48,13 @@ class Image:
     counts: Sums
     row: dict[str, float]
     tally: np.ndarray
+    cells: Cells | None
 
 
 def pool(directory: Path) -> dict:
     """Put the predictions of all folds together, score them, and choose how the mean of the networks is decoded.
 
-    It writes ``predictions/``, ``ensemble.json``, ``scores.csv`` and at last ``scores.json``.
+    It writes ``predictions/``, ``ensemble.json``, ``cells.csv``, ``scores.csv`` and at last ``scores.json``.
 
     Args:
         directory: of the cross-validation, whose folds are finished.
@@ -91,14 +84,16 @@ def pool(directory: Path) -> dict:
     decoding = {"instances": part_of("instances", decoder.numbering), "threshold": decoder.threshold}
     calibrated = calibration_of(images, len(points))
     fit = Calibration(calibrated["temperature"], calibrated["shift"])
+    cells = write_cells(images, len(points), directory / "cells.csv")
     write_json(directory / ENSEMBLE, {"checkpoints": names, **decoding, "calibration": asdict(fit)})
     content = {
         **summed(images, Evaluator(metrics, trained[0].decoder.threshold)),
         "mean_of_folds": means([row["scores"] for row in rows_of_folds]),
         "folds": rows_of_folds,
         **decoding,
-        "calibration": calibrated,
-        "ensemble": on_held_out(config, stack, plan, trained, decoder, fit, metrics) if plan.untouched else None,
+        "calibration": calibrated | {"threshold": fit.told(decoder).threshold},
+        "cells": cells,
+        "ensemble": untouched.scored(config, stack, plan, trained, decoder, fit, metrics) if plan.untouched else None,
         "seconds": sum(row["seconds"] for row in rows_of_folds),
     }
     write_rows(directory / "scores.csv", content["per_image"])
@@ -125,7 +120,9 @@ def scored(fold: int, point: Path, trained: Trained, stack: Stack, plan: Plan, m
         counts = evaluator.counts(probabilities, image.target, image.instances, image.known)
         cell = cell_probability(image.probabilities)
         tallied = tally(cell[image.known], image.target[image.known] > 0)
-        images.append(Image(name, fold, counts, evaluator.of_image(counts), tallied))
+        labels = None if trained.decoder.numbering.of_classes else trained.decoder(image.probabilities)
+        cells = None if labels is None else cells_of(labels, cell, image.instances, image.known)
+        images.append(Image(name, fold, counts, evaluator.of_image(counts), tallied, cells))
     return images
 
 
@@ -201,82 +198,24 @@ def calibration_of(images: Sequence[Image], folds: int) -> dict:
     }
 
 
-def means(rows: Sequence[dict[str, float | None]]) -> dict[str, float | None]:
-    """The mean of each score over those rows that know it; None where none does."""
-    found = {}
-    for name in dict.fromkeys(name for row in rows for name in row):
-        known = [row[name] for row in rows if row.get(name) is not None and row[name] == row[name]]
-        found[name] = fmean(known) if known else None
-    return found
-
-
-@torch.inference_mode()
-def on_held_out(
-    config: dict,
-    stack: Stack,
-    plan: Plan,
-    trained: Sequence[Trained],
-    decoder: Decoder,
-    calibration: Calibration,
-    metrics: dict,
-) -> dict:
-    """Score the mean of the networks, and each one of them, on images that none has seen, and say how long it takes.
+def write_cells(images: Sequence[Image], folds: int, file: Path) -> dict | None:
+    """Write how sure one may be of each predicted cell, and sum it up; None where no cells are predicted.
 
     Args:
-        config: of a fold.
-        stack: all slices.
-        plan: of the folds.
-        trained: their networks.
-        decoder: of the mean of them.
-        calibration: of that mean.
-        metrics: by name.
+        images: of all folds.
+        folds: how many there are.
+        file: a row a cell.
     """
-    data = training.make_data(split_of(config, plan))
-    data.source = lambda: stack
-    data.setup()
-    device, dtype = inference("auto", middle_channels(trained[0].model), common_precision(trained))
-    each = [Predictor([one.model], device, dtype, common_average(trained), None) for one in trained]
-    decoders = [decoder, *(one.decoder for one in trained)]
-    evaluators = [Evaluator(metrics, one.threshold) for one in decoders]
-    rows, seconds, counts = [], [], 0
-    loader: DataLoader = data.test_dataloader()
-    for batch in loader:
-        started = time.perf_counter()
-        found = [whole(predictor, batch["image"].to(device)) for predictor in each]
-        seconds.append(time.perf_counter() - started)
-        mean = torch.from_numpy(np.stack(found)).mean(dim=0).numpy()
-        target, _, known = truth(batch)
-        counts = counts + tally(cell_probability(mean)[known], target[known] > 0)
-        scores = [
-            evaluator.update(Probabilities(probabilities, one.numbering), *truth(batch))
-            for evaluator, one, probabilities in zip(evaluators, decoders, [mean, *found], strict=True)
-        ]
-        rows.append({"name": batch["name"][0], **scores[0]})
-    return {
-        "scores": evaluators[0].compute(),
-        "single": means([evaluator.compute() for evaluator in evaluators[1:]]),
-        "per_image": rows,
-        "calibration": {
-            "before": reliability.scores(expit(LOGITS), counts),
-            "after": reliability.scores(calibration.of_cell(expit(LOGITS)), counts),
-        },
-        "seconds": round(fmean(seconds), 3),
-        "single_seconds": round(fmean(seconds) / len(trained), 3),
-    }
-
-
-def split_of(config: dict, plan: Plan) -> dict:
-    """A configuration in which all folds are learnt from, and what none has seen is held out."""
-    parts = {"train": as_text(plan.scored), "validation": "", "held_out": as_text(plan.untouched)}
-    return config | {"data": config["data"] | parts}
-
-
-def whole(predictor: Predictor, image: torch.Tensor) -> np.ndarray:
-    """Class probabilities ``(K, H, W)`` of an image ``(1, C, H, W)``, in the blocks of `src.predict`."""
-    height, width = image.shape[-2:]
-    windows, read = blocks(height, width, predictor.block_side(height, width)), reader(image)
-    found = np.empty((predictor.classes, height, width), np.float32)
-    for window in windows:
-        place = (slice(window.top, window.top + window.height), slice(window.left, window.left + window.width))
-        found[:, *place] = predictor(read, window)
-    return found
+    if images[0].cells is None:
+        return None
+    each, fit = confidences([[image.cells for image in images if image.fold == fold] for fold in range(folds)])
+    rows = []
+    places = [iter(confidence) for confidence in each]  # of the images of a fold, in their order
+    for image in images:
+        columns = image.cells.numbers, image.cells.pixels, next(places[image.fold]), image.cells.matched
+        for number, pixels, confidence, matched in zip(*(column.tolist() for column in columns), strict=True):
+            row = {"image": image.name, "fold": image.fold, "cell": number, "pixels": pixels}
+            rows.append(row | {"confidence": round(confidence, 4), "matched": int(matched)})
+    write_rows(file, rows)
+    said, matched = (np.array([row[key] for row in rows]) for key in ("confidence", "matched"))
+    return {**asdict(fit), "held": held(said, matched)}

@@ -1,7 +1,6 @@
 """What folds have predicted, pooled: decoded as they have decoded it, and held out from all of them."""
 
 import json
-import math
 import re
 
 import numpy as np
@@ -12,11 +11,6 @@ from src import out_of_fold
 from src.instances import Membranes
 from src.metrics.rand import OfLabels
 from src.run.folds import fold_directories
-
-
-def test_means_leave_out_what_is_not_known():
-    rows = [{"a": 1.0, "b": None}, {"a": 2.0, "b": 5.0, "c": math.nan}]
-    assert out_of_fold.means(rows) == {"a": 1.5, "b": 5.0, "c": None}
 
 
 def test_the_threshold_of_the_mean_is_the_best_of_all_that_was_out_of_fold(folded, tmp_path):

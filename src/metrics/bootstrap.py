@@ -1,6 +1,7 @@
 """How sure a score is: what it might have been with other images of the same kind."""
 
 from collections.abc import Callable, Sequence
+from statistics import fmean
 
 import numpy as np
 from scipy.stats import bootstrap
@@ -51,3 +52,12 @@ def intervals(
     ).confidence_interval
     ends = np.stack([found.low, found.high], axis=1)
     return {name: end for name, end in zip(names, ends.tolist(), strict=True)}
+
+
+def means(rows: Sequence[dict[str, float | None]]) -> dict[str, float | None]:
+    """The mean of each score over those rows that know it; None where none does."""
+    found = {}
+    for name in dict.fromkeys(name for row in rows for name in row):
+        known = [row[name] for row in rows if row.get(name) is not None and row[name] == row[name]]
+        found[name] = fmean(known) if known else None
+    return found

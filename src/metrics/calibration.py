@@ -17,6 +17,7 @@ from src.instances import Decoder, Watershed
 
 LARGEST_LOGIT, BINS = 16.0, 4096  # in which probabilities are counted, 0.008 wide
 LOGITS = (np.arange(BINS) + 0.5) * (2 * LARGEST_LOGIT / BINS) - LARGEST_LOGIT
+WORTH = 1e-4  # of log loss, for which one number more is fitted
 WIDEST = ((-math.log(20), math.log(20)), (-LARGEST_LOGIT, LARGEST_LOGIT))  # of what is fitted
 # What may be fitted, the simpler first: the logarithm of 1 / temperature, and the shift.
 FREE = {"none": (False, False), "temperature": (True, False), "shift": (False, True), "both": (True, True)}
@@ -118,12 +119,12 @@ def needed(tallies: Sequence[np.ndarray]) -> tuple[str, dict[str, np.ndarray]]:
         tallies: what was counted in each fold.
 
     Returns:
-        A key of `FREE`: the simplest one whose log loss is the least, to four digits; and of each key the probabilities
-        and counts of `cross_fitted`.
+        A key of `FREE`: the simplest one whose log loss is at most `WORTH` above the least; and of each key what
+        `cross_fitted` gives.
     """
     found = {free: cross_fitted(tallies, free) for free in FREE}
-    losses = {free: round(log_loss(*each), 4) for free, each in found.items()}
-    return min(losses, key=losses.get), found
+    losses = {free: log_loss(*each) for free, each in found.items()}
+    return next(free for free, loss in losses.items() if loss <= min(losses.values()) + WORTH), found
 
 
 def cross_fitted(tallies: Sequence[np.ndarray], free: str) -> tuple[np.ndarray, np.ndarray]:

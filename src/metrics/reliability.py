@@ -10,7 +10,7 @@ STEPS = 15  # of the diagram, of equal width
 
 
 class Step(TypedDict):
-    """A step of the diagram: how many were predicted within it, with which mean probability, and the share that is true."""
+    """A step of the diagram: how many were predicted in it, with which mean probability, and which share is true."""
 
     count: int
     predicted: float

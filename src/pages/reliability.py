@@ -24,7 +24,7 @@ def drawn_reliability(diagrams: dict[str, list[Step]]) -> str:
         shares = [each / sum(count) for each in count]
         below.plot(predicted, shares, color=COLOURS[name], linewidth=1, marker=".")
     above.set(ylabel="share that is cell", xlim=(0, 1), ylim=(0, 1))
-    above.legend(frameon=False, loc="upper left")
+    above.legend(frameon=False, loc="best")
     below.set(xlabel="probability of cell", ylabel="share of pixels", yscale="log")
     for axes in (above, below):
         axes.spines[["top", "right"]].set_visible(False)

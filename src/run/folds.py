@@ -1,7 +1,7 @@
 """The directory of a cross-validation: one run directory a fold, and what follows from all of them.
 
 predictions/ of every image, by a network that had not seen it; scores.json  scores.csv  report.html; ensemble.json,
-which says how the mean of the networks is decoded
+which says how the mean of the networks is decoded; cells.csv, how sure one may be of each cell
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from src.run.layouts import Named, Scores
 from src.run.report import PAGE, Reported, panels_of
 
 ENSEMBLE = "ensemble.json"
-SHARED = ("scores.json", "scores.csv", ENSEMBLE, PAGE)  # files that any process that pools may write
+SHARED = ("scores.json", "scores.csv", "cells.csv", ENSEMBLE, PAGE)  # files that any process that pools may write
 
 
 class Folded(Layout):
@@ -65,9 +65,24 @@ class Calibrated(Fitted):
     """What ``scores.json`` of a cross-validation says of its probabilities."""
 
     needed: str
+    threshold: Number
     scores: dict[str, dict[str, Number]]
     before: list[Step]
     after: list[Step]
+
+
+class Sure(Layout):
+    """Of cells that were said to be so sure the share that matched."""
+
+    said: Number
+    cells: int
+    matched: Number
+
+
+class Cells(Fitted):
+    """What ``scores.json`` of a cross-validation says of predicted cells."""
+
+    held: list[Sure]
 
 
 class FoldedScores(Scores):
@@ -79,6 +94,7 @@ class FoldedScores(Scores):
     folds: list[OfFold] = Field(min_length=1)
     ensemble: OfMean | None
     calibration: Calibrated
+    cells: Cells | None
 
 
 class Ensemble(Layout):
@@ -179,6 +195,12 @@ def lines(scores: dict, monitor: str, shown: Callable[[float | None], str]) -> l
         "{} of the folds: {}; their mean {}, that of the images {}.".format(monitor, each, *means),
     ]
     found.append(believed(scores["calibration"], shown))
+    held = scores["cells"]["held"] if scores["cells"] else []
+    if held:
+        tenths = [f"of {each['said']:.1f}" for each in held]
+        shares = [f"in {100 * each['matched']:.0f} % of {each['cells']}" for each in held]
+        others = "".join(f", {tenth} {share}" for tenth, share in zip(tenths[1:], shares[1:], strict=True))
+        found.append(f"Cells with a confidence in cells.csv {tenths[0]} matched a true one {shares[0]}{others}.")
     count, mean = len(scores["folds"]), scores["ensemble"]
     if mean is None:
         return [*found, f"The mean of the {count} networks takes {count} times as long as one of them."]
@@ -205,5 +227,6 @@ def believed(calibration: dict, shown: Callable[[float | None], str]) -> str:
     return (
         f"Probabilities need {needed[calibration['needed']]} (temperature {calibration['temperature']:.2f}, shift "
         f"{calibration['shift']:+.2f}): the expected calibration error falls from {shown(before['ece'])} to "
-        f"{shown(after['ece'])}, each fold judged with the fit of the others."
+        f"{shown(after['ece'])}, each fold judged with the fit of the others. Labels stay as they are: what src.predict "
+        f"writes above {calibration['threshold']:.2f} is cell."
     )

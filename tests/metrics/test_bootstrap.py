@@ -1,9 +1,11 @@
 """Intervals of scores: that of a mean is the one of the textbook, and it holds as often as it says."""
 
+import math
+
 import numpy as np
 import pytest
 
-from src.metrics.bootstrap import intervals
+from src.metrics.bootstrap import intervals, means
 from src.metrics.evaluator import Evaluator, Labels
 from src.metrics.instance import Instances
 from tests.data.own import draw
@@ -52,3 +54,8 @@ def test_scores_are_those_of_what_was_counted_in_the_images_together():
     assert found.keys() == pooled.keys()
     low, high = found["f1_50"]
     assert low < pooled["f1_50"] < high
+
+
+def test_means_leave_out_what_is_not_known():
+    rows = [{"a": 1.0, "b": None}, {"a": 2.0, "b": 5.0, "c": math.nan}]
+    assert means(rows) == {"a": 1.5, "b": 5.0, "c": None}
