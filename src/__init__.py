@@ -43,6 +43,7 @@ One training run:
     run/callbacks           what happens around training
     run/diagnosis           what goes wrong while a network trains
     run/report              report.html of its files
+    run/comparing           runs held against each other, image by image
     run/folds               the directory of a cross-validation
 What is made of the pieces:
     model/segmenter         the LightningModule
@@ -114,6 +115,7 @@ The pieces:
     metrics/pooled          and over processes
     metrics/bootstrap       how sure a score is
     metrics/calibration     probabilities that mean what they say
+    metrics/comparing       whether one of two runs is better
     metrics/confidence      how sure one may be of a single cell
     metrics/reliability     how far they can be believed
     metrics/choosing        ways of numbering cells, held against each other

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from src.build import literal
 
 PATH_KEYS = (
-    *("input", "output", "checkpoint", "run", "truth", "prediction", "mend", "start_from"),
+    *("input", "output", "checkpoint", "run", "compare", "truth", "prediction", "mend", "start_from"),
     *("data.root", "data.groups", "data.source.images", "data.source.labels", "data_dir", "cache_dir"),
     *("hydra.run.dir", "hydra.sweep.dir"),
 )
@@ -21,8 +21,10 @@ NULLABLE = ("data.source.", "data.groups", "start_from")  # where null means no 
 
 SPLIT_KEYS = ("data.train", "data.validation", "data.held_out")  # 0-9,15 is one value, unless it is swept
 
-# In a list of checkpoints, one that is quoted or one that is not.
+# In a list of paths, one that is quoted or one that is not.
 LISTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^,]+""")
+
+LISTS = ("checkpoint", "compare")  # keys of which several paths may be given
 
 MULTIRUN = {"-m", "--multirun"}
 DIRECTORIES = ("hydra.run.dir", "hydra.sweep.dir")
@@ -36,7 +38,7 @@ NO_VALIDATION = (
 def quote(argument: str, keys: Collection[str] = PATH_KEYS) -> str:
     """Quote the value of an argument of ``keys`` for Hydra's override grammar, so that it is taken as it stands there.
 
-    What is quoted already and any other argument stay as they are. In a list of checkpoints each one is quoted.
+    What is quoted already and any other argument stay as they are. In a list of paths each one is quoted.
 
     >>> quote("input=my cells (1)=a,b.tif")
     "input='my cells (1)=a,b.tif'"
@@ -50,7 +52,7 @@ def quote(argument: str, keys: Collection[str] = PATH_KEYS) -> str:
     none = value == "null" and name.startswith(NULLABLE)
     if not separator or not value or name not in keys or none:
         return argument
-    if name == "checkpoint" and value.startswith("[") and value.endswith("]"):
+    if name in LISTS and value.startswith("[") and value.endswith("]"):
         each = LISTED.findall(value[1:-1])
         return f"{key}=[{','.join(_quoted(path.strip(), name) for path in each)}]"
     return f"{key}={_quoted(value, name)}"

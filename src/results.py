@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from src import command
+from src.run import comparing
 from src.run.directory import finished_scores, read_config
 from src.run.folds import fold_directories, folded_scores, lines, write_folds_page
 from src.run.layouts import Judged
@@ -39,6 +40,8 @@ def show_sweep(directory: Path) -> list[dict]:
         ValueError: there are no runs in the directory.
     """
     rows = ranking(directory)
+    for row, against in zip(rows, comparing.against_first(directory, rows), strict=True):
+        row["against"] = against
     write_ranking(directory, rows)
     print_ranking(rows)
     say(f"ranking.csv and the runs: {directory}")
@@ -85,3 +88,13 @@ def show(directory: Path) -> None:
         show_run(directory)
     else:
         show_sweep(directory)
+
+
+def show_comparison(directories: list[Path]) -> None:
+    """Print whether the first of several runs can be told from each other one, by the images that both have scored.
+
+    Raises:
+        ValueError: one is not finished, or they have no images in common.
+    """
+    for line in comparing.lines(directories[0], *comparing.compared(directories)):
+        say(line)

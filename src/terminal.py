@@ -62,6 +62,9 @@ def print_ranking(rows: list[dict]) -> None:
         minutes = f"{row['seconds'] / 60:.1f}" if row["seconds"] is not None else "unfinished"
         table[str(place)] = [row["validation"], *scores, minutes, " ".join(row["overrides"])]
     _print_table("", columns, table)
+    for place, row in enumerate(rows, start=1):
+        if row.get("against"):
+            say(f"1 less {place}, held-out {row['monitor']} of the same images: {row['against']}")
 
 
 def _print_table(corner: str, columns: list[str], rows: dict[str, list], foot: dict[str, list] | None = None) -> None:

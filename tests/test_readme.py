@@ -22,6 +22,7 @@ def home(tmp_path, monkeypatch, finished_run):
     """A directory in which every file that the README names exists, with a trained network."""
     monkeypatch.chdir(tmp_path)
     directory = finished_run(tmp_path / "runs" / "demo")
+    shutil.copytree(directory, tmp_path / "runs" / "other")
     stack = phantom(slices=30, size=64)
     folder(tmp_path / "my_images")
     (tmp_path / "images").mkdir()
@@ -57,7 +58,7 @@ def test_where_there_is_no_make_the_lines_are_those_of_make(shell, python, folde
 
 
 def test_there_are_lines_to_test():
-    assert {verb for verb, _ in LINES} == {"train", "check", "preview", "predict", "score", "crossval"}
+    assert {verb for verb, _ in LINES} == {"train", "check", "preview", "predict", "score", "crossval", "report"}
 
 
 LONG = ("ddp", "seed=1,2", "wandb", "folds=5")  # in lines that take seconds

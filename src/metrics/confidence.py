@@ -52,8 +52,8 @@ def confidences(folds: Sequence[Sequence[Cells]]) -> tuple[list[list[np.ndarray]
         folds: of each fold the cells of its images.
 
     Returns:
-        Of each image of each fold the confidence of its cells, told by those of the other folds; and what tells it by those of
-        all folds.
+        Of each image of each fold the confidence of its cells, told by those of the other folds; and what tells it by
+        those of all.
     """
     tallies = [sum(tally(cells.inside, cells.matched) for cells in images) for images in folds]
     total = sum(tallies)

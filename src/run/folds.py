@@ -227,6 +227,6 @@ def believed(calibration: dict, shown: Callable[[float | None], str]) -> str:
     return (
         f"Probabilities need {needed[calibration['needed']]} (temperature {calibration['temperature']:.2f}, shift "
         f"{calibration['shift']:+.2f}): the expected calibration error falls from {shown(before['ece'])} to "
-        f"{shown(after['ece'])}, each fold judged with the fit of the others. Labels stay as they are: what src.predict "
-        f"writes above {calibration['threshold']:.2f} is cell."
+        f"{shown(after['ece'])}, each fold judged with the fit of the others. Labels stay: what src.predict writes "
+        f"above {calibration['threshold']:.2f} is cell."
     )
