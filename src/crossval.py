@@ -55,7 +55,7 @@ def start() -> None:
     if any(each.startswith("-") and each not in arguments.MULTIRUN for each in sys.argv[1:]):  # such as --help
         return command.run(main)
     directory = arguments.folds_directory(sys.argv[1:])
-    running.choose_experiment(directory)
+    running.choose_experiment(directory, but="duplicate-across-split")  # copies stay in one fold
     command.run(partial(prepare, directory))
     command.run(partial(finish, directory))
 

@@ -50,6 +50,8 @@ def of_command(given: list[str]) -> Plan:
     if several := keys - set(constant_keys(given)):
         key = min(several)
         raise ValueError(f"expected one value of each key, but got several of {key}; nearest valid: a command for each")
+    if "hparams_search" in keys:
+        raise ValueError("expected no search, but got hparams_search; nearest valid: src.train -m first")
     if "fold" in keys:
         raise ValueError("expected all folds, but got fold=…; nearest valid: python -m src.train folds=5 fold=0")
     with initialize_config_dir(str(CONF), version_base="1.3"):

@@ -92,13 +92,14 @@ def finish_points(main: Callable[[], object], sweep: Path) -> None:
         sys.exit(f"error: {len(unfinished)} points are not finished; the same command goes on with them")
 
 
-def choose_experiment(sweep: Path | None) -> None:
+def choose_experiment(sweep: Path | None, but: str | None = None) -> None:
     """Let the data choose the experiment where the command line names a folder of one's own and none.
 
     Args:
         sweep: where the runs of a sweep lie; None of a single run.
+        but: the code of findings that are none here.
     """
     if arguments.lacks_experiment(sys.argv[1:]):
         from src import checking
 
-        command.run(partial(checking.choose, sweep))
+        command.run(partial(checking.choose, sweep, but))

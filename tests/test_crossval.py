@@ -101,8 +101,9 @@ def test_what_is_missing_of_the_pooled_result_is_made_again(folded, crossval, tm
 def test_a_folder_of_few_images_is_left_one_out_and_copies_stay_together(crossval, tmp_path):
     own = folder(tmp_path / "own", 5)
     change_image(own, lambda _: draw(1)[0], [3])
-    directory, status, printed, error = crossval("experiment=cells", f"data.root={own}", *SMALL)
+    directory, status, printed, error = crossval("data=folder", f"data.root={own}", *SMALL)
     assert status == 0, error
+    assert "experiment=cells, chosen from the labels" in printed
     assert "4 folds of 5 images, 1 to 2 each: images by source file, near copies together" in printed
     folds = {row["name"]: row["fold"] for row in read(directory)["per_image"]}
     assert folds["cell_01"] == folds["cell_03"] and len(set(folds.values())) == 4
@@ -116,6 +117,7 @@ def test_a_folder_of_few_images_is_left_one_out_and_copies_stay_together(crossva
         (["folds=24"], "expected at most 23 folds"),
         (["folds=2", "fold=0"], "expected all folds"),
         (["folds=2,3"], "several of folds"),
+        (["hparams_search=optuna"], "expected no search"),
         (["seed=1,2"], "several of seed"),
         (["data.train=0-9", "data.validation=8"], "slice 8 in train and validation"),
         (["data.train=0-1", "data.validation=", "data.held_out=20"], "to learn from"),

@@ -27,6 +27,7 @@ SHARED = ("scores.json", "scores.csv", "cells.csv", ENSEMBLE, PAGE)  # files tha
 class Folded(Layout):
     """What of ``config.yaml`` says which fold a run is."""
 
+    folds: int | None = None
     fold: int | None = None
 
 
@@ -107,13 +108,17 @@ class Ensemble(Layout):
 
 
 def fold_directories(directory: Path) -> list[Path]:
-    """The run directories of the folds, in their order; none where a directory is no cross-validation."""
-    found: dict[int, Path] = {}
-    for file in sorted(directory.glob("*/config.yaml")):
+    """The run directories of the folds, in their order; none where a directory does not hold each fold once."""
+    found: list[tuple[int, Path]] = []
+    count = None
+    for file in directory.glob("*/config.yaml"):
         with contextlib.suppress(OSError, ValueError):  # a table of a sweep names what is damaged
-            if (fold := read_config(file.parent, Folded).get("fold")) is not None:
-                found[fold] = file.parent
-    return [found[number] for number in sorted(found)]
+            config = read_config(file.parent, Folded)
+            if config.get("fold") is not None:
+                count = config["folds"]
+                found.append((config["fold"], file.parent))
+    found.sort()
+    return [point for _, point in found] if [fold for fold, _ in found] == list(range(count or 0)) else []
 
 
 def folded_scores(directory: Path) -> dict | None:

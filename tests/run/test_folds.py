@@ -1,6 +1,7 @@
 """The directory of a cross-validation, read from its files alone."""
 
 import json
+import shutil
 
 import pytest
 
@@ -14,6 +15,16 @@ def test_folds_are_found_in_their_order_and_other_directories_are_none(folded, f
     assert [point.name[:6] for point in fold_directories(directory)] == ["fold-0", "fold-1"]
     finished_run(tmp_path / "runs" / "run")
     assert fold_directories(tmp_path / "runs") == [] and fold_directories(tmp_path / "none") == []
+
+
+def test_a_directory_that_lacks_a_fold_or_has_it_twice_is_no_cross_validation(folded, tmp_path):
+    directory = folded(tmp_path / "folds")
+    second = fold_directories(directory)[1]
+    second.rename(tmp_path / "away")
+    assert fold_directories(directory) == []
+    for name in ("one", "other"):
+        shutil.copytree(tmp_path / "away", directory / name)
+    assert fold_directories(directory) == []
 
 
 def test_scores_are_those_of_the_folds_that_are_there(folded, tmp_path, capsys):
