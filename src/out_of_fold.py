@@ -35,6 +35,7 @@ class Image:
     """An image that a fold has scored.
 
     Attributes:
+        number: of the slice.
         name: of it.
         fold: that scored it.
         counts: what `evaluator.Evaluator.counts` gives of it.
@@ -43,6 +44,7 @@ class Image:
         cells: that were predicted; None where classes are.
     """
 
+    number: int
     name: str
     fold: int
     counts: Sums
@@ -77,7 +79,7 @@ def pool(directory: Path) -> dict:
     images = [
         each for fold in range(len(points)) for each in scored(fold, points[fold], trained[fold], stack, plan, metrics)
     ]
-    images = [each for _, each in sorted(zip(order_of(images, stack), images, strict=True), key=lambda item: item[0])]
+    images.sort(key=lambda image: image.number)
     copy_predictions(images, points, directory / "predictions")
     decoder = choose(images, points, stack, config, metrics)
     names = [str(file.relative_to(directory).as_posix()) for file in files]
@@ -122,7 +124,7 @@ def scored(fold: int, point: Path, trained: Trained, stack: Stack, plan: Plan, m
         tallied = tally(cell[image.known], image.target[image.known] > 0)
         labels = None if trained.decoder.numbering.of_classes else trained.decoder(image.probabilities)
         cells = None if labels is None else cells_of(labels, cell, image.instances, image.known)
-        images.append(Image(name, fold, counts, evaluator.of_image(counts), tallied, cells))
+        images.append(Image(number, name, fold, counts, evaluator.of_image(counts), tallied, cells))
     return images
 
 
@@ -138,12 +140,6 @@ def judged(point: Path, number: int, stack: Stack) -> Judged:
     found = tifffile.imread(file)
     found = found if found.ndim == 3 else np.stack([1 - found, found])
     return Judged(found, stack.targets[number], stack.instances[number], stack.known[number])
-
-
-def order_of(images: Sequence[Image], stack: Stack) -> list[int]:
-    """The places of images in their stack."""
-    place = {name: number for number, name in enumerate(stack.names)}
-    return [place[image.name] for image in images]
 
 
 def copy_predictions(images: Sequence[Image], points: Sequence[Path], folder: Path) -> None:
@@ -164,11 +160,10 @@ def copy_predictions(images: Sequence[Image], points: Sequence[Path], folder: Pa
 
 def choose(images: Sequence[Image], points: Sequence[Path], stack: Stack, config: dict, metrics: dict) -> Decoder:
     """Choose how the mean of the networks is numbered, and at which threshold, by all that they had not seen."""
-    places = order_of(images, stack)
-    pixels = sum(stack.targets[number].size for number in places)
+    pixels = sum(stack.targets[image.number].size for image in images)
     count = min(len(images), max(1, MOST_PIXELS * len(images) // pixels))
-    chosen = np.linspace(0, len(images) - 1, count).astype(int)
-    slices = [judged(points[images[each].fold], places[each], stack) for each in chosen]
+    chosen = [images[place] for place in np.linspace(0, len(images) - 1, count).astype(int)]
+    slices = [judged(points[image.fold], image.number, stack) for image in chosen]
     contest = Contest(metrics, config["monitor"], len(slices[0].probabilities))
     return contest.choose(slices, build.make(training.with_target(config), "instances"))[0]
 
