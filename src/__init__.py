@@ -4,8 +4,14 @@ A module imports from its own floor and from those below it, so that imports poi
 
 The verbs a person runs:
     train preview           before and while a network learns
+    crossval                each image scored by a network that has not seen it
     check predict score report export   and what is done without
 What they share:
+    running                 a run that is to be finished, or all points of a sweep
+    out_of_fold             what the folds of a cross-validation have predicted, pooled
+    untouched               the mean of its networks, on images that no fold has seen
+    folding                 a fold, as a run whose split is said in numbers
+    ensemble                several networks, and what decodes their mean
     training                one training run: what it is made of, and how it goes
     planning                its numbers, refused or counted
     starting                the weights that it begins with
@@ -42,6 +48,8 @@ One training run:
     run/callbacks           what happens around training
     run/diagnosis           what goes wrong while a network trains
     run/report              report.html of its files
+    run/comparing           runs held against each other, image by image
+    run/folds               the directory of a cross-validation
 What is made of the pieces:
     model/segmenter         the LightningModule
     findings/facts          what annotated images hold
@@ -54,6 +62,7 @@ What is made of the pieces:
     prediction/progress     how far it is
     prediction/store        a prediction of any size while it grows
     prediction/labelling    label images of predictions, in memory or block by block
+    prediction/calibrating  calibrated probabilities beside labels
     prediction/tiff         the one writer of predictions
     prediction/names        their files, and the images that they are of
     prediction/outputs/cells     the cells of a label image of any size, each once and whole
@@ -73,6 +82,7 @@ What is made of the pieces:
     pages/glossary          what each score means
     pages/methods           what to write about a run in a paper
     pages/pictures          results to look at
+    pages/reliability       how often what was predicted came true
     pages/samples           what is learnt from, to look at
     pages/cells             the cells of many images, and the images that stand out
 The pieces:
@@ -99,6 +109,8 @@ The pieces:
     data/labels             from label images to what is to be learnt
     data/finding            one thing that is wrong
     data/split              what is learnt from and what is scored
+    data/folds              and of a cross-validation, fold by fold
+    data/likeness           near copies, and neighbours of one series
     data/comparison         truth and prediction, of any tool, from disk
     data/grain              grey levels, or numbers of labels
     data/public             public data sets
@@ -123,6 +135,11 @@ The pieces:
     metrics/mistakes        where a prediction is wrong
     metrics/evaluator       scores of many images, over thresholds
     metrics/pooled          and over processes
+    metrics/bootstrap       how sure a score is
+    metrics/calibration     probabilities that mean what they say
+    metrics/comparing       whether one of two runs is better
+    metrics/confidence      how sure one may be of a single cell
+    metrics/reliability     how far they can be believed
     metrics/choosing        ways of numbering cells, held against each other
     tiles/overlap           figure 2
     tiles/blocks            planes too large for memory; components across blocks
@@ -149,7 +166,7 @@ The ground:
     files/grey              from grey values to [0, 1]
     files/kept              what is computed once and kept in a file
 
-Hydra lives in: build command arguments checking refused and the verbs
+Hydra lives in: build command arguments checking refused folding running and the verbs
 Lightning lives in: model/segmenter data/datamodule run training
 """
 

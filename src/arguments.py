@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from src.build import literal
 
 PATH_KEYS = (
-    *("input", "output", "images", "checkpoint", "run", "truth", "prediction", "mend", "start_from"),
+    *("input", "output", "images", "checkpoint", "run", "compare", "truth", "prediction", "mend", "start_from"),
     *("data.root", "data.groups", "data.source.images", "data.source.labels", "data_dir", "cache_dir"),
     *("hydra.run.dir", "hydra.sweep.dir"),
 )
@@ -21,13 +21,16 @@ NULLABLE = ("data.source.", "data.groups", "start_from", "images")  # where null
 
 SPLIT_KEYS = ("data.train", "data.validation", "data.held_out")  # 0-9,15 is one value, unless it is swept
 
-# In a list of checkpoints, one that is quoted or one that is not.
+# In a list of paths, one that is quoted or one that is not.
 LISTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^,]+""")
+
+LISTS = ("checkpoint", "compare")  # keys of which several paths may be given
+DIRECTORIES = ("hydra.run.dir", "hydra.sweep.dir")
 
 MULTIRUN, HELP = {"-m", "--multirun"}, {"-h", "--help"}
 
 # What paths without a key are to each command, in their order; a checkpoint is known by its ending.
-BARE = {verb: ("data.root",) for verb in ("train", "check", "preview")}
+BARE = {verb: ("data.root",) for verb in ("train", "check", "preview", "crossval")}
 BARE |= {"score": ("truth", "prediction"), "predict": ("input", "output"), "report": ("run",), "export": ("output",)}
 CHECKPOINTS = {"predict": (".ckpt", ".onnx"), "export": (".ckpt",)}
 
@@ -40,7 +43,7 @@ NO_VALIDATION = (
 def quote(argument: str, keys: Collection[str] = PATH_KEYS) -> str:
     """Quote the value of an argument of ``keys`` for Hydra's override grammar, so that it is taken as it stands there.
 
-    What is quoted already and any other argument stay as they are. In a list of checkpoints each one is quoted.
+    What is quoted already and any other argument stay as they are. In a list of paths each one is quoted.
 
     >>> quote("input=my cells (1)=a,b.tif")
     "input='my cells (1)=a,b.tif'"
@@ -54,7 +57,7 @@ def quote(argument: str, keys: Collection[str] = PATH_KEYS) -> str:
     none = value == "null" and name.startswith(NULLABLE)
     if not separator or not value or name not in keys or none:
         return argument
-    if name == "checkpoint" and value.startswith("[") and value.endswith("]"):
+    if name in LISTS and value.startswith("[") and value.endswith("]"):
         each = LISTED.findall(value[1:-1])
         return f"{key}=[{','.join(_quoted(path.strip(), name) for path in each)}]"
     return f"{key}={_quoted(value, name)}"
@@ -132,9 +135,18 @@ def sweep_directory(arguments: list[str]) -> Path | None:
     if not MULTIRUN & set(arguments):
         return None
     given = [argument.partition("=")[2] for argument in arguments if argument.startswith("hydra.sweep.dir=")]
-    other = ("-", "hydra", "extend=")  # how to run, and what goes on in the same directory
-    choices = sorted(argument for argument in arguments if not argument.startswith(other))
-    return Path(given[-1]) if given else Path("runs/sweeps") / slug(",".join(choices))
+    return Path(given[-1]) if given else Path("runs/sweeps") / slug(_choices(arguments))
+
+
+def _choices(arguments: list[str]) -> str:
+    """What was chosen, but for how to run and what goes on in the same directory."""
+    return ",".join(sorted(each for each in arguments if not each.startswith(("-", "hydra", "extend="))))
+
+
+def folds_directory(arguments: list[str]) -> Path:
+    """Where the folds of a cross-validation lie: as ``hydra.run.dir=`` says, or else named by all that was chosen."""
+    given = [each.partition("=")[2] for each in arguments if key_of(each) in DIRECTORIES]
+    return Path(given[-1] if given else Path("runs/crossval") / slug(_choices(arguments)))
 
 
 def key_of(argument: str) -> str:

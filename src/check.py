@@ -13,7 +13,7 @@ from src.saying import say
 
 @command.verb("check")
 def main(config: DictConfig) -> None:
-    from src import checking
+    from src import checking, folding
     from src.data.finding import ERROR
     from src.files.whole import write_json
     from src.findings.summary import lines
@@ -24,7 +24,7 @@ def main(config: DictConfig) -> None:
     if config.mend:
         write_copy(config, chosen)
         return
-    found = checking.summary(config, chosen)
+    found = checking.summary(folding.resolved(OmegaConf.to_container(config, resolve=True)), chosen)
     for line in lines(found):
         say(line)
     if config.output:

@@ -221,13 +221,14 @@ def from_labels(found: dict, keys: Collection[str], others: list[str]) -> list[s
     return [f"experiment={EXPERIMENTS[kind]}", *others, *told]
 
 
-def choose(sweep: Path | None = None) -> None:
+def choose(sweep: Path | None = None, but: str | None = None) -> None:
     """Add to the command line what a check suggests, for who names a folder of their own but no experiment.
 
     Say in a line what that is. A run that goes on keeps what it began with.
 
     Args:
         sweep: where the runs of a sweep lie.
+        but: the code of findings that are none for who splits the data otherwise.
 
     Raises:
         ValueError: training would be wrong.
@@ -248,6 +249,7 @@ def choose(sweep: Path | None = None) -> None:
             config = compose("check", quoted(arguments))
             limits.allow(config["max_pixels"])
             found = summary(config, chosen=False)
+            found["findings"] = [each for each in found["findings"] if each["code"] != but]
             refuse_errors(found, arguments)
             chosen, memory = completed(found, arguments, keys - constant)
         added = [each for each in chosen if each not in arguments]

@@ -38,7 +38,7 @@ def check_numbers(config: dict) -> None:
         raise ValueError(
             f"expected start_from with freeze={config['freeze']}, but got none; nearest valid: freeze=null"
         )
-    if config["score"] == "best" and not str(config["data"]["validation"]).strip():
+    if config["score"] == "best" and config["fold"] is None and not str(config["data"]["validation"]).strip():
         raise ValueError(NO_VALIDATION)
 
 

@@ -17,26 +17,29 @@ from src.saying import say
 @command.verb("predict", lambda directory: "the same command goes on")
 def main(config: DictConfig) -> None:
     from src import build
+    from src.ensemble import opened
     from src.files.channels import put_together
     from src.files.incomplete import sweep_beside
-    from src.files.names import OUTPUTS, image_name
+    from src.files.names import image_name
     from src.instances import with_boundary
-    from src.model.trained import common_average, common_decoder, common_precision, common_reading
+    from src.model.trained import common_average, common_precision, common_reading
     from src.predicting import predict_all
-    from src.prediction.job import Wishes
+    from src.prediction.job import KINDS, Wishes
     from src.prediction.names import ENDINGS, input_files, prediction_file
     from src.prediction.outputs.summary import FILES
     from src.prediction.predictor import Predictor
-    from src.restore import restore
     from src.run.device import formats, inference, middle_channels
 
     check_choices(config)
     listed = isinstance(config.checkpoint, ListConfig)
-    trained = [restore(checkpoint) for checkpoint in (config.checkpoint if listed else [config.checkpoint])]
-    decoder = common_decoder(trained)
-    decoder = decoder if config.threshold == "auto" else replace(decoder, threshold=config.threshold)
+    trained, decoder, calibration = opened(config.checkpoint if listed else [config.checkpoint])
+    asked = calibration.told(decoder)  # what a person asks for is of probabilities as they are written
+    if config.threshold != "auto":
+        asked = replace(asked, threshold=config.threshold)
     if "instances" in config:
-        decoder = replace(decoder, numbering=with_boundary(build.make(config, "instances"), decoder.numbering))
+        asked = replace(asked, numbering=with_boundary(build.make(config, "instances"), decoder.numbering))
+    if "instances" in config or config.threshold != "auto":
+        decoder = calibration.undone(asked)
     tta = common_average(trained) if config.tta == "auto" else config.tta
     scored, precision = common_precision(trained), str(config.precision)
     device, dtype = inference(precision, middle_channels(trained[0].model), scored)
@@ -49,11 +52,12 @@ def main(config: DictConfig) -> None:
         several = f", {labels[1].name} …" if len(labels) > 1 else ""
         say(f"note: {len(labels)} files are left out as labels: {labels[0].name}{several}; input='{config.input}/*'")
     inputs = put_together(files, predictor.in_channels)
-    finals = [prediction_file(Path(), image_name(i), kind, end) for i in inputs for kind in OUTPUTS for end in ENDINGS]
+    finals = [prediction_file(Path(), image_name(i), kind, end) for i in inputs for kind in KINDS for end in ENDINGS]
     sweep_beside(Path(config.output), {*FILES, *(final.name for final in finals)})
     wishes = Wishes(
         **{name: config[name] for name in ("format", "shard", "shards", "verify", "overwrite", "seed")},
         output=Path(config.output),
+        calibration=calibration,
         formats=formats(precision, scored),
         write=tuple(config.write),
         channels=(config.channels,) if isinstance(config.channels, int) else config.channels and tuple(config.channels),

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from src import command
 from src.arguments import check_least, lacks_experiment, with_keys
@@ -12,15 +12,16 @@ from src.saying import doing, say
 
 @command.verb("preview")
 def main(config: DictConfig) -> None:
-    from src import checking, training
+    from src import checking, folding, training
     from src.pages.page import write_preview_page
     from src.pages.samples import described, slices_figure, tiles_figure, weighed
 
     if Path(config.output).suffix != ".html":
         raise ValueError(f"expected output to end in .html, but got {config.output}")
     check_least("draws", config.draws, 1)
-    checking.before_training(config)
-    data = training.make_data(config)
+    chosen = folding.resolved(OmegaConf.to_container(config, resolve=True))
+    checking.before_training(chosen)
+    data = training.make_data(chosen)
     data.setup()
     with doing(f"drawing {config.draws} tiles"):
         lines = [described(data.patches, config.draws), weighed(data.patches, data.classes)]

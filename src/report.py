@@ -1,4 +1,4 @@
-"""Show a finished run or sweep again and write its page: ``python -m src.report run=DIR``."""
+"""Show a finished run or sweep again and write its page, ``run=DIR``, or compare runs, ``compare=[RUN_A,RUN_B]``."""
 
 from pathlib import Path
 
@@ -11,9 +11,11 @@ from src import command
 def main(config: DictConfig) -> None:
     from src import results  # here, as in each command, so that --help need not wait for it
 
-    directory = Path(config.run)
-    is_run = any((directory / name).exists() for name in ("config.yaml", "scores.json"))
-    results.show_run(directory) if is_run else results.show_sweep(directory)
+    if (config.run is None) == (config.compare is None):
+        raise ValueError("expected run=DIR or compare=[RUN_A,RUN_B], but got neither, or both; nearest valid: run=DIR")
+    if config.run is not None:
+        return results.show(Path(config.run))
+    results.show_comparison([Path(each) for each in config.compare])
 
 
 if __name__ == "__main__":

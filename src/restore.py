@@ -94,10 +94,24 @@ def checked_choices(content: dict) -> tuple[tuple[Numbering, tuple[float, ...]],
         numbers = type(ranks) is list and all(rank is None or _is_score(rank) for rank in ranks)
         if not numbers or len(ranks) != len(CHOSEN_FROM):
             raise ValueError(f"expected a rank for each threshold, but got {str(each)[:80]}")
-        node = {"instances": _call("instances", "choices", each.get("instances"))}
-        build.check(OmegaConf.create(node["instances"]), "choices")
-        found.append((build.make(node, "instances"), tuple(-math.inf if rank is None else rank for rank in ranks)))
+        numbering = made_numbering("choices", each.get("instances"))
+        found.append((numbering, tuple(-math.inf if rank is None else rank for rank in ranks)))
     return tuple(found)
+
+
+def made_numbering(name: str, node: object) -> Numbering:
+    """What numbers cells, of a node of a file that names it as ``conf/instances`` does, with its arguments.
+
+    Args:
+        name: of the node, which messages name.
+        node: as it stands in the file.
+
+    Raises:
+        ValueError: it names something else.
+    """
+    called = {name: _call("instances", name, node)}
+    build.check(OmegaConf.create(called[name]), name)
+    return build.make(called, name)
 
 
 def _is_score(value: object) -> bool:

@@ -55,6 +55,9 @@ def print_ranking(rows: list[dict]) -> None:
         minutes = f"{row['seconds'] / 60:.1f}" if row["seconds"] is not None else "unfinished"
         table.append((str(place), [" ".join(row["overrides"]), row["validation"], minutes, *scores]))
     _print_table("", columns, table, wrapping="choices")
+    for place, row in enumerate(rows, start=1):
+        if row.get("against"):
+            say(f"1 less {place}, held-out {row['monitor']} of the same images: {row['against']}")
 
 
 def _print_table(

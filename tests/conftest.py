@@ -148,6 +148,25 @@ def finished_run(tmp_path_factory) -> Callable[[Path], Path]:
     return copy
 
 
+FOLDS = [*TINY, "data.source.size=64", "data.held_out=24-25", "folds=2", "~callbacks.samples", "~callbacks.overlay"]
+
+
+@pytest.fixture(scope="session")
+def folded(tmp_path_factory) -> Callable[[Path], Path]:
+    """Copy the directory of a cross-validation of synthetic micrographs to a place: → the place."""
+    folder = tmp_path_factory.mktemp("folded")
+    with pytest.MonkeyPatch.context() as patch:
+        given = [*FOLDS, f"hydra.run.dir={folder / 'folds'}", f"cache_dir={folder / 'cache'}"]
+        patch.setattr(sys, "argv", ["src.crossval", *given])
+        assert called("crossval") == 0
+
+    def copy(place: Path) -> Path:
+        shutil.copytree(folder / "folds", place)
+        return place
+
+    return copy
+
+
 @pytest.fixture(scope="session")
 def reported_run(tmp_path_factory) -> Path:
     """The directory of a run on a folder in which one image is saturated, with a report."""

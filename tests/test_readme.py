@@ -31,6 +31,7 @@ def home(tmp_path, monkeypatch, finished_run):
     """A directory in which every file that the README names exists, with a trained network."""
     monkeypatch.chdir(tmp_path)
     directory = finished_run(tmp_path / "runs" / "demo")
+    shutil.copytree(directory, tmp_path / "runs" / "other")
     stack = phantom(slices=30, size=64)
     folder(tmp_path / "my_images")
     (tmp_path / "images").mkdir()
@@ -66,7 +67,16 @@ def test_where_there_is_no_make_the_lines_are_those_of_make(shell, python, folde
 
 
 def test_there_are_lines_to_test():
-    assert {verb for verb, _ in LINES} == {"train", "check", "preview", "predict", "score", "export"}
+    assert {verb for verb, _ in LINES} == {
+        "train",
+        "check",
+        "preview",
+        "predict",
+        "score",
+        "export",
+        "crossval",
+        "report",
+    }
 
 
 def test_the_lines_for_napari_compute_what_src_predict_computes(tmp_path, monkeypatch, run_command):
@@ -87,7 +97,7 @@ def test_the_lines_for_napari_compute_what_src_predict_computes(tmp_path, monkey
     np.testing.assert_allclose(shown[0], tifffile.imread("out/image_probabilities.tif"), rtol=0, atol=1e-4)
 
 
-LONG = ("ddp", "seed=1,2", "wandb")  # in lines that take seconds
+LONG = ("ddp", "seed=1,2", "wandb", "folds=5")  # in lines that take seconds
 
 
 @pytest.mark.parametrize(
@@ -100,10 +110,10 @@ def test_a_line_of_the_readme_runs(verb, line, home, run_command, monkeypatch):
     replaced = {"hydra/launcher=slurm": "hydra.sweeper.n_trials=1", "trainer=ddp": "trainer=ddp_cpu"}
     replaced |= {"trainer.devices=4": "trainer.devices=2"}
     arguments = [replaced.get(argument, argument) for argument in shlex.split(line)]
-    if verb in ("train", "preview"):
+    if verb in ("train", "preview", "crossval"):
         small = ["data.source.verify=false"] if "isbi" in line else [*FEW]
         small = [] if "data.root" in line or line == "my_images" else small
-        small += ["~callbacks.samples"] * (verb == "train")  # pictures that take longer than all else
+        small += ["~callbacks.samples"] * (verb != "preview")  # pictures that take longer than all else
         named = {argument.split("=")[0] for argument in arguments} - {"model.base_channels", "trainer.max_steps"}
         arguments += [argument for argument in TINY if argument.split("=")[0] not in named] + small
     if "classes" in line and "data.root" in line:

@@ -29,7 +29,8 @@ HYDRA = ("struct", "full_key", "hydra.cc", "provider", "override grammar", "Coul
         ("predict input=images", ["expected checkpoint and output, but got none"]),
         ("predict a.ckpt b c outptu=d", ["outptu=d", "nearest valid: output"]),
         ("score truths", ["expected prediction, but got none", "python -m src.score truths predictions"]),
-        ("report", ["expected run, but got none", "python -m src.report runs/demo"]),
+        ("report", ["expected run=DIR or compare=[RUN_A,RUN_B], but got neither"]),
+        ("crossval", ["nearest valid: ", "folds"]),
     ],
 )
 def test_a_mistake_is_said_in_our_words(line, expected, run_command, tmp_path, monkeypatch):

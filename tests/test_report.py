@@ -93,3 +93,22 @@ def test_without_a_directory_the_missing_key_is_named(run_command):
 def test_a_report_needs_no_network_and_no_trainer(finished_run, tmp_path):
     found = imported_by("report", f"run={finished_run(tmp_path / 'run')}")
     assert "matplotlib" in found and not found & {"torch", "lightning", "torchmetrics", "albumentations"}
+
+
+def test_runs_are_compared_by_the_images_that_both_have_scored(train_slim, run_command, tmp_path):
+    names = []
+    for seed in (1, 2):
+        directory, status, _, error = train_slim(
+            f"seed={seed}", "data.held_out=24-26", directory=tmp_path / f"run {seed} (a=b)"
+        )
+        assert status == 0, error
+        names.append(str(directory))
+    status, printed, error = run_command("report", f"compare=[{','.join(names)}]")
+    assert (status, error) == (0, "")
+    assert printed.startswith(f"{names[0]} less {names[1]}: mean v_rand of 3 images ")
+
+
+@pytest.mark.parametrize("arguments", [[], ["run=a", "compare=[a,b]"]])
+def test_a_run_or_runs_to_compare_are_asked_for(arguments, run_command):
+    status, _, error = run_command("report", *arguments)
+    assert status == 1 and "expected run=DIR or compare=[RUN_A,RUN_B]" in error

@@ -1,15 +1,20 @@
 """Which slices are learnt from, which choose checkpoint and threshold, and which are scored at the end."""
 
 import re
+from collections import Counter
+from collections.abc import Iterator
 from fnmatch import fnmatch, translate
 
 from src.data.finding import ERROR, Finding, Refused
+from src.data.patterns import beginning
 
 GROUPS = ("train", "validation", "held_out")
 HELD_OUT, VALIDATION = 0.2, 0.1  # shares of what is split
 AUTOMATIC = "data.train=auto data.validation=auto data.held_out=auto"
 FEWEST = 3  # files to learn from, of which the last may choose the checkpoint instead
 OPEN = re.compile(r"\{([A-Za-z_]\w*)\}")  # the part of a pattern that names a group
+FEWEST_GROUPS = 3  # numbers before a second number, from which they are taken for groups
+MOST_LETTERS = 6  # different endings of names, up to which they tell the images of one group apart
 
 
 def split(
@@ -119,6 +124,40 @@ def _fitting(names: list[str]) -> str:
     return f"data.groups='{next(each for each in usual if all(_named(each).match(name) for name in names))}'"
 
 
+def told_groups(names: list[str]) -> str | None:
+    """The pattern by which names such as 01L and 01R, or p1_01 and p1_02, belong together; None if they tell nothing.
+
+    >>> told_groups(["01L", "01R", "02L", "02R"]), told_groups(["cell_01", "cell_02", "cell_03"])
+    ('{patient}[LR]', None)
+    """
+    for pattern, fewest in _patterns(names):
+        try:
+            sizes = Counter(together(names, names, pattern)).values()
+        except Refused:
+            continue
+        if len(sizes) >= fewest and sum(size > 1 for size in sizes) >= len(sizes) / 2:
+            return pattern
+    return None
+
+
+def _patterns(names: list[str]) -> Iterator[tuple[str, int]]:
+    """Patterns that may fit all names, and how many groups they have to make at least."""
+    letters = [re.fullmatch(r".*(?:[0-9]|([_\-. ]))([A-Za-z])", name) for name in names]
+    if all(letters):
+        ends, separators = ({match[number] or "" for match in letters} for number in (2, 1))
+        if 1 < len(ends) <= MOST_LETTERS and len(separators) == 1:
+            yield f"{{patient}}{separators.pop()}[{''.join(sorted(ends))}]", 2
+    words = [re.fullmatch(r"[^_\- ]*[0-9]([_\- ])([A-Za-z]+)", name) for name in names]
+    if all(words):
+        ends, separators = ({match[number] for match in words} for number in (2, 1))
+        if 1 < len(ends) <= MOST_LETTERS and len(separators) == 1:
+            yield f"{{patient}}{separators.pop()}*", 2
+    start = beginning(names).rstrip("0123456789")
+    numbers = [re.match(r"[A-Za-z]{0,2}[0-9]+([_\- ]).", name[len(start) :]) for name in names]
+    if all(numbers) and len({match[1] for match in numbers}) == 1 and not set(start) & set("[]*?{}"):
+        yield f"{start}{{patient}}{numbers[0][1]}*", FEWEST_GROUPS
+
+
 def of_folders(said: list[str], files: list[str]) -> dict[str, list[int]]:
     """Take the split that folders such as train/, val/ and test/ say; slices of other folders are left out.
 
@@ -192,13 +231,17 @@ def automatic_split(files: list[str]) -> dict[str, list[int]]:
     }
 
 
-def check_groups(numbers: dict[str, list[int]]) -> None:
+def check_groups(numbers: dict[str, list[int]], needed: tuple[str, ...] = ("train", "held_out")) -> None:
     """Refuse a split in which a slice belongs to two groups, because its score would be flattered.
+
+    Args:
+        numbers: of the slices of each group.
+        needed: groups that must not be empty.
 
     Raises:
         Refused: names the slice; or there is nothing to learn from or to score.
     """
-    for group in ("train", "held_out"):
+    for group in needed:
         if not numbers[group]:
             raise _refused(f"at least one slice in data.{group}", "none")
     seen: dict[int, str] = {}

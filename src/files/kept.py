@@ -25,6 +25,12 @@ def stamp(root: Path, files: Iterable[Path]) -> str:
     return hashlib.sha256(repr(facts).encode("utf-8", "surrogateescape")).hexdigest()
 
 
+def stamped(folder: Path | None) -> str | None:
+    """The `stamp` of a folder; None if there is no file in it."""
+    files = [file for file in folder.rglob("*") if file.is_file()] if folder else []
+    return stamp(folder, files) if files else None
+
+
 def kept(
     file: Path, read: Callable[[Path], Kept], make: Callable[[], Kept], write: Callable[[Path, Kept], object]
 ) -> Kept:

@@ -15,6 +15,7 @@ from src.data.annotated import Annotated, read_pair
 from src.data.description import LARGEST_NUMBER, Description, describe
 from src.data.finding import WARNING, Finding, Refused
 from src.data.folder import Meaning, as_meant, without
+from src.data.likeness import thumbnail
 from src.data.matching import ALL, Pair, Wanted
 from src.data.sources import ONE_FILE, Form
 from src.data.targets import PAPER, Target, without_inside
@@ -24,9 +25,7 @@ from src.files.stored import SHOWN, Reading
 from src.instances import numbered
 
 FULL_WELLS = (255, 4095, 16383, 65535)  # largest values of cameras with 8, 12, 14 and 16 bits
-THUMBNAIL = 32  # pixels of a side
 AS_READ = ("in_colours", "was_grey", "palette", "overlap", "reading", "evidence", "notes")
-UNEVEN = 8  # pixels of it over which light may be uneven
 
 
 @dataclass(frozen=True)
@@ -77,8 +76,7 @@ class Facts:
         levels: different grey values, counted up to 5.
         saturated: share of pixels at the camera's largest value.
         digest: SHA-256 of the image.
-        thumbnail: the image at `THUMBNAIL` pixels a side without uneven light, mean 0 and norm 1; zeros if it is
-            constant.
+        thumbnail: as of `data.likeness.thumbnail`.
         shift: by which the labels lie beside their image; None if nobody can tell.
         texture: of cells over that of what surrounds them, as of `agreement.texture`.
         width: diameter of the largest disc within a cell, in pixels.
@@ -212,7 +210,7 @@ def look(
         levels=_levels(values),
         saturated=float(np.mean(image == highest)) if image.dtype.kind in "iu" and highest in FULL_WELLS else 0.0,
         digest=hashlib.sha256(np.ascontiguousarray(image)).hexdigest(),
-        thumbnail=_thumbnail(values),
+        thumbnail=thumbnail(values),
         shift=offset(small),
         texture=texture(small),
         width=width(small),
@@ -273,11 +271,3 @@ def _scattered(labels: np.ndarray, description: Description) -> int:
     boxes = enumerate(ndimage.find_objects(labels), 1)
     inside = (labels[box] == value for value, box in boxes if box)
     return sum(cv2.connectedComponents(cell.astype(np.uint8), connectivity=8)[0] > 2 for cell in inside)
-
-
-def _thumbnail(grey: np.ndarray) -> np.ndarray:
-    small = cv2.resize(grey, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
-    small = (small - cv2.GaussianBlur(small, (0, 0), UNEVEN)).ravel()
-    small = small - small.mean()
-    norm = np.linalg.norm(small)
-    return small / norm if norm > 1e-6 else np.zeros_like(small)

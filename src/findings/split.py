@@ -1,7 +1,6 @@
 """What is wrong with a split: there is none, or what is judged is too much like what is learnt from."""
 
-import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -9,21 +8,9 @@ from itertools import pairwise
 import numpy as np
 
 from src.data.finding import WARNING, Finding, Refused
-from src.data.patterns import beginning
-from src.data.split import automatic_split, split, together
+from src.data.likeness import in_series, near_copies
+from src.data.split import automatic_split, split, together, told_groups
 from src.findings.facts import Choices, Facts
-
-# Correlation of thumbnails from which images count as nearly the same, where all others are not alike at all; the more
-# alike these are, the closer to 1. Of 120 000 pairs of real images (DSB 2018) none has more than 0.52.
-ALIKE = 0.9
-EQUAL = 0.995  # from which they do, however alike others are
-FEWEST_GROUPS = 3  # numbers before a second number, from which they are taken for groups
-MOST_LETTERS = 6  # different endings of names, up to which they tell the images of one group apart
-FEWEST_SECTIONS = 8  # images from which likeness of neighbours is told from chance
-FAR = 4  # images apart, from which they are no neighbours
-SAMPLED = 200  # images that are compared with all others
-NEIGHBOURS = 0.7  # share of images of which a neighbour is the nearest one, from which they are serial sections …
-CLOSER = 0.15  # … and by how much it is more like them (correlation) than most others are
 
 
 def groups_of(facts: list[Facts], choices: Choices, where: str) -> tuple[dict[str, list[str]], list[Finding]]:
@@ -65,7 +52,7 @@ def near_duplicates(facts: list[Facts], group: dict[str, str]) -> Iterator[Findi
     for each in judged:
         likeness = seen @ each.thumbnail
         most, nearest = likeness.max(), learnt[int(likeness.argmax())]
-        if 1 - most < (1 - ALIKE) * (1 - max(0, np.median(likeness))) or most > EQUAL:
+        if near_copies(likeness).any():
             found = f"nearly the same image as {nearest.name}, which is learnt from (correlation {most:.3f})"
             yield Finding("near-duplicate", WARNING, each.file, found, f"an unseen image in {group[each.name]}", fix)
 
@@ -117,40 +104,6 @@ def parted(facts: list[Facts], choices: Choices, group: dict[str, str], where: s
     yield Finding("group-across-split", WARNING, where, f"{found}and {second} in {other}", expected, fix)
 
 
-def told_groups(names: list[str]) -> str | None:
-    """The pattern by which names such as 01L and 01R, or p1_01 and p1_02, belong together; None if they tell nothing.
-
-    >>> told_groups(["01L", "01R", "02L", "02R"]), told_groups(["cell_01", "cell_02", "cell_03"])
-    ('{patient}[LR]', None)
-    """
-    for pattern, fewest in _patterns(names):
-        try:
-            sizes = Counter(together(names, names, pattern)).values()
-        except Refused:
-            continue
-        if len(sizes) >= fewest and sum(size > 1 for size in sizes) >= len(sizes) / 2:
-            return pattern
-    return None
-
-
-def _patterns(names: list[str]) -> Iterator[tuple[str, int]]:
-    """Patterns that may fit all names, and how many groups they have to make at least."""
-    letters = [re.fullmatch(r".*(?:[0-9]|([_\-. ]))([A-Za-z])", name) for name in names]
-    if all(letters):
-        ends, separators = ({match[number] or "" for match in letters} for number in (2, 1))
-        if 1 < len(ends) <= MOST_LETTERS and len(separators) == 1:
-            yield f"{{patient}}{separators.pop()}[{''.join(sorted(ends))}]", 2
-    words = [re.fullmatch(r"[^_\- ]*[0-9]([_\- ])([A-Za-z]+)", name) for name in names]
-    if all(words):
-        ends, separators = ({match[number] for match in words} for number in (2, 1))
-        if 1 < len(ends) <= MOST_LETTERS and len(separators) == 1:
-            yield f"{{patient}}{separators.pop()}*", 2
-    start = beginning(names).rstrip("0123456789")
-    numbers = [re.match(r"[A-Za-z]{0,2}[0-9]+([_\- ]).", name[len(start) :]) for name in names]
-    if all(numbers) and len({match[1] for match in numbers}) == 1 and not set(start) & set("[]*?{}"):
-        yield f"{start}{{patient}}{numbers[0][1]}*", FEWEST_GROUPS
-
-
 def serial(facts: list[Facts], group: dict[str, str], where: str) -> Iterator[Finding]:
     """Find serial sections or frames of a film saved as a file each, of which the split parts neighbours.
 
@@ -160,7 +113,7 @@ def serial(facts: list[Facts], group: dict[str, str], where: str) -> Iterator[Fi
         where: the folder that a finding names.
     """
     files = {each.source for each in facts}
-    if len(facts) < FEWEST_SECTIONS or len(files) < len(facts) or not _in_series(facts):
+    if len(files) < len(facts) or not in_series(np.stack([each.thumbnail for each in facts])):
         return
     for one, other in pairwise(facts):
         groups = group.get(one.name), group.get(other.name)
@@ -172,15 +125,3 @@ def serial(facts: list[Facts], group: dict[str, str], where: str) -> Iterator[Fi
             fix = " ".join(f"data.{part}={numbers[0]}-{numbers[-1]}" for part, numbers in parts)
             yield Finding("serial-sections", WARNING, where, found, expected, fix)
             return
-
-
-def _in_series(facts: list[Facts]) -> bool:
-    """Whether most images are likest to one of their neighbours, and clearly more so than to others."""
-    thumbnails = np.stack([each.thumbnail for each in facts])
-    near = np.einsum("ij,ij->i", thumbnails[1:], thumbnails[:-1])
-    sampled = np.unique(np.linspace(0, len(facts) - 1, min(SAMPLED, len(facts))).round().astype(int))
-    likeness = thumbnails[sampled] @ thumbnails.T
-    apart = np.abs(sampled[:, None] - np.arange(len(facts)))
-    likeness[apart == 0] = -1
-    beside = np.mean(apart[np.arange(len(sampled)), likeness.argmax(1)] == 1)
-    return bool(beside >= NEIGHBOURS and np.median(near) - np.quantile(likeness[apart >= FAR], 0.9) >= CLOSER)

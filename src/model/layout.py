@@ -36,6 +36,8 @@ ADDED = {
     "data.source.order": "plain",
     "data.groups": None,
     "start_from": None,
+    "folds": None,
+    "fold": None,
     "freeze": None,
     "optimizer.fused": None,
     "target": {"_target_": "src.data.targets.Classes"},

@@ -87,6 +87,7 @@ def render(
     slices: Iterable[tuple[str, dict[str, str]]] = (),
     kinds: tuple[int, ...] = (),
     training: dict | None = None,
+    drawings: Iterable[tuple[str, str]] = (),
     findings: list[dict] | None = None,
     run: dict | None = None,
 ) -> None:
@@ -104,6 +105,7 @@ def render(
         slices=fitting(slices, LARGEST_PAGE),
         key={KINDS[kind]: "rgb({}, {}, {})".format(*COLOURS[kind]) for kind in kinds},
         training=training,
+        drawings=drawings,
         findings=None if findings is None else by_code(findings),
         shown_files=SHOWN_FILES,
         run=run,
@@ -134,6 +136,11 @@ def drawn_curves(curves: dict[str, list[tuple[int, float]]], monitor: str) -> st
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.3)
     axes.set_xlabel("step")
+    return as_svg(figure)
+
+
+def as_svg(figure: Figure) -> str:
+    """A drawing as SVG in the colour of the text around it."""
     drawing = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": "curves"}):  # the same drawing of the same curves
         figure.savefig(drawing, format="svg", transparent=True, metadata={"Date": None})

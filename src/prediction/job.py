@@ -16,6 +16,8 @@ from src.files.legend import NUMBERS, Legend, plain
 from src.files.names import OUTPUTS
 from src.files.stored import OF_PREDICT
 from src.instances import Decoder
+from src.metrics.calibration import Calibration
+from src.prediction.calibrating import write_calibrated
 from src.prediction.labelling import cells_of, label_image
 from src.prediction.names import OWN_ENDINGS, prediction_file
 from src.prediction.outputs import geojson, overlay, rois, table
@@ -30,6 +32,9 @@ RESULTS = {
     "overlay": overlay,
 }  # what is made of cells, and is no image
 LARGEST_TIFF = 2**28  # pixels; a larger image becomes a Zarr, which opens at once
+AS_PREDICTED = Calibration()  # which changes nothing
+PREDICTED = "predicted"  # what is kept of probabilities before they are calibrated
+KINDS = (*OUTPUTS, PREDICTED)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +52,7 @@ class Wishes:
         verify: whether tiles are compared with one pass first, on a window that ``seed`` chooses.
         overwrite: whether a result of something else may be replaced.
         seed: of that window.
+        calibration: of the probabilities that are written; labels are made of those before it.
     """
 
     output: Path
@@ -59,6 +65,7 @@ class Wishes:
     verify: bool = False
     overwrite: bool = False
     seed: int = 0
+    calibration: Calibration = AS_PREDICTED
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,12 +111,14 @@ def begin(
     """
     whole, image = image, with_channels(image, wishes.channels, predictor.in_channels)
     ending = suffix(image, wishes.format)
-    finals = {kind: prediction_file(wishes.output, image.name, kind, ending) for kind in OUTPUTS}
+    grows = "probabilities" if wishes.calibration == AS_PREDICTED else PREDICTED
+    kinds = dict.fromkeys((*OUTPUTS, grows))
+    finals = {kind: prediction_file(wishes.output, image.name, kind, ending) for kind in kinds}
     begun = {origin(each) for final in finals.values() for each in (final, unfinished(final)) if each.exists()}
     for dtype in wishes.formats:
-        if begun & set(recipes(image, decoder, predictor, legend, dtype).values()):
+        if begun & set(recipes(image, decoder, predictor, legend, dtype, wishes.calibration).values()):
             predictor.dtype = dtype
-    sources = recipes(image, decoder, predictor, legend, predictor.dtype)
+    sources = recipes(image, decoder, predictor, legend, predictor.dtype, wishes.calibration)
     wanted = {kind: finals[kind] for kind in wishes.write}
     if not wishes.overwrite and all(origin(file) == sources[kind] for kind, file in wanted.items()):
         return f"{image.file} is predicted already: {', '.join(map(str, wanted.values()))}"
@@ -123,7 +132,7 @@ def begin(
 
     side = predictor.block_side(image.height, image.width)
     image = image.in_memory() if image.array.nbytes <= IN_MEMORY else image
-    final, source = finals["probabilities"], sources["probabilities"]
+    final, source = finals[grows], sources[grows]
     held = wishes.shards == 1 and Held.takes(final, image, side)
     probabilities = Held(final, image, maps, source) if held else Store(final, image, maps, "float32", side, source)
     if wishes.verify:
@@ -145,10 +154,13 @@ def finish(begun: Begun) -> str:
     try:
         if set(wishes.write) - {"probabilities"}:
             write_results(begun)
-        if "probabilities" in wishes.write:
-            probabilities.finish()
-        else:
+        if "probabilities" in wishes.write and wishes.calibration != AS_PREDICTED:
+            final, source = begun.finals["probabilities"], begun.sources["probabilities"]
+            write_calibrated(final, probabilities, wishes.calibration, source)
+        if begun.finals.get(PREDICTED) or "probabilities" not in wishes.write:
             probabilities.discard()
+        else:
+            probabilities.finish()
     finally:
         probabilities.release()
     return f"{image.file} → {', '.join(str(begun.finals[kind]) for kind in wishes.write)}"
@@ -216,7 +228,14 @@ def suffix(image: Image, chosen: str) -> str:
     return ".zarr" if image.pixels > LARGEST_TIFF or image.file.suffix == ".zarr" else ".tif"
 
 
-def recipes(image: Image, decoder: Decoder, predictor: Predictor, legend: Legend, dtype: torch.dtype) -> dict[str, str]:
+def recipes(
+    image: Image,
+    decoder: Decoder,
+    predictor: Predictor,
+    legend: Legend,
+    dtype: torch.dtype,
+    calibration: Calibration = AS_PREDICTED,
+) -> dict[str, str]:
     """Of each kind of result, a name for all that it depends on: networks, image and choices."""
     seen = [str(image.file.resolve()), image.file.stat().st_size, image.file.stat().st_mtime_ns, image.channels]
     seen += [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in image.parts[1:]]
@@ -226,6 +245,8 @@ def recipes(image: Image, decoder: Decoder, predictor: Predictor, legend: Legend
     labelled = [decoder.threshold, type(numbering).__name__.lower(), dataclasses.asdict(numbering)]
     labelled += [plain(legend)] if legend != NUMBERS else []  # so that results of earlier versions are known again
     parts = {kind: common if kind == "probabilities" else [common, labelled] for kind in OUTPUTS}
+    if calibration != AS_PREDICTED:
+        parts |= {PREDICTED: common, "probabilities": [common, dataclasses.asdict(calibration)]}
     hashed = {kind: json.dumps(each, sort_keys=True).encode() for kind, each in parts.items()}
     return {kind: f"{OF_PREDICT} {kind} {hashlib.sha256(text).hexdigest()[:32]}" for kind, text in hashed.items()}
 

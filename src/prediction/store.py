@@ -57,7 +57,7 @@ class Store:
         labels: str = "",
     ):
         self.final, self.image, self.made_from, self.legend, self.labels = final, image, made_from, legend, labels
-        self.place = f"labels/{labels}/0" if labels else "0"
+        self.classes, self.place = classes, f"labels/{labels}/0" if labels else "0"
         self.folder = unfinished(final)
         self.axes = image.stack_axes + ("C" if classes > 1 else "") + "YX"
         if not self.folder.exists():
@@ -205,6 +205,7 @@ class Held:
 
     def __init__(self, final: Path, image: Image, classes: int, made_from: str, legend: Legend = NUMBERS):
         self.final, self.image, self.made_from, self.legend = final, image, made_from, legend
+        self.classes = classes
         self.axes = image.stack_axes + ("C" if classes > 1 else "") + "YX"
         self.side = max(image.height, image.width)
         self.blocks = blocks(image.height, image.width, self.side)

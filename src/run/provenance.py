@@ -5,7 +5,7 @@ from pathlib import Path
 
 from src.data.datamodule import SliceData
 from src.files.arrays import content_hash
-from src.files.kept import stamp
+from src.files.kept import stamped
 from src.files.reading import read_json, read_yaml, unless_damaged
 from src.model.layout import ADDED, CHANGED, moved
 from src.model.trained import PRECISIONS
@@ -25,12 +25,6 @@ def hashes(data: SliceData) -> dict[str, str]:
         name: hashlib.sha256("".join(each).encode()).hexdigest()
         for name, each in zip(HASHES, ([stack.content for stack in stacks], cells), strict=True)
     }
-
-
-def stamped(folder: Path | None) -> str | None:
-    """The `files.kept.stamp` of a folder; None if there is no file in it."""
-    files = [file for file in folder.rglob("*") if file.is_file()] if folder else []
-    return stamp(folder, files) if files else None
 
 
 def facts(data: SliceData) -> dict[str, str | None]:

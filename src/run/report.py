@@ -80,7 +80,7 @@ def write_page(directory: Path, default: dict, shown: Callable[[float | None], s
             *(f"While it trained: {line}." for line in scores.get("diagnosis", [])),
         ],
         steps=next_steps(scores["scores"], rows, monitor, config["monitor_mode"], scores.get("diagnosis", [])),
-        slices=((row["name"], _panels(directory, row["name"])) for row in rows),
+        slices=((row["name"], panels_of(directory, row["name"])) for row in rows),
         kinds=kinds_of_mistakes(names_classes(callee(config["instances"]))),
         training={
             "curves": drawn_curves(_without(read_curves, directory / "metrics.csv", {}), monitor),
@@ -110,7 +110,8 @@ def read_curves(file: Path) -> dict[str, list[tuple[int, float]]]:
     return curves
 
 
-def _panels(directory: Path, name: str) -> dict[str, str]:
+def panels_of(directory: Path, name: str) -> dict[str, str]:
+    """The pictures of a held-out slice of a run, as addresses that hold them, by `PANELS`."""
     files = {panel: picture_file(directory, f"held_out/{name}_{panel}.webp") for panel in PANELS}
     return {panel: picture for panel, file in files.items() if (picture := _embedded(file))}
 

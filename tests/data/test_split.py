@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from src.data.finding import ERROR, Refused
-from src.data.split import automatic_split, check_groups, chosen, split, together
+from src.data.split import automatic_split, check_groups, chosen, split, together, told_groups
 
 AUTO = {"train": "auto", "validation": "auto", "held_out": "auto"}
 NAMES = [f"slice_{number:02d}" for number in range(100)]
@@ -236,3 +236,26 @@ def test_what_was_chosen_comes_before_what_folders_say():
 def test_groups_stay_together_in_what_folders_leave_open():
     said, names = ["train"] + ["validation"] * 4, ["9L", "1L", "1R", "2L", "2R"]
     assert split(AUTO, names, names, said, "{patient}[LR]") == {"train": [0], "validation": [1, 2], "held_out": [3, 4]}
+
+
+@pytest.mark.parametrize(
+    ("names", "pattern"),
+    [
+        ("01L 01R 02L 02R", "{patient}[LR]"),
+        ("Image_01L Image_01R Image_02L", "{patient}[LR]"),
+        ("patient3_a patient3_b patient4_a patient4_c", "{patient}_[abc]"),
+        ("p1_left p1_right p2_left p2_right", "{patient}_*"),
+        ("p1_01 p1_02 p2_01 p2_02 p10_01 p10_02", "p{patient}_*"),
+        ("mouse-7-1 mouse-7-2 mouse-8-1 mouse-9-1 mouse-9-2", "mouse-{patient}-*"),
+        ("cell_01 cell_02 cell_03 cell_99", None),
+        ("0402a81e7526 07fb37aafa66 0ddd8deaf169 3b3f516ebc9a", None),
+        ("1 2 3 10", None),
+        ("a b c d", None),
+        ("control_01 control_02 drug_01 drug_02", None),
+        ("img_001_a img_002_a img_003_a", None),
+        ("01L 01R 02L overview", None),
+        ("t000 t001 t002", None),
+    ],
+)
+def test_groups_are_told_by_names(names, pattern):
+    assert told_groups(names.split()) == pattern

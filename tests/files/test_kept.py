@@ -2,9 +2,10 @@
 
 import os
 
+import numpy as np
 import pytest
 
-from src.files.kept import kept, stamp
+from src.files.kept import kept, stamp, stamped
 
 
 @pytest.fixture
@@ -60,3 +61,14 @@ def test_a_stamp_is_of_names_sizes_and_times_and_of_no_content(tmp_path):
         change()
         assert stamp(tmp_path, [file]) != first
     assert stamp(file.parent, [file]) != stamp(tmp_path, [file])
+
+
+def test_a_stamp_is_of_names_sizes_and_times(tmp_path):
+    assert stamped(tmp_path) is None is stamped(tmp_path / "missing")
+    (tmp_path / "a").write_bytes(b"1")
+    first = stamped(tmp_path)
+    os.utime(tmp_path / "a", ns=(1, 1))
+    second = stamped(tmp_path)
+    (tmp_path / "a").rename(tmp_path / "b")
+    third = stamped(tmp_path)
+    assert len({first, second, third}) == 3 and np.all([len(each) == 64 for each in (first, second, third)])

@@ -9,7 +9,7 @@ import pytest
 from src.data.finding import ERROR, WARNING, Finding
 from src.data.split import split
 from src.findings.facts import look
-from src.findings.split import groups_of, near_duplicates, neighbours, parted, serial, told_groups
+from src.findings.split import groups_of, near_duplicates, neighbours, parted, serial
 from tests.findings.broken import annotated, choices, facts, section
 
 DRAWN = [facts(number) for number in range(6)]
@@ -143,29 +143,6 @@ def test_slices_that_follow_each_other_are_learnt_from_and_judged():
 def test_neighbours_are_of_one_stack_and_one_of_them_is_learnt_from():
     assert not list(neighbours(DRAWN, group("ttvvhh")))
     assert not list(neighbours(STACK, group("tt-vvh")))
-
-
-@pytest.mark.parametrize(
-    ("names", "pattern"),
-    [
-        ("01L 01R 02L 02R", "{patient}[LR]"),
-        ("Image_01L Image_01R Image_02L", "{patient}[LR]"),
-        ("patient3_a patient3_b patient4_a patient4_c", "{patient}_[abc]"),
-        ("p1_left p1_right p2_left p2_right", "{patient}_*"),
-        ("p1_01 p1_02 p2_01 p2_02 p10_01 p10_02", "p{patient}_*"),
-        ("mouse-7-1 mouse-7-2 mouse-8-1 mouse-9-1 mouse-9-2", "mouse-{patient}-*"),
-        ("cell_01 cell_02 cell_03 cell_99", None),
-        ("0402a81e7526 07fb37aafa66 0ddd8deaf169 3b3f516ebc9a", None),
-        ("1 2 3 10", None),
-        ("a b c d", None),
-        ("control_01 control_02 drug_01 drug_02", None),
-        ("img_001_a img_002_a img_003_a", None),
-        ("01L 01R 02L overview", None),
-        ("t000 t001 t002", None),
-    ],
-)
-def test_groups_are_told_by_names(names, pattern):
-    assert told_groups(names.split()) == pattern
 
 
 def eyes(*numbers):

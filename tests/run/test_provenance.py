@@ -8,7 +8,6 @@ from pathlib import Path
 from unittest.mock import ANY
 
 import imageio.v3 as iio
-import numpy as np
 import pytest
 
 from src.data import folder as folders
@@ -151,17 +150,6 @@ def test_cells_and_names_count_beside_images_and_targets():
     assert provenance.different(one, one | {"cells_hash": "c"})
     assert provenance.different(one, one | {"data_hash": "c"})
     assert not provenance.different({"data_hash": "a"}, one), "written by an earlier version"
-
-
-def test_a_stamp_is_of_names_sizes_and_times(tmp_path):
-    assert provenance.stamped(tmp_path) is None is provenance.stamped(tmp_path / "missing")
-    (tmp_path / "a").write_bytes(b"1")
-    first = provenance.stamped(tmp_path)
-    os.utime(tmp_path / "a", ns=(1, 1))
-    second = provenance.stamped(tmp_path)
-    (tmp_path / "a").rename(tmp_path / "b")
-    third = provenance.stamped(tmp_path)
-    assert len({first, second, third}) == 3 and np.all([len(each) == 64 for each in (first, second, third)])
 
 
 def test_a_run_goes_on_with_the_kind_of_labels_that_it_began_with(run, tmp_path):

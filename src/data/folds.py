@@ -1,0 +1,300 @@
+"""Which images each fold of a cross-validation learns from, chooses by and scores."""
+
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from src.data.finding import ERROR, Finding, Refused
+from src.data.likeness import in_series, near_copies, thumbnail
+from src.data.split import GROUPS, VALIDATION, check_groups, chosen, split, together, told_groups
+from src.data.stack import Stack
+from src.files.arrays import content_hash
+from src.files.grey import one_grey
+
+USUAL = 5  # folds, where nobody says how many
+LEAVE_ONE_OUT = 12  # images, of fewer each is a fold of its own
+ALIKE_SIZES = 0.8  # share of images whose size is not theirs alone, from which sizes tell microscopes apart
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The folds of a cross-validation, by the numbers of slices.
+
+    Attributes:
+        folds: of each fold what it learns from (train), chooses by (validation) and scores (held_out); each slice that
+            takes part is scored by one of them.
+        untouched: slices that somebody has named as held out, which no fold sees.
+        left_out: slices that take no part, because they are neighbours or near copies of untouched ones.
+        apart: what keeps a fold apart from the others, in words.
+    """
+
+    folds: list[dict[str, list[int]]]
+    untouched: list[int]
+    left_out: list[int]
+    apart: str
+
+    @property
+    def scored(self) -> list[int]:
+        """The slices that take part."""
+        return sorted(number for fold in self.folds for number in fold["held_out"])
+
+
+def planned(stack: Stack, groups: dict[str, str], pattern: str | None = None, count: int | None = None) -> Plan:
+    """Plan the folds of a cross-validation, so that nothing that is scored is like anything that was learnt from.
+
+    Slices of one stack, or of a series of sections or frames in a file each, are scored in contiguous stretches with a
+    slice left out around each. Other images are dealt by file, or by what their names say belongs together; near
+    copies stay in one fold. Each fold holds as many of each size and kind of ground as the others.
+
+    Args:
+        stack: all slices.
+        groups: the split, as `data.split.split` takes it. What is named as held out there is left untouched.
+        pattern: of names, by which slices belong together; None: as the names tell, if they do.
+        count: of folds; None: `USUAL`, or one an image where there are fewer than `LEAVE_ONE_OUT`.
+
+    Raises:
+        Refused: the split is none, or there are too few images for so many folds that have nothing in common.
+    """
+    files = stack.files or [""] * len(stack)
+    taking, untouched = taking_part(stack, files, groups, pattern)
+    seen = np.stack([thumbnail(one_grey(image)) for image in stack.images])
+    seen[[not target.any() for target in stack.targets]] = 0  # images with nothing in them are all alike
+    alike = copies(seen, [content_hash(image) if np.ptp(image) else str(n) for n, image in enumerate(stack.images)])
+    single = pattern is None and len({files[number] for number in taking}) == 1
+    pattern = pattern or (None if single else told_groups(stack.names))
+    series = pattern is None and len(set(files)) == len(files) and in_series(seen[taking])
+    close = [one | other for one, other in zip(alike, neighbours(files, series), strict=True)]
+    left_out = [number for number in taking if close[number] & set(untouched)]
+    taking = [number for number in taking if number not in left_out]
+    if single or series:
+        folds = stretches(taking, close, _checked(count, len(taking), len(taking), "slices"))
+        return Plan(folds, untouched, left_out, "contiguous slices, with a slice left out between")
+    keys = together(stack.names, files, pattern) if pattern else files
+    _check_untouched(keys, taking, untouched, pattern, stack.names)
+    units = united(taking, keys, alike)
+    dealt = deal(units, kinds(stack), _checked(count, len(units), len(taking), "groups of images"))
+    by = f"what data.groups='{pattern}' keeps together" if pattern else "source file"
+    apart = f"images by {by}{', near copies together' if len(units) < len({keys[n] for n in taking}) else ''}"
+    return Plan(of_units(dealt, kinds(stack)), untouched, left_out, apart)
+
+
+def taking_part(
+    stack: Stack, files: Sequence[str], groups: dict[str, str], pattern: str | None
+) -> tuple[list[int], list[int]]:
+    """Tell which slices take part in a cross-validation, and which are left untouched.
+
+    All take part that are learnt from, choose or lie in the gap between such slices of one file; of an automatic
+    split all, but for those that a folder such as ``test/`` holds.
+
+    Raises:
+        Refused: the split is none.
+    """
+    if all(groups[group] == "auto" for group in GROUPS):
+        said = stack.parts or []
+        if "train" not in said or not {"validation", "held_out"} & set(said):
+            return list(range(len(stack))), []
+        numbers = split(groups, stack.names, list(files), said, pattern)
+        untouched = numbers["held_out"] if "held_out" in said else []
+        return sorted({number for part in numbers.values() for number in part} - set(untouched)), untouched
+    if str(groups["held_out"]).strip():
+        named = split(groups, stack.names, list(files))
+    else:
+        named = {group: chosen(groups[group], stack.names) for group in GROUPS}
+        check_groups(named, needed=("train",))
+    taking, untouched = {*named["train"], *named["validation"]}, named["held_out"]
+    for one, other in pairwise(sorted({*taking, *untouched})):
+        if {one, other} <= taking and files[one] == files[other]:
+            taking |= {number for number in range(one, other) if files[number] == files[one]}
+    return sorted(taking), untouched
+
+
+def copies(seen: np.ndarray, digests: Sequence[str]) -> list[set[int]]:
+    """Of each image those that are nearly the same, or the same.
+
+    Args:
+        seen: thumbnails ``(N, …)``; zeros of those that show nothing.
+        digests: equal of equal images.
+    """
+    found = [set() for _ in digests]
+    shown = np.flatnonzero(seen.any(axis=1))
+    for number in shown if len(shown) > 1 else ():
+        others = shown[shown != number]
+        for other in others[near_copies(seen[others] @ seen[number])].tolist():
+            found[number].add(other)
+            found[other].add(int(number))
+    same = defaultdict(set)
+    for number, digest in enumerate(digests):
+        same[digest].add(number)
+    return [(found[number] | same[digest]) - {number} for number, digest in enumerate(digests)]
+
+
+def neighbours(files: Sequence[str], series: bool) -> list[set[int]]:
+    """Of each slice the ones before and after it in its file, or in a series of files."""
+    numbers = range(len(files))
+    return [
+        {other for other in (number - 1, number + 1) if other in numbers and (series or files[other] == files[number])}
+        for number in numbers
+    ]
+
+
+def stretches(order: Sequence[int], close: Sequence[set[int]], count: int) -> list[dict[str, list[int]]]:
+    """Fold slices that follow each other: each fold scores a contiguous stretch, and the slices behind it choose.
+
+    Args:
+        order: the slices that take part.
+        close: of each slice those that it is too much like to be learnt from, when it is judged.
+        count: of folds.
+
+    Raises:
+        Refused: a fold is left with nothing to learn from.
+    """
+    size, folds = _chooses(len(order)), []
+    for part in np.array_split(order, count):
+        held = part.tolist()
+        last = order.index(held[-1]) + 1
+        free = [n for n in (*order[last:], *order[:last]) if n not in held and not close[n] & set(held)]
+        chooses = free[:size]
+        learns = [n for n in free[size:] if not close[n] & set(chooses)]
+        if not learns:
+            learns, chooses = free, []
+        if not learns:
+            expected = "slices that are unlike those that a fold scores, to learn from"
+            raise _refused(expected, f"none beside {len(held)} of {len(order)}", "more slices, or other folds")
+        folds.append({"train": sorted(learns), "validation": sorted(chooses), "held_out": held})
+    return folds
+
+
+def united(taking: Sequence[int], keys: Sequence[Hashable], alike: Sequence[set[int]]) -> list[list[int]]:
+    """Group the slices that must not be parted: those of one key, and near copies; in the order of the first ones."""
+    place = {number: index for index, number in enumerate(taking)}
+    first: dict[Hashable, int] = {}
+    edges = [(place[number], first.setdefault(keys[number], place[number])) for number in taking]
+    edges += [(place[number], place[other]) for number in taking for other in alike[number] if other in place]
+    rows, columns = zip(*edges, strict=True)
+    graph = coo_array((np.ones(len(edges)), (rows, columns)), shape=(len(taking), len(taking)))
+    labels = connected_components(graph, directed=False)[1]
+    units: dict[int, list[int]] = defaultdict(list)
+    for number, label in zip(taking, labels.tolist(), strict=True):
+        units[label].append(number)
+    return list(units.values())
+
+
+def deal(units: list[list[int]], kind: Sequence[Hashable], count: int) -> list[list[list[int]]]:
+    """Deal groups of slices to folds: of each kind as many to each, those that follow each other to the same one.
+
+    Args:
+        units: slices that must not be parted.
+        kind: of each slice; that of a group is its first one's.
+        count: of folds.
+    """
+    of_kind: dict[Hashable, list[list[int]]] = defaultdict(list)
+    for unit in units:
+        of_kind[kind[unit[0]]].append(unit)
+    folds: list[list[list[int]]] = [[] for _ in range(count)]
+    start = 0
+    for alike in of_kind.values():
+        for place, part in enumerate(np.array_split(range(len(alike)), count)):
+            folds[(start + place) % count] += [alike[each] for each in part]
+        start += len(alike) % count  # where one kind does not go round, the next one goes on
+    return folds
+
+
+def of_units(dealt: list[list[list[int]]], kind: Sequence[Hashable]) -> list[dict[str, list[int]]]:
+    """What each fold learns from, chooses by and scores, of groups that were dealt: the fold behind it chooses."""
+    wanted, folds = _chooses(sum(len(unit) for fold in dealt for unit in fold)), []
+    for place, held in enumerate(dealt):
+        pool = [*_mixed(dealt[(place + 1) % len(dealt)], kind)]
+        pool += [unit for other in range(2, len(dealt)) for unit in dealt[(place + other) % len(dealt)]]
+        chooses: list[int] = []
+        while len(pool) > 1 and len(chooses) < wanted:
+            chooses += pool.pop(0)
+        learns = sorted(number for unit in pool for number in unit)
+        if not chooses and len(learns) > 2:  # of one other stack, its end
+            size = _chooses(len(learns))
+            learns, chooses = learns[: -size - 1], learns[-size:]
+        held_out = sorted(number for unit in held for number in unit)
+        folds.append({"train": learns, "validation": sorted(chooses), "held_out": held_out})
+    return folds
+
+
+def kinds(stack: Stack) -> list[Hashable]:
+    """Of each image its size, where sizes tell microscopes apart, and whether its ground is bright."""
+    sizes = [image.shape[:2] for image in stack.images]
+    count = Counter(sizes)
+    told = sum(number for number in count.values() if number > 1) >= ALIKE_SIZES * len(sizes)
+    bright = []
+    for image in stack.images:
+        low, middle, high = np.percentile(one_grey(image), (1, 50, 99))
+        bright.append(bool(middle - low > high - middle))
+    return [(size if told else None, each) for size, each in zip(sizes, bright, strict=True)]
+
+
+def as_text(numbers: Sequence[int]) -> str:
+    """Numbers as `data.split.chosen` reads them.
+
+    >>> as_text([0, 1, 2, 5, 7, 8])
+    '0-2,5,7-8'
+    """
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
+
+
+def _mixed(units: list[list[int]], kind: Sequence[Hashable]) -> list[list[int]]:
+    """Groups in an order in which kinds take turns."""
+    rank: Counter = Counter()
+    ranks = []
+    for unit in units:
+        ranks.append(rank[kind[unit[0]]])
+        rank[kind[unit[0]]] += 1
+    return [units[place] for place in np.argsort(ranks, kind="stable")]
+
+
+def _chooses(count: int) -> int:
+    """How many of so many slices choose."""
+    return max(1, round(VALIDATION * count))
+
+
+def _checked(count: int | None, most: int, images: int, what: str) -> int:
+    """How many folds there are to be.
+
+    Raises:
+        Refused: there are too few images.
+    """
+    if most < 2:
+        raise _refused(f"at least 2 {what} that are unlike each other", f"{most} of {images} images", "more images")
+    folds = count or (most if images < LEAVE_ONE_OUT else min(USUAL, most))
+    if folds > most:
+        expected = f"at most {most} folds, because there are {most} {what} to keep apart"
+        raise _refused(expected, f"folds={folds}", f"folds={most}")
+    return folds
+
+
+def _check_untouched(
+    keys: Sequence[Hashable], taking: list[int], untouched: list[int], pattern: str | None, names: list[str]
+) -> None:
+    """Refuse that what belongs together is learnt from and held out.
+
+    Raises:
+        Refused: names two such slices.
+    """
+    held = {keys[number]: number for number in untouched}
+    for number in taking if pattern else ():
+        if keys[number] in held:
+            found = f"{names[number]} to learn from and {names[held[keys[number]]]} held out, both of {keys[number]}"
+            expected = f"images that data.groups='{pattern}' keeps together on one side"
+            raise _refused(expected, found, "data.held_out=… with all of them, or data.groups='{image}'")
+
+
+def _refused(expected: str, found: str, nearest: str) -> Refused:
+    message = f"expected {expected}, but got {found}; nearest valid: {nearest}"
+    return Refused(Finding("split", ERROR, "the data", found, expected, nearest), message)

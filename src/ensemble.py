@@ -1,0 +1,54 @@
+"""Several trained networks, and what decodes the mean of what they predict."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from src.build import cause
+from src.files.limits import check_plain, reason
+from src.files.reading import read_json
+from src.instances import Decoder
+from src.metrics.calibration import Calibration
+from src.model.trained import Trained, common_decoder
+from src.restore import made_numbering, restore
+from src.run.folds import ENSEMBLE, Ensemble
+
+
+def opened(checkpoints: Sequence[str]) -> tuple[list[Trained], Decoder, Calibration]:
+    """Open networks, and find out what decodes their mean, and what calibrates it.
+
+    Args:
+        checkpoints: files, or the one directory of a cross-validation, whose mean is decoded as was best on the images
+            that its networks had not seen.
+
+    Returns:
+        The networks; what makes labels of the mean of their probabilities; what that mean becomes when it is written.
+
+    Raises:
+        ValueError: there is none, or it is damaged.
+        OSError: it cannot be read.
+    """
+    directory = Path(checkpoints[0])
+    if len(checkpoints) > 1 or not directory.is_dir():
+        trained = [restore(checkpoint) for checkpoint in checkpoints]
+        return trained, common_decoder(trained), Calibration()
+    file = directory / ENSEMBLE
+    if not file.exists():
+        near = directory / "checkpoints" / "best.ckpt"
+        raise ValueError(
+            f"expected a checkpoint or a finished cross-validation, but got the directory {directory}; "
+            f"nearest valid: {near if near.exists() else 'the command that makes it'}"
+        )
+    content = read_json(file, Ensemble)
+    files = [(directory / name).resolve() for name in content["checkpoints"]]
+    outside = [each for each in files if not each.is_relative_to(directory.resolve())]
+    if outside:
+        raise ValueError(f"expected checkpoints in {directory}, but {file} names {outside[0]}")
+    try:
+        check_plain(content, ENSEMBLE)
+        decoder = Decoder(made_numbering("instances", content["instances"]), content["threshold"])
+        calibration = Calibration(**{key: content["calibration"][key] for key in ("temperature", "shift")})
+    except Exception as error:  # a part that refuses its arguments may do so in any way
+        raise ValueError(
+            f"expected what src.crossval has written, but {file} is not: {reason(cause(error))}"
+        ) from error
+    return [restore(each) for each in files], decoder, calibration

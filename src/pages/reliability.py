@@ -1,0 +1,32 @@
+"""The reliability diagram: what was predicted, and how often it came true."""
+
+from matplotlib.figure import Figure
+
+from src.metrics.reliability import Step
+from src.pages.page import as_svg
+
+COLOURS = {"before": "#e69f00", "after": "#2b8cc4"}
+
+
+def drawn_reliability(diagrams: dict[str, list[Step]]) -> str:
+    """A reliability diagram as SVG; below it how many pixels have each probability.
+
+    Args:
+        diagrams: ``before`` and ``after`` calibration, as `metrics.reliability.diagram` gives them.
+    """
+    figure = Figure(figsize=(7, 5))
+    figure.subplots_adjust(left=0.1, right=0.98, bottom=0.1, top=0.97, hspace=0.12)
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+    above.plot([0, 1], [0, 1], color="#888888", linewidth=1, linestyle="--", label="as it should be")
+    for name, steps in diagrams.items():
+        predicted, true, count = ([step[key] for step in steps] for key in ("predicted", "true", "count"))
+        above.plot(predicted, true, color=COLOURS[name], linewidth=1.5, marker=".", label=f"{name} calibration")
+        shares = [each / sum(count) for each in count]
+        below.plot(predicted, shares, color=COLOURS[name], linewidth=1, marker=".")
+    above.set(ylabel="share that is cell", xlim=(0, 1), ylim=(0, 1))
+    above.legend(frameon=False, loc="best")
+    below.set(xlabel="probability of cell", ylabel="share of pixels", yscale="log")
+    for axes in (above, below):
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(alpha=0.3)
+    return as_svg(figure)
