@@ -12,7 +12,6 @@ from src import build, folding, training, untouched
 from src.data.folds import Plan
 from src.data.stack import Stack
 from src.files.incomplete import sweep_beside
-from src.files.names import OUTPUTS
 from src.files.whole import complete_file, write_json, write_rows
 from src.instances import Decoder, cell_probability
 from src.metrics import reliability
@@ -150,7 +149,8 @@ def copy_predictions(images: Sequence[Image], points: Sequence[Path], folder: Pa
         points: the run directories of the folds.
         folder: where to.
     """
-    names = {image.name: [f"{image.name}.png", *(f"{image.name}_{kind}.tif" for kind in OUTPUTS)] for image in images}
+    endings = (".png", "_probabilities.tif", "_labels.tif")
+    names = {image.name: [f"{image.name}{ending}" for ending in endings] for image in images}
     sweep_beside(folder, {name for files in names.values() for name in files})
     for image in images:
         for name in names[image.name]:
