@@ -135,7 +135,6 @@ The pieces:
     metrics/mistakes        where a prediction is wrong
     metrics/evaluator       scores of many images, over thresholds
     metrics/pooled          and over processes
-    metrics/bootstrap       how sure a score is
     metrics/calibration     probabilities that mean what they say
     metrics/comparing       whether one of two runs is better
     metrics/confidence      how sure one may be of a single cell

@@ -7,7 +7,7 @@ import yaml
 
 from src import CONF, helping
 
-VERBS = ("train", "check", "preview", "predict", "score", "report", "export")
+VERBS = ("train", "check", "preview", "predict", "score", "report", "export", "crossval")
 
 
 @pytest.fixture

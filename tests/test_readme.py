@@ -21,7 +21,7 @@ README, MAKEFILE = ((Path(__file__).parent.parent / name).read_text() for name i
 LINES = re.findall(r"^python -m src\.(\w+) (.*)$", README, flags=re.MULTILINE)
 HELP = [
     (verb, example.partition(f"src.{verb} ")[2])
-    for verb in ("train", "check", "preview", "predict", "score", "report", "export")
+    for verb in ("train", "check", "preview", "predict", "score", "report", "export", "crossval")
     for example in examples(verb)
 ]
 

@@ -17,7 +17,7 @@ from src.metrics.mistakes import kinds_of_mistakes
 from src.pages.methods import callee
 from src.pages.page import render
 from src.pages.reliability import drawn_reliability
-from src.pages.verdict import verdict
+from src.pages.verdict import next_steps, verdict
 from src.run.directory import finished_scores, read_config
 from src.run.layouts import Named, Scores
 from src.run.report import PAGE, Reported, panels_of
