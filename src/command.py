@@ -38,6 +38,7 @@ EXPECTED_WARNINGS = (
     ".*does not have many workers.*",
     ".*irectory .* exists and is not empty",  # a run that continues
     "You're resuming from a checkpoint that ended before the epoch ended",  # our draws follow the step
+    "The number of training batches .* is smaller than the logging interval",  # a first try of a few steps
     "Total length of `list` across ranks is zero",  # no validation slices
     "The ``compute`` method of metric .* was called before",  # another process has the slices
     "It is recommended to use `self.log",  # they are of all processes already
