@@ -30,7 +30,7 @@ MEANINGS = {
         LOWER,
         "the paper reports 0.0611 on the test set",
     ),
-    "wrong_pixels": ("The share of all pixels that are on the wrong side of a border", LOWER, "below 0.1 as a rule"),
+    "wrong_pixels": ("The share of all pixels that are on the wrong side of a border", LOWER, ""),
     "warping_error": (
         "The share of pixels at which cells are split or merged, when borders may move but not break",
         LOWER,
@@ -40,12 +40,20 @@ MEANINGS = {
         "Of all cells, true and predicted, the share that are found: each true cell with a predicted one that shares "
         "more than half of their common area (IoU above 0.5)",
         HIGHER,
-        "0.8 is good for crowded cells; people agree with each other to about 0.9",
+        "experiment=nuclei has 0.82 on fluorescent nuclei of many microscopes",
     ),
-    "ap": ("ap50 averaged over stricter and stricter overlap, IoU from 0.5 to 0.95", HIGHER, "0.5 is good"),
-    "f1_50": ("As ap50, as an F-score, which is never smaller: found cells against all", HIGHER, "0.9 is good"),
-    "f1": ("f1_50 averaged over IoU from 0.5 to 0.95", HIGHER, "0.6 is good"),
-    "pq": ("Panoptic quality: f1_50 times the mean IoU of the cells that are found", HIGHER, "0.7 is good"),
+    "ap": (
+        "ap50 averaged over stricter and stricter overlap, IoU from 0.5 to 0.95",
+        HIGHER,
+        "experiment=nuclei has 0.71",
+    ),
+    "f1_50": (
+        "As ap50, as an F-score, which is never smaller: found cells against all",
+        HIGHER,
+        "experiment=phase has 0.82 on cells in phase contrast",
+    ),
+    "f1": ("f1_50 averaged over IoU from 0.5 to 0.95", HIGHER, ""),
+    "pq": ("Panoptic quality: f1_50 times the mean IoU of the cells that are found", HIGHER, ""),
     "pq_mean": ("pq averaged over IoU from 0.5 to 0.95", HIGHER, ""),
     "seg": (
         "The mean IoU of the true cells with their match, a missed one counting 0 (Cell Tracking Challenge)",

@@ -12,19 +12,19 @@ FEW = 5  # images, of which an interval says next to nothing
 FAR = 4.0  # times the median distance from the median, from which an image is unlike the others
 ADVICE = {
     "split": (
-        "Most mistakes are cells in pieces. See which way of numbering the validation images prefer (the line on it "
+        "The commonest mistakes are cells in pieces. See which way of numbering the validation images prefer (the line on it "
         "when training ended); a larger instances.min_size, or annotating more cells like those, may help."
     ),
     "merged": (
-        "Most mistakes are cells run together. Learn their borders as a class of their own with target=border, or "
+        "The commonest mistakes are cells run together. Learn their borders as a class of their own with target=border, or "
         "weigh them more with weight_map=plugin; annotating more cells that touch helps both."
     ),
     "missed": (
-        "Most mistakes are cells that were not found. See whether they are fainter or smaller than those learnt from, "
+        "The commonest mistakes are cells that were not found. See whether they are fainter or smaller than those learnt from, "
         "and annotate more like them."
     ),
     "extra": (
-        "Most mistakes are cells where nothing is annotated. See whether they were forgotten when the images were "
+        "The commonest mistakes are cells where nothing is annotated. See whether they were forgotten when the images were "
         "annotated: src.score counts each as a mistake of the network."
     ),
 }
