@@ -12,20 +12,20 @@ FEW = 5  # images, of which an interval says next to nothing
 FAR = 4.0  # times the median distance from the median, from which an image is unlike the others
 ADVICE = {
     "split": (
-        "The commonest mistakes are cells in pieces. See which way of numbering the validation images prefer (the line on it "
-        "when training ended); a larger instances.min_size, or annotating more cells like those, may help."
+        "The commonest mistakes are cells in pieces. See which way of numbering the validation images prefer (the line "
+        "on it when training ended); a larger instances.min_size, or annotating more cells like those, may help."
     ),
     "merged": (
-        "The commonest mistakes are cells run together. Learn their borders as a class of their own with target=border, or "
-        "weigh them more with weight_map=plugin; annotating more cells that touch helps both."
+        "The commonest mistakes are cells run together. Learn their borders as a class of their own with target=border, "
+        "or weigh them more with weight_map=plugin; annotating more cells that touch helps both."
     ),
     "missed": (
-        "The commonest mistakes are cells that were not found. See whether they are fainter or smaller than those learnt from, "
-        "and annotate more like them."
+        "The commonest mistakes are cells that were not found. See whether they are fainter or smaller than those "
+        "learnt from, and annotate more like them."
     ),
     "extra": (
-        "The commonest mistakes are cells where nothing is annotated. See whether they were forgotten when the images were "
-        "annotated: src.score counts each as a mistake of the network."
+        "The commonest mistakes are cells where nothing is annotated. See whether they were forgotten when the images "
+        "were annotated: each counts as a mistake of the network."
     ),
 }
 
