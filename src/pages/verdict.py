@@ -16,7 +16,7 @@ ADVICE = {
         "on it when training ended); a larger instances.min_size, or annotating more cells like those, may help."
     ),
     "merged": (
-        "The commonest mistakes are cells run together. Learn their borders as a class of their own with target=border, "
+        "The commonest mistakes are cells run together. Learn their borders as a class with target=border, "
         "or weigh them more with weight_map=plugin; annotating more cells that touch helps both."
     ),
     "missed": (
