@@ -30,7 +30,7 @@ HYDRA = ("struct", "full_key", "hydra.cc", "provider", "override grammar", "Coul
         ("predict a.ckpt b c outptu=d", ["outptu=d", "nearest valid: output"]),
         ("score truths", ["expected prediction, but got none", "python -m src.score truths predictions"]),
         ("report", ["expected run=DIR or compare=[RUN_A,RUN_B], but got neither"]),
-        ("crossval", ["nearest valid: ", "folds"]),
+        ("crossval fold=many hydra.run.dir=folds", ["expected all folds, but got fold="]),
     ],
 )
 def test_a_mistake_is_said_in_our_words(line, expected, run_command, tmp_path, monkeypatch):
