@@ -22,6 +22,7 @@ What they share:
     memory                  what training takes, and what the machine has
     predicting              images one after another, and small ones together
     scoring                 predictions of any tool, added up
+    micrographs             the images that belong to them, by name
     exporting               a network that leaves, and the image that it is held against src.predict on
     values                  what the numbers of truth and prediction mean
     results                 a finished run or sweep, shown

@@ -15,17 +15,22 @@ def main(config: DictConfig) -> None:
     from src import build
     from src.data.comparison import comparisons, look, match
     from src.files.whole import write_json, write_rows
+    from src.micrographs import Micrographs
     from src.pages.page import write_score_page
     from src.scoring import Scoring
     from src.values import agreed
 
     check_probability("threshold", config.threshold)
     output = Path(config.output) if config.output else None
+    if config.images and not output:
+        raise ValueError(
+            "expected output=FILE.json with images=…, because a page shows them; nearest valid: output=scores.json"
+        )
     if output and output.suffix != ".json":
         raise ValueError(f"expected output to end in .json, but got {output}")
-    scoring = Scoring(
-        build.make(config, "metrics"), build.make(config, "instances"), config.threshold, with_pictures=bool(output)
-    )
+    micrographs = Micrographs(config.images) if output else None
+    parts = (build.make(config, name) for name in ("metrics", "instances"))
+    scoring = Scoring(*parts, config.threshold, micrographs)
     values = _values(config["values"], scoring.of_classes)
     preferred = "_probabilities" if scoring.membranes else "_labels"
     pairs, alone = match(Path(config.truth), Path(config.prediction), preferred)

@@ -1,7 +1,7 @@
 """Predictions of any tool, scored image by image: what `src.score` adds up."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -54,7 +54,7 @@ class Scoring:
         metrics: by name.
         numbering: of the cells of probabilities.
         threshold: of probabilities.
-        with_pictures: whether pictures are wanted.
+        micrographs: gives the image of a name and size, which pictures show; None: no pictures are wanted.
 
     Attributes:
         of_classes: whether what is scored are classes, not cells.
@@ -66,8 +66,14 @@ class Scoring:
         pictures: of the worst images, as of `pages.pictures.panels`, by name.
     """
 
-    def __init__(self, metrics: dict[str, Metric], numbering: Numbering, threshold: float, with_pictures: bool):
-        self.metrics, self.numbering, self.threshold, self.with_pictures = metrics, numbering, threshold, with_pictures
+    def __init__(
+        self,
+        metrics: dict[str, Metric],
+        numbering: Numbering,
+        threshold: float,
+        micrographs: Callable[[str, tuple[int, int]], np.ndarray | None] | None = None,
+    ):
+        self.metrics, self.numbering, self.threshold, self.micrographs = metrics, numbering, threshold, micrographs
         self.of_classes = any("classes" in metric.takes for metric in metrics.values())
         self.kinds = kinds_of_mistakes(self.of_classes)
         self.membranes = any(metric.best_over_thresholds for metric in metrics.values())
@@ -102,7 +108,7 @@ class Scoring:
         scores = self.evaluator.update(prediction, image.truth, numbered(image.truth), image.known)
         self.rows.append({"name": image.name, **scores})
         worst = {row["name"] for row in worst_first(self.rows, *self.monitor)[:MOST_PICTURES]}
-        if self.with_pictures and image.name in worst:
+        if self.micrographs and image.name in worst:
             self.pictures[image.name] = self._panels(image, prediction)
             self.pictures = {name: each for name, each in self.pictures.items() if name in worst}
         for doubt in doubts(image, self.membranes):
@@ -113,7 +119,9 @@ class Scoring:
         within = prediction.within(known)
         labels = within.classes(self.threshold) if self.of_classes else within.labels(self.threshold)
         truth = (image.truth if self.of_classes else numbered(image.truth)) * known
-        return panels(None, truth, labels, mistakes_of(self.of_classes, labels, truth))
+        return panels(
+            self.micrographs(image.name, truth.shape), truth, labels, mistakes_of(self.of_classes, labels, truth)
+        )
 
     def warnings(self) -> Iterator[str]:
         """What to look at, in words."""

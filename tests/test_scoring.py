@@ -15,6 +15,7 @@ from src.metrics.instance import Instances
 from src.metrics.mistakes import OF_CELLS, OF_CLASSES
 from src.metrics.pixel import PixelError
 from src.metrics.semantic import Semantic
+from src.micrographs import Micrographs
 from src.scoring import MOST_PICTURES, Scoring, doubts
 from src.values import meanings
 
@@ -22,7 +23,7 @@ TRUTH = np.kron(np.array([[1, 0], [0, 2]]), np.ones((6, 6), int))
 
 
 def scoring(metric, with_pictures=False):
-    return Scoring({"any": metric}, Components(), 0.5, with_pictures)
+    return Scoring({"any": metric}, Components(), 0.5, Micrographs(None) if with_pictures else None)
 
 
 def images(count):
