@@ -113,6 +113,7 @@ The pieces:
     data/folds              and of a cross-validation, fold by fold
     data/likeness           near copies, and neighbours of one series
     data/comparison         truth and prediction, of any tool, from disk
+    data/annotators         and of two people, by patterns of names
     data/grain              grey levels, or numbers of labels
     data/public             public data sets
     data/phantom            synthetic micrographs

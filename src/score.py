@@ -13,7 +13,7 @@ from src.terminal import print_scores, shown
 @command.verb("score")
 def main(config: DictConfig) -> None:
     from src import build
-    from src.data.comparison import comparisons, look, match
+    from src.data.comparison import comparisons, look
     from src.files.whole import write_json, write_rows
     from src.micrographs import Micrographs
     from src.pages.page import write_score_page
@@ -32,8 +32,7 @@ def main(config: DictConfig) -> None:
     parts = (build.make(config, name) for name in ("metrics", "instances"))
     scoring = Scoring(*parts, config.threshold, micrographs)
     values = _values(config["values"], scoring.of_classes)
-    preferred = "_probabilities" if scoring.membranes else "_labels"
-    pairs, alone = match(Path(config.truth), Path(config.prediction), preferred)
+    pairs, alone = _matched(config.truth, config.prediction, scoring.membranes)
     for file in alone:
         warn(f"{file} has no counterpart and is left out")
 
@@ -59,6 +58,16 @@ def main(config: DictConfig) -> None:
         page = output.with_suffix(".html")
         write_score_page(page, scoring.scores(), *scoring.monitor, scoring.pictures, scoring.kinds, shown)
         say(f"report: {page}")
+
+
+def _matched(truth: str, prediction: str, membranes: bool) -> tuple[list, list[Path]]:
+    """Pairs of truth and prediction, and files without a partner."""
+    from src.data.annotators import are_patterns, match_patterns
+    from src.data.comparison import match
+
+    if are_patterns(truth, prediction):
+        return match_patterns(truth, prediction)
+    return match(Path(truth), Path(prediction), "_probabilities" if membranes else "_labels")
 
 
 def _values(values: object, of_classes: bool) -> tuple[int, ...] | None:
