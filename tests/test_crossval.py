@@ -86,6 +86,7 @@ def test_issued_again_a_finished_cross_validation_is_finished(folded, crossval, 
     assert "95 % interval of v_rand" in printed and read(directory) == before
 
 
+@pytest.mark.slow
 def test_what_is_missing_of_the_pooled_result_is_made_again(folded, crossval, tmp_path):
     directory = folded(tmp_path / "folds")
     before = read(directory)
@@ -130,6 +131,7 @@ def test_what_is_no_cross_validation_is_refused_before_anything_is_written(argum
     assert not directory.exists()
 
 
+@pytest.mark.slow
 def test_other_folds_in_the_same_directory_are_refused(folded, crossval, tmp_path):
     folded(tmp_path / "folds")
     _, status, _, error = crossval(*FOLDS, "folds=3")
@@ -171,6 +173,7 @@ def test_killed_at_any_moment_it_comes_to_the_same_scores(crossval, tmp_path):
     assert timeless(read(killed)) == timeless(read(whole))
 
 
+@pytest.mark.slow
 def test_a_stack_of_one_s_own_is_a_stack(crossval, tmp_path):
     stack = phantom(slices=9, size=64)
     for name, array in (("images", stack.images), ("labels", stack.instances.astype("uint16"))):

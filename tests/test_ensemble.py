@@ -12,6 +12,8 @@ from src.instances import Membranes
 from src.metrics.calibration import Calibration
 from src.run.folds import fold_directories
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_cross_validation_is_its_networks_and_one_decoder(folded, tmp_path):
     directory = folded(tmp_path / "folds")

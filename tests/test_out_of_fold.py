@@ -12,6 +12,8 @@ from src.instances import Membranes
 from src.metrics.rand import OfLabels
 from src.run.folds import fold_directories
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_threshold_of_the_mean_is_the_best_of_all_that_was_out_of_fold(folded, tmp_path):
     directory = folded(tmp_path / "folds")

@@ -104,7 +104,7 @@ LONG = ("ddp", "seed=1,2", "wandb", "crossval")  # in lines that take seconds
     ("verb", "line"),
     [
         pytest.param(*each, marks=[pytest.mark.slow] * any(word in f"{each[0]} {each[1]}" for word in LONG))
-        for each in [*LINES, *HELP]
+        for each in dict.fromkeys([*LINES, *HELP])
     ],
 )
 def test_a_line_of_the_readme_runs(verb, line, home, run_command, monkeypatch):

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from src.files.reading import unless_damaged
 from src.metrics.comparing import Difference, difference
 from src.run.directory import finished_scores, read_config
 from src.run.folds import fold_directories
@@ -76,7 +75,7 @@ def against_first(sweep: Path, rows: Sequence[dict]) -> list[str]:
         sweep: its directory.
         rows: as of `ranking.ranking`; an unfinished point, and one of other images, is not compared.
     """
-    scores = [unless_damaged(finished_scores, sweep / row["directory"], None, "it is not compared") for row in rows]
+    scores = [finished_scores(sweep / row["directory"]) if row["scores"] else None for row in rows]  # those read before
     told = []
     for row, each in zip(rows, scores, strict=True):
         pairs = in_common(scores[0], each, rows[0]["monitor"]) if each and scores[0] and each is not scores[0] else []

@@ -95,7 +95,7 @@ def test_an_old_interrupted_run_ends_as_the_one_that_was_not(old, run_command):
     # Measured: 0.0003 at most; 0.002 or more without momentum, but for `boundary`; 0.01 or more with other tiles.
     assert distance(now, before) < 0.001 * distance(before, start)
     now, before = (json.loads((old / name / "scores.json").read_text()) for name in ("half", "finished"))
-    assert now.keys() >= before.keys() and now["scores"].keys() == before["scores"].keys()
+    assert now.keys() >= before.keys() and now["scores"].keys() >= before["scores"].keys()
 
 
 def test_an_old_run_has_a_page(old, run_command):

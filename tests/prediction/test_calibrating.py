@@ -19,6 +19,12 @@ BOTH = ("probabilities", "labels")
 CALIBRATION = Calibration(1.6, 0.4)
 
 
+def in_zarr(path):
+    """The values of a prediction, or those of its labels."""
+    group = zarr.open(path)
+    return np.asarray(group["labels/cells/0" if "labels" in group else "0"])
+
+
 def predicted(folder, size, numbering, calibration, classes=2, **others):
     """Predict noise, and read what was written: → probabilities, labels, what else lies there."""
     file = folder.parent / "a.tif"
@@ -30,7 +36,7 @@ def predicted(folder, size, numbering, calibration, classes=2, **others):
     begun = begin(open_image(file), predictor, Decoder(numbering, 0.5), wishes)
     fill(begun.probabilities, predictor, 0, 1)
     finish(begun)
-    read = tifffile.imread if begun.finals["labels"].suffix == ".tif" else lambda path: np.asarray(zarr.open(path)["0"])
+    read = tifffile.imread if begun.finals["labels"].suffix == ".tif" else in_zarr
     assert sorted(each.name for each in folder.iterdir()) == sorted(begun.finals[kind].name for kind in BOTH)
     assert "is predicted already" in begin(open_image(file), predictor, Decoder(numbering, 0.5), wishes)
     return [read(begun.finals[kind]) for kind in BOTH]

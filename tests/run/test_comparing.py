@@ -86,6 +86,7 @@ def test_of_a_sweep_each_point_is_compared_with_the_first(run, tmp_path):
     assert others == ["", ""]
 
 
+@pytest.mark.slow
 def test_a_cross_validation_is_compared_like_a_run(folded, tmp_path):
     one, other = folded(tmp_path / "one"), folded(tmp_path / "other")
     monitor, _, (row,) = compared([one, other])

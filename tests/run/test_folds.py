@@ -10,6 +10,7 @@ from src.terminal import shown
 from tests.conftest import imported_by
 
 
+@pytest.mark.slow
 def test_folds_are_found_in_their_order_and_other_directories_are_none(folded, finished_run, tmp_path):
     directory = folded(tmp_path / "folds")
     assert [point.name[:6] for point in fold_directories(directory)] == ["fold-0", "fold-1"]
@@ -17,6 +18,7 @@ def test_folds_are_found_in_their_order_and_other_directories_are_none(folded, f
     assert fold_directories(tmp_path / "runs") == [] and fold_directories(tmp_path / "none") == []
 
 
+@pytest.mark.slow
 def test_a_directory_that_lacks_a_fold_or_has_it_twice_is_no_cross_validation(folded, tmp_path):
     directory = folded(tmp_path / "folds")
     second = fold_directories(directory)[1]
@@ -27,6 +29,7 @@ def test_a_directory_that_lacks_a_fold_or_has_it_twice_is_no_cross_validation(fo
     assert fold_directories(directory) == []
 
 
+@pytest.mark.slow
 def test_scores_are_those_of_the_folds_that_are_there(folded, tmp_path, capsys):
     directory = folded(tmp_path / "folds")
     assert folded_scores(directory) == json.loads((directory / "scores.json").read_text())
@@ -41,6 +44,7 @@ def test_scores_are_those_of_the_folds_that_are_there(folded, tmp_path, capsys):
     assert folded_scores(directory) is None and "made again" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_page_shows_the_worst_image_its_fold_and_how_sure_the_score_is(folded, tmp_path):
     directory = folded(tmp_path / "folds")
     scores = folded_scores(directory)
@@ -83,6 +87,7 @@ def test_what_was_fitted_is_said_with_what_it_gives():
     assert "falls from 0.0500 to 0.0100" in said and "above 0.70 is cell" in said
 
 
+@pytest.mark.slow
 def test_a_cross_validation_is_shown_again_without_importing_torch(folded, tmp_path):
     directory = folded(tmp_path / "folds")
     (directory / "report.html").unlink()
