@@ -102,21 +102,14 @@ def each_minute(line: Callable[[], str], wait: Callable[[float], bool] | None = 
         line: says how far it is; "" says nothing.
         wait: waits for so many seconds; → whether it has ended meanwhile.
     """
-    ended = threading.Event()
-    wait = wait or ended.wait
 
-    def speak() -> None:
-        while not wait(MINUTE):
+    def speak(ended: threading.Event) -> None:
+        while not (wait or ended.wait)(MINUTE):
             if text := line():
                 say(text)
 
-    thread = threading.Thread(target=speak, daemon=True)
-    thread.start()
-    try:
+    with _meanwhile(speak):
         yield
-    finally:
-        ended.set()
-        thread.join()
 
 
 @contextmanager
@@ -129,27 +122,33 @@ def doing(what: str) -> Iterator[None]:
     if not is_first():  # which says it for all
         yield
         return
-    begun, ended = time.monotonic(), threading.Event()
-    said = False
+    begun, said = time.monotonic(), []
 
-    def speak() -> None:
-        nonlocal said
+    def speak(ended: threading.Event) -> None:
         if ended.wait(MOMENT):
             return
-        said = True
+        said.append(what)
         say(f"{what} …")
         while not ended.wait(MINUTE):
             say(f"{what}: {duration(time.monotonic() - begun)} so far")
 
-    thread = threading.Thread(target=speak, daemon=True)
+    with _meanwhile(speak):
+        yield
+    if said:
+        say(f"{what}: {duration(time.monotonic() - begun)}")
+
+
+@contextmanager
+def _meanwhile(speak: Callable[[threading.Event], None]) -> Iterator[None]:
+    """Speak in a thread until the block ends, of which an event tells the thread."""
+    ended = threading.Event()
+    thread = threading.Thread(target=speak, args=(ended,), daemon=True)
     thread.start()
     try:
         yield
     finally:
         ended.set()
         thread.join()
-    if said:
-        say(f"{what}: {duration(time.monotonic() - begun)}")
 
 
 def shortened(text: str, longest: int) -> str:

@@ -1,13 +1,13 @@
 """What a person reads from the first check to the report, on real data: in a file, and on a terminal of 80 columns."""
 
 import os
-import pty
-import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.terminals import on_a_terminal
 
 pytestmark = pytest.mark.slow
 
@@ -39,20 +39,10 @@ def redirected(arguments: list[str]) -> str:
     return found.stdout
 
 
-def on_a_terminal(arguments: list[str], columns: int = 80) -> str:
-    """What stays on the terminal, without what was drawn over."""
-    pid, terminal = pty.fork()
-    if pid == 0:
-        environment = os.environ | {"COLUMNS": str(columns), "TERM": "xterm"}
-        os.execve(sys.executable, [sys.executable, "-m", f"src.{arguments[0]}", *arguments[1:]], environment)
-    parts = []
-    try:
-        while part := os.read(terminal, 4096):
-            parts.append(part)
-    except OSError:  # the end, on Linux
-        pass
-    assert os.waitpid(pid, 0)[1] == 0, b"".join(parts).decode(errors="replace")
-    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", b"".join(parts).decode(errors="replace"))
+def seen(arguments: list[str]) -> str:
+    """What stays on a terminal of 80 columns, without what was drawn over."""
+    status, text = on_a_terminal(["-m", f"src.{arguments[0]}", *arguments[1:]], 80)
+    assert status == 0, text
     return "\n".join(line.rpartition("\r")[2] for line in text.replace("\r\n", "\n").split("\n"))
 
 
@@ -60,7 +50,7 @@ def on_a_terminal(arguments: list[str], columns: int = 80) -> str:
     ("of", "way", "width"),
     [
         (("phase_t98g", PHASE, "set03.tif"), redirected, 100),
-        (("nuclei_fluo", NUCLEI, "0280f*"), on_a_terminal, 80),
+        (("nuclei_fluo", NUCLEI, "0280f*"), seen, 80),
     ],
 )
 def test_each_line_fits_but_commands_and_paths(of, way, width, tmp_path):

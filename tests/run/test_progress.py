@@ -1,9 +1,6 @@
 """How far a run is: lines in a file, a bar on a terminal, both from where an interrupted run goes on."""
 
-import os
-import pty
 import re
-import sys
 import threading
 from types import SimpleNamespace
 
@@ -13,6 +10,7 @@ import torch
 from src import saying
 from src.run import progress
 from tests.conftest import SLIM
+from tests.terminals import on_a_terminal
 
 SCORES = {"f1": 0.5, "ap50": 0.25, "seg": 0.125, "det": 0.75}
 
@@ -71,25 +69,10 @@ def test_lines_are_said_while_training_goes_on_and_end_with_it(train_slim, monke
 def test_the_bar_of_a_run_that_goes_on_begins_where_it_stopped(tmp_path):
     steps = ["trainer.max_steps=8", "trainer.val_check_interval=4"]
     run = ["-m", "src.train", *SLIM, *steps, f"hydra.run.dir={tmp_path}/run", f"cache_dir={tmp_path}/cache"]
-    first = shown([*run, "trainer.max_time='00:00:00:00'"])
+    _, first = on_a_terminal([*run, "trainer.max_time='00:00:00:00'"], 100)
     assert "stopped after step" in first
     done = int(re.search(r"stopped after step (\d+) of 8", first)[1])
-    second = shown(run)
+    _, second = on_a_terminal(run, 100)
     counted = [int(found) for found in re.findall(r"step\s+\S+ (\d+)/8 ", second)]
     # Lightning draws the bar once before anybody can tell it where the run goes on.
     assert counted[0] == 0 and counted[1] == done and sorted(counted) == counted and counted[-1] == 8
-
-
-def shown(arguments: list[str]) -> str:
-    """What a command shows on a terminal of 100 columns."""
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.execve(sys.executable, [sys.executable, *arguments], os.environ | {"COLUMNS": "100", "TERM": "xterm"})
-    parts = []
-    try:
-        while part := os.read(terminal, 4096):
-            parts.append(part)
-    except OSError:  # the end, on Linux
-        pass
-    os.waitpid(pid, 0)
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", b"".join(parts).decode(errors="replace"))
