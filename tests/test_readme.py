@@ -1,8 +1,11 @@
 """Each ``python -m`` line of the README runs, shortened to a step on tiny tiles."""
 
+import os
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -64,6 +67,25 @@ def test_where_there_is_no_make_the_lines_are_those_of_make(shell, python, folde
     ):
         lines = [line.replace(of_make, here) for line in lines]
     assert block.splitlines() == lines
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("python -m src.train experiment=is", "experiment=isbi experiment=isbi_full experiment=isbi_paper"),
+        ("python -m src.train experiment=demo optimizer.l", "optimizer.lr="),
+        ("python -m src.predict engi", "engine="),
+        ("python -m pip inst", ""),
+        ("python train.py a", ""),
+    ],
+)
+def test_a_shell_completes_keys_and_choices(line, expected):
+    (block,) = re.findall(r"```bash\n(.*?)```", README, flags=re.DOTALL)
+    ask = f'{block}\nCOMP_LINE="{line}"\n_unet\necho "${{COMPREPLY[*]}}"'
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    found = subprocess.run(["bash", "-c", ask], capture_output=True, text=True, env=os.environ | {"PATH": path})
+    assert (found.stdout.strip(), found.stderr) == (expected, "")
 
 
 def test_there_are_lines_to_test():
