@@ -9,7 +9,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from src.metrics.goodness import OF_CLASS, PER_IMAGE, worst_first
+from src.metrics.goodness import OF_CLASS, PER_IMAGE, by_class, worst_first
 from src.saying import columns as width_of_lines
 from src.saying import printable, say, shortened
 
@@ -38,10 +38,8 @@ def print_scores(scores: dict, monitor: str, mode: str) -> None:
     _print_table("image", columns, rows, foot)
     if len(some) < len(images):
         say(f"shown are the {len(some)} worst of {len(images)} images by {monitor}")
-    classes = sorted({int(found[1]) for found in (re.search(OF_CLASS, name) for name in total) if found})
-    if classes:
-        of_classes = [(str(c), [total.get(f"{name}_class_{c}") for name in columns]) for c in classes]
-        _print_table("class", columns, of_classes)
+    if classes := by_class(total):
+        _print_table("class", columns, [(str(c), [each.get(name) for name in columns]) for c, each in classes.items()])
 
 
 def print_ranking(rows: list[dict]) -> None:

@@ -3,6 +3,7 @@
 import base64
 import functools
 import io
+import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from matplotlib.figure import Figure
 
 from src.data.finding import SHOWN_FILES, by_code
 from src.files.whole import write_text
-from src.metrics.goodness import worst_first
+from src.metrics.goodness import OF_CLASS, by_class, worst_first
 from src.metrics.mistakes import KINDS
 from src.pages.glossary import meaning
 from src.pages.methods import sources
@@ -97,10 +98,15 @@ def render(
         title=title,
         verdict=verdict,
         steps=steps,
-        meanings={name: text for name in scores if (text := meaning(name))},
+        meanings={name: text for name in scores if not re.search(OF_CLASS, name) and (text := meaning(name))},
         scores=scores,
         rows=rows,
-        columns=list(dict.fromkeys(name for row in rows for name in row if name != "name")),
+        columns=[
+            name
+            for name in dict.fromkeys(name for row in rows for name in row)
+            if name != "name" and not re.search(OF_CLASS, name)
+        ],
+        classes=by_class(scores),
         monitor=monitor,
         slices=fitting(slices, LARGEST_PAGE),
         key={KINDS[kind]: "rgb({}, {}, {})".format(*COLOURS[kind]) for kind in kinds},

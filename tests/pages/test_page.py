@@ -9,7 +9,7 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
-from src.metrics.mistakes import OF_CELLS
+from src.metrics.mistakes import OF_CELLS, OF_CLASSES
 from src.pages import page
 from src.pages.pictures import panels
 
@@ -193,3 +193,32 @@ def test_a_page_of_many_noisy_pictures_can_still_be_sent(tmp_path):
     assert 1_000_000 < file.stat().st_size < 10_000_000
     shown = len(re.findall('<figure class="slice"', file.read_text()))
     assert 1 <= shown < 20 and f"The {20 - shown} better ones are not shown" in file.read_text()
+
+
+def written(file, count, classes, name):
+    """A page of scores of so many images with so many classes."""
+    random = np.random.default_rng(0)
+    grey, labels = random.random((1, 96, 128), np.float32), random.integers(0, classes, (96, 128))
+    pictures = panels(grey, labels, labels, np.where(labels == 1, 3, 0))
+    columns = [f"{score}_class_{c}" for score in ("iou", "dice", "precision", "recall") for c in range(classes)]
+    scores = {"iou": 0.5, "dice": 0.6, "precision": 0.7, "recall": 0.8} | dict.fromkeys(columns, 0.25)
+    rows = [{"name": f"{name}_{number:03}"} | scores | {"iou": number / count} for number in range(count)]
+    shown = {row["name"]: pictures for row in rows}
+    page.write_score_page(file, {"scores": scores, "per_image": rows}, "iou", "max", shown, OF_CLASSES, str)
+
+
+@pytest.mark.parametrize("device", WIDTHS)
+@pytest.mark.parametrize(
+    ("count", "classes", "name"), [(200, 2, "image"), (3, 8, "x"), (6, 2, "a_name_of_64_letters_" + "y" * 40)]
+)
+def test_many_images_many_classes_and_long_names_fit(count, classes, name, device, opened, tmp_path):
+    written(tmp_path / "scores.html", count, classes, name)
+    assert (tmp_path / "scores.html").stat().st_size < 10_000_000
+    tab, wrong = opened(WIDTHS[device], file=tmp_path / "scores.html")
+    assert wrong == []
+    assert tab.evaluate("document.documentElement.scrollWidth") <= WIDTHS[device]
+    assert tab.locator("#classes tbody tr").count() == classes
+    assert tab.locator("#scores thead th").count() == 5  # the image and four scores
+    widths = tab.evaluate("[...document.querySelectorAll('.viewer')].map(each => each.clientWidth)")
+    assert min(widths) > 0.3 * WIDTHS[device] and tab.locator(".thumbs a").count() == len(widths)
+    assert min(count, 100) <= len(widths) <= count  # noise takes more than most pictures do
