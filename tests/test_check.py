@@ -1,6 +1,7 @@
 """The check of one's own data: each way in which people's data are wrong, named before training."""
 
 import json
+import re
 import shlex
 
 import cv2
@@ -225,7 +226,8 @@ def test_a_repaired_copy_passes_the_printed_check_and_trains_by_the_printed_line
     status, printed, error = run_command("check", *given, f"mend={out}")
     assert status == 0, error
     assert "0/255 → 0/1: 9 files" in printed and "left out, an image without labels" in printed
-    lines = {line.partition(":")[0]: shlex.split(line)[4:] for line in printed.splitlines() if ": python -m" in line}
+    found = re.findall(r"^(\w+):\n  python -m src\.\w+ (.*)$", printed, re.MULTILINE)
+    lines = {what: shlex.split(line) for what, line in found}
     assert f"data.root={out}" in lines["check"] and not any(str(own) in each for each in lines["train"])
     status, _, error = run_command("check", *lines["check"], *SMALL, f"cache_dir={tmp_path / 'cache'}")
     assert status == 0, error

@@ -296,7 +296,7 @@ def test_the_printed_line_trains_as_it_is_copied_and_what_is_learnt_predicts(nam
     root, run = tmp_path / "own", tmp_path / "run"
     STEPS[name](root)
     printed, arguments = check(f"data.root={root}")
-    line = re.search(r"^train: python (-m src\.train .*)$", printed, re.MULTILINE)[1]
+    line = re.search(r"^train:\n  python (-m src\.train .*)$", printed, re.MULTILINE)[1]
     shorter = f"trainer.max_steps=2 model.base_channels=4 hydra.run.dir={run}"
     for command in (
         f"{sys.executable} {line} {shorter}",

@@ -61,5 +61,5 @@ def test_each_line_fits_but_commands_and_paths(of, way, width, tmp_path):
         assert alone or len(line) <= width, line
     text = "\n".join(recorded)
     assert "Traceback" not in text and "Warning" not in text
-    for said in ("train:", "images: ", "step 3/3 · loss", "report: "):
+    for said in ("train:", "images: ", "step 3/3 · loss", "report:"):
         assert said in text, said

@@ -58,7 +58,7 @@ def test_train_predict_and_score_do_the_same_without_posix(train, tmp_path):
         ],
         ["score", f"truth={labels}", f"prediction={labels}", "metrics=instances", f"output={tmp_path}/scores.json"],
     )
-    assert r"tile 60 \u2192 20 px" in printed, "what the code page lacks is an escape"
+    assert r"tiles 60 \u2192 20 px" in printed, "what the code page lacks is an escape"
     assert f"{there} is finished" in printed
     assert result(there) == result(here)
     assert {file.name for file in (tmp_path / "zarr").iterdir()} == {"image_probabilities.zarr", "image_labels.zarr"}
@@ -72,7 +72,7 @@ def test_processes_that_are_spawned_do_what_forked_ones_do(chosen, train, tmp_pa
     _, status, _, error = train(*chosen, directory=here)
     assert status == 0, error
     printed = on_windows(["train", *chosen, f"hydra.run.dir={there}", f"cache_dir={tmp_path}/other"])
-    assert r"tile 60 \u2192 20 px" in printed
+    assert r"tiles 60 \u2192 20 px" in printed
     assert result(there) == result(here)
 
 
