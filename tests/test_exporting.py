@@ -53,6 +53,7 @@ def test_all_files_of_an_export_say_the_same(format, tmp_path):
     assert yaml.safe_load((tmp_path / "new" / "cells.yaml").read_text()) == leaving.description()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format", ["onnx", "torchscript"])
 @pytest.mark.parametrize(
     "choices",

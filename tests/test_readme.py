@@ -125,7 +125,7 @@ LONG = ("ddp", "seed=1,2", "wandb", "crossval")  # in lines that take seconds
 @pytest.mark.parametrize(
     ("verb", "line"),
     [
-        pytest.param(*each, marks=[pytest.mark.slow] * any(word in f"{each[0]} {each[1]}" for word in LONG))
+        pytest.param(*each, marks=[pytest.mark.slow] * (each not in LINES or any(word in str(each) for word in LONG)))
         for each in dict.fromkeys([*LINES, *HELP])
     ],
 )
