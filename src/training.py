@@ -48,7 +48,8 @@ def parts(config: dict, read: Callable[[Pair], list[Annotated]] | None = None) -
     """
     command.quieten()  # once more: Lightning has set its own level when it was imported
     lightning.seed_everything(config["seed"], workers=True, verbose=False)
-    config = with_interval(config, STEP)  # which stands for auto, until the images are read by which it is counted
+    again = config["trainer"]["val_check_interval"] == "auto"  # `counted` makes all once more, with the number of steps
+    config = with_interval(config, STEP)
     with lightning_seam.its_errors_are_ours():
         module = make_segmenter(config)
         trainer = make_trainer(config, module.model)
@@ -69,7 +70,7 @@ def parts(config: dict, read: Callable[[Pair], list[Annotated]] | None = None) -
     modes = [module.validation.evaluator.mode(config["monitor"])]
     check_choice(f"monitor_mode of {config['monitor']}", config["monitor_mode"], modes)
     module.compiled = pays_to_compile(config["compile"], config["trainer"]["max_steps"])
-    if config["start_from"] is not None and not runs.resumable_files(Path(config["run_dir"])):
+    if config["start_from"] is not None and not again and not runs.resumable_files(Path(config["run_dir"])):
         start_from(module, Path(config["start_from"]), config["freeze"] == "encoder")
     return Parts(trainer, data, module)
 

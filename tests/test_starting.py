@@ -36,6 +36,15 @@ def test_weights_are_taken_and_said(earlier, train_slim):
     assert len(facts["start_from"]) == 64
 
 
+def test_weights_are_taken_once_where_the_steps_between_validations_are_counted(earlier, train_slim):
+    auto = ("trainer.val_check_interval=auto", "trainer.max_steps=1")
+    directory, status, printed, error = train_slim(f"start_from={earlier}", *STILL, *auto, "model.norm=batch")
+    assert status == 0, error
+    assert printed.count(f"begins with {earlier}: 23 layers are taken") == 1
+    found, before = weights(checkpoint_file(directory, "last")), weights(earlier)
+    torch.testing.assert_close(found["model.down.0.0.weight"], before["model.down.0.0.weight"], rtol=0, atol=0)
+
+
 def test_other_classes_leave_the_last_layer_as_it_was_drawn(earlier, train_slim):
     directory, status, printed, error = train_slim(f"start_from={earlier}", *STILL, "model.classes=3")
     assert status == 0, error
