@@ -5,8 +5,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from src import command
-from src.arguments import check_least, lacks_experiment, with_keys
+from src import command, running
+from src.arguments import check_least, with_keys
 from src.saying import doing, say
 
 
@@ -39,10 +39,7 @@ def start() -> None:
         SystemExit: something failed, or a signal stopped it.
     """
     sys.argv[1:] = with_keys("preview", sys.argv[1:])
-    if lacks_experiment(sys.argv[1:]):
-        from src import checking
-
-        command.run(checking.choose, "preview")
+    running.choose_experiment("preview")
     command.run(main)
 
 

@@ -1,15 +1,13 @@
 """``cells.html``: how many cells all images have, how large and how bright they are, and which images stand out."""
 
-import functools
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from matplotlib.figure import Figure
 
 from src.files.whole import write_text
-from src.pages.page import data_url
+from src.pages.page import data_url, template
 from src.pages.pictures import encoded
 
 FEWEST = 5  # images, of which one may stand out
@@ -33,7 +31,7 @@ def write_cells_page(
     outstanding = standing_out(rows)
     ordered = sorted(rows, key=lambda name: name not in {each for each, _ in outstanding})  # these first
     total = int(sum(row["cells"] for row in rows.values()))
-    page = _template().render(
+    page = template("cells.html.j2").render(
         title=f"{total:,} cells in {len(rows):,} images",
         outstanding=outstanding,
         judged=len(rows) >= FEWEST,
@@ -44,12 +42,6 @@ def write_cells_page(
         made_from=made_from,
     )
     write_text(file, page)
-
-
-@functools.cache
-def _template() -> Template:
-    loader = FileSystemLoader(Path(__file__).parent)
-    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined).get_template("cells.html.j2")
 
 
 def medians(measures: Mapping[str, np.ndarray]) -> dict[str, float]:

@@ -94,7 +94,7 @@ def render(
 ) -> None:
     """Fill ``page.html.j2``; what is not given has no place on the page."""
     scores = scores or {}
-    page = _template().render(
+    page = template("page.html.j2").render(
         title=title,
         verdict=verdict,
         steps=steps,
@@ -122,9 +122,10 @@ def render(
 
 
 @functools.cache
-def _template() -> Template:
+def template(name: str) -> Template:
+    """A template that lies beside this file, in which what is filled in is no markup."""
     loader = FileSystemLoader(Path(__file__).parent)
-    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined).get_template("page.html.j2")
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined).get_template(name)
 
 
 def drawn_curves(curves: dict[str, list[tuple[int, float]]], monitor: str) -> str:

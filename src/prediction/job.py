@@ -25,12 +25,7 @@ from src.prediction.predictor import Predictor, verify
 from src.prediction.store import IN_MEMORY, Held, Store, drop, has_blocks, made_from, unfinished
 
 MEASURED_FROM = 2**26  # pixels of an image from which it pays to find out the fastest tile
-RESULTS = {
-    "table": table,
-    "rois": rois,
-    "geojson": geojson,
-    "overlay": overlay,
-}  # what is made of cells, and is no image
+RESULTS = {"table": table, "rois": rois, "geojson": geojson, "overlay": overlay}  # made of cells, and no image
 LARGEST_TIFF = 2**28  # pixels; a larger image becomes a Zarr, which opens at once
 AS_PREDICTED = Calibration()  # which changes nothing
 PREDICTED = "predicted"  # what is kept of probabilities before they are calibrated
