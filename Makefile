@@ -63,9 +63,10 @@ bench-peers: install runs/peers/batchgeneratorsv2  ## fetch what make bench comp
 runs/peers/batchgeneratorsv2:
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target runs/peers monai==1.6.1 batchgeneratorsv2==0.3.6
 
-lint: install  ## check the style
+lint: install  ## check the style and the types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 clean:  ## remove .venv and caches, never runs/ or data/
-	rm -rf .venv .pytest_cache .ruff_cache *.egg-info
+	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache *.egg-info

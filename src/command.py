@@ -239,7 +239,7 @@ class Failures:
         debug: whether an error ends everything, so that its traceback is seen.
     """
 
-    def __init__(self, count: int, debug: bool):
+    def __init__(self, count: int, debug: bool) -> None:
         self.count, self.debug = count, debug
         self.messages: list[str] = []
 

@@ -69,7 +69,7 @@ class Watershed:
     fill_holes: bool = False
     of_classes: ClassVar[bool] = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not 0 <= self.marker <= 1:
             near = min(max(self.marker, 0), 1)
             raise ValueError(f"expected instances.marker from 0 to 1, but got {self.marker}; nearest valid: {near}")
@@ -119,7 +119,7 @@ class Distance:
     whole: bool = False
     of_classes: ClassVar[bool] = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("depth", "smoothing"):
             value = getattr(self, name)
             if not 0 <= value < np.inf:
@@ -156,7 +156,7 @@ class Membranes:
     min_size: int = 0
     of_classes: ClassVar[bool] = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("line", "min_size"):
             value = getattr(self, name)
             if value < 0:

@@ -19,7 +19,7 @@ class Micrographs:
         path: as `prediction.names.input_files` takes it; None: there are none.
     """
 
-    def __init__(self, path: str | None):
+    def __init__(self, path: str | None) -> None:
         files = input_files(path)[0] if path else []
         self.only = files[0] if len(files) == 1 and path and Path(path) == files[0] else None
         self.files = {stem(file): file for file in files}

@@ -72,7 +72,7 @@ class Scoring:
         numbering: Numbering,
         threshold: float,
         micrographs: Callable[[str, tuple[int, int]], np.ndarray | None] | None = None,
-    ):
+    ) -> None:
         self.metrics, self.numbering, self.threshold, self.micrographs = metrics, numbering, threshold, micrographs
         self.of_classes = any("classes" in metric.takes for metric in metrics.values())
         self.kinds = kinds_of_mistakes(self.of_classes)

@@ -34,7 +34,7 @@ class Stopped(BaseException):
 
     told = False
 
-    def __init__(self, numbers: list[int], where: str = ""):
+    def __init__(self, numbers: list[int], where: str = "") -> None:
         super().__init__(numbers, where)
         self.numbers, self.where = numbers, where
 

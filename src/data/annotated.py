@@ -168,7 +168,7 @@ class ReadTwice:
     What was asked for a second time is not held any longer.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.held: dict[Pair, list[Annotated]] = {}
 
     def __call__(self, pair: Pair) -> list[Annotated]:

@@ -49,7 +49,7 @@ class Warp(A.DualTransform):
         elastic: float = 10,
         scale: float = 1.0,
         p: float = 1.0,
-    ):
+    ) -> None:
         super().__init__(p=p)
         if scale < 1:
             raise ValueError(f"expected a scale of 1 or more, but got {scale}; nearest valid: 1")

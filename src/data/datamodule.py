@@ -79,7 +79,7 @@ class SliceData(lightning.LightningDataModule):
         root: str | None = None,
         folder: str | None = None,
         groups: str | None = None,
-    ):
+    ) -> None:
         super().__init__()
         self.source = source
         self.parts = {"train": str(train), "validation": str(validation), "held_out": str(held_out)}

@@ -52,7 +52,7 @@ class Refused(ValueError):
         finding: why.
     """
 
-    def __init__(self, finding: Finding, message: str = ""):
+    def __init__(self, finding: Finding, message: str = "") -> None:
         super().__init__(message or str(finding))
         self.finding = finding
 

@@ -47,7 +47,7 @@ class Patches(Dataset):
         foreground: float = 0.0,
         names: list[str] | None = None,
         known: Slices | None = None,
-    ):
+    ) -> None:
         if not 0 <= foreground <= 1:
             raise ValueError(f"expected data.foreground in [0, 1], but got {foreground}")
         self.images, self.targets, self.weights = images, targets, weights
@@ -107,7 +107,7 @@ class Draws(Sampler):
         start: first draw, for a run that continues; a multiple of ``ranks``.
     """
 
-    def __init__(self, length: int, start: int = 0, rank: int = 0, ranks: int = 1):
+    def __init__(self, length: int, start: int = 0, rank: int = 0, ranks: int = 1) -> None:
         self.length, self.start, self.rank, self.ranks = length, start, rank, ranks
 
     def __iter__(self) -> Iterator[int]:

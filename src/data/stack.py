@@ -41,7 +41,7 @@ class Stack:
     legend: Legend = NUMBERS
     parts: list[str] | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.known is None:
             object.__setattr__(self, "known", everywhere(self.targets))
         names = ("images", "targets", "instances", "known")

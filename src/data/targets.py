@@ -39,7 +39,7 @@ class Border:
     width: float = 2.0
     added: ClassVar[int] = 1
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.width < 1:
             raise ValueError(f"expected target.width ≥ 1, but got {self.width}; nearest valid: 1")
 
@@ -65,7 +65,7 @@ class Core:
     rim: float = 0.5
     added: ClassVar[int] = 1
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not 0 < self.rim < 1:
             raise ValueError(f"expected target.rim between 0 and 1, but got {self.rim}; nearest valid: 0.5")
 

@@ -33,7 +33,7 @@ class TwoValues:
         pairs: those that could be read, by name, as they were read last.
     """
 
-    def __init__(self, scratch: Path):
+    def __init__(self, scratch: Path) -> None:
         self.scratch = scratch
         self.pairs: dict[str, Pair] = {}
 

@@ -36,7 +36,7 @@ class WeightMap:
     sigma: float = 5.0
     balance: float | bool = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.w0 < 0 or self.sigma <= 0:
             raise ValueError(f"expected weight_map.w0 ≥ 0 and weight_map.sigma > 0, but got {self.w0} and {self.sigma}")
         if not 0 <= self.balance <= 1:

@@ -27,7 +27,7 @@ LARGEST = 2**31 - 2**20  # bytes of a file, by the rules of protobuf
 class _Graph:
     """Nodes and weights, as they are added."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.nodes, self.weights = [], {}
 
     def add(self, kind: str, *inputs: str, name: str | None = None, **attributes: object) -> str:

@@ -38,7 +38,7 @@ class ExportedUNet(nn.Module):
         norm_after: bool,
         grey_range: tuple[float, ...] = (),
         mirrored: tuple[int, ...] = (),
-    ):
+    ) -> None:
         super().__init__()
         widths = [base_channels * 2**level for level in range(depth + 1)]
         inputs = [in_channels, *widths[:-1]]

@@ -46,7 +46,7 @@ class Named:
     authors: tuple[str, ...] = ()
     license: str = ""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
             raise ValueError(
                 f"expected name to be 5 to 64 letters, digits, blanks and _+-(), but got {self.name}; "

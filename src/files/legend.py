@@ -24,7 +24,7 @@ class Legend:
     names: tuple[str, ...] = ()
     colours: tuple[tuple[int, int, int], ...] = ()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if len({len(each) for each in vars(self).values() if each}) > 1:
             raise ValueError(f"expected values, names and colours of as many classes, but got {str(self)[:80]}")
         for what, each in vars(self).items():

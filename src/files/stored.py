@@ -100,7 +100,7 @@ class Reading:
     axes: str | None = None
     scaling: str = "percentiles"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, choices in (("orientation", ORIENTATIONS), ("greys", ORIENTATIONS), ("scaling", SCALINGS)):
             if getattr(self, name) not in choices:
                 raise ValueError(f"expected {name} to be {' or '.join(choices)}, but got {getattr(self, name)}")

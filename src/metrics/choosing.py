@@ -95,7 +95,9 @@ class Contest:
         mode: whether ``max`` or ``min`` of it is better.
     """
 
-    def __init__(self, metrics: dict[str, Metric], monitor: str, classes: int, device: torch.device | str = "cpu"):
+    def __init__(
+        self, metrics: dict[str, Metric], monitor: str, classes: int, device: torch.device | str = "cpu"
+    ) -> None:
         self.score, self.device = judging_score(metrics, monitor), device
         judging = {name: metric for name, metric in metrics.items() if base_score(self.score) in metric.modes}
         options = {"monitor": self.score, "thresholds": CHOSEN_FROM, "classes": classes}

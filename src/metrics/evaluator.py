@@ -132,7 +132,7 @@ class Evaluator:
         monitor: str | None = None,
         thresholds: Sequence[float] = THRESHOLDS,
         classes: int = MOST_CLASSES,
-    ):
+    ) -> None:
         self.metrics = list(metrics.values())
         self.threshold, self.monitor, self.classes = threshold, monitor, classes
         self.modes = {score: mode for metric in self.metrics for score, mode in metric.modes.items()}

@@ -21,7 +21,7 @@ class Pooled(Metric):
 
     full_state_update = False
 
-    def __init__(self, evaluator: Evaluator):
+    def __init__(self, evaluator: Evaluator) -> None:
         super().__init__()
         self.evaluator = evaluator
         self.names = list(evaluator.nothing())

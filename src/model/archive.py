@@ -127,7 +127,7 @@ def _check_archive(file: Path) -> None:
 class _Budget:
     """What the content of a file may come to."""
 
-    def __init__(self, size: int):
+    def __init__(self, size: int) -> None:
         self.nodes, self.bytes, self.storages = MOST_NODES, size, set()
 
 

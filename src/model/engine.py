@@ -41,7 +41,7 @@ class Engine:
         depth, padded: of the network.
     """
 
-    def __init__(self, network: UNet, name: str, device: torch.device, dtype: torch.dtype):
+    def __init__(self, network: UNet, name: str, device: torch.device, dtype: torch.dtype) -> None:
         self.depth, self.padded = network.depth, network.padded
         self.name, self.dtype = name, dtype
         self.exact = folded(network)

@@ -37,7 +37,7 @@ class Plateau(LRScheduler):
         warm_up: int = 100,
         patience: int = 5,
         cool_down: float = 0.2,
-    ):
+    ) -> None:
         for name, value, least in (("warm_up", warm_up, 0), ("patience", patience, 1)):
             if value < least:
                 raise ValueError(f"expected scheduler.{name} ≥ {least}, but got {value}; nearest valid: {least}")

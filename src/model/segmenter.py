@@ -70,7 +70,7 @@ class Segmenter(lightning.LightningModule):
         scheduler: Callable[[Optimizer], LRScheduler],
         instances: Numbering,
         monitor: str,
-    ):
+    ) -> None:
         super().__init__()
         self.model = model.to(memory_format=MEMORY_FORMAT)
         self.loss = loss

@@ -43,7 +43,7 @@ class UNet(nn.Module):
         padded: bool = False,
         norm: str = "none",
         dropout: float = 0.5,
-    ):
+    ) -> None:
         super().__init__()
         _check(in_channels, classes, base_channels, depth, norm, dropout)
         self.depth, self.padded = depth, padded

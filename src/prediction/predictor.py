@@ -41,7 +41,7 @@ class PlaneReader:
         threads: what reads ahead.
     """
 
-    def __init__(self, image: Image, plane: int, device: torch.device, threads: ThreadPoolExecutor):
+    def __init__(self, image: Image, plane: int, device: torch.device, threads: ThreadPoolExecutor) -> None:
         self.image, self.plane, self.device, self.threads = image, plane, device, threads
         self.low, self.high = grey_range(image, plane)
         self.first, self.band = 0, np.zeros((0, 0, 0))
@@ -108,7 +108,7 @@ class Predictor:
         tta: str,
         tile: int | None,
         engine: str = "auto",
-    ):
+    ) -> None:
         shapes = {(each.depth, each.padded, each.in_channels, each.classes) for each in networks}
         if len(shapes) > 1:
             raise ValueError(f"expected networks of one depth, padding, channels and classes, but got {sorted(shapes)}")

@@ -55,7 +55,7 @@ class Store:
         made_from: str,
         legend: Legend = NUMBERS,
         labels: str = "",
-    ):
+    ) -> None:
         self.final, self.image, self.made_from, self.legend, self.labels = final, image, made_from, legend, labels
         self.classes, self.place = classes, f"labels/{labels}/0" if labels else "0"
         self.folder = unfinished(final)
@@ -203,7 +203,7 @@ class Held:
         legend: of the classes that its values are.
     """
 
-    def __init__(self, final: Path, image: Image, classes: int, made_from: str, legend: Legend = NUMBERS):
+    def __init__(self, final: Path, image: Image, classes: int, made_from: str, legend: Legend = NUMBERS) -> None:
         self.final, self.image, self.made_from, self.legend = final, image, made_from, legend
         self.classes = classes
         self.axes = image.stack_axes + ("C" if classes > 1 else "") + "YX"

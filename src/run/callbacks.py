@@ -57,7 +57,7 @@ class Environment(Callback):
         ValueError: the run is to go on with other data.
     """
 
-    def __init__(self, directory: str):
+    def __init__(self, directory: str) -> None:
         self.directory = Path(directory)
 
     def on_fit_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
@@ -94,7 +94,7 @@ class Samples(Callback):
         directory: the run directory.
     """
 
-    def __init__(self, directory: str):
+    def __init__(self, directory: str) -> None:
         self.directory = Path(directory)
 
     def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
@@ -111,7 +111,7 @@ class Overlay(Callback):
         directory: the run directory.
     """
 
-    def __init__(self, directory: str):
+    def __init__(self, directory: str) -> None:
         self.directory = Path(directory)
 
     def on_validation_batch_end(self, trainer, module, outputs, batch, batch_idx, dataloader_idx=0) -> None:
@@ -143,7 +143,7 @@ class HeldOut(Callback):
     last: LastCheckpoint | None = None  # knows for how long was trained
     diagnosis: Diagnosis | None = None  # and what went wrong
 
-    def __init__(self, directory: str):
+    def __init__(self, directory: str) -> None:
         self.directory = Path(directory)
         self.rows: list[dict] = []
         self.places: dict[str, list] = {}

@@ -37,7 +37,7 @@ class OutOfTime(Exception):
         step: training steps that the checkpoint holds.
     """
 
-    def __init__(self, step: int):
+    def __init__(self, step: int) -> None:
         super().__init__(step)
         self.step = step
 
@@ -68,7 +68,7 @@ class BestCheckpoint(Checkpoint):
         mode: whether ``max`` or ``min`` of it is better.
     """
 
-    def __init__(self, directory: str, monitor: str, mode: str):
+    def __init__(self, directory: str, monitor: str, mode: str) -> None:
         self.file, self.monitor, self.mode = checkpoint_file(Path(directory), "best"), monitor, mode
         self.rank = -math.inf
         self.saving = False
@@ -114,7 +114,7 @@ class LastCheckpoint(Checkpoint):
 
     curves: Curves | None = None  # that are to reach as far as the weights
 
-    def __init__(self, directory: str, every: int, max_time: str | None = None):
+    def __init__(self, directory: str, every: int, max_time: str | None = None) -> None:
         self.file, self.previous = (checkpoint_file(Path(directory), name) for name in ("last", "previous"))
         self.every, self.limit = every, seconds(max_time)
         self.seconds_before, self.step_before = 0.0, 0
@@ -251,7 +251,7 @@ class Reseed(Callback):
         seed: of the run.
     """
 
-    def __init__(self, seed: int):
+    def __init__(self, seed: int) -> None:
         self.seed = seed
 
     def on_train_batch_start(self, trainer, module, batch, batch_idx) -> None:

@@ -23,7 +23,7 @@ class Curves(Logger):
 
     name = version = ""
 
-    def __init__(self, directory: str):
+    def __init__(self, directory: str) -> None:
         super().__init__()
         self.file = Path(directory) / "metrics.csv"
         self.rows: list[dict] = []

@@ -26,7 +26,7 @@ class Diagnosis(Callback):
     validations = 3  # in a row before anything is said of them
     waiting = 20  # losses that a GPU computes before they are read, because reading one waits for the GPU
 
-    def __init__(self, monitor: str, mode: str, directory: str, patience: float = 1 / 3):
+    def __init__(self, monitor: str, mode: str, directory: str, patience: float = 1 / 3) -> None:
         self.monitor, self.mode, self.directory, self.patience = monitor, mode, directory, patience
         self.best, self.best_step = -math.inf, 0
         self.losses: list[tuple[int, Tensor, list[str]]] = []

@@ -22,7 +22,7 @@ MOST_SCORES = 3  # in a line; all are in metrics.csv
 class ProgressBar(RichProgressBar):
     """Lightning's progress bar, on a terminal: step, time passed and left, tiles a second over all processes, loss."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         if not sys.stdout.isatty():
             self.disable()
@@ -59,7 +59,7 @@ class Stage(ProgressColumn):
 class Speed(ProgressColumn):
     """Speed of training as ``3.20 tiles/s``, else of images."""
 
-    def __init__(self, trainer: lightning.Trainer):
+    def __init__(self, trainer: lightning.Trainer) -> None:
         super().__init__()
         self.trainer = trainer
 
@@ -78,7 +78,7 @@ class Narrator(Callback):
 
     measured = (3, 8)  # the steps between which the speed is measured: after the first have warmed up
 
-    def __init__(self, monitor: str):
+    def __init__(self, monitor: str) -> None:
         self.monitor = monitor
         self.going_on, self.doing, self.judged = ExitStack(), "", ""
         self.started: float | None = None

@@ -35,7 +35,7 @@ class Processes(DDPStrategy):
         options: those of `DDPStrategy`.
     """
 
-    def __init__(self, arrival: float = 60, **options: object):
+    def __init__(self, arrival: float = 60, **options: object) -> None:
         super().__init__(**options)
         self.arrival = arrival
 

@@ -16,7 +16,7 @@ class Schedule(Callback):
         mode: whether ``max`` or ``min`` of it is better.
     """
 
-    def __init__(self, monitor: str, mode: str):
+    def __init__(self, monitor: str, mode: str) -> None:
         self.monitor, self.mode = monitor, mode
 
     def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:

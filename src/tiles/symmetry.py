@@ -104,7 +104,7 @@ def _bounding(points: np.ndarray, spare: int) -> Window:
 
 
 def _positions(window: Window, turn: np.ndarray) -> list[np.ndarray]:
-    """y and x, each ``(height, width)``, of where each pixel (y, x) lies after ``@ turn``."""
+    """Y and x, each ``(height, width)``, of where each pixel (y, x) lies after ``@ turn``."""
     rows = window.top + np.arange(window.height)[:, None]
     columns = window.left + np.arange(window.width)
     return [rows * along_y + columns * along_x for along_y, along_x in turn.T]

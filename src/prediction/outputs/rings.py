@@ -91,7 +91,7 @@ def _follow(framed, points, starts, owners, touching):
                     touching[count] |= outside == own
                 if ahead != own or outside == own:
                     points[used, 0] = x - (edge > 1)  # where the edge ends
-                    points[used, 1] = y - (edge == 0 or edge == 3)
+                    points[used, 1] = y - (edge in {0, 3})
                     used += 1
                 if ahead != own:
                     edge = (edge + 1) % 4
