@@ -189,6 +189,13 @@ def test_the_experiment_follows_from_the_kind_of_labels(kind, own, check):
     assert ("model.classes=3" in printed) == (kind == "classes")
 
 
+def test_an_experiment_is_checked_with_its_own_data(run_command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DATA_DIR", str(tmp_path))
+    status, _, error = run_command("check", "experiment=nuclei")
+    assert status == 1 and f"there is none at {tmp_path / 'nuclei_fluo'}" in error
+
+
 def test_a_folder_that_is_none_is_one_message(check, tmp_path):
     (tmp_path / "empty").mkdir()
     for root, words in ((tmp_path / "none", "there is none at"), (tmp_path / "empty", "images/ and labels/")):

@@ -6,7 +6,7 @@ import lightning
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
+from lightning.pytorch.loggers import MLFlowLogger, TensorBoardLogger, WandbLogger
 
 from src.data.stack import Stack
 from src.files.legend import NUMBERS
@@ -131,6 +131,8 @@ class Overlay(Callback):
                 logger.experiment.add_image(title, picture, step, dataformats="HWC")
             elif isinstance(logger, WandbLogger):
                 logger.log_image(title, [picture], step)
+            elif isinstance(logger, MLFlowLogger):
+                logger.experiment.log_image(logger.run_id, picture, key=title, step=step)
 
 
 class HeldOut(Callback):

@@ -165,6 +165,7 @@ class LastCheckpoint(Checkpoint):
         self.stopped = stop and not last
 
     def on_train_batch_start(self, trainer, module, batch, batch_idx) -> None:
+        lightning_seam.count_logged_steps(trainer)
         if self.stopped:  # not earlier, because Lightning logs a step after its last hook
             self._stop(trainer)
             raise OutOfTime(trainer.global_step)

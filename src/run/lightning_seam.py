@@ -52,6 +52,15 @@ def processes_to_start(trainer: lightning.Trainer) -> int | None:
     return 0 if trainer.strategy.cluster_environment.creates_processes_externally else trainer.num_devices
 
 
+def count_logged_steps(trainer: lightning.Trainer) -> None:
+    """Log the next step under its own number.
+
+    Lightning's count is one short after a resumption from a checkpoint of a validation that was no multiple of the
+    interval, as in a run that is shorter than the interval.
+    """
+    trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step
+
+
 def counts_steps(task: Task) -> bool:
     """Whether a progress bar counts steps of training: Lightning names that one by its epoch."""
     return "Epoch" in task.description

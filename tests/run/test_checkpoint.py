@@ -542,6 +542,20 @@ def test_an_extended_run_is_one_that_was_planned_so_long(steps, train, tmp_path)
         assert status == 1 and "extend" in error and "Traceback" not in error
 
 
+def test_each_step_is_logged_once_where_a_run_goes_on_after_its_only_validation(train_slim):
+    small = (
+        "trainer.max_steps=2",
+        "trainer.val_check_interval=100",
+        "trainer.log_every_n_steps=1",
+        "data.source.size=64",
+    )
+    directory, status, _, error = train_slim(*small)
+    assert status == 0, error
+    assert train_slim(*small, "extend=+2")[1] == 0
+    assert [row["step"] for row in curves(directory) if row["train/loss"]] == ["0", "1", "2", "3"]
+    assert [row["step"] for row in curves(directory) if row["validation/v_rand"]] == ["1", "3"]
+
+
 def test_an_unfinished_run_cannot_be_extended(train):
     directory, *_ = train(*RUN, ONE_STEP)
     _, status, _, error = train(*RUN, "extend=+3")
