@@ -56,8 +56,8 @@ def sketch(grey: np.ndarray, labels: np.ndarray) -> np.ndarray:
 def agreements(sketches: Sequence[np.ndarray]) -> np.ndarray:
     """Return approximately the `agreement` of each image (row) with the labels of each image (column)."""
     grey, slope, mask, edges = np.stack(sketches).astype(np.float32).transpose(1, 0, 2)
-    by_brightness: np.ndarray = np.abs(grey @ mask.T)
-    return by_brightness + np.maximum(0, slope @ edges.T)
+    found: np.ndarray = np.abs(grey @ mask.T) + np.maximum(0, slope @ edges.T)
+    return found
 
 
 @dataclass(frozen=True)

@@ -56,9 +56,9 @@ def coded(labels: np.ndarray, kind: str, values: Sequence[int] | None) -> np.nda
     if values is None:
         return labels if kind == "classes" else (labels > 0).astype(np.int16)
     if len(values) == 1:
-        return (labels != values[0]).astype(np.int16)
+        return np.asarray(labels != values[0], np.int16)
     if kind != "classes":
         return np.isin(labels, list(values)[1:]).astype(np.int16)
     classes = places_of(labels, values)
-    found: np.ndarray = np.where(np.asarray(values)[classes] == labels, classes, -1)
-    return found.astype(np.int16)
+    known: np.ndarray = np.asarray(values)[classes] == labels
+    return np.where(known, classes, -1).astype(np.int16)
