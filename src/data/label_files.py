@@ -14,6 +14,7 @@ from src.files.names import (
     IMAGE_SUFFIXES,
     LABEL_SUFFIXES,
     PICTURED,
+    PREDICTED,
     REFUSED_SUFFIXES,
     SHAPE_SUFFIXES,
     base_of,
@@ -103,6 +104,11 @@ def _image_of(name: str, images: Mapping[str, Path]) -> str:
     ended = without_ending(name, LABEL_ENDINGS)
     bases = (each for each in longer_than(name) if each in images and LABEL_WORDS & {*words_of(name[len(each) :])[-1:]})
     return ended if ended in images else next(bases, ended)
+
+
+def name_of(file: Path) -> str:
+    """Return the name of an image, from the file of its labels or predictions."""
+    return without_ending(stem(file), (*PREDICTED, PICTURED, *LABEL_ENDINGS))
 
 
 def is_prediction(file: Path) -> bool:
