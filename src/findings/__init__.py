@@ -1,1 +1,1 @@
-"""Checks of annotated images: what is wrong with them, before anything is trained."""
+"""Check annotated images before a network is trained on them."""
