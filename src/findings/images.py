@@ -101,7 +101,7 @@ def _is_shifted_by(shift: Offset, rows: int, columns: int) -> bool:
 def grey_colours(facts: list[Facts], count: int) -> Finding:
     """Report grey images that were saved as equal red, green and blue, and are read as one channel."""
     found = f"{len(facts)} of {count} images grey, but saved as {facts[0].channels} equal channels"
-    return Finding("grey-as-colour", NOTE, facts[0].file, found, "one channel, as which they are read", "nothing")
+    return Finding("grey-as-colour", NOTE, facts[0].file, found, "one channel; they are read as one", "nothing")
 
 
 def acquisition(facts: list[Facts]) -> Iterator[Finding]:
