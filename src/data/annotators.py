@@ -41,6 +41,6 @@ def _named(pattern: str) -> dict[str, Path]:
     name = re.compile("(.*)".join(map(re.escape, parts)), re.DOTALL)
     found = {}
     for file in sorted(map(Path, glob.glob(pattern))):
-        if stands := name.fullmatch(file.name):
-            found["_".join(stands.groups())] = file
+        if match := name.fullmatch(file.name):
+            found["_".join(match.groups())] = file
     return found

@@ -11,7 +11,7 @@ from src.data import colours
 from src.data.annotated import Annotated, read_pair, reading_of, settled
 from src.data.description import Description, describe
 from src.data.finding import ERROR, Refused
-from src.data.kinds import Judgement, judged
+from src.data.kinds import Judgement, decide
 from src.data.labels import to_learn
 from src.data.matching import Pair, Wanted, matched
 from src.data.nnunet import NOTHING_SAID, Classes, read_classes
@@ -81,7 +81,7 @@ def read_folder(
     Args:
         root: the folder.
         kind: what the labels mean, one of `kinds.KINDS`; auto infers it.
-        values: the values of class 0, 1, …; None: see `kinds.judged`.
+        values: the values of class 0, 1, …; None: see `kinds.decide`.
         ignore_label: the value of unannotated pixels.
         include: a pattern such as ``plate1_*``; images with other names are left out.
         orientation: how images with an orientation tag are read: shown, stored, or auto, as fits their labels.
@@ -106,12 +106,14 @@ def read_folder(
     slices = settled([(read or read_pair)(pair) for pair in pairs], read or read_pair)
     # Comparing palettes and finding the background colour need the values that occur.
     known = (values is not None or kind == "instances") and not any(each.palette or each.in_colours for each in slices)
-    described = [describe(without(each.labels, ignore_label), one_grey(each.image)) for each in slices if not known]
+    described = [
+        describe(annotated_only(each.labels, ignore_label), one_grey(each.image)) for each in slices if not known
+    ]
     for each in colours.odd_ones(slices):
         raise Refused(colours.mixed(each.pair.labels, each.in_colours))
     found = meaning(slices, described, kind, values, names_in(Path(root)))
-    learnt = [as_meant(each, found, ignore_label)[0] for each in slices]
-    targets, cells, annotated = (stacked(list(parts)) for parts in zip(*learnt, strict=True))
+    read_as = [as_meant(each, found, ignore_label)[0] for each in slices]
+    targets, cells, annotated = (stacked(list(parts)) for parts in zip(*read_as, strict=True))
     return Stack(
         stacked([each.image for each in slices]),
         targets,
@@ -165,7 +167,7 @@ def _meaning_of_numbers(
     named: Classes,
 ) -> Meaning:
     forms = {"classes"} if len(named.names) > 2 else {each.form.said for each in slices}
-    found = judged(described, kind, values, forms.pop() if len(forms) == 1 else "")
+    found = decide(described, kind, values, forms.pop() if len(forms) == 1 else "")
     if found.kind != "classes":
         return Meaning(found)
     own, names = found.values or (), named.all_names
@@ -191,7 +193,7 @@ def _meaning_of_colours(
     counted = [replace(one, counts=colours.packed_counts(one.counts, each)) for one, each in pairs]
     table = tuple(values) if values is not None else colours.table(counted, labelmap)
     few = values is not None or bool(labelmap) or colours.are_classes(counted)
-    found = judged(counted, kind, table if few or kind == "classes" else table[:1], "classes" if few else "instances")
+    found = decide(counted, kind, table if few or kind == "classes" else table[:1], "classes" if few else "instances")
     if found.kind != "classes":
         return Meaning(replace(found, values=table if values is not None else table[:1]), in_colours=True)
     names = tuple(labelmap[value] for value in table) if labelmap and set(table) <= set(labelmap) else ()
@@ -218,6 +220,6 @@ def as_meant(
     return to_learn(numbers, meaning.judgement.kind, meaning.judgement.values, ignore_label), numbers
 
 
-def without(labels: np.ndarray, ignore_label: int | None) -> np.ndarray:
+def annotated_only(labels: np.ndarray, ignore_label: int | None) -> np.ndarray:
     """Set unannotated pixels of labels to 0."""
     return labels if ignore_label is None else np.where(labels == ignore_label, 0, labels)

@@ -47,7 +47,7 @@ class Judgement:
     reasons: tuple[str, ...] = ()
 
 
-def judged(
+def decide(
     described: Sequence[Description],
     kind: str = "auto",
     values: Sequence[int] | None = None,
@@ -66,7 +66,7 @@ def judged(
     """
     if kind not in ("auto", *KINDS):
         raise ValueError(f"expected data.source.kind to be auto, {', '.join(KINDS)}, but got {kind}")
-    found = Judgement(said) if said else looks(described)
+    found = Judgement(said) if said else infer(described)
     if kind == "auto":
         kind = found.kind if values is None else _kind_of(found, values)
     if values is not None:
@@ -94,7 +94,7 @@ def _class_values(described: Sequence[Description], found: Judgement) -> tuple[i
     return found.values or tuple(occurring if found.reasons == ("no-zero",) else sorted({0, *occurring}))
 
 
-def looks(described: Sequence[Description]) -> Judgement:
+def infer(described: Sequence[Description]) -> Judgement:
     """Infer the kind of labels from their values and the shapes of their pieces."""
     drawn = [each for each in described if set(each.counts) != {0}]
     values = [tuple(sorted(value for value in each.counts if value != 0)) for each in drawn]

@@ -247,7 +247,7 @@ def _class_files(
         if base and file.suffix.lower() in LABEL_SUFFIXES and name not in images:
             ends.setdefault(base, {})[name[len(base) + 1 :]] = file
     every = sorted({end for parts in ends.values() for end in parts})
-    chosen = list(classes) if classes else every
+    wanted = list(classes) if classes else every
     known = {ending.removeprefix("_") for ending in LABEL_ENDINGS}
     if not classes and (
         len(every) < 2
@@ -256,7 +256,7 @@ def _class_files(
         or any(set(parts) != set(every) for parts in ends.values())
     ):
         return {}
-    return {image: {end: parts[end] for end in chosen if end in parts} for image, parts in ends.items()}
+    return {image: {end: parts[end] for end in wanted if end in parts} for image, parts in ends.items()}
 
 
 def _class_folders(
@@ -266,7 +266,7 @@ def _class_folders(
     parts = [part for part in sorted(folder.iterdir()) if part.is_dir() and not (part.suffix or part.name in images)]
     files = {part.name: by_stem(part, LABEL_SUFFIXES)[0] for part in parts}
     found = {name: each for name, each in files.items() if each and set(each) == set(images)}
-    chosen = list(classes) if classes else list(found)
-    if len(found) < 2 or not set(chosen) <= set(found):
+    wanted = list(classes) if classes else list(found)
+    if len(found) < 2 or not set(wanted) <= set(found):
         return {}
-    return {image: {name: found[name][image] for name in chosen} for image in images}
+    return {image: {name: found[name][image] for name in wanted} for image in images}

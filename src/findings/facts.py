@@ -14,7 +14,7 @@ from src.data.agreement import Offset, laid, offset, sketch, texture, width
 from src.data.annotated import Annotated, read_pair
 from src.data.description import LARGEST_NUMBER, Description, describe
 from src.data.finding import WARNING, Finding, Refused
-from src.data.folder import Meaning, as_meant, without
+from src.data.folder import Meaning, annotated_only, as_meant
 from src.data.likeness import thumbnail
 from src.data.matching import ALL, Pair, Wanted
 from src.data.sources import ONE_FILE, Form
@@ -190,7 +190,11 @@ def look(
         target: see `look_at_files`.
     """
     image, pair = annotated.image, annotated.pair
-    labels = without(annotated.labels, ignore_label) if meaning is None else _learnt(annotated, meaning, ignore_label)
+    labels = (
+        annotated_only(annotated.labels, ignore_label)
+        if meaning is None
+        else _classes_or_cells(annotated, meaning, ignore_label)
+    )
     seen = image if image.ndim == 2 and image.dtype.kind in "iu" else one_grey(image)
     description = describe(labels, seen)  # first, because it needs the most memory
     values = one_grey(seen)
@@ -233,7 +237,7 @@ def look(
     )
 
 
-def _learnt(annotated: Annotated, meaning: Meaning, ignore_label: int | None) -> np.ndarray:
+def _classes_or_cells(annotated: Annotated, meaning: Meaning, ignore_label: int | None) -> np.ndarray:
     """The class of each pixel, or its cell if labels are instances."""
     target, cells, _ = as_meant(annotated, meaning, ignore_label)[0]
     return cells if meaning.judgement.kind == "instances" else target

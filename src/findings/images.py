@@ -158,10 +158,10 @@ def sizes(facts: list[Facts], group: dict[str, str]) -> Iterator[Finding]:
     count = Counter(each.size for each in facts)
     if sum(number for number in count.values() if number > 1) < ALIKE_SIZES * len(facts):
         return  # images were cropped to sizes of their own
-    learnt = {each.size for each in facts if group.get(each.name) == "train"}
+    trained = {each.size for each in facts if group.get(each.name) == "train"}
     fix = "if it is of another microscope, train on it too or leave it out: data.train=… data.held_out=…"
     for each in facts:
-        if group.get(each.name) in ("validation", "held_out") and each.size not in learnt:
+        if group.get(each.name) in ("validation", "held_out") and each.size not in trained:
             found = f"{'×'.join(map(str, each.size))} px, a size that no training image has"
             expected = f"training images of the same kind as each {USES[group[each.name]]} image"
             yield Finding("size-not-learnt", WARNING, each.file, found, expected, fix)

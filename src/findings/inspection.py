@@ -188,4 +188,4 @@ def _void(described: list[Description], found: Meaning, choices: Choices, names:
     if mark is None:
         return None
     several = len(names.numbers.names) > 2
-    return mark, "classes" if several else kinds.looks(kinds.without(described, mark)).kind
+    return mark, "classes" if several else kinds.infer(kinds.without(described, mark)).kind

@@ -8,7 +8,7 @@ from pathlib import Path
 from src.data.colours import mixed, odd_ones
 from src.data.finding import ERROR, NOTE, WARNING, Finding
 from src.data.folder import Meaning
-from src.data.kinds import KINDS, looks
+from src.data.kinds import KINDS, infer
 from src.findings.facts import Choices, Facts
 from src.findings.meanings import EXPERIMENTS, few, folder_of
 from src.tiles.geometry import margin, nearest_valid_sides
@@ -72,7 +72,7 @@ def _wrong_value(each: Facts, meaning: Meaning, ignore_label: int | None, nothin
 
 def wrong_kind(facts: list[Facts], meaning: Meaning, choices: Choices) -> Iterator[Finding]:
     """Find labels that seem to be of another kind than configured, and classes that the network lacks."""
-    kind, folder, likely = meaning.judgement.kind, folder_of(facts), looks([each.labels for each in facts])
+    kind, folder, likely = meaning.judgement.kind, folder_of(facts), infer([each.labels for each in facts])
     counted = {value for each in facts for value in each.labels.counts if value != 0}
     if kind == "classes":
         yield from _classes(facts, meaning, choices)
