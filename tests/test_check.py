@@ -40,9 +40,9 @@ def check(run_command, tmp_path):
 def test_data_without_fault_have_no_finding(own, check):
     status, found, printed, error = check(own, *CELLS)
     assert (status, found) == (0, []), error
-    assert f"{IMAGES} slices of {SIDE}×{SIDE} px" in printed
+    assert f"{IMAGES} images of {SIDE}×{SIDE} px" in printed
     assert "labels: instances; 70 cells" in printed
-    assert "train: 7 slices" in printed and "held-out: 2 slices (cell_08, cell_09)" in printed
+    assert "training images: 7 (" in printed and "held-out images: 2 (cell_08, cell_09)" in printed
 
 
 @pytest.mark.parametrize("name", ["no labels", "empty", "stray pixels"])
@@ -213,7 +213,7 @@ def test_known_data_can_be_checked_too(data, run_command, tmp_path):
             write(tmp_path / f"isbi2012/train-{name}.tif", array)
     status, printed, error = run_command("check", f"data={data}", f"data_dir={tmp_path}", *arguments)
     assert status == 0, error
-    assert "30 slices" in printed
+    assert "30 images" in printed
 
 
 def test_a_check_needs_no_network_and_no_trainer(own, tmp_path):

@@ -93,7 +93,11 @@ def test_label_images_in_another_folder_are_said(tmp_path):
         "notes/a{}.tif",
     )
     pairs, (one,) = matched(tmp_path)
-    assert (one.code, one.severity, one.fix) == ("other-labels", "warning", "data.source.labels=1st_manual takes those")
+    assert (one.code, one.severity, one.fix) == (
+        "other-labels",
+        "warning",
+        "data.source.labels=1st_manual uses those instead",
+    )
     pairs, (one,) = matched(tmp_path, Wanted(labels="1st_manual"))
     assert one.code == "paired-by-affix" and {pair.labels.parent.name for pair in pairs} == {"1st_manual"}
 
@@ -247,12 +251,12 @@ def test_files_that_are_not_read_are_counted(tmp_path):
     assert (one.code, one.severity) == ("unread-files", "warning") and "1 of .vsi" in one.found
     (tmp_path / "other/images").mkdir(parents=True)
     (tmp_path / "other/images/a.vsi").touch()
-    with pytest.raises(FileNotFoundError, match=r"images holds files that are not read: 1 of \.vsi"):
+    with pytest.raises(FileNotFoundError, match=r"images holds files in formats that are not read: 1 of \.vsi"):
         matched(tmp_path / "other")
     lay(tmp_path / "other", "images/a{}.tif")
     (tmp_path / "other/Annotations").mkdir()
     (tmp_path / "other/Annotations/a0.xml").touch()
-    with pytest.raises(FileNotFoundError, match=r"Annotations holds files that are not read: 1 of \.xml"):
+    with pytest.raises(FileNotFoundError, match=r"Annotations holds files in formats that are not read: 1 of \.xml"):
         matched(tmp_path / "other")
 
 

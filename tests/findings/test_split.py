@@ -87,8 +87,8 @@ def like(number, **others):
 def test_nearly_the_same_image_is_learnt_from_and_judged():
     (one,) = near_duplicates([*DRAWN[:5], like(1)], group("tttvvh"))
     assert (one.code, one.severity, one.file) == ("near-duplicate", WARNING, "images/cell_05.png")
-    assert one.found == "nearly the same image as cell_01, which is learnt from (correlation 1.000)"
-    assert one.expected == "an unseen image in held_out"
+    assert one.found == "nearly the same image as cell_01, a training image (correlation 1.000)"
+    assert one.expected == "a held-out image unlike all training images"
 
 
 @pytest.mark.parametrize("groups", ["tttvv-", "-t-vvt", "t-tvvh", "tttttt", "vvvvvh", ""])
@@ -136,8 +136,8 @@ def test_where_all_images_are_alike_copies_are_so_still_more(likeness, alike):
 def test_slices_that_follow_each_other_are_learnt_from_and_judged():
     one, other = neighbours(STACK, group("ttv-ht"))
     assert (one.code, one.severity, one.file) == ("neighbouring-slices", WARNING, "images/cell_02.png")
-    assert one.found == "cell_01 in train and the next slice in validation"
-    assert other.found == "cell_04 in held_out and the next slice in train"
+    assert one.found == "cell_01, a training image, next to cell_02, a validation image"
+    assert other.found == "cell_04, a held-out image, next to cell_05, a training image"
 
 
 def test_neighbours_are_of_one_stack_and_one_of_them_is_learnt_from():
@@ -159,7 +159,7 @@ def test_eyes_of_one_patient_on_both_sides_and_the_line_that_keeps_them_together
     drawn = eyes(*range(10))
     (one,) = parted(drawn, choices(), parts_of(drawn, choices()), "cells")
     assert (one.code, one.severity, one.file) == ("group-across-split", WARNING, "cells")
-    assert "1 of 5 groups" in one.found and "03L in train and 03R in validation" in one.found
+    assert "1 of 5 groups" in one.found and "03L, a training image, and 03R, a validation image" in one.found
     ((key, pattern),) = [each.split("=") for each in shlex.split(one.fix)]
     assert key == "data.groups"
     wanted = choices(together=pattern)
@@ -188,7 +188,7 @@ SECTIONS = [
 def test_serial_sections_in_a_file_each_and_the_line_that_leaves_gaps():
     (one,) = serial(SECTIONS, parts_of(SECTIONS, choices()), "cells")
     assert (one.code, one.severity, one.file) == ("serial-sections", WARNING, "cells")
-    assert "cell_08 in train and cell_09 in validation" in one.found
+    assert "cell_08 is a training image and cell_09 a validation image" in one.found
     given = {key.removeprefix("data."): text for key, text in (each.split("=") for each in one.fix.split())}
     numbers = split(given, [each.name for each in SECTIONS])
     assert all(numbers.values()) and not list(serial(SECTIONS, parts_of(SECTIONS, choices(groups=given)), "cells"))
