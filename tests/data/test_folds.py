@@ -12,7 +12,7 @@ from src.data.finding import Refused
 from src.data.folds import as_text, planned
 from src.data.phantom import phantom
 from src.data.split import chosen
-from src.data.stack import Stack, stacked
+from src.data.stack import Stack, everywhere, stacked
 from tests.data.own import draw
 from tests.findings.broken import section
 
@@ -34,7 +34,7 @@ def images(count, names=None, shapes=None, **others):
     names = names or [f"cell_{number:02d}" for number in range(count)]
     targets = stacked([np.uint8(each > 0) for each in cells])
     cells = stacked([each.astype(np.int32) for each in cells])
-    return Stack(pictures, targets, cells, names, **{"files": names} | others)
+    return Stack(pictures, targets, cells, everywhere(targets), names, **{"files": names} | others)
 
 
 def pictures(plan):
@@ -177,7 +177,8 @@ def test_a_copy_of_what_is_held_out_takes_no_part():
 def test_serial_sections_in_a_file_each_are_a_stack():
     cells, pictured = (np.stack(each) for each in zip(*(section(number) for number in range(14)), strict=True))
     names = [f"section_{number:02d}" for number in range(14)]
-    plan = planned(Stack(pictured, np.uint8(cells > 0), cells.astype(np.int32), names, names), AUTO, count=2)
+    stack = Stack(pictured, np.uint8(cells > 0), cells.astype(np.int32), everywhere(cells), names, names)
+    plan = planned(stack, AUTO, count=2)
     assert pictures(plan) == ["hhhhhhh.v.tttt", "v.tttt.hhhhhhh"]
 
 

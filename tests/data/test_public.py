@@ -313,7 +313,7 @@ def test_a_data_set_of_the_cell_tracking_challenge_is_downloaded_once(server, tm
 def test_another_archive_than_the_challenge_published_is_refused(server, tmp_path):
     folder, address = server
     tracking_archive(folder, tmp_path / "made")
-    with pytest.raises(ValueError, match="expected an archive with SHA-256 b18185"):
+    with pytest.raises(ValueError, match="expected SHA-256 b18185"):
         cell_tracking(tmp_path / "data", "PhC-C2DH-U373", server=address)
     assert names_in(tmp_path / "data") == []
 
