@@ -227,4 +227,5 @@ def _photograph(rng: np.random.Generator, grey: np.ndarray) -> np.ndarray:
     contrast = rng.normal(1.1, 0.06, (slices, 1, 1))
     shot = np.sqrt(np.maximum(grey, 0)) * _speckle(rng, grey.shape, 0.8) * 1.3
     recorded: np.ndarray = 126 + (grey - 126) * contrast + light + shot
-    return np.clip(recorded, 0, 255).astype(np.uint8)
+    clipped: np.ndarray = np.clip(recorded, 0, 255)
+    return clipped.astype(np.uint8)

@@ -148,7 +148,7 @@ def cell_tracking(
 
 
 def annotated_part(folder: Path, part: str, verify: bool) -> Stack:
-    """Read ``PART-volume.tif`` and ``PART-labels.tif``, both ``(D, H, W)``, as slices ``PART_00``, ``PART_01`` and so on."""
+    """Read ``PART-volume.tif`` and ``PART-labels.tif``, both ``(D, H, W)``, as slices ``PART_00``, ``PART_01`` … ."""
     volume = read_published(folder / f"{part}-volume.tif", verify)
     labels = read_published(folder / f"{part}-labels.tif", verify)
     if volume.ndim != 3 or labels.shape != volume.shape:

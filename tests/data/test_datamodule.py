@@ -94,14 +94,14 @@ def test_the_automatic_split_keeps_groups_together_and_follows_folders(slice_dat
 
 
 def test_a_slice_in_two_groups_is_refused_by_number(slice_data):
-    with pytest.raises(ValueError, match="slice 5 in train and held_out"):
+    with pytest.raises(ValueError, match="image 5 in train and held_out"):
         slice_data(held_out="5-9", validation="6").setup()
-    with pytest.raises(ValueError, match="slice 7 in validation and held_out"):
+    with pytest.raises(ValueError, match="image 7 in validation and held_out"):
         slice_data(held_out="7").setup()
 
 
 def test_a_slice_outside_the_stack_is_refused(slice_data):
-    with pytest.raises(ValueError, match=r"expected slices from 0 to 9, but got '8-12'; nearest valid: 9"):
+    with pytest.raises(ValueError, match=r"expected images from 0 to 9, but got '8-12'; nearest valid: 9"):
         slice_data(held_out="8-12").setup()
 
 

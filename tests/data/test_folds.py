@@ -195,18 +195,18 @@ def test_a_folder_that_says_test_is_left_untouched():
     [
         (images(4), AUTO, None, 5, "at most 4 folds, because there are 4 groups.*nearest valid: folds=4"),
         (images(1), AUTO, None, None, "at least 2 slices"),
-        (STACK.take([0, 1, 2]), AUTO, None, None, "to learn from"),
+        (STACK.take([0, 1, 2]), AUTO, None, None, "training slices that are unlike"),
         (images(6), AUTO, "{plate}_*", None, "at least 2 groups"),
         (images(6), AUTO, "plate", None, "one open part"),
-        (STACK, {"train": "0-9", "validation": "9-12", "held_out": "20"}, None, 3, "slice 9 in train and validation"),
-        (STACK, {"train": "0-9", "validation": "9-12", "held_out": ""}, None, 3, "slice 9 in train and validation"),
+        (STACK, {"train": "0-9", "validation": "9-12", "held_out": "20"}, None, 3, "image 9 in train and validation"),
+        (STACK, {"train": "0-9", "validation": "9-12", "held_out": ""}, None, 3, "image 9 in train and validation"),
         (STACK, AUTO | {"held_out": "4"}, None, 3, "auto in train, validation"),
         (
             images(6, ["p1_a", "p1_b", "p2_a", "p2_b", "p3_a", "p3_b"]),
             {"train": "0-2", "validation": "", "held_out": "3-5"},
             "{patient}_*",
             None,
-            "p2_a to learn from and p2_b held out, both of p2",
+            "p2_a for training and p2_b held out, both of p2",
         ),
     ],
 )
