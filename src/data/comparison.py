@@ -12,7 +12,7 @@ from src.data.grain import EDGED, GRADED, grain
 from src.data.label_files import LABEL_ENDINGS, label_files
 from src.data.matching import matched
 from src.data.numbers import Drawn, drawn
-from src.data.places import told
+from src.data.places import read_name
 from src.data.shapes import coco_images
 from src.data.sources import ONE_FILE, Form, labels_within, read_files
 from src.files.arrays import value_counts
@@ -125,7 +125,7 @@ def name_of(file: Path) -> str:
 def _names(path: Path) -> set[str]:
     """The names of what lies in a folder, but for the folders of a data set."""
     there = path.iterdir() if _is_folder(path) else ()
-    return {name_of(file) for file in there if not (_is_folder(file) and told(file.name).role)}
+    return {name_of(file) for file in there if not (_is_folder(file) and read_name(file.name).role)}
 
 
 def _by_name(path: Path, preferred: str | tuple[str, ...], names: Collection[str]) -> dict[str, Source]:

@@ -11,7 +11,7 @@ import tifffile
 from src.data.annotated import Annotated, read_pair
 from src.data.description import EDGE, describe
 from src.data.finding import NOTE, Finding, Refused
-from src.data.matching import Pair, asked
+from src.data.matching import Pair, requested_reading
 from src.data.numbers import drawn, unreadable
 from src.files.arrays import value_counts
 from src.files.image import in_memory
@@ -50,7 +50,7 @@ class TwoValues:
 
     def _without_jpeg(self, pair: Pair) -> list[Annotated]:
         try:
-            found = drawn(in_memory(pair.labels), pair.labels, asked(pair.orientation, pair.axes))
+            found = drawn(in_memory(pair.labels), pair.labels, requested_reading(pair.orientation, pair.axes))
         except Refused:
             raise
         except (ValueError, OSError) as error:
