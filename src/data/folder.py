@@ -13,7 +13,7 @@ from src.data.finding import ERROR, Refused
 from src.data.kinds import Judgement, judged
 from src.data.labels import to_learn
 from src.data.matching import Pair, Wanted, matched
-from src.data.nnunet import NOTHING_SAID, Classes, read_classes
+from src.data.nnunet import UNNAMED, LabelNames, read_label_names
 from src.data.numbers import unpacked
 from src.data.stack import Stack, stacked
 from src.files.grey import one_grey
@@ -45,7 +45,7 @@ class Names:
     """
 
     colours: dict[int, str] | None = None
-    numbers: Classes = NOTHING_SAID
+    numbers: LabelNames = UNNAMED
 
 
 NO_NAMES = Names()
@@ -57,7 +57,7 @@ def names_in(root: Path) -> Names:
     Raises:
         Refused: one of them is damaged.
     """
-    return Names(colours.read_labelmap(root), read_classes(root))
+    return Names(colours.read_labelmap(root), read_label_names(root))
 
 
 def read_folder(
