@@ -1,4 +1,4 @@
-"""Folds: each image scored once, by what has learnt from nothing like it; what cannot be kept apart is refused."""
+"""Folds: each image is held out once, by a fold without data leakage; splits that cannot avoid it are refused."""
 
 from dataclasses import replace
 
@@ -23,7 +23,7 @@ MANY = phantom(slices=40, size=32)
 
 
 def images(count, names=None, shapes=None, **others):
-    """So many drawings of cells, a file each."""
+    """A stack of drawings of cells, one file per image."""
     drawn = [draw(number) for number in range(count)]
     if shapes:
         drawn = [
@@ -38,7 +38,7 @@ def images(count, names=None, shapes=None, **others):
 
 
 def pictures(plan):
-    """Each fold as a row of letters: t, v, h as its parts; . for a gap, u for what no fold sees."""
+    """Each fold as a row of letters: t, v and h for its parts, . for a gap, u for untouched images."""
     count = 1 + max([*plan.scored, *plan.untouched, *plan.left_out])
     rows = []
     for fold in plan.folds:
@@ -53,7 +53,7 @@ def pictures(plan):
 
 
 def check(plan, taking):
-    """Each image is scored once, and no fold has one in two parts."""
+    """Each image is held out once, and no fold has an image in two parts."""
     assert plan.scored == sorted(taking)
     for fold in plan.folds:
         numbers = [number for part in fold.values() for number in part]
@@ -91,7 +91,7 @@ def test_where_nothing_is_held_out_all_take_part():
     check(planned(STACK, {"train": "0-29", "validation": "", "held_out": ""}), range(30))
     check(planned(STACK, {"train": "0-9", "validation": "20-29", "held_out": ""}), range(30))
     plan = planned(images(14), {"train": "0-9", "validation": "12-13", "held_out": ""})
-    check(plan, [*range(10), 12, 13])  # a file that is not named does not lie between slices
+    check(plan, [*range(10), 12, 13])  # image 11 is a file of its own, so it is no gap between slices of one file
 
 
 @given(st.integers(6, 40), st.integers(2, 12))
@@ -125,7 +125,7 @@ def test_images_are_dealt_with_as_many_of_each_size_to_each_fold():
 
 def test_images_are_dealt_with_as_many_of_each_ground_to_each_fold():
     stack = images(10)
-    stack.images[:4] = 250 - stack.images[:4]  # dark cells on a bright ground
+    stack.images[:4] = 250 - stack.images[:4]  # dark cells on a bright background
     assert [as_text(fold["held_out"]) for fold in planned(stack, AUTO, count=2).folds] == ["0-1,4-6", "2-3,7-9"]
 
 

@@ -1,4 +1,4 @@
-"""What the dataset.json of nnU-Net says."""
+"""Names of classes from the dataset.json of nnU-Net."""
 
 import json
 

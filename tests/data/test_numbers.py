@@ -1,4 +1,4 @@
-"""Label files of any tool: the numbers that were drawn, however they are shown."""
+"""Label files of any tool, read as the numbers that were drawn, whatever colours they are shown in."""
 
 import cv2
 import imagecodecs

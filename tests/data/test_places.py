@@ -1,4 +1,4 @@
-"""Folders of images and of labels, told by their names."""
+"""Folders of images and of labels, found by their names."""
 
 import pytest
 

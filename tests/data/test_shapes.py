@@ -1,4 +1,4 @@
-"""Labels that were drawn as shapes: labelme, COCO and ImageJ, as pixels."""
+"""Labels that were drawn as shapes in labelme, COCO or ImageJ, read as pixels."""
 
 import json
 import os

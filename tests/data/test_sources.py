@@ -1,4 +1,4 @@
-"""Labels in whatever files they are, found and read in every form that people have."""
+"""Labels found and read in every form of files."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The split: slices by number and by name, in groups that have none in common, or chosen by itself."""
+"""The split: images chosen by number, by name or automatically, in groups without a common image."""
 
 import pytest
 from hypothesis import given, settings

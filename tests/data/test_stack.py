@@ -1,4 +1,4 @@
-"""Stacks on disk and in memory: slices by number, grey values, TIFF and PNG, damaged files."""
+"""Annotated images in memory: chosen by number, and refused if their parts differ in size."""
 
 import numpy as np
 import pytest

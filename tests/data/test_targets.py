@@ -1,4 +1,4 @@
-"""What is learnt of cells: drawings that one can check by eye, a brute-force reference, and what must always hold."""
+"""Targets learnt from cells: drawings to check by eye, a brute-force reference, and properties."""
 
 from dataclasses import replace
 
@@ -51,13 +51,13 @@ def test_classes_are_learnt_as_they_were_drawn(drawn):
 
 
 def drawn(text):
-    """A drawing, a line a row: digits are numbers of cells, anything else is background."""
+    """A drawing, one line per row: digits are numbers of cells, anything else is background."""
     rows = [line.strip() for line in text.strip().splitlines()]
     return np.array([[int(letter) if letter.isdigit() else 0 for letter in row] for row in rows], np.int32)
 
 
 def shown(cells, target, boundary=7, known=None):
-    """What a target makes of numbered cells, as such a drawing."""
+    """The classes that a target makes of numbered cells."""
     known = np.ones(cells.shape, bool) if known is None else known
     classes = (cells > 0)[None].astype(np.uint8)
     stack = Stack(cells[None].astype(np.uint8), classes, cells[None], known[None], ["a"])
@@ -103,7 +103,7 @@ def test_what_touches_the_edge_of_image_or_annotation_has_no_boundary_there():
     cells = np.ones((9, 9), np.int32)
     assert (shown(cells, Core(0.5)) == 1).all() and (shown(cells, Border(2)) == 1).all()
     cells, known = np.zeros((9, 20), np.int32), np.ones((9, 20), bool)
-    cells[:, :10], known[:, 10:] = 1, False  # nobody knows where the cell ends
+    cells[:, :10], known[:, 10:] = 1, False  # where the cell ends is unknown
     assert (shown(cells, Core(0.5), known=known)[:, :10] == 1).all()
 
 
