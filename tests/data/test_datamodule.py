@@ -225,7 +225,7 @@ def test_no_validation_slice_is_no_validation_in_any_process(slice_data):
 
 
 class Witness(lightning.LightningModule):
-    """The smallest module that Lightning trains, one weight; it records the images it sees and saves after two steps."""
+    """The smallest module that Lightning trains: it records the images that it sees, and saves after two steps."""
 
     def __init__(self, checkpoint=None):
         super().__init__()

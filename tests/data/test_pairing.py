@@ -50,7 +50,7 @@ def test_nobody_is_told_to_delete_labels():
 )
 def test_patterns_are_offered_that_run_as_they_are_printed(places, tmp_path):
     lay(tmp_path, *places, count=4)
-    (tmp_path / places[1].format(3)).unlink()  # one label is missing, so that the common parts of all names do not suffice
+    (tmp_path / places[1].format(3)).unlink()  # so that the common parts of all names do not suffice
     if "of 2020" in places[0]:
         (offered,) = near_patterns(tmp_path, (tmp_path / "pictures of 2020").iterdir(), (tmp_path / "labels").iterdir())
     else:
