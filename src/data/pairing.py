@@ -14,14 +14,14 @@ from src.data.sources import Form
 from src.files.names import IMAGE_SUFFIXES, SEPARATORS, stem
 from src.files.tiffs import first_parts
 
-Labelled = Mapping[str, tuple[Path, Form]]
+LabelFiles = Mapping[str, tuple[Path, Form]]
 # Most images, labels and pairs of affixes that are compared to find what names have in common.
 MOST_COMPARED, MOST_LABELS, MOST_AFFIXES = 12, 200, 40
 OFFERED = 2  # pairs of patterns that a message offers
 
 
 def partners(
-    root: Path, pictured: Mapping[str, Path], labelled: Labelled
+    root: Path, pictured: Mapping[str, Path], labelled: LabelFiles
 ) -> tuple[dict[str, tuple[Path, Path, Form]], list[Finding]]:
     """The image, labels and form of each name that has both, and findings on the others.
 
@@ -50,7 +50,7 @@ def partners(
     return {name: (pictured[name], *labelled[name]) for name in both}, findings
 
 
-def _spelt_alike(pictured: Mapping[str, Path], labelled: Labelled) -> Labelled:
+def _spelt_alike(pictured: Mapping[str, Path], labelled: LabelFiles) -> LabelFiles:
     """Labels under the names of their images, if the names differ in capitals and separators only."""
     alone = sorted(pictured.keys() - labelled.keys())
     count = Counter(map(plain, alone))
@@ -58,7 +58,7 @@ def _spelt_alike(pictured: Mapping[str, Path], labelled: Labelled) -> Labelled:
     return {name if name in pictured else spelt.get(plain(name), name): each for name, each in labelled.items()}
 
 
-def _by_affix(pictured: Mapping[str, Path], labelled: Labelled) -> Finding:
+def _by_affix(pictured: Mapping[str, Path], labelled: LabelFiles) -> Finding:
     """The note that all names differ by the same beginning or ending."""
     example = next(iter(labelled))
     found = f"{pictured[example].name} and {labelled[example][0].name}, and so on"
@@ -66,7 +66,7 @@ def _by_affix(pictured: Mapping[str, Path], labelled: Labelled) -> Finding:
     return Finding("paired-by-affix", NOTE, folder, found, "images with their labels", "nothing")
 
 
-def _alone(pictured: Mapping[str, Path], labelled: Labelled) -> Iterator[Finding]:
+def _alone(pictured: Mapping[str, Path], labelled: LabelFiles) -> Iterator[Finding]:
     """Findings on images without labels, with the nearest name, and on labels without an image."""
     of_images, of_labels = sorted(pictured.keys() - labelled.keys()), sorted(labelled.keys() - pictured.keys())
     whole = set(first_parts(sorted(pictured.values()))) if of_images else set()

@@ -104,7 +104,7 @@ def read_shapes(file: Path, image: str, size: Size) -> Shapes:
 def coco_images(file: Path) -> list[str] | None:
     """The file names of the images that a COCO file annotates; None for any other or damaged file."""
     content = _content_or_none(file)
-    return [_last(each["file_name"]) for each in content["images"]] if content and _is_coco(content) else None
+    return [_file_name(each["file_name"]) for each in content["images"]] if content and _is_coco(content) else None
 
 
 def is_labelme(file: Path) -> bool:
@@ -116,7 +116,7 @@ def is_labelme(file: Path) -> bool:
 def names_in(file: Path) -> tuple[str, ...]:
     """The names of classes 1, 2, … in a file, as in `Shapes`; empty for ROIs and for a damaged file."""
     content = _content_or_none(file) or {}
-    return tuple(_categories(content).values()) if _is_coco(content) else _labels(content.get("shapes") or [])
+    return tuple(_categories(content).values()) if _is_coco(content) else _class_names(content.get("shapes") or [])
 
 
 def _content_or_none(file: Path) -> Values | None:
@@ -188,7 +188,7 @@ def _check_size(file: Path, given: Sequence[float | None], size: Size) -> None:
 
 def _labelme(file: Path, content: Values, size: Size) -> Shapes:
     _check_size(file, (content.get("imageHeight"), content.get("imageWidth")), size)
-    shapes, names = content["shapes"], _labels(content["shapes"])
+    shapes, names = content["shapes"], _class_names(content["shapes"])
     numbers = {name: number for number, name in enumerate(names, start=1)}
     ignored = sum(shape.get("label") == IGNORED for shape in shapes)
     fix = "label what is there, if it is to be learnt"
@@ -196,7 +196,7 @@ def _labelme(file: Path, content: Values, size: Size) -> Shapes:
     return _drawn((_labelme_area(shape, numbers, size) for shape in shapes), size, file, names, notes)
 
 
-def _labels(shapes: Iterable[dict[str, object]]) -> tuple[str, ...]:
+def _class_names(shapes: Iterable[dict[str, object]]) -> tuple[str, ...]:
     """The names of classes in labelme shapes that are areas, sorted."""
     labels = [shape.get("label") for shape in shapes if _kind(shape) in AREAS]
     return tuple(sorted({label for label in labels if isinstance(label, str) and label not in NO_CLASSES}))
@@ -224,7 +224,7 @@ def _labelme_area(shape: dict[str, object], numbers: dict[str, int], size: Size)
     return _Area(kind, number, filled([points], size), together)
 
 
-def _last(name: str) -> str:
+def _file_name(name: str) -> str:
     """The name of a file without its folders, also from a path of Windows."""
     return PurePosixPath(name.replace("\\", "/")).name
 
@@ -240,7 +240,7 @@ def _by_image(file: Path, size: int, changed: int) -> tuple[dict[str, list[Value
     images: dict[str, list[Values]] = defaultdict(list)
     annotations: dict[Hashable, list[Values]] = defaultdict(list)
     for each in _content(file, size, changed)["images"]:
-        images[_last(each["file_name"])].append(each)
+        images[_file_name(each["file_name"])].append(each)
     for each in _content(file, size, changed)["annotations"]:
         annotations[each["image_id"]].append(each)
     return dict(images), dict(annotations)
