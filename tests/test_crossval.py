@@ -120,8 +120,8 @@ def test_a_folder_of_few_images_is_left_one_out_and_copies_stay_together(crossva
         (["folds=2,3"], "several of folds"),
         (["hparams_search=optuna"], "expected no search"),
         (["seed=1,2"], "several of seed"),
-        (["data.train=0-9", "data.validation=8"], "slice 8 in train and validation"),
-        (["data.train=0-1", "data.validation=", "data.held_out=20"], "to learn from"),
+        (["data.train=0-9", "data.validation=8"], "image 8 in train and validation"),
+        (["data.train=0-1", "data.validation=", "data.held_out=20"], "training slices that are unlike"),
         (["modle.depth=2"], "modle"),
     ],
 )

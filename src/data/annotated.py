@@ -10,7 +10,7 @@ import numpy as np
 
 from src.data.agreement import CLEAR, agreement
 from src.data.finding import ERROR, NOTE, Finding, Refused
-from src.data.matching import Pair, asked
+from src.data.matching import Pair, requested_reading
 from src.data.numbers import Drawn, overlaid, unreadable
 from src.data.sources import Form, read_files
 from src.files.channels import in_memory_together
@@ -77,7 +77,7 @@ def read_pair(pair: Pair) -> list[Annotated]:
         stored = in_memory_together(pair.channels) if pair.channels else in_memory(pair.image)
     except (ValueError, OSError) as error:
         raise Refused(unreadable(pair.image, error)) from error
-    given = asked(pair.orientation, pair.axes)
+    given = requested_reading(pair.orientation, pair.axes)
     rows, columns = (stored.array.shape[stored.axes.index(axis)] for axis in "YX")
     drawn = read_files(pair.labels, pair.form, pair.image.name, (rows, columns), given, pair.kind)
     if drawn.is_prediction:

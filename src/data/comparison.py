@@ -11,7 +11,7 @@ from src.data.grain import EDGED, GRADED, grain
 from src.data.label_files import label_files, name_of
 from src.data.matching import matched
 from src.data.numbers import Drawn, drawn
-from src.data.places import told
+from src.data.places import read_name
 from src.data.shapes import coco_images
 from src.data.sources import ONE_FILE, Form, labels_within, read_files
 from src.files.arrays import value_counts
@@ -122,7 +122,7 @@ def _is_folder(path: Path) -> bool:
 def _names(path: Path) -> set[str]:
     """The names in a folder, without folders such as images/ and labels/."""
     there = path.iterdir() if _is_folder(path) else ()
-    return {name_of(file) for file in there if not (_is_folder(file) and told(file.name).role)}
+    return {name_of(file) for file in there if not (_is_folder(file) and read_name(file.name).role)}
 
 
 def _by_name(path: Path, preferred: str | tuple[str, ...], names: Collection[str]) -> dict[str, Source]:

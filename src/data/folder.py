@@ -14,7 +14,7 @@ from src.data.finding import ERROR, Refused
 from src.data.kinds import Judgement, decide
 from src.data.labels import to_learn
 from src.data.matching import Pair, Wanted, matched
-from src.data.nnunet import NOTHING_SAID, Classes, read_classes
+from src.data.nnunet import UNNAMED, LabelNames, read_label_names
 from src.data.numbers import unpacked
 from src.data.sources import Form
 from src.data.stack import Stack, stacked
@@ -47,7 +47,7 @@ class Names:
     """
 
     colours: dict[int, str] | None = None
-    numbers: Classes = NOTHING_SAID
+    numbers: LabelNames = UNNAMED
 
 
 NO_NAMES = Names()
@@ -59,7 +59,7 @@ def names_in(root: Path) -> Names:
     Raises:
         Refused: one of them is damaged.
     """
-    return Names(colours.read_labelmap(root), read_classes(root))
+    return Names(colours.read_labelmap(root), read_label_names(root))
 
 
 def read_folder(
@@ -118,9 +118,9 @@ def read_folder(
         stacked([each.image for each in slices]),
         targets,
         cells,
+        annotated,
         [each.name for each in slices],
         [each.pair.source for each in slices],
-        annotated,
         reading_of(slices),
         found.legend,
         [each.pair.part for each in slices],

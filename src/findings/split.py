@@ -9,7 +9,7 @@ import numpy as np
 
 from src.data.finding import WARNING, Finding, Refused
 from src.data.likeness import in_series, near_copies
-from src.data.split import automatic_split, split, together, told_groups
+from src.data.split import automatic_split, grouping_pattern, split, together
 from src.findings.facts import Choices, Facts
 
 GAP = "a gap between training images and all others"
@@ -96,7 +96,7 @@ def parted(facts: list[Facts], choices: Choices, group: dict[str, str], where: s
         where: the folder that a finding names.
     """
     names, files = [each.name for each in facts], [each.source for each in facts]
-    pattern = choices.together or told_groups(names)
+    pattern = choices.together or grouping_pattern(names)
     if not group or pattern is None:
         return
     members: dict[str, dict[str, str]] = defaultdict(dict)

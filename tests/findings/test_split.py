@@ -45,15 +45,15 @@ def test_slices_of_one_file_are_split_as_a_stack():
 @pytest.mark.parametrize(
     ("groups", "found", "expected", "fix"),
     [
-        ({"train": "0-3", "validation": "4", "held_out": "9"}, "'9'", "slices from 0 to 5", "5"),
+        ({"train": "0-3", "validation": "4", "held_out": "9"}, "'9'", "images from 0 to 5", "5"),
         (
-            *({"train": "0-3", "validation": "", "held_out": "3"}, "slice 3 in train and held_out"),
-            *("each slice in one group", "data.train=… data.validation=… data.held_out=…"),
+            *({"train": "0-3", "validation": "", "held_out": "3"}, "image 3 in train and held_out"),
+            *("each image in one group", "data.train=… data.validation=… data.held_out=…"),
         ),
         (
             *({"train": "0-3; nearest valid: 1, but got 2", "validation": "", "held_out": "5"},),
             "'0-3; nearest valid: 1', of which there is none",
-            "slices such as 0-19 or 0-9,15, or names such as cell_00*, each once",
+            "images such as 0-19 or 0-9,15, or names such as cell_00*, each once",
             "data.train=auto data.validation=auto data.held_out=auto",
         ),
     ],

@@ -492,7 +492,7 @@ def test_a_point_that_fails_in_its_processes_leaves_the_others_alone(run_command
     points = ("trainer.devices=2", "data.held_out='7-11','7-12'")
     status, _, error = swept(run_command, tmp_path / "sweep", *points)
     assert status == 1
-    message = "error: expected slices from 0 to 11, but got '7-12'; nearest valid: 11"
+    message = "error: expected images from 0 to 11, but got '7-12'; nearest valid: 11"
     assert error.count(message) == 1
     assert "Traceback" not in error
     finished = [
