@@ -1,0 +1,1 @@
+"""Scores of predictions, and choices that are made by them."""

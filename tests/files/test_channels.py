@@ -50,5 +50,5 @@ def test_channels_have_one_size(other, tmp_path):
     files = [tmp_path / name for name in NAMES[:2]]
     tifffile.imwrite(files[0], draw(0)[0])
     tifffile.imwrite(files[1], other, photometric="minisblack")
-    with pytest.raises(ValueError, match=r"expected one channel of the size \(96, 96\) of a_0000\.tif a file, but got"):
+    with pytest.raises(ValueError, match=r"expected one channel per file, with the shape \(96, 96\) of a_0000\.tif"):
         in_memory_together(files)

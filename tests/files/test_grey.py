@@ -150,7 +150,7 @@ def test_grey_range_refuses_values_that_are_not_finite_and_names_the_file(tmp_pa
     tifffile.imwrite(file, array, **GREY)
     image = open_image(file)
     assert grey_range(image, 0) == tuple(np.percentile(array[0], (0.5, 99.5)))
-    with pytest.raises(ValueError, match=r"expected finite grey values, but .*image\.tif holds NaN or infinity"):
+    with pytest.raises(ValueError, match=r"expected finite grey values, but .*image\.tif contains NaN or infinity"):
         grey_range(image, 1)
 
 

@@ -39,7 +39,7 @@ def test_a_tiff_may_not_promise_more_rows_than_it_holds(tmp_path):
     tifffile.imwrite(file, GREY)
     with tifffile.TiffFile(file, mode="r+") as tiff:
         tiff.pages[0].tags["ImageLength"].overwrite(4000)
-    with pytest.raises(ValueError, match="promises"):
+    with pytest.raises(ValueError, match="announces"):
         checked(file)
 
 
@@ -48,7 +48,7 @@ def test_a_png_may_not_promise_more_than_its_bytes_can_become():
     guard.check_png(data)
     with pytest.raises(ValueError, match="more than a file of its size can hold"):
         guard.check_png(data[:16] + struct.pack(">II", 40_000, 40_000) + data[24:])
-    with pytest.raises(ValueError, match="does not begin as a PNG"):
+    with pytest.raises(ValueError, match="does not begin like a PNG"):
         guard.check_png(b"<html>" + data)
 
 
@@ -59,7 +59,7 @@ def test_a_jpeg_has_an_end_and_no_more_pixels_than_its_bytes_can_become():
         guard.check_jpeg(data[:-2])
     frame = data.index(b"\xff\xc0")
     large = data[: frame + 5] + struct.pack(">HH", 60_000, 60_000) + data[frame + 9 :]
-    with pytest.raises(ValueError, match="promises"):
+    with pytest.raises(ValueError, match="announces"):
         guard.check_jpeg(large)
 
 

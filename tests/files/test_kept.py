@@ -37,7 +37,7 @@ def test_what_is_damaged_is_named_and_made_again(keep, tmp_path, capsys):
     keep()
     (tmp_path / "cache" / "a.txt").write_text("conte")
     assert keep() == ("content", 2)
-    assert "a.txt is no cache that can be used" in capsys.readouterr().err
+    assert "a.txt is no valid cache" in capsys.readouterr().err
     assert keep() == ("content", 2)
 
 

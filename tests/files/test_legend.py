@@ -20,10 +20,10 @@ def test_a_legend_comes_back_as_it_was(legend):
         ([], "a legend of"),
         ({"values": [0, 1], "more": []}, "a legend of"),
         ({"values": 3}, "a legend of"),
-        ({"values": [0, "1"]}, "whole numbers of 32 bits"),
-        ({"values": [0, True]}, "whole numbers"),
-        ({"values": [0, 2**31]}, "whole numbers"),
-        ({"values": [0, 0]}, "another value for each class"),
+        ({"values": [0, "1"]}, "32-bit integers"),
+        ({"values": [0, True]}, "32-bit integers"),
+        ({"values": [0, 2**31]}, "32-bit integers"),
+        ({"values": [0, 0]}, "a different value for each class"),
         ({"values": list(range(257))}, "at most 256 classes"),
         ({"names": ["a", 1]}, "short names"),
         ({"names": ["a", "b" * 65]}, "short names"),
@@ -31,7 +31,7 @@ def test_a_legend_comes_back_as_it_was(legend):
         ({"colours": [[0, 0, 256]]}, "colours of three numbers from 0 to 255"),
         ({"colours": [[0, 0]]}, "colours of three numbers"),
         ({"colours": [7]}, "colours of three numbers"),
-        ({"values": [0, 1], "names": ["a"]}, "as many classes"),
+        ({"values": [0, 1], "names": ["a"]}, "equally many classes"),
     ],
 )
 def test_anything_else_is_refused(wrong, expected):

@@ -79,7 +79,7 @@ def test_a_jpeg_2000_of_16_bits_keeps_them(tmp_path):
 def test_a_film_is_named(tmp_path, name):
     frames = [Image.fromarray(noise((20, 30, 3), "u1", seed)) for seed in range(3)]
     frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:], lossless=True)
-    with pytest.raises(ValueError, match=r"film of 3 pictures; nearest valid: a TIFF stack"):
+    with pytest.raises(ValueError, match=r"animation of 3 pictures; nearest valid: a TIFF stack"):
         open_image(tmp_path / name)
 
 

@@ -32,7 +32,7 @@ def test_what_has_the_layout_is_given_back_with_all_that_it_holds(tmp_path):
         ('{"name": 3, "score": 0.5}', "at name, "),
         ('{"name": "a", "score": NaN}', "NaN|at score"),
         ('{"name": "a", "score": Infinity}', "Infinity|at score"),
-        ('{"name": "\\ud800", "score": 0.5}', "surrogates not allowed|unacceptable|not understood"),
+        ('{"name": "\\ud800", "score": 0.5}', "surrogates not allowed|unacceptable|is invalid"),
     ],
 )
 @pytest.mark.parametrize("read", [read_json, read_yaml])
