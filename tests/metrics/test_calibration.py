@@ -90,15 +90,15 @@ def test_of_several_classes_that_of_the_background_is_calibrated_and_the_others_
 @pytest.mark.parametrize("threshold", [0.3, 0.5, 0.8])
 def test_thresholds_and_markers_move_with_probabilities_so_that_labels_stay(calibration, numbering, threshold):
     decoder, probabilities = Decoder(numbering, threshold), smooth().astype(np.float64)
-    told = calibration.told(decoder)
+    told = calibration.for_calibrated(decoder)
     assert told != decoder
     after = calibration(probabilities[1])
     assert np.array_equal(told(np.stack([1 - after, after])), decoder(probabilities))
-    undone = calibration.undone(told)
+    undone = calibration.for_uncalibrated(told)
     assert undone.threshold == pytest.approx(threshold)
     assert getattr(undone.numbering, "marker", 0) == pytest.approx(getattr(numbering, "marker", 0), abs=1e-9)
 
 
 def test_what_looks_at_probabilities_themselves_keeps_its_parameters():
     decoder = Decoder(Distance(1.0), 0.4)
-    assert Calibration(2, 1).told(decoder).numbering == decoder.numbering
+    assert Calibration(2, 1).for_calibrated(decoder).numbering == decoder.numbering
