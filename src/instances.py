@@ -260,7 +260,7 @@ def components(foreground: np.ndarray, corners: bool = False) -> np.ndarray:
     values, first = np.unique(found, return_index=True)  # OpenCV numbers them by blocks of pixels
     number = np.zeros(found.max() + 1, np.int32)
     number[values[values > 0][np.argsort(first[values > 0])]] = np.arange(1, np.count_nonzero(values) + 1)
-    return number[found]
+    return np.asarray(number[found])
 
 
 def pieces(labels: np.ndarray) -> np.ndarray:

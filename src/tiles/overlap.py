@@ -35,9 +35,7 @@ def reader(image: Tensor) -> Read:
     height, width = image.shape[-2:]
 
     def read(window: Window) -> Tensor:
-        rows, columns = (
-            torch.from_numpy(place).to(image.device) for place in mirrored_places(height, width, window)
-        )
+        rows, columns = (torch.from_numpy(place).to(image.device) for place in mirrored_places(height, width, window))
         return image[..., rows, :][..., columns]
 
     return read
