@@ -128,19 +128,19 @@ def doing(what: str) -> Iterator[None]:
     if not is_first():  # rank 0 prints for all
         yield
         return
-    begun, said = time.monotonic(), []
+    begun, printed = time.monotonic(), []
 
     def speak(ended: threading.Event) -> None:
         if ended.wait(MOMENT):
             return
-        said.append(what)
+        printed.append(what)
         say(f"{what} …")
         while not ended.wait(MINUTE):
             say(f"{what}: {duration(time.monotonic() - begun)} so far")
 
     with _meanwhile(speak):
         yield
-    if said:
+    if printed:
         say(f"{what}: {duration(time.monotonic() - begun)}")
 
 

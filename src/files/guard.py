@@ -66,9 +66,9 @@ def _check_ome(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> None:
         return
     image = tifffile.xml2dict(tiff.ome_metadata).get("OME", {}).get("Image", {})
     pixels = (image[0] if isinstance(image, list) else image).get("Pixels", {})
-    said = {axis: pixels.get(f"Size{axis}", 1) for axis in "TCZ"}
+    sizes = {axis: pixels.get(f"Size{axis}", 1) for axis in "TCZ"}
     sides = (int(pixels.get("SizeY", page.imagelength)), int(pixels.get("SizeX", page.imagewidth)))
-    check_size(sides, math.prod(said.values()))
+    check_size(sides, math.prod(sizes.values()))
     if sides != (page.imagelength, page.imagewidth):
         raise ValueError(
             f"its OME metadata say {sides[0]}×{sides[1]} px, but its pages have {page.imagelength}×{page.imagewidth}"

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import zarr
@@ -77,7 +77,7 @@ def _multiscale(node: zarr.Group) -> _Multiscale:
         raise ValueError(f"its multiscales are invalid: {first_problem(error)}") from error
 
 
-def multiscales(axes: str, pixel_size: Mapping[str, float], name: str, path: str) -> dict[str, object]:
+def multiscales(axes: str, pixel_size: Mapping[str, float], name: str, path: str) -> dict[str, Any]:
     """Metadata of an OME-Zarr image with one level.
 
     Args:
@@ -93,7 +93,7 @@ def multiscales(axes: str, pixel_size: Mapping[str, float], name: str, path: str
     return {"version": VERSION, "multiscales": [{"axes": described, "datasets": [dataset], "name": name}]}
 
 
-def image_label(legend: Legend) -> dict[str, object]:
+def image_label(legend: Legend) -> dict[str, Any]:
     """Metadata of labels in an OME-Zarr, two groups below its image: classes and colours, if the legend has any."""
     values = [int(value) for value in legend.described()]
     classes = [{"label-value": value, "class": legend.name(number)} for number, value in enumerate(values)]
