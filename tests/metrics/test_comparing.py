@@ -1,4 +1,4 @@
-"""Differences of two runs: those of the textbook, told where they are, and not told where they are noise."""
+"""Comparison of two runs: true differences are significant, noise is not, and intervals are the analytical ones."""
 
 import numpy as np
 import pytest
@@ -17,13 +17,13 @@ def test_the_difference_is_that_of_pairs_with_the_interval_of_the_textbook():
 
 
 @pytest.mark.parametrize("images", [5, 8, 30])
-def test_what_does_not_differ_is_seldom_told_apart(images):
+def test_equal_runs_seldom_differ_significantly(images):
     random = np.random.default_rng(1)
     told = sum(difference(random.normal(0, 1, images), random.normal(0, 1, images)).significant for _ in range(40))
     assert told <= 7  # 2 of 40 are expected
 
 
-def test_so_many_images_tell_as_it_says():
+def test_the_number_of_needed_images_gives_the_stated_power():
     random = np.random.default_rng(2)
     needed = difference(random.normal(0.5, 1, 400), np.zeros(400)).needed
     assert needed == pytest.approx((1.96 + 0.84) ** 2 / 0.5**2, rel=0.3)

@@ -1,4 +1,4 @@
-"""Confidence of single cells: a drawing counted by eye, and confidence that is matched as often as it says."""
+"""Confidence of single cells: a drawing counted by eye, and calibrated confidences."""
 
 import numpy as np
 import pytest
