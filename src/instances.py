@@ -144,7 +144,7 @@ class Membranes:
     smaller than ``min_size`` become part of the cells around them.
 
     Attributes:
-        line: width in pixels of the background between cells; 0 leaves none.
+        line: width in pixels of the background between cells; 0 for none.
         min_size: smallest area in pixels of a component from which a cell grows.
 
     Raises:

@@ -105,33 +105,33 @@ class Contest:
         self.evaluator = partial(Evaluator, judging, monitor=self.score, thresholds=CHOSEN_FROM, classes=classes)
         self.mode = self.evaluator().mode(self.score)
 
-    def choose(self, slices: Sequence[Judged], asked: Numbering) -> tuple[Decoder, list[Choice]]:
+    def choose(self, images: Sequence[Judged], asked: Numbering) -> tuple[Decoder, list[Choice]]:
         """Choose a numbering and its threshold.
 
         All `candidates` are tried at all thresholds, then the best of them with larger ``min_size``. The first one,
         which is the simplest, wins a tie.
 
         Args:
-            slices: validation images of this process.
+            images: validation images of this process.
             asked: the numbering that ``instances=`` configures.
 
         Returns:
             The best decoder, and the scores of all candidates.
         """
-        found = self.judge(slices, candidates(asked))
+        found = self.judge(images, candidates(asked))
         chosen = best_of(found, self.mode)
         numbering = chosen.numbering
         if isinstance(asked, Auto) and asked.min_size and not isinstance(numbering, Classes):
-            found += self.judge(slices, [replace(numbering, min_size=times * asked.min_size) for times in LARGER])
+            found += self.judge(images, [replace(numbering, min_size=times * asked.min_size) for times in LARGER])
             chosen = best_of(found, self.mode)
         return Decoder(chosen.numbering, best_threshold(chosen.scores, self.mode)), found
 
-    def judge(self, slices: Sequence[Judged], ways: Sequence[Numbering]) -> list[Choice]:
+    def judge(self, images: Sequence[Judged], ways: Sequence[Numbering]) -> list[Choice]:
         """Score each numbering on the images of all processes."""
         contest = [Pooled(self.evaluator()).to(self.device) for _ in ways]
 
         def count(way: Numbering, pooled: Pooled) -> None:
-            for each in slices:
+            for each in images:
                 prediction = Probabilities(each.probabilities, way)
                 pooled.update(prediction, each.target, each.instances, each.known)
 
