@@ -75,7 +75,7 @@ class Watershed:
             raise ValueError(f"expected instances.marker from 0 to 1, but got {self.marker}; nearest valid: {near}")
 
     def __call__(self, probabilities: np.ndarray, threshold: float) -> np.ndarray:
-        """The cell of each pixel; raises ValueError if ``boundary`` is none of several classes."""
+        """The cell of each pixel; raises ValueError if ``boundary`` is no valid class."""
         cell, inside = _cell_and_inside(probabilities, self.boundary)
         foreground = cell > threshold
         markers = components(foreground & (inside > threshold + self.marker * (1 - threshold)))
@@ -122,10 +122,10 @@ class Distance:
         for name in ("depth", "smoothing"):
             value = getattr(self, name)
             if not 0 <= value < np.inf:
-                raise ValueError(f"expected instances.{name} from 0 on, but got {value}; nearest valid: 0")
+                raise ValueError(f"expected instances.{name} of at least 0, but got {value}; nearest valid: 0")
 
     def __call__(self, probabilities: np.ndarray, threshold: float) -> np.ndarray:
-        """The cell of each pixel; raises ValueError if ``boundary`` is none of several classes."""
+        """The cell of each pixel; raises ValueError if ``boundary`` is no valid class."""
         from src.flooding import basins
 
         cell, inside = _cell_and_inside(probabilities, self.boundary)
@@ -159,7 +159,7 @@ class Membranes:
         for name in ("line", "min_size"):
             value = getattr(self, name)
             if value < 0:
-                raise ValueError(f"expected instances.{name} from 0 on, but got {value}; nearest valid: 0")
+                raise ValueError(f"expected instances.{name} of at least 0, but got {value}; nearest valid: 0")
 
     def __call__(self, probabilities: np.ndarray, threshold: float) -> np.ndarray:
         """The cell of each pixel, 0 on lines; 0 everywhere if no component is large enough."""
@@ -174,9 +174,9 @@ class Membranes:
 
 @dataclass(frozen=True)
 class Auto:
-    """Choose the decoder that scores best on the validation images after training.
+    """Stands for the decoder that scores best on the validation images, which is chosen after training.
 
-    The checkpoint stores the choice. Before it is made, `meanwhile` segments the cells.
+    The checkpoint stores the choice. Until it is made, `meanwhile` segments the cells.
 
     Attributes:
         boundary: as of `Watershed`.

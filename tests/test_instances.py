@@ -338,7 +338,7 @@ def test_the_distance_is_measured_to_the_boundary_which_belongs_to_cells():
 
 @pytest.mark.parametrize("name", ["depth", "smoothing"])
 def test_a_depth_or_smoothing_below_0_is_refused(name):
-    with pytest.raises(ValueError, match=rf"expected instances\.{name} from 0 on, but got -1; nearest valid: 0"):
+    with pytest.raises(ValueError, match=rf"expected instances\.{name} of at least 0, but got -1; nearest valid: 0"):
         Distance(**{"depth": 1} | {name: -1})
 
 
@@ -408,7 +408,7 @@ def test_segments_of_membranes_never_touch(cell):
 
 @pytest.mark.parametrize("name", ["line", "min_size"])
 def test_a_line_or_size_below_0_is_refused(name):
-    with pytest.raises(ValueError, match=rf"expected instances\.{name} from 0 on, but got -1; nearest valid: 0"):
+    with pytest.raises(ValueError, match=rf"expected instances\.{name} of at least 0, but got -1; nearest valid: 0"):
         Membranes(**{name: -1})
 
 

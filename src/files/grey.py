@@ -15,8 +15,8 @@ MOST_GREY_VALUES = 2**25  # floating-point values of a plane that are read to fi
 # Scaling "objects" widens the range of the percentiles to hold bright or dark objects. Measured on 492 fluorescence
 # images of the 2018 Data Science Bowl: it clips at most 4.2 % of the pixels of nuclei in any image (percentiles alone
 # clip all of them in some); the ranges of ISBI-2012, T98G and the phantom stay those of the percentiles.
-# An object differs from the median by FAR times as much as the opposite percentile, and by FAR_QUARTILE times as much
-# as the quartile on its side.
+# An object differs from the median by more than FAR times as much as the opposite percentile, and by more than
+# FAR_QUARTILE times as much as the quartile on its side.
 FAR, FAR_QUARTILE = 3, 4
 FAINT = 0.1  # fraction of the distance from the median to the brightest block that an object exceeds
 FEWEST = 4  # blocks of 2×2 pixels that count as objects; fewer are dust

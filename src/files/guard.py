@@ -71,7 +71,7 @@ def _check_ome(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> None:
     check_size(sides, math.prod(sizes.values()))
     if sides != (page.imagelength, page.imagewidth):
         raise ValueError(
-            f"its OME metadata say {sides[0]}×{sides[1]} px, but its pages have {page.imagelength}×{page.imagewidth}"
+            f"its OME metadata state {sides[0]}×{sides[1]} px, but its pages have {page.imagelength}×{page.imagewidth}"
         )
 
 

@@ -174,7 +174,7 @@ OPENERS: dict[str, Callable[[Path], Stored]] = {
 
 
 def open_stored(file: Path) -> Stored:
-    """Read the metadata of an image; its pixels stay on disk if the format allows to read parts of them.
+    """Read the metadata of an image; its pixels stay on disk if its format can be read in parts.
 
     Raises:
         FileNotFoundError: there is no such file.

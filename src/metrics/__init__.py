@@ -1,1 +1,1 @@
-"""Scores of predictions, and choices that are made by them."""
+"""Scores of predictions, and the choices that are based on them: decoder, calibration, confidence."""

@@ -8,8 +8,8 @@ from src.metrics.instance import majority_overlaps, overlap
 
 SPLIT, MERGED, MISSED, EXTRA, CONFUSED, INEXACT = 1, 2, 3, 4, 5, 6
 OF_CELLS, OF_CLASSES = (SPLIT, MERGED, MISSED, EXTRA, INEXACT), (MISSED, EXTRA, CONFUSED)
-KINDS = {SPLIT: "split", MERGED: "merged", MISSED: "missed", EXTRA: "extra", CONFUSED: "another class"}
-KINDS[INEXACT] = "found, but IoU ≤ 0.5"
+KINDS = {SPLIT: "split", MERGED: "merged", MISSED: "missed", EXTRA: "extra", CONFUSED: "wrong class"}
+KINDS[INEXACT] = "inexact (IoU ≤ 0.5)"
 
 
 def cell_mistakes(labels: np.ndarray, instances: np.ndarray) -> np.ndarray:
