@@ -37,8 +37,8 @@ def check_tiff(tiff: tifffile.TiffFile, file: Path) -> None:
         parts, there = math.prod(page.chunked), {len(page.dataoffsets), len(page.databytecounts)}
         if there != {parts}:
             raise ValueError(f"it announces {parts:,} strips or tiles, but has {min(there - {parts}):,}")
-        promised = page.nbytes // 8 if page.bitspersample == 1 else page.nbytes  # eight pixels a byte
-        check_size(page.shape, 1, _held(page, whole), promised)
+        announced = page.nbytes // 8 if page.bitspersample == 1 else page.nbytes  # eight pixels a byte
+        check_size(page.shape, 1, _capacity(page, whole), announced)
         ends.append(max(map(sum, zip(page.dataoffsets, page.databytecounts, strict=True)), default=0))
     if whole > 1:
         ends.append(first.dataoffsets[0] + whole * first.nbytes)
@@ -50,7 +50,7 @@ def check_tiff(tiff: tifffile.TiffFile, file: Path) -> None:
         raise ValueError("it is truncated")
 
 
-def _held(page: tifffile.TiffPage, copies: int) -> float:
+def _capacity(page: tifffile.TiffPage, copies: int) -> float:
     """Bytes into which the stored data of a page can be decoded at most; infinity where that is not known."""
     stored = sum(page.databytecounts)
     if 0 in page.databytecounts:  # missing strips are read as zeros
@@ -98,8 +98,8 @@ def check_png(data: bytes) -> tuple[int, int]:
         raise ValueError("it does not begin like a PNG")
     width, height, depth, colours = struct.unpack(">IIBB", data[16:26])
     channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}.get(colours, 1)
-    promised = height * (width * channels * depth // 8)
-    check_size((height, width, channels), 1, len(data) * DEFLATE, promised)
+    announced = height * (width * channels * depth // 8)
+    check_size((height, width, channels), 1, len(data) * DEFLATE, announced)
     return depth, colours
 
 

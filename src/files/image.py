@@ -222,10 +222,10 @@ def in_memory(file: Path) -> Stored:
         FileNotFoundError: there is no such file.
         ValueError: as of `open_stored`, or the file cannot be decoded.
     """
-    return _held(file, open_stored(file))
+    return _loaded(file, open_stored(file))
 
 
-def _held(file: Path, stored: Stored) -> Stored:
+def _loaded(file: Path, stored: Stored) -> Stored:
     try:
         with limits.decoding(file):
             return replace(stored, array=np.array(stored.array[...]))
@@ -239,7 +239,7 @@ def image_of(file: Path, stored: Stored, reading: Reading) -> Image:
     axes = axes_of(stored, reading)
     array, pixel_size, notes = stored.array, stored.pixel_size, list(stored.notes)
     if stored.orientation != 1 and reading.orientation == "shown":
-        stored = stored if isinstance(array, np.ndarray) and not isinstance(array, np.memmap) else _held(file, stored)
+        stored = stored if isinstance(array, np.ndarray) and not isinstance(array, np.memmap) else _loaded(file, stored)
         array = turned(np.asarray(stored.array), axes, stored.orientation)
         if TURNED[stored.orientation][0]:
             pixel_size = {{"Y": "X", "X": "Y"}.get(axis, axis): size for axis, size in pixel_size.items()}

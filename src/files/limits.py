@@ -55,21 +55,21 @@ def reason(error: BaseException) -> str:
     return f"its content is invalid ({' '.join([type(error).__name__, *message.split()])})"
 
 
-def check_size(shape: tuple[int, ...], planes: int, held: float = math.inf, bytes_promised: int = 0) -> None:
+def check_size(shape: tuple[int, ...], planes: int, capacity: float = math.inf, announced: int = 0) -> None:
     """Refuse an image that announces more bytes than its file can be decoded into, or more pixels than are allowed.
 
     Args:
         shape: shape of a plane; rows and columns first.
         planes: number of planes.
-        held: bytes into which the file can be decoded at most.
-        bytes_promised: bytes of all planes that the header announces.
+        capacity: bytes into which the file can be decoded at most.
+        announced: bytes of all planes that the header announces.
 
     Raises:
         ValueError: states what is announced, and the key that raises the limit.
     """
     pixels = math.prod(shape[:2])
     size = f"{planes:,} planes of {'×'.join(map(str, shape))}"
-    if bytes_promised > held:
+    if announced > capacity:
         raise ValueError(f"it announces {size}, more than a file of its size can hold")
     if planes > MOST_PLANES:
         raise ValueError(f"it announces {size}; nearest valid: {MOST_PLANES:,} planes")

@@ -26,9 +26,9 @@ def test_too_many_pixels_are_refused_with_the_key_that_allows_them():
 
 
 def test_more_bytes_than_the_file_can_hold_and_too_many_planes_are_refused():
-    check_size((10, 10), 1, held=100, bytes_promised=100)
+    check_size((10, 10), 1, capacity=100, announced=100)
     with pytest.raises(ValueError, match="more than a file of its size can hold"):
-        check_size((10, 10), 1, held=99, bytes_promised=100)
+        check_size((10, 10), 1, capacity=99, announced=100)
     with pytest.raises(ValueError, match="nearest valid: 100,000 planes"):
         check_size((10, 10), 100_001)
 
