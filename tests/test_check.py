@@ -107,7 +107,7 @@ def test_what_was_kept_and_is_damaged_is_looked_at_again(own, check, tmp_path):
     file.write_text(whole[: len(whole) // 2])
     again = check(own)
     assert again[:3] == first[:3]
-    assert again[3].splitlines()[-1].startswith(f"warning: {file} is no cache that can be used (")
+    assert again[3].splitlines()[-1].startswith(f"warning: {file} is no valid cache (")
     assert file.read_text() == whole
     assert check(own) == first
 

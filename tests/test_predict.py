@@ -814,7 +814,7 @@ def test_an_image_is_predicted_as_viewers_show_it(predicted, checkpoint, images,
             options = options | {"extrasamples": ["unassalpha"]}
         tifffile.imwrite(tmp_path / f"{name}.tif", array, **options)
         printed = predicted(tmp_path / f"{name}.tif")
-        assert ("a file in which 0 is white; taken: grey values turned round" in printed) == (name == "negative")
+        assert ("a file in which 0 is white; taken: inverted grey values" in printed) == (name == "negative")
     for name in kinds:
         np.testing.assert_allclose(result(tmp_path / "out", name), result(tmp_path / "out", "upright"), atol=1e-5)
 

@@ -91,7 +91,7 @@ def in_words(found: Difference) -> str:
     '+0.0200 (-0.0100 to +0.0500), indistinguishable by 6 images; about 40 would tell'
     """
     text = f"{found.mean:+.4f} ({found.low:+.4f} to {found.high:+.4f})"
-    if found.told:
+    if found.significant:
         return text
     if found.needed is None:
         return f"{text}, equal on {found.images} images"
@@ -110,7 +110,7 @@ def lines(first: Path, monitor: str, mode: str, rows: Sequence[dict]) -> list[st
     for row in rows:
         found, (one, other) = row["difference"], row["both"]
         better = first if (found.mean > 0) == (mode == "max") else row["directory"]
-        verdict = f"; {better} is better" if found.told else ""
+        verdict = f"; {better} is better" if found.significant else ""
         said.append(
             f"{first} less {row['directory']}: mean {monitor} of {found.images} images {one:.4f} and {other:.4f}, "
             f"{in_words(found)}{verdict}"

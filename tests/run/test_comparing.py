@@ -49,7 +49,7 @@ def test_what_cannot_be_told_is_indistinguishable_and_how_many_images_would_tell
     one, other = run("one", images(0.8)), run("other", images(0.81, seed=1))
     monitor, mode, (row,) = compared([one, other])
     found = row["difference"]
-    assert not found.told and found.needed > 20
+    assert not found.significant and found.needed > 20
     (said,) = lines(one, monitor, mode, [row])
     assert said.endswith(f"indistinguishable by 20 images; about {found.needed} would tell")
     assert "equal on 20 images" in lines(one, *compared([one, one]))[0]
