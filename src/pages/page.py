@@ -52,7 +52,7 @@ def write_score_page(
         rows=rows,
         monitor=monitor,
         verdict=[verdict(scores["scores"], rows, monitor, "images", {})],
-        steps=next_steps(scores["scores"], rows, monitor, mode, ()),
+        steps=next_steps(scores["scores"], rows, monitor, mode),
         slices=[
             (row["name"], {panel: data_url(content, "webp") for panel, content in slices[row["name"]].items()})
             for row in rows

@@ -179,6 +179,7 @@ class HeldOut(Callback):
             "per_image": [rows[name] for name in trainer.datamodule.split["held_out"].names],
             "validation": module.validation_scores,
             "diagnosis": list(self.diagnosis.told.values()) if self.diagnosis else [],
+            "extend_by": self.diagnosis.extend_by if self.diagnosis else None,
             "threshold": module.threshold,
             "instances": part_of("instances", module.instances),
             "tta": module.averages,

@@ -79,7 +79,7 @@ def write_page(directory: Path, default: dict, shown: Callable[[float | None], s
             verdict(scores["scores"], rows, monitor, "held-out images, which the network had never seen", places),
             *(f"While it trained: {line}." for line in scores.get("diagnosis", [])),
         ],
-        steps=next_steps(scores["scores"], rows, monitor, config["monitor_mode"], scores.get("diagnosis", [])),
+        steps=next_steps(scores["scores"], rows, monitor, config["monitor_mode"], scores.get("extend_by")),
         slices=((row["name"], panels_of(directory, row["name"])) for row in rows),
         kinds=kinds_of_mistakes(names_classes(callee(config["instances"]))),
         training={
