@@ -181,7 +181,7 @@ def write_folds_page(directory: Path, scores: dict, shown: Callable[[float | Non
             *lines(scores, monitor, shown),
         ],
         steps=next_steps(scores["scores"], rows, monitor, config["monitor_mode"]),
-        slices=((row["name"], panels_of(points[row["fold"]], row["name"])) for row in rows),
+        images=((row["name"], panels_of(points[row["fold"]], row["name"])) for row in rows),
         kinds=kinds_of_mistakes(names_classes(callee(config["instances"]))),
         drawings=[("How far probabilities can be believed", drawn_reliability(diagrams))],
     )

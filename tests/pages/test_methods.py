@@ -62,8 +62,7 @@ def test_schedule_images_hardware_time_and_seed_are_those_of_the_run():
     for part in (
         "The learning rate fell to 0 along half a cosine.",
         "There were 20 training images, with 812 annotated cells.",
-        "split into training, validation and held-out images was made by hand (train: 0-19, validation: 21-22, held-out: "
-        "24-29).",
+        "held-out images was made by hand (train: 0-19, validation: 21-22, held-out: 24-29).",
         "The checkpoint (best, of step 9500), the decoder",
         "Training took 10.0 minutes on NVIDIA H200 × 2 in precision bf16-mixed, with seed 3.",
     ):

@@ -49,7 +49,7 @@ def test_the_page_shows_the_worst_image_its_fold_and_how_sure_the_score_is(folde
     directory = folded(tmp_path / "folds")
     scores = folded_scores(directory)
     page = write_folds_page(directory, scores, shown).read_text()
-    assert page.count('class="slice"') == 23 and "95 % confidence interval of v_rand" in page
+    assert page.count('class="result"') == 23 and "95 % confidence interval of v_rand" in page
     assert "each scored by a network that had not seen it" in page
     assert "How far probabilities can be believed" in page and "after calibration" in page
     worst = min(scores["per_image"], key=lambda row: row["v_rand"])
