@@ -16,7 +16,7 @@ from src.metrics.mistakes import KINDS, largest_places, mistakes_of
 from src.model.layout import part_of
 from src.model.segmenter import Segmenter
 from src.pages.pictures import encoded, overlay, panels, write_comparison, write_picture
-from src.pages.samples import slices_figure, tiles_figure
+from src.pages.samples import images_figure, tiles_figure
 from src.prediction.tiff import write_prediction
 from src.run.checkpoint import LastCheckpoint
 from src.run.device import describe
@@ -99,7 +99,7 @@ class Samples(Callback):
 
     def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         if trainer.is_global_zero and trainer.global_step == 0:
-            for name, figure in (("slices", slices_figure), ("tiles", tiles_figure)):
+            for name, figure in (("slices", images_figure), ("tiles", tiles_figure)):
                 with complete_file(picture_file(self.directory, f"{name}.webp")) as partial:
                     partial.write_bytes(encoded(figure(trainer.datamodule.patches)))
 
@@ -181,6 +181,7 @@ class HeldOut(Callback):
             "per_image": [rows[name] for name in trainer.datamodule.split["held_out"].names],
             "validation": module.validation_scores,
             "diagnosis": list(self.diagnosis.told.values()) if self.diagnosis else [],
+            "extend_by": self.diagnosis.extend_by if self.diagnosis else None,
             "threshold": module.threshold,
             "instances": part_of("instances", module.instances),
             "tta": module.averages,

@@ -34,6 +34,7 @@ class Diagnosis(Callback):
         self.worse: list[int] = []
         self.ranks: list[tuple[int, float]] = []
         self.told: dict[str, str] = {}
+        self.extend_by: int | None = None  # steps, where the score was still rising at the end
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
         self.losses.append((trainer.global_step, outputs["loss"], list(batch["name"])))
@@ -82,11 +83,12 @@ class Diagnosis(Callback):
 
     def on_test_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         self.told.pop("rising", None)  # of the run before it was extended
+        self.extend_by = None
         if since := still_rising(self.ranks):
-            more = max(1, self.ranks[-1][0] // 2)
+            self.extend_by = max(1, module.steps // 2)
             line = f"validation {self.monitor} was still rising when training ended, and best after step {since}"
             place = shlex.quote(f"hydra.run.dir={self.directory}")
-            self._say("rising", line, f"; the same command with {place} extend=+{more} goes on")
+            self._say("rising", line, f"; the same command with {place} extend=+{self.extend_by} goes on")
 
     def _say(self, what: str, line: str, cure: str = "") -> None:
         """Once a kind of trouble, so that a log stays readable."""

@@ -168,6 +168,7 @@ def write_folds_page(directory: Path, scores: dict, shown: Callable[[float | Non
     monitor = config["monitor"]
     rows = worst_first(scores["per_image"], monitor, config["monitor_mode"])
     diagrams = {when: scores["calibration"][when] for when in ("before", "after")}
+    what = "images, each scored by a network that had not seen it"
     render(
         directory / PAGE,
         shown,
@@ -176,11 +177,11 @@ def write_folds_page(directory: Path, scores: dict, shown: Callable[[float | Non
         rows=rows,
         monitor=monitor,
         verdict=[
-            verdict(scores["scores"], rows, monitor, "images, each scored by a network that had not seen it", {}),
+            verdict(scores["scores"], rows, monitor, what, {}, with_interval=False),  # `lines` has it
             *lines(scores, monitor, shown),
         ],
-        steps=next_steps(scores["scores"], rows, monitor, config["monitor_mode"], ()),
-        slices=((row["name"], panels_of(points[row["fold"]], row["name"])) for row in rows),
+        steps=next_steps(scores["scores"], rows, monitor, config["monitor_mode"]),
+        images=((row["name"], panels_of(points[row["fold"]], row["name"])) for row in rows),
         kinds=kinds_of_mistakes(names_classes(callee(config["instances"]))),
         drawings=[("How far probabilities can be believed", drawn_reliability(diagrams))],
     )
@@ -199,7 +200,7 @@ def lines(scores: dict, monitor: str, shown: Callable[[float | None], str]) -> l
     each = ", ".join(shown(fold["scores"].get(monitor)) for fold in scores["folds"])
     means = (shown(scores[mean].get(monitor)) for mean in ("mean_of_folds", "mean_of_images"))
     found = [
-        f"95 % interval of {monitor}, by bootstrap over images: {low} to {high}.",
+        f"95 % confidence interval of {monitor} pooled over all images, by bootstrap over images: {low} to {high}.",
         "{} of the folds: {}; their mean {}, that of the images {}.".format(monitor, each, *means),
     ]
     found.append(believed(scores["calibration"], shown))

@@ -58,6 +58,7 @@ class Scores(Layout):
     per_image: list[Row] = Field(min_length=1)
     validation: dict[str, Number | None] = Field(default_factory=dict)
     diagnosis: list[str] = Field(default_factory=list)
+    extend_by: int | None = None
     threshold: Number
     instances: Named | None = None
     tta: dict[str, Number | None] = Field(default_factory=dict)

@@ -77,16 +77,16 @@ def write_page(directory: Path, default: dict, shown: Callable[[float | None], s
         monitor=monitor,
         verdict=[
             verdict(scores["scores"], rows, monitor, "held-out images, which the network had never seen", places),
-            *(f"While it trained: {line}." for line in scores.get("diagnosis", [])),
+            *(f"During training: {line}." for line in scores.get("diagnosis", [])),
         ],
-        steps=next_steps(scores["scores"], rows, monitor, config["monitor_mode"], scores.get("diagnosis", [])),
-        slices=((row["name"], panels_of(directory, row["name"])) for row in rows),
+        steps=next_steps(scores["scores"], rows, monitor, config["monitor_mode"], scores.get("extend_by")),
+        images=((row["name"], panels_of(directory, row["name"])) for row in rows),
         kinds=kinds_of_mistakes(names_classes(callee(config["instances"]))),
         training={
             "curves": drawn_curves(_without(read_curves, directory / "metrics.csv", {}), monitor),
             "frames": _frames(directory),
             "tiles": _embedded(picture_file(directory, "tiles.webp")),
-            "slices": _embedded(picture_file(directory, "slices.webp")),
+            "images": _embedded(picture_file(directory, "slices.webp")),
         },
         findings=_json(directory / "check.json", Findings).get("findings"),
         run={

@@ -82,15 +82,16 @@ def test_what_was_said_is_kept_in_the_checkpoint(train_slim):
 def test_a_validation_that_still_rises_at_the_end_is_named_with_what_goes_on(capsys):
     diagnosis = Diagnosis("iou", "max", "runs/my own")
     diagnosis.ranks = [(400, 0.1), (800, 0.2), (1200, 0.5)]
+    module = SimpleNamespace(steps=1300)  # some of them after the last validation
     for _ in range(2):  # scored once more after an interruption
-        diagnosis.on_test_start(None, None)
+        diagnosis.on_test_start(None, module)
         line = "validation iou was still rising when training ended, and best after step 1200"
-        goes_on = "the same command with 'hydra.run.dir=runs/my own' extend=+600 goes on"
+        goes_on = "the same command with 'hydra.run.dir=runs/my own' extend=+650 goes on"
         assert capsys.readouterr().out == f"diagnosis: {line}; {goes_on}\n"
-        assert list(diagnosis.told.values()) == [line]
+        assert list(diagnosis.told.values()) == [line] and diagnosis.extend_by == 650
     diagnosis.ranks += [(1400, 0.4), (1600, 0.5), (1800, 0.3)]
-    diagnosis.on_test_start(None, None)
-    assert capsys.readouterr().out == "" and not diagnosis.told
+    diagnosis.on_test_start(None, module)
+    assert capsys.readouterr().out == "" and not diagnosis.told and diagnosis.extend_by is None
 
 
 def test_what_is_said_to_rise_is_better_than_all_before_by_more_than_noise():

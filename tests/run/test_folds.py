@@ -49,7 +49,7 @@ def test_the_page_shows_the_worst_image_its_fold_and_how_sure_the_score_is(folde
     directory = folded(tmp_path / "folds")
     scores = folded_scores(directory)
     page = write_folds_page(directory, scores, shown).read_text()
-    assert page.count('class="slice"') == 23 and "95 % interval of v_rand" in page
+    assert page.count('class="result"') == 23 and "95 % confidence interval of v_rand" in page
     assert "each scored by a network that had not seen it" in page
     assert "How far probabilities can be believed" in page and "after calibration" in page
     worst = min(scores["per_image"], key=lambda row: row["v_rand"])
@@ -69,7 +69,7 @@ def test_what_it_says_in_sentences(ensemble):
         "cells": {"held": [{"said": 0.9, "cells": 212, "matched": 0.91}, {"said": 0.5, "cells": 7, "matched": 0.6}]},
     }
     assert lines(scores, "f1", shown) == [
-        "95 % interval of f1, by bootstrap over images: 0.7000 to 0.9500.",
+        "95 % confidence interval of f1 pooled over all images, by bootstrap over images: 0.7000 to 0.9500.",
         "f1 of the folds: 0.8000, –; their mean 0.8000, that of the images 0.8200.",
         "Probabilities need no calibration: their expected calibration error is 0.0123.",
         "Cells with a confidence in cells.csv of 0.9 matched a true one in 91 % of 212, of 0.5 in 60 % of 7.",
