@@ -97,5 +97,5 @@ def test_a_record_that_is_marked_as_a_folder_is_refused(whole):
         entry = opened.start_dir  # of the first record in the directory at the end; its attributes stand 38 bytes on
     content[entry + 38] |= 0x10
     whole.write_bytes(content)
-    with pytest.raises(ValueError, match="or folders"):
+    with pytest.raises(ValueError, match="compressed or folders"):
         read(whole)

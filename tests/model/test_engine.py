@@ -127,7 +127,7 @@ def test_an_engine_that_fails_or_disagrees_is_named_and_pytorch_computes(shift, 
         found = probabilities(engine, tiles(network))
         torch.testing.assert_close(found, probabilities(network, tiles(network)), rtol=0, atol=1e-5)
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("warning: openvino does not compute here, torch does: ")
+    assert line.startswith("warning: openvino does not work here, so torch is used: ")
     assert re.search(said + "$", line)
 
 

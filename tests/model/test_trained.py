@@ -60,7 +60,7 @@ def test_what_belongs_to_a_prediction_is_a_value(model):
 def test_networks_that_see_pixels_alike_have_one_reading(model):
     earlier, now = (Trained(model, Decoder(Components(3), 0.4), reading=reading) for reading in (EARLIER, SHOWN))
     assert common_reading([now, now]) == SHOWN and common_reading([earlier]) == EARLIER
-    with pytest.raises(ValueError, match=r"networks trained on pixels that were seen alike, but got .*percentiles"):
+    with pytest.raises(ValueError, match=r"networks trained on pixels that were read alike, but got .*percentiles"):
         common_reading([now, earlier])
 
 
