@@ -769,7 +769,7 @@ def test_the_best_weights_that_were_lost_in_the_middle_are_chosen_again(finished
     _, status, printed, error = train("data.source.size=64", "extend=1", directory=directory)
     assert status == 0 and "steps 1 to 2" in printed
     (line,) = error.splitlines()
-    assert "best.ckpt is lost or damaged; the best of the validations to come takes its place" in line
+    assert "best.ckpt is lost or damaged; the best of the next validations takes its place" in line
     assert content(directory, "best")["global_step"] == 2
 
 
