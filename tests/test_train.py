@@ -372,7 +372,7 @@ def test_a_class_that_occurs_in_no_validation_has_no_score_and_training_says_so(
     assert (directory / "report.html").exists()
     assert status == 0, error
     assert json.loads((directory / "scores.json").read_text())["validation"]["iou_class_2"] is None
-    assert printed.count("diagnosis: in validation there was nothing to judge iou_class_2 by at step 1") == 1
+    assert printed.count("diagnosis: the validation at step 1 had nothing to score iou_class_2 by") == 1
     assert torch.load(directory / "checkpoints" / "best.ckpt", weights_only=True)["global_step"] == 1
 
 

@@ -56,13 +56,13 @@ def test_a_network_that_predicts_background_alone_is_named_once(rare, train):
     plain = ("weight_map.balance=false", "weight_map.w0=0", "model.norm=none")
     _, status, printed, error = train("experiment=cells", f"data.root={rare}", *STILL, *plain)
     assert status == 0, error
-    assert printed.count("diagnosis: predicts nothing but background since step 1") == 1
+    assert printed.count("diagnosis: the network predicts only background since step 1") == 1
 
 
 def test_a_validation_that_becomes_no_better_is_named_once(train_slim):
     _, status, printed, error = train_slim(*STILL, "metrics=semantic", "monitor=iou")
     assert status == 0, error
-    assert printed.count("diagnosis: validation iou has not become better since step 1") == 1
+    assert printed.count("diagnosis: validation iou has not improved since step 1") == 1
 
 
 def test_a_run_that_learns_says_nothing(train_slim):
@@ -85,7 +85,7 @@ def test_a_validation_that_still_rises_at_the_end_is_named_with_what_goes_on(cap
     for _ in range(2):  # scored once more after an interruption
         diagnosis.on_test_start(None, None)
         line = "validation iou was still rising when training ended, and best after step 1200"
-        goes_on = "the same command with 'hydra.run.dir=runs/my own' extend=+600 goes on"
+        goes_on = "the same command with 'hydra.run.dir=runs/my own' extend=+600 continues it"
         assert capsys.readouterr().out == f"diagnosis: {line}; {goes_on}\n"
         assert list(diagnosis.told.values()) == [line]
     diagnosis.ranks += [(1400, 0.4), (1600, 0.5), (1800, 0.3)]
