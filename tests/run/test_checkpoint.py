@@ -21,12 +21,18 @@ import pytest
 import tifffile
 import torch
 from torch.nn.functional import dropout
+from torch.optim.lr_scheduler import ConstantLR
 from torch.utils.data import DataLoader
 
 from src import CONF
 from src.data.phantom import phantom
 from src.data.weight_map import border_weight
+from src.instances import Components
+from src.metrics.pixel import PixelError
 from src.model.archive import is_whole
+from src.model.loss import weighted_cross_entropy
+from src.model.segmenter import Segmenter
+from src.model.unet import UNet
 from src.restore import restore
 from src.run.checkpoint import TRAINING_ONLY, BestCheckpoint, Reseed, seconds
 from src.run.directory import checkpoint_file
@@ -641,12 +647,13 @@ def test_a_run_that_goes_on_elsewhere_says_what_is_another(train):
     assert "warning" not in error
 
 
-class Judged(lightning.LightningModule):
+class Judged(Segmenter):
     """A weight that grows by 1 each step, with the validation scores that it is given."""
 
     def __init__(self, scores: list[float]):
-        super().__init__()
-        self.scores, self.validation_scores = list(scores), {}
+        parts = (weighted_cross_entropy, {"pixel_error": PixelError()}, torch.optim.SGD, ConstantLR, Components())
+        super().__init__(UNet(base_channels=1, depth=1), *parts, "pixel_error")
+        self.scores = list(scores)
         self.weight = torch.nn.Parameter(torch.zeros(1))
 
     def training_step(self, batch, index):

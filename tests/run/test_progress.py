@@ -8,20 +8,28 @@ import pytest
 import torch
 
 from src import saying
+from src.data.datamodule import SliceData
+from src.data.phantom import phantom
+from src.data.targets import PAPER
+from src.data.weight_map import WeightMap
 from src.run import progress
 from tests.conftest import SLIM
+from tests.model.test_segmenter import small_segmenter
 from tests.terminals import on_a_terminal
 
 SCORES = {"f1": 0.5, "ap50": 0.25, "seg": 0.125, "det": 0.75}
 
 
 @pytest.fixture
-def trainer():
+def trainer(tmp_path):
+    parts = {"train": "0", "validation": "", "held_out": "", "tile": 32, "context": 6, "batch_size": 2, "workers": 0}
+    made = {"classes": 2, "channels": 1, "augment": dict, "weight_map": WeightMap(), "target": PAPER, "seed": 0}
+    data = SliceData(phantom, **parts, **made, cache_dir=str(tmp_path), scaling="objects")
     return SimpleNamespace(
         **{"global_step": 100, "max_steps": 400, "num_val_batches": [3], "is_global_zero": True, "world_size": 1},
         callback_metrics={"train/loss": torch.tensor(0.25)}
         | {f"validation/{name}": torch.tensor(score) for name, score in SCORES.items()},
-        datamodule=SimpleNamespace(batch_size=2),
+        datamodule=data,
     )
 
 
@@ -36,7 +44,8 @@ def narrator(monkeypatch):
 
 def test_a_validation_is_a_line_with_the_score_that_chooses_first(narrator, trainer, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "100")
-    module = SimpleNamespace(validation_scores=SCORES)
+    module = small_segmenter()
+    module.validation_scores = SCORES
     narrator.on_validation_end(trainer, module)
     expected = "step 100/400 · loss 0.250 · ap50 0.2500 · f1 0.5000 · seg 0.1250 · 2.00 tiles/s · 5.0 min left"
     assert capsys.readouterr().out.strip() == expected and len(expected) <= 100
