@@ -3,7 +3,7 @@
 import copy
 import dataclasses
 import functools
-from typing import Any, overload
+from typing import Any
 
 import yaml
 
@@ -49,27 +49,21 @@ CHANGED = (
 )
 
 
-@overload
-def moved(node: dict[str, Any]) -> dict[str, Any]: ...
-
-
-@overload
-def moved(node: object) -> object: ...
-
-
-def moved(node: object) -> object:
-    """A configuration of an earlier version, or a part of one, with the current import paths in place of the old."""
-    if isinstance(node, list):
-        return [moved(value) for value in node]
-    if not isinstance(node, dict):
-        return node
+def moved(node: dict[str, Any]) -> dict[str, Any]:
+    """A configuration of an earlier version, or a node of one, with the current import paths in place of the old."""
     target = _today(node.get("_target_"))
     was_function = target != node.get("_target_") and str(target).startswith("src.instances.")
     return {
-        key: target if key == "_target_" else moved(value)
+        key: target if key == "_target_" else _moved(value)
         for key, value in node.items()
         if not (was_function and key == "_partial_")
     }
+
+
+def _moved(value: object) -> object:
+    if isinstance(value, list):
+        return [_moved(each) for each in value]
+    return moved(value) if isinstance(value, dict) else value
 
 
 def _today(target: object) -> object:

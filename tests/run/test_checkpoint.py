@@ -591,7 +591,7 @@ def test_a_run_waits_for_another_process_and_takes_what_that_one_finished(uninte
         waiting = forked().Process(target=enter, args=(given, log, None))
         waiting.start()
         printed = log.with_suffix(".out")
-        wait_for(lambda: printed.exists() and "waits for another process" in printed.read_text())
+        wait_for(lambda: printed.exists() and "waiting for another process" in printed.read_text())
         assert waiting.is_alive()
         shutil.copytree(finished / "checkpoints", directory / "checkpoints")
         for name in ("environment.json", "scores.json"):

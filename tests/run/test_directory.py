@@ -283,7 +283,7 @@ def test_two_processes_do_not_write_in_one_directory(holder, tmp_path, capsys):
     for _ in range(2):  # the first attempt takes nothing from the holder
         with pytest.raises(ValueError, match=busy), runs.only_writer(directory, patience=0.1):
             pytest.fail("both write")
-        assert capsys.readouterr().out == f"{directory}: waits for another process that trains in it\n"
+        assert capsys.readouterr().out == f"{directory}: waiting for another process that trains in it\n"
     with runs.only_writer(tmp_path / "other", patience=0):
         assert capsys.readouterr().out == ""
     holder.communicate("\n")
@@ -300,7 +300,7 @@ def test_who_waits_says_so_at_once_and_goes_on_when_the_directory_is_free(holder
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": CONF.parent}
     with subprocess.Popen([sys.executable, "-c", patient, str(tmp_path / "run")], **pipes) as waiting:
         assert select.select([waiting.stdout], [], [], 100)[0], "said nothing"
-        assert waiting.stdout.readline().endswith("waits for another process that trains in it\n")
+        assert waiting.stdout.readline().endswith("waiting for another process that trains in it\n")
         holder.communicate("\n")
         assert waiting.stdout.readline() == "holds\n"
         waiting.communicate("\n")

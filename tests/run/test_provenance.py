@@ -176,7 +176,7 @@ def test_a_run_that_has_not_begun_is_judged_anew(tmp_path):
 def test_a_damaged_check_is_judged_anew_with_a_word(run, tmp_path, capsys):
     (tmp_path / "run/check.json").write_text("{")
     assert provenance.judged_before(tmp_path / "run") is None
-    assert "its labels are judged anew" in capsys.readouterr().err
+    assert "the meaning of its labels is inferred again" in capsys.readouterr().err
 
 
 def test_keys_that_were_added_mean_to_an_earlier_run_what_they_meant(tmp_path):
