@@ -92,7 +92,7 @@ class Environment(Callback):
             changed = [] if before is None else changed_facts(before, now)
             changed = [name for name in changed if name not in (*HASHES, *COUNTS, "data_stamp")]
             if changed:
-                warn(f"the run is resumed with another {', '.join(changed)}")
+                warn(f"the run is resumed, although these have changed: {', '.join(changed)}")
         write_json(file, now)
 
 

@@ -97,7 +97,7 @@ class Diagnosis(Callback):
             self.worse.append(step)
         self.blank = [] if segmenter(module).predicted_share > 0 else [*self.blank, step]
         if len(self.blank) >= self.validations:
-            self._say("blank", f"the network predicts only background since step {self.blank[0]}")
+            self._say("blank", f"the network has predicted only background since step {self.blank[0]}")
         if len(self.worse) >= self.validations and step - self.best_step >= self.patience * trainer.max_steps:
             self._say("worse", f"validation {self.monitor} has not improved since step {self.best_step}")
 

@@ -218,7 +218,7 @@ def lines(scores: dict[str, Any], monitor: str, shown: Callable[[float | None], 
     return [
         *found,
         f"On {len(mean['per_image'])} held-out images, which no fold has seen, the mean of the {count} networks has "
-        f"{monitor} {together} and takes {mean['seconds']:.2f} s an image; one of them has {single} on average and "
+        f"{monitor} {together} and takes {mean['seconds']:.2f} s per image; one of them has {single} on average and "
         f"takes {mean['single_seconds']:.2f} s.",
     ]
 

@@ -640,7 +640,7 @@ def test_a_run_that_goes_on_elsewhere_says_what_is_another(train):
     before = now | {"commit": "of yesterday", "packages": now["packages"] | {"torch": "1.0"}}
     file.write_text(json.dumps(before))
     _, _, printed, error = train(*RUN, ONE_STEP)
-    assert error.splitlines()[0] == "warning: the run is resumed with another packages.torch, commit"
+    assert error.splitlines()[0] == "warning: the run is resumed, although these have changed: packages.torch, commit"
     assert f"steps 1 to {STEPS}" in printed
     assert json.loads(file.read_text()) == now
     _, _, _, error = train(*RUN, ONE_STEP)

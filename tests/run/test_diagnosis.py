@@ -56,7 +56,7 @@ def test_a_network_that_predicts_background_alone_is_named_once(rare, train):
     plain = ("weight_map.balance=false", "weight_map.w0=0", "model.norm=none")
     _, status, printed, error = train("experiment=cells", f"data.root={rare}", *STILL, *plain)
     assert status == 0, error
-    assert printed.count("diagnosis: the network predicts only background since step 1") == 1
+    assert printed.count("diagnosis: the network has predicted only background since step 1") == 1
 
 
 def test_a_validation_that_becomes_no_better_is_named_once(train_slim):

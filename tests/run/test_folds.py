@@ -73,7 +73,7 @@ def test_what_it_says_in_sentences(ensemble):
         "f1 of the folds: 0.8000, –; their mean 0.8000, that of the images 0.8200.",
         "Probabilities need no calibration: their expected calibration error is 0.0123.",
         "Cells with a confidence in cells.csv of 0.9 matched a true one in 91 % of 212, of 0.5 in 60 % of 7.",
-        "On 6 held-out images, which no fold has seen, the mean of the 2 networks has f1 0.9000 and takes 2.00 s an "
+        "On 6 held-out images, which no fold has seen, the mean of the 2 networks has f1 0.9000 and takes 2.00 s per "
         "image; one of them has 0.8500 on average and takes 0.50 s."
         if ensemble
         else "The mean of the 2 networks takes 2 times as long as one of them.",

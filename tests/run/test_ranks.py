@@ -282,7 +282,7 @@ def test_a_run_of_one_process_goes_on_with_two_and_says_so(trained):
     assert sorted(tile for part in tiles(two) for tile in part) == sorted(tiles(one)[0])
     torch.testing.assert_close(weights(two), weights(one), atol=1e-6, rtol=0)
     said = [(two.parent / f"stderr_{rank}").read_text() for rank in (0, 1)]
-    warned = re.findall(r"warning: the run is resumed with another (.*)", "".join(said))
+    warned = re.findall(r"warning: the run is resumed, although these have changed: (.*)", "".join(said))
     assert len(warned) == 1 and "world_size" in warned[0].split(", ")
 
 
