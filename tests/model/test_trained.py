@@ -1,4 +1,4 @@
-"""A trained network predicts any window, and holds what belongs to its predictions."""
+"""A trained network predicts any window, and several networks agree on how they read and score images."""
 
 import math
 
@@ -72,7 +72,7 @@ def test_networks_that_were_scored_by_one_average_have_it_in_common(model):
 
 
 def ranks(**at):
-    """A rank at each threshold, as of 0.4; 0 elsewhere."""
+    """Ranks at the thresholds from 0.4 on; 0 at the others."""
     return tuple(at.get(f"t{number}", 0.0) for number in range(1, 10))
 
 

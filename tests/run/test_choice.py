@@ -1,4 +1,4 @@
-"""At the end of a run: what numbers the cells is chosen, said and kept, with what it costs to average."""
+"""At the end of a run the decoder is chosen, printed and kept, with the cost of each test-time augmentation."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Runs compared from their directories: by the images that both have, and in words."""
+"""Runs are compared from their directories, by the images that both have scored."""
 
 import json
 
@@ -12,7 +12,7 @@ from src.run.ranking import ranking
 
 @pytest.fixture
 def run(tmp_path):
-    """Write what a comparison reads of a run: → its directory."""
+    """Write the files of a run that a comparison reads: → its directory."""
 
     def write(name, scores, monitor="f1", mode="max", validation=0.5):
         directory = tmp_path / name

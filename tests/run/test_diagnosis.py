@@ -1,4 +1,4 @@
-"""What goes wrong while a network trains is said once, in words; a loss that is no number stops it."""
+"""Problems during training are reported once; a loss that is not finite stops it."""
 
 import math
 import re
@@ -16,7 +16,7 @@ STILL = ("callbacks=default", "optimizer.lr=0", "trainer.max_steps=6")
 
 @pytest.fixture
 def rare(tmp_path):
-    """A folder in which next to nothing is cell, so that the first bias alone predicts background."""
+    """A folder with hardly any cells, so that the initial bias alone predicts background."""
     root = folder(tmp_path / "own")
 
     def speck(cells):
@@ -42,7 +42,7 @@ def test_losses_of_a_gpu_are_read_together_and_before_anything_is_kept_of_them(b
     diagnosis, trainer = Diagnosis("iou", "max", "."), lightning.Trainer(logger=False, accelerator="cpu")
     gpu = SimpleNamespace(device=torch.device("cuda"))
     values = [0.5] * 7 + [math.nan] + [0.5] * (diagnosis.waiting - 9)
-    for number, value in enumerate(values):  # one less than are read together
+    for number, value in enumerate(values):  # one loss fewer than are read together
         trainer.fit_loop.epoch_loop.automatic_optimization.optim_progress.optimizer.step.total.completed = number + 1
         diagnosis.on_train_batch_end(trainer, gpu, {"loss": torch.tensor(value)}, {"name": [f"slice_{number}"]}, number)
     with pytest.raises(ValueError, match=r"but got nan at step 8, from tiles of slice_7; nearest"):
@@ -98,5 +98,5 @@ def test_what_is_said_to_rise_is_better_than_all_before_by_more_than_noise():
     assert still_rising([(1, 0.5), (2, 0.6), (3, 0.605)]) is None
     assert still_rising([(1, 0.5), (2, 0.6), (3, 0.61)]) == 3
     assert still_rising([(1, 0.5), (2, 0.9), (3, 0.61)]) is None
-    assert still_rising([(1, -0.5), (2, -0.4), (3, -0.3)]) == 3  # of a score of which less is better
+    assert still_rising([(1, -0.5), (2, -0.4), (3, -0.3)]) == 3  # for a score of which lower is better
     assert still_rising([(1, -float("inf")), (2, -float("inf")), (3, 0.3)]) is None

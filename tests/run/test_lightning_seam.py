@@ -1,4 +1,4 @@
-"""Private handles of Lightning do what they are used for."""
+"""The undocumented parts of Lightning do what they are used for."""
 
 import gc
 import multiprocessing
@@ -47,7 +47,7 @@ def a_trainer(tmp_path, *callbacks, **options):
 
 
 class Counted(lightning.Callback):
-    """Notes after which batches a validation comes, and what is said of it before."""
+    """Records the batches after which a validation is expected, and those after which it comes."""
 
     def __init__(self):
         self.said, self.validated, self.logged = [], [], []
@@ -78,7 +78,7 @@ def test_validations_and_logged_steps_come_when_it_is_said(tmp_path):
 
 
 class Failing(BoringModel):
-    """Stops in its first validation, and leaves a worker."""
+    """Stops in its first validation, while a worker runs."""
 
     def train_dataloader(self):
         return DataLoader(torch.zeros(64, 32), num_workers=1, persistent_workers=True)

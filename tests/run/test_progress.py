@@ -1,4 +1,4 @@
-"""How far a run is: lines in a file, a bar on a terminal, both from where an interrupted run goes on."""
+"""Progress is shown as lines in a file or a bar on a terminal, from the step at which a run is resumed."""
 
 import re
 import threading
@@ -35,7 +35,7 @@ def trainer(tmp_path):
 
 @pytest.fixture
 def narrator(monkeypatch):
-    """One that has begun at step 40, a minute ago."""
+    """A narrator that started at step 40, a minute ago."""
     found = progress.Narrator("ap50")
     found.started, found.first_step = 1000.0, 40
     monkeypatch.setattr(progress.time, "monotonic", lambda: 1060.0)
@@ -83,5 +83,5 @@ def test_the_bar_of_a_run_that_goes_on_begins_where_it_stopped(tmp_path):
     done = int(re.search(r"stopped after step (\d+) of 8", first)[1])
     _, second = on_a_terminal(run, 100)
     counted = [int(found) for found in re.findall(r"step\s+\S+ (\d+)/8 ", second)]
-    # Lightning draws the bar once before anybody can tell it where the run goes on.
+    # Lightning draws the bar once before its start can be set to the resumed step.
     assert counted[0] == 0 and counted[1] == done and sorted(counted) == counted and counted[-1] == 8
