@@ -76,19 +76,19 @@ def choose(trainer: lightning.Trainer, module: Segmenter, data: SliceData, asked
     module.seen, module.compared_pixels = [], COMPARED_PIXELS // trainer.world_size
     trainer.predict(module, data.choosing_dataloader(MOST_PIXELS), return_predictions=False)
     known = [truth(batch) for batch, _ in module.seen]
-    slices = [Judged(found[module.tta][0], *true) for (_, found), true in zip(module.seen, known, strict=True)]
+    images = [Judged(found[module.tta][0], *true) for (_, found), true in zip(module.seen, known, strict=True)]
     contest = Contest(module.metrics, monitor, module.model.classes, module.device)
-    decoder, choices = contest.choose(slices, asked)
+    decoder, choices = contest.choose(images, asked)
     averages = {}
     for tta in AVERAGES:
-        found = [(each[tta], true) for (_, each), true in zip(module.seen, known, strict=True) if len(each) > 1]
-        seen = [Judged(probabilities, *true) for (probabilities, _), true in found]
-        scores = contest.judge(seen, [decoder.numbering])[0].scores
-        seconds = [each for share in gathered([seconds for (_, seconds), _ in found]) for each in share]
+        compared = [(found[tta], true) for (_, found), true in zip(module.seen, known, strict=True) if len(found) > 1]
+        judged = [Judged(probabilities, *true) for (probabilities, _), true in compared]
+        scores = contest.judge(judged, [decoder.numbering])[0].scores
+        seconds = [each for share in gathered([taken for (_, taken), _ in compared]) for each in share]
         averages[tta] = Average(scores[best_threshold(scores, contest.mode)], float(np.mean(seconds)))
     pooled = Pooled(Evaluator(module.metrics, decoder.threshold, monitor, classes=module.model.classes))
     pooled.to(module.device)
-    for each in slices:
+    for each in images:
         pooled.update(Probabilities(each.probabilities, decoder.numbering), each.target, each.instances, each.known)
     module.seen = []
     return Chosen(decoder, pooled.compute()[0], contest.score, contest.mode, choices, averages)

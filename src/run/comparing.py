@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from src.metrics.comparing import Difference, difference
-from src.run.directory import finished_scores, read_config
+from src.run.directory import finished_scores, read_config, scores_of
 from src.run.folds import fold_directories
 from src.run.layouts import Judged
 from src.run.ranking import Ranked
@@ -56,18 +56,6 @@ def compared(directories: Sequence[Path]) -> tuple[str, str, list[Compared]]:
         one, other = (sum(each) / len(pairs) for each in zip(*pairs, strict=True))
         rows.append({"directory": directory, "both": (one, other), "difference": found})
     return monitor, config["monitor_mode"], rows
-
-
-def scores_of(directory: Path) -> dict[str, Any]:
-    """The content of ``scores.json`` of a finished run or cross-validation.
-
-    Raises:
-        ValueError: the run is not finished, or the file is damaged.
-    """
-    scores = finished_scores(directory)
-    if scores is None:
-        raise ValueError(f"expected a finished run, but {directory} is not; the command that started it resumes it")
-    return scores
 
 
 def in_common(one: dict[str, Any], other: dict[str, Any], monitor: str) -> list[tuple[float, float]]:

@@ -46,7 +46,7 @@ class Curves(Logger):
             warn(f"{error}; it is now {place.name}, and the curves start again")
             rows = []
         self.columns = list(rows[0]) if rows else ["step"]
-        self.rows = [*(row for row in rows if int(row["step"]) < step)]
+        self.rows = [row for row in rows if int(row["step"]) < step]
         self.written = None
 
     @rank_zero_only

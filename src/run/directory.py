@@ -162,6 +162,18 @@ def finished_scores(directory: Path) -> dict[str, Any] | None:
         raise ValueError(f"{error}; the command that started the run scores it again") from error
 
 
+def scores_of(directory: Path) -> dict[str, Any]:
+    """The content of ``scores.json`` of a run or cross-validation that must be finished.
+
+    Raises:
+        ValueError: the run is not finished, or the file is damaged.
+    """
+    scores = finished_scores(directory)
+    if scores is None:
+        raise ValueError(f"expected a finished run, but {directory} is not; the command that started it resumes it")
+    return scores
+
+
 def set_aside_damaged_scores(directory: Path) -> None:
     """Rename a damaged ``scores.json``, so that the run is unfinished and is scored again from its checkpoint.
 

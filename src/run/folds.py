@@ -15,7 +15,7 @@ from src.pages.methods import callee
 from src.pages.page import render
 from src.pages.reliability import drawn_reliability
 from src.pages.verdict import next_steps, verdict
-from src.run.directory import finished_scores, read_config
+from src.run.directory import read_config, scores_of
 from src.run.layouts import Named, Scores
 from src.run.report import PAGE, Reported, panels_of
 
@@ -146,9 +146,7 @@ def of_folds(directory: Path) -> list[dict[str, Any]]:
     """
     rows = []
     for point in fold_directories(directory):
-        scores = finished_scores(point)
-        if scores is None:
-            raise ValueError(f"expected finished folds, but {point} is not; the same command resumes it")
+        scores = scores_of(point)
         kept = {key: scores[key] for key in ("scores", "threshold", "instances", "steps", "seconds")}
         rows.append({"directory": point.name, "images": len(scores["per_image"]), **kept})
     return rows

@@ -95,7 +95,7 @@ class Narrator(Callback):
 
     def __init__(self, monitor: str) -> None:
         self.monitor = monitor
-        self.going_on, self.doing, self.judged = ExitStack(), "", ""
+        self.each_minute, self.doing, self.latest = ExitStack(), "", ""
         self.started: float | None = None
 
     @override
@@ -107,7 +107,7 @@ class Narrator(Callback):
         for line in beginning(trainer, module):
             say(line)
         if not sys.stdout.isatty():
-            self.going_on.enter_context(each_minute(lambda: self.line(trainer)))
+            self.each_minute.enter_context(each_minute(lambda: self.line(trainer)))
 
     @override
     def on_train_batch_end(
@@ -151,7 +151,7 @@ class Narrator(Callback):
             return
         self.doing, found = "", trainer.callback_metrics
         scores = {name: found[f"validation/{name}"] for name in segmenter(module).validation_scores}
-        self.judged = f"{self.monitor} {scores[self.monitor]:.4f} at step {trainer.global_step}"
+        self.latest = f"{self.monitor} {scores[self.monitor]:.4f} at step {trainer.global_step}"
         loss = [f"loss {found['train/loss']:.3f}"] if "train/loss" in found else []
         judged = [f"{name} {scores[name]:.4f}" for name in sorted(scores, key=lambda name: name != self.monitor)]
         for count in range(MOST_SCORES, 0, -1):
@@ -162,15 +162,15 @@ class Narrator(Callback):
 
     @override
     def on_train_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        self.going_on.close()
+        self.each_minute.close()
 
     @override
     def on_exception(self, trainer: lightning.Trainer, module: lightning.LightningModule, error: BaseException) -> None:
-        self.going_on.close()
+        self.each_minute.close()
 
     def line(self, trainer: lightning.Trainer) -> str:
         """A line on the progress of training."""
-        parts = [self.place(trainer), self.doing, self.judged, *self.pace(trainer)]
+        parts = [self.place(trainer), self.doing, self.latest, *self.pace(trainer)]
         return " · ".join(part for part in parts if part)
 
     @staticmethod

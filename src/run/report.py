@@ -20,7 +20,7 @@ from src.pages.methods import Described, callee, methods
 from src.pages.page import data_url, drawn_curves, render
 from src.pages.pictures import reduced
 from src.pages.verdict import next_steps, verdict
-from src.run.directory import differing_keys, finished_scores, flatten, picture_file, planned_steps, read_config
+from src.run.directory import differing_keys, flatten, picture_file, planned_steps, read_config, scores_of
 from src.run.layouts import Facts, Judged, Places, Steps
 from src.run.rows import read_rows
 
@@ -50,9 +50,7 @@ def write_page(directory: Path, default: dict[str, Any], shown: Callable[[float 
     Raises:
         ValueError: the run is not finished, or its scores or its configuration are damaged.
     """
-    scores = finished_scores(directory)
-    if scores is None:
-        raise ValueError(f"expected a finished run, but {directory} is not; the command that started it resumes it")
+    scores = scores_of(directory)
     config = read_config(directory, Reported)
     facts: dict[str, Any] = _without(functools.partial(read_json, layout=Facts), directory / "environment.json", {})
     monitor = config["monitor"]

@@ -56,12 +56,12 @@ def test_a_validation_is_a_line_with_the_score_that_chooses_first(narrator, trai
 
 def test_the_line_of_a_minute_says_step_scores_pace_and_what_is_being_done(narrator, trainer):
     assert narrator.line(trainer) == "step 100/400 · 2.00 tiles/s · 5.0 min left"
-    narrator.judged = "ap50 0.2500 at step 50"
+    narrator.latest = "ap50 0.2500 at step 50"
     narrator.on_validation_batch_start(trainer, None, None, 1)
     expected = "step 100/400 · validation, image 2 of 3 · ap50 0.2500 at step 50 · 2.00 tiles/s · 5.0 min left"
     assert narrator.line(trainer) == expected
     trainer.global_step = 40
-    narrator.doing, narrator.judged = "compiling, which takes a minute or two", ""
+    narrator.doing, narrator.latest = "compiling, which takes a minute or two", ""
     assert narrator.line(trainer) == "step 40/400 · compiling, which takes a minute or two · 60 s so far"
 
 
