@@ -854,7 +854,7 @@ def test_an_image_in_several_files_is_predicted_once(predicted, tmp_path):
 
 def test_networks_trained_on_pixels_seen_otherwise_have_no_mean(network, checkpoint, refused, cell):
     earlier = network(seed=1)
-    assert "trained on pixels that were seen alike" in refused(cell, checkpoint=f"[{earlier},{checkpoint}]")
+    assert "trained on pixels that were read alike" in refused(cell, checkpoint=f"[{earlier},{checkpoint}]")
 
 
 VALUES = {
