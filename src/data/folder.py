@@ -164,7 +164,7 @@ def _meaning_of_numbers(
     described: Sequence[Description],
     kind: str,
     values: Sequence[int] | None,
-    named: Classes,
+    named: LabelNames,
 ) -> Meaning:
     forms = {"classes"} if len(named.names) > 2 else {each.form.said for each in slices}
     found = decide(described, kind, values, forms.pop() if len(forms) == 1 else "")

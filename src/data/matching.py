@@ -242,12 +242,12 @@ def _named(root: Path, found: Sequence[tuple[Place, list[Pair]]]) -> Matched:
     """
     names = [pair.name for _, pairs in found for pair in pairs]
     alike = len(set(names)) == 1
-    tell = len(set(names)) == len(names)
+    unique = len(set(names)) == len(names)
     named = []
     for place, pairs in found:
         for pair in pairs:
             name, above = pair.name, [each for each in place.above if each != pair.name]
-            if not tell:
+            if not unique:
                 name = "_".join(above if alike and above else (*above, pair.name))
             source = pair.source or pair.image.relative_to(root).as_posix()
             named.append(replace(pair, name=name, source=source, part=place.part))
