@@ -79,6 +79,9 @@ def write_rows(file: Path, rows: Iterable[Mapping[str, object]], columns: Iterab
     ):
         table = csv.DictWriter(lines, names)
         table.writerow({name: spreadsheet_safe(name) for name in names})
-        for row in rows:
-            known = {name: value for name, value in row.items() if value == value}  # noqa: PLR0124 (false for any nan)
-            table.writerow({name: spreadsheet_safe(value) for name, value in known.items()})
+        table.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
+
+
+def _cell(value: object) -> object:
+    """A value as it is written to CSV: None for nan of any type, and no formulas."""
+    return spreadsheet_safe(value) if value == value else None  # noqa: PLR0124 (nan differs from itself)
