@@ -79,9 +79,10 @@ def write_rows(file: Path, rows: Iterable[Mapping[str, object]], columns: Iterab
     ):
         table = csv.DictWriter(lines, names)
         table.writerow({name: spreadsheet_safe(name) for name in names})
-        table.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
+        known = ({name: value for name, value in row.items() if not _is_nan(value)} for row in rows)
+        table.writerows({name: spreadsheet_safe(value) for name, value in row.items()} for row in known)
 
 
-def _cell(value: object) -> object:
-    """A value as it is written to CSV: None for nan of any type, and no formulas."""
-    return spreadsheet_safe(value) if value == value else None  # noqa: PLR0124 (nan differs from itself)
+def _is_nan(value: object) -> bool:
+    """Whether a value of any type is nan."""
+    return value != value  # noqa: PLR0124 (only nan differs from itself)
