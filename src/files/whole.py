@@ -79,6 +79,10 @@ def write_rows(file: Path, rows: Iterable[Mapping[str, object]], columns: Iterab
     ):
         table = csv.DictWriter(lines, names)
         table.writerow({name: spreadsheet_safe(name) for name in names})
-        for row in rows:
-            known = {name: value for name, value in row.items() if value == value}  # noqa: PLR0124 (false for any nan)
-            table.writerow({name: spreadsheet_safe(value) for name, value in known.items()})
+        known = ({name: value for name, value in row.items() if not _is_nan(value)} for row in rows)
+        table.writerows({name: spreadsheet_safe(value) for name, value in row.items()} for row in known)
+
+
+def _is_nan(value: object) -> bool:
+    """Whether a value of any type is nan."""
+    return value != value  # noqa: PLR0124 (only nan differs from itself)
