@@ -22,6 +22,7 @@ from src.saying import columns, duration, each_minute, say
 if TYPE_CHECKING:
     from lightning.pytorch.utilities.types import STEP_OUTPUT
 
+GROUPS = {"train": "training", "validation": "validation", "held_out": "held-out"}  # as they are printed
 MOST_SCORES = 3  # in a line; metrics.csv has all of them
 
 
@@ -180,7 +181,7 @@ class Narrator(Callback):
 def beginning(trainer: Trainer, module: LightningModule) -> list[str]:
     """Lines on the device, the network's tiles and the images of a run."""
     data, compiled = data_of(trainer), segmenter(module).compiled
-    sizes = ", ".join(f"{len(stack)} {group.replace('_', '-')}" for group, stack in data.split.items())
+    sizes = ", ".join(f"{len(stack)} {GROUPS[group]}" for group, stack in data.split.items())
     sides = sorted({image.shape[:2] for stack in data.split.values() for image in stack.images})
     size = " to ".join(f"{height}×{width}" for height, width in dict.fromkeys((sides[0], sides[-1])))
     how = [f"{describe(module.device)} × {trainer.world_size}", f"precision {trainer.precision}"]
