@@ -263,7 +263,13 @@ def test_a_run_that_goes_on_keeps_its_name_at_weights_and_biases(train_slim, tmp
 @pytest.mark.slow
 def test_the_first_lines_say_what_runs_where(train):
     _, _, printed, _ = train("data.source.size=64")
-    for fact in ("CPU", "precision 32-true", "channels-last", "tiles 60 → 20 px", "20 train, 2 validation, 6 held-out"):
+    for fact in (
+        "CPU",
+        "precision 32-true",
+        "channels-last",
+        "tiles 60 → 20 px",
+        "20 training, 2 validation, 6 held-out",
+    ):
         assert fact in printed
     assert "step 1/1 · loss" in printed and "tiles/s" in printed
 

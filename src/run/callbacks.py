@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import lightning
 import numpy as np
 import torch
+from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import MLFlowLogger, TensorBoardLogger, WandbLogger
 from typing_extensions import override
@@ -46,7 +46,7 @@ class Prior(Callback):
     least = 1e-4  # smallest share that is assumed for a class
 
     @override
-    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         bias = segmenter(module).model.classify.bias
         if bias is not None and trainer.global_step == 0 and "classify" not in segmenter(module).taken:
             logarithms = np.log(data_of(trainer).patches.class_shares(len(bias)).clip(self.least))
@@ -68,7 +68,7 @@ class Environment(Callback):
         self.directory = Path(directory)
 
     @override
-    def on_fit_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+    def on_fit_start(self, trainer: Trainer, module: LightningModule) -> None:
         if not trainer.is_global_zero:
             return
         data = data_of(trainer)
@@ -107,7 +107,7 @@ class Samples(Callback):
         self.directory = Path(directory)
 
     @override
-    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         if trainer.is_global_zero and trainer.global_step == 0:
             for name, figure in (("slices", images_figure), ("tiles", tiles_figure)):
                 with complete_file(picture_file(self.directory, f"{name}.webp")) as partial:
@@ -128,8 +128,8 @@ class Overlay(Callback):
     @override
     def on_validation_batch_end(
         self,
-        trainer: lightning.Trainer,
-        module: lightning.LightningModule,
+        trainer: Trainer,
+        module: LightningModule,
         outputs: "STEP_OUTPUT",
         batch: dict[str, Any],
         batch_idx: int,
@@ -139,7 +139,7 @@ class Overlay(Callback):
             self.first = {**batch, **outputs}
 
     @override
-    def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
         if not trainer.is_global_zero or self.first is None:
             return  # there are no validation images
         image, truth = image_and_truth(segmenter(module), self.first)
@@ -172,14 +172,14 @@ class HeldOut(Callback):
         self.places: dict[str, list[tuple[str, int, int]]] = {}
 
     @override
-    def on_test_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+    def on_test_start(self, trainer: Trainer, module: LightningModule) -> None:
         self.rows, self.places = [], {}
 
     @override
     def on_test_batch_end(
         self,
-        trainer: lightning.Trainer,
-        module: lightning.LightningModule,
+        trainer: Trainer,
+        module: LightningModule,
         outputs: "STEP_OUTPUT",
         batch: dict[str, Any],
         batch_idx: int,
@@ -203,7 +203,7 @@ class HeldOut(Callback):
         self.rows.append({"name": name, **outputs["scores"]})
 
     @override
-    def on_test_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+    def on_test_end(self, trainer: Trainer, module: LightningModule) -> None:
         module = segmenter(module)
         rows = {row["name"]: row for share in gathered(self.rows) for row in share}
         places = {name: found for share in gathered([self.places]) for each in share for name, found in each.items()}

@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import lightning
+from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
@@ -45,12 +45,7 @@ class Diagnosis(Callback):
 
     @override
     def on_train_batch_end(
-        self,
-        trainer: lightning.Trainer,
-        module: lightning.LightningModule,
-        outputs: "STEP_OUTPUT",
-        batch: dict[str, Any],
-        batch_idx: int,
+        self, trainer: Trainer, module: LightningModule, outputs: "STEP_OUTPUT", batch: dict[str, Any], batch_idx: int
     ) -> None:
         if isinstance(outputs, Mapping):
             self.losses.append((trainer.global_step, outputs["loss"], list(batch["name"])))
@@ -58,16 +53,14 @@ class Diagnosis(Callback):
             self._check_losses(trainer)
 
     @override
-    def on_validation_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+    def on_validation_start(self, trainer: Trainer, module: LightningModule) -> None:
         self._check_losses(trainer)
 
     @override
-    def on_save_checkpoint(
-        self, trainer: lightning.Trainer, module: lightning.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
+    def on_save_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]) -> None:
         self._check_losses(trainer)  # so that no checkpoint holds weights that are not finite
 
-    def _check_losses(self, trainer: lightning.Trainer) -> None:
+    def _check_losses(self, trainer: Trainer) -> None:
         """Stop at the first loss that is not finite; all ranks must call this.
 
         Raises:
@@ -85,7 +78,7 @@ class Diagnosis(Callback):
             )
 
     @override
-    def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
         step = trainer.global_step
         score = segmenter(module).validation_scores[self.monitor]
         rank = goodness(score, self.mode)
@@ -103,7 +96,7 @@ class Diagnosis(Callback):
             self._say("worse", f"validation {self.monitor} has not improved since step {self.best_step}")
 
     @override
-    def on_test_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+    def on_test_start(self, trainer: Trainer, module: LightningModule) -> None:
         self.told.pop("rising", None)  # reported before the run was extended
         self.extend_by = None
         if since := still_rising(self.ranks):

@@ -203,7 +203,7 @@ def lines(scores: dict[str, Any], monitor: str, shown: Callable[[float | None], 
         f"95 % confidence interval of {monitor} pooled over all images, by bootstrap over images: {low} to {high}.",
         "{} of the folds: {}; their mean {}, that of the images {}.".format(monitor, each, *means),
     ]
-    found.append(believed(scores["calibration"], shown))
+    found.append(calibration_sentence(scores["calibration"], shown))
     held = scores["cells"]["held"] if scores["cells"] else []
     if held:
         tenths = [f"of {each['said']:.1f}" for each in held]
@@ -222,7 +222,7 @@ def lines(scores: dict[str, Any], monitor: str, shown: Callable[[float | None], 
     ]
 
 
-def believed(calibration: dict[str, Any], shown: Callable[[float | None], str]) -> str:
+def calibration_sentence(calibration: dict[str, Any], shown: Callable[[float | None], str]) -> str:
     """A sentence on the calibration that the probabilities need, and on its effect.
 
     Args:

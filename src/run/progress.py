@@ -5,8 +5,8 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-import lightning
 import torch
+from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBar
 from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TimeElapsedColumn, TimeRemainingColumn
@@ -22,6 +22,7 @@ from src.saying import columns, duration, each_minute, say
 if TYPE_CHECKING:
     from lightning.pytorch.utilities.types import STEP_OUTPUT
 
+GROUPS = {"train": "training", "validation": "validation", "held_out": "held-out"}  # as they are printed
 MOST_SCORES = 3  # in a line; metrics.csv has all of them
 
 
@@ -34,7 +35,7 @@ class ProgressBar(RichProgressBar):
             self.disable()
 
     @override
-    def configure_columns(self, trainer: lightning.Trainer) -> list[ProgressColumn]:
+    def configure_columns(self, trainer: Trainer) -> list[ProgressColumn]:
         columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
         return [Stage(), *columns, Speed(trainer)]
 
@@ -45,7 +46,7 @@ class ProgressBar(RichProgressBar):
         return self.trainer.max_steps * self.trainer.accumulate_grad_batches
 
     @override
-    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         super().on_train_start(trainer, module)
         if self.is_enabled:  # called here, because Lightning does not call it when it resumes an epoch
             self.on_train_epoch_start(trainer, module)
@@ -54,9 +55,7 @@ class ProgressBar(RichProgressBar):
                 self.progress.reset(self.train_progress_bar_id, completed=done)
 
     @override
-    def get_metrics(
-        self, trainer: lightning.Trainer, module: lightning.LightningModule
-    ) -> dict[str, int | str | float | dict[str, float]]:
+    def get_metrics(self, trainer: Trainer, module: LightningModule) -> dict[str, int | str | float | dict[str, float]]:
         metrics = super().get_metrics(trainer, module)
         metrics.pop("v_num", None)  # the version that a logger counts, which has no meaning here
         return metrics
@@ -73,7 +72,7 @@ class Stage(ProgressColumn):
 class Speed(ProgressColumn):
     """The speed in tiles/s for training steps, else in images/s."""
 
-    def __init__(self, trainer: lightning.Trainer) -> None:
+    def __init__(self, trainer: Trainer) -> None:
         super().__init__()
         self.trainer = trainer
 
@@ -99,7 +98,7 @@ class Narrator(Callback):
         self.started: float | None = None
 
     @override
-    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         if not trainer.is_global_zero:
             return
         self.started, self.first_step = time.monotonic(), trainer.global_step
@@ -111,12 +110,7 @@ class Narrator(Callback):
 
     @override
     def on_train_batch_end(
-        self,
-        trainer: lightning.Trainer,
-        module: lightning.LightningModule,
-        outputs: "STEP_OUTPUT",
-        batch: object,
-        batch_idx: int,
+        self, trainer: Trainer, module: LightningModule, outputs: "STEP_OUTPUT", batch: object, batch_idx: int
     ) -> None:
         if self.started is None or (batch_idx + 1) % trainer.accumulate_grad_batches:
             return
@@ -136,17 +130,12 @@ class Narrator(Callback):
 
     @override
     def on_validation_batch_start(
-        self,
-        trainer: lightning.Trainer,
-        module: lightning.LightningModule,
-        batch: object,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        self, trainer: Trainer, module: LightningModule, batch: object, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
         self.doing = f"validation, image {batch_idx + 1} of {sum(trainer.num_val_batches)}"
 
     @override
-    def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
         if self.started is None:
             return
         self.doing, found = "", trainer.callback_metrics
@@ -161,24 +150,24 @@ class Narrator(Callback):
         say(line)
 
     @override
-    def on_train_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+    def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
         self.each_minute.close()
 
     @override
-    def on_exception(self, trainer: lightning.Trainer, module: lightning.LightningModule, error: BaseException) -> None:
+    def on_exception(self, trainer: Trainer, module: LightningModule, error: BaseException) -> None:
         self.each_minute.close()
 
-    def line(self, trainer: lightning.Trainer) -> str:
+    def line(self, trainer: Trainer) -> str:
         """A line on the progress of training."""
         parts = [self.place(trainer), self.doing, self.latest, *self.pace(trainer)]
         return " · ".join(part for part in parts if part)
 
     @staticmethod
-    def place(trainer: lightning.Trainer) -> str:
+    def place(trainer: Trainer) -> str:
         """The current step and the number of steps."""
         return f"step {trainer.global_step}/{trainer.max_steps}"
 
-    def pace(self, trainer: lightning.Trainer) -> list[str]:
+    def pace(self, trainer: Trainer) -> list[str]:
         """Tiles per second, validations included, and the remaining time at that pace; nothing before the start."""
         if self.started is None:
             return []
@@ -189,10 +178,10 @@ class Narrator(Callback):
         return [f"{done * data_of(trainer).batch_size / elapsed:.2f} tiles/s", f"{duration(left)} left"]
 
 
-def beginning(trainer: lightning.Trainer, module: lightning.LightningModule) -> list[str]:
+def beginning(trainer: Trainer, module: LightningModule) -> list[str]:
     """Lines on the device, the network's tiles and the images of a run."""
     data, compiled = data_of(trainer), segmenter(module).compiled
-    sizes = ", ".join(f"{len(stack)} {group.replace('_', '-')}" for group, stack in data.split.items())
+    sizes = ", ".join(f"{len(stack)} {GROUPS[group]}" for group, stack in data.split.items())
     sides = sorted({image.shape[:2] for stack in data.split.values() for image in stack.images})
     size = " to ".join(f"{height}×{width}" for height, width in dict.fromkeys((sides[0], sides[-1])))
     how = [f"{describe(module.device)} × {trainer.world_size}", f"precision {trainer.precision}"]

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from src.run.folds import ENSEMBLE, believed, fold_directories, folded_scores, lines, write_folds_page
+from src.run.folds import ENSEMBLE, calibration_sentence, fold_directories, folded_scores, lines, write_folds_page
 from src.terminal import shown
 from tests.conftest import imported_by
 
@@ -82,7 +82,8 @@ def test_what_it_says_in_sentences(ensemble):
 
 def test_what_was_fitted_is_said_with_what_it_gives():
     each = {"none": {"ece": 0.05}, "both": {"ece": 0.01}}
-    said = believed({"needed": "both", "temperature": 1.5, "shift": -0.25, "threshold": 0.7, "scores": each}, shown)
+    calibration = {"needed": "both", "temperature": 1.5, "shift": -0.25, "threshold": 0.7, "scores": each}
+    said = calibration_sentence(calibration, shown)
     assert said.startswith("Probabilities need a temperature and a shift (temperature 1.50, shift -0.25): ")
     assert "falls from 0.0500 to 0.0100" in said and "above 0.70 are cell" in said
 
