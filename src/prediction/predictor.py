@@ -191,7 +191,7 @@ class Predictor:
 
     @torch.inference_mode()
     def measure_tile(self, largest: int) -> None:
-        """Choose the side of tiles with most predicted pixels per second, among those that keep up to ``largest`` px."""
+        """Choose the side of tiles that predicts fastest, among those that keep up to ``largest`` pixels of a side."""
         rates: dict[int, float] = {}
         for kept in KEPT_SIDES:
             if kept > max(largest, KEPT_SIDES[0]):
