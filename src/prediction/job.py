@@ -40,7 +40,7 @@ class Wishes:
         output: the folder of the results.
         write: some of `files.names.OUTPUTS`.
         format: tif, zarr or auto.
-        formats: number formats that ``auto`` may choose; a prediction is continued in the one it was begun in.
+        formats: possible number formats on any machine; a prediction is continued in the one it was begun in.
         channels: channels to read; None reads all.
         shard: number of this process among those that share an image, from 0.
         shards: number of these processes.

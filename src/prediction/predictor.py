@@ -156,7 +156,8 @@ class Predictor:
 
     def __call__(self, read: Read, window: Window) -> np.ndarray:
         """Return class probabilities ``(K, height, width)`` float32; tiles that do not fit into memory are halved."""
-        return self.together([read], window)[0]
+        probabilities: np.ndarray = self.together([read], window)[0]
+        return probabilities
 
     def together(self, reads: Sequence[Read], window: Window) -> np.ndarray:
         """Return class probabilities ``(N, K, height, width)`` float32 of the same window of N planes in one batch."""
