@@ -93,7 +93,8 @@ def _cell_probability(probabilities: Store | Held, plane: int, window: Window) -
 
 def _class_probability(probabilities: Store | Held, classes: Callable, plane: int, window: Window) -> np.ndarray:
     values = _read(probabilities, plane, window)
-    return np.take_along_axis(values, classes(plane, window)[None], axis=0)[0]
+    taken: np.ndarray = np.take_along_axis(values, classes(plane, window)[None], axis=0)[0]
+    return taken
 
 
 def label(labels: Store | Held, probabilities: Store | Held, decoder: Decoder) -> None:
