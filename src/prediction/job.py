@@ -143,8 +143,8 @@ def finish(begun: Begun) -> str:
     image, probabilities, wishes = begun.image, begun.probabilities, begun.wishes
     if probabilities.missing() or (wishes.shards > 1 and not probabilities.claim()):
         return (
-            f"{image.file}: shard {wishes.shard} of {wishes.shards} is done; the last one to end writes the result "
-            f"(if that was interrupted, the same command without shards does)"
+            f"{image.file}: shard {wishes.shard} of {wishes.shards} is done; the last shard to finish writes the result "
+            f"(after an interruption, the same command without shards does)"
         )
     try:
         if set(wishes.write) - {"probabilities"}:
