@@ -143,7 +143,7 @@ def finish(begun: Begun) -> str:
     image, probabilities, wishes = begun.image, begun.probabilities, begun.wishes
     if probabilities.missing() or (wishes.shards > 1 and not probabilities.claim()):
         return (
-            f"{image.file}: shard {wishes.shard} of {wishes.shards} is done; the last shard to finish writes the result "
+            f"{image.file}: shard {wishes.shard} of {wishes.shards} is done; the last to finish writes the result "
             f"(after an interruption, the same command without shards does)"
         )
     try:
