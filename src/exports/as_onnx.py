@@ -23,15 +23,9 @@ if TYPE_CHECKING:
 
 OPSET, IR_VERSION = 17, 8  # of 2022; every current runtime reads them
 KEY = "unet"  # of the description in the metadata
-NETWORK = (
-    "in_channels",
-    "classes",
-    "base_channels",
-    "depth",
-    "padded",
-)  # arguments that `ExportedUNet` shares with UNet
-KEPT = ("threshold", "tta", "precision", "reading", "legend", "validation_scores")  # keys that a checkpoint has too
-LARGEST = 2**31 - 2**20  # bytes of a file; the limit of protobuf is 2 GiB
+NETWORK = ("in_channels", "classes", "base_channels", "depth", "padded")  # of the architecture, as UNet has them
+KEPT = ("threshold", "tta", "precision", "reading", "legend", "validation_scores")  # as a checkpoint has them
+LARGEST = 2**31 - 2**20  # bytes of a file, by the rules of protobuf
 
 
 class _Graph:

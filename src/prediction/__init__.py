@@ -1,0 +1,1 @@
+"""Predictions of images of any size, and the files that hold them."""

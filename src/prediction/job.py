@@ -1,4 +1,4 @@
-"""One image: from its file to what was asked for of it."""
+"""The prediction of one image, from its file to the requested results."""
 
 import dataclasses
 import errno
@@ -24,8 +24,8 @@ from src.prediction.outputs import geojson, overlay, rois, table
 from src.prediction.predictor import Predictor, verify
 from src.prediction.store import IN_MEMORY, Held, Store, drop, has_blocks, made_from, unfinished
 
-MEASURED_FROM = 2**26  # pixels of an image from which it pays to find out the fastest tile
-RESULTS = {"table": table, "rois": rois, "geojson": geojson, "overlay": overlay}  # made of cells, and no image
+MEASURED_FROM = 2**26  # pixels of an image from which measuring the fastest tile pays
+RESULTS = {"table": table, "rois": rois, "geojson": geojson, "overlay": overlay}  # computed from cells
 LARGEST_TIFF = 2**28  # pixels; a larger image becomes a Zarr, which opens at once
 AS_PREDICTED = Calibration()  # which changes nothing
 PREDICTED = "predicted"  # what is kept of probabilities before they are calibrated
@@ -34,18 +34,18 @@ KINDS = (*OUTPUTS, PREDICTED)
 
 @dataclasses.dataclass(frozen=True)
 class Wishes:
-    """What is asked for of each image.
+    """The options of a prediction.
 
     Attributes:
-        output: a folder.
+        output: the folder of the results.
         write: some of `files.names.OUTPUTS`.
         format: tif, zarr or auto.
-        formats: of numbers that may be chosen on any machine: a prediction goes on in that in which it was begun.
-        channels: which to read; None reads all.
-        shard: which of the processes that share an image this is, from 0.
-        shards: how many there are.
+        formats: possible number formats on any machine; a prediction is continued in the one it was begun in.
+        channels: channels to read; None reads all.
+        shard: number of this process among those that share an image, from 0.
+        shards: number of these processes.
         verify: whether tiles are compared with one pass first, on a window that ``seed`` chooses.
-        overwrite: whether a result of something else may be replaced.
+        overwrite: whether results that were made from something else may be replaced.
         seed: of that window.
         calibration: of the probabilities that are written; labels are made of those before it.
     """
@@ -65,15 +65,15 @@ class Wishes:
 
 @dataclasses.dataclass(frozen=True)
 class Begun:
-    """A prediction of which nothing is left but to compute and to write it.
+    """A prediction that is ready to be computed and written.
 
     Attributes:
         image: with the channels that the network takes …
         measured: … and with those that are measured in cells, which are all that the file has.
         probabilities: what they are written into.
         dtype: number format to compute in.
-        finals: the file or folder of each kind of result …
-        sources: … and what it is made from.
+        finals: the file or folder of each kind of result.
+        sources: what each kind of result is made from.
         decoder: makes labels of probabilities.
         wishes: what is asked for.
         legend: of the classes.
@@ -91,18 +91,18 @@ class Begun:
 
     @property
     def small(self) -> bool:
-        """Whether it is predicted in a moment, and may wait for others."""
+        """Whether the image is small, so that it can be predicted together with others."""
         return isinstance(self.probabilities, Held)
 
 
 def begin(
     image: Image, predictor: Predictor, decoder: Decoder, wishes: Wishes, legend: Legend = NUMBERS
 ) -> Begun | str:
-    """Get ready to predict one image, or to go on with it; → what has become of it, if that is done already.
+    """Prepare to predict one image, or to continue; if it is predicted already, return a message that says so.
 
     Raises:
         ValueError: the image does not fit the network.
-        FileExistsError: a result lies there that was made from something else.
+        FileExistsError: there is a result that was made from something else.
     """
     whole, image = image, with_channels(image, wishes.channels, predictor.in_channels)
     ending = suffix(image, wishes.format)
@@ -139,12 +139,12 @@ def begin(
 
 
 def finish(begun: Begun) -> str:
-    """Write what is asked for of an image whose probabilities are computed; → what has become of it."""
+    """Write the requested results of an image whose probabilities are computed; return a message that names them."""
     image, probabilities, wishes = begun.image, begun.probabilities, begun.wishes
     if probabilities.missing() or (wishes.shards > 1 and not probabilities.claim()):
         return (
-            f"{image.file}: shard {wishes.shard} of {wishes.shards} is done; the last one to end writes the result "
-            f"(if that was interrupted, the same command without shards does)"
+            f"{image.file}: shard {wishes.shard} of {wishes.shards} is done; the last to finish writes the result "
+            f"(after an interruption, the same command without shards does)"
         )
     try:
         if set(wishes.write) - {"probabilities"}:
@@ -162,7 +162,7 @@ def finish(begun: Begun) -> str:
 
 
 def write_results(begun: Begun) -> None:
-    """Write the label image, and what is made of it."""
+    """Write the label image and the results that are computed from it."""
     final, source, write = begun.finals["labels"], begun.sources["labels"], begun.wishes.write
     labels = label_image(final, begun.probabilities, begun.decoder, source, begun.legend)
     if own := [kind for kind in write if kind in RESULTS]:
@@ -179,7 +179,7 @@ def write_results(begun: Begun) -> None:
 
 
 def origin(final: Path) -> str | None:
-    """What a result says that it was made from, also an unfinished one; None if there is none that we have written."""
+    """Return what a finished or unfinished result was made from; None if there is none, or it is not ours."""
     own = [result for kind, result in RESULTS.items() if final.name.endswith(OWN_ENDINGS[kind])]
     try:
         return own[0].made_from(final) if own else made_from(final)
@@ -217,7 +217,7 @@ def with_channels(image: Image, channels: Sequence[int] | None, expected: int) -
 
 
 def suffix(image: Image, chosen: str) -> str:
-    """The ending of the results: as chosen, or Zarr for a Zarr and for what is too large for a handy TIFF."""
+    """Return the ending of the results: as chosen, or Zarr for a Zarr and for images that are too large for TIFF."""
     if chosen != "auto":
         return f".{chosen}"
     return ".zarr" if image.pixels > LARGEST_TIFF or image.file.suffix == ".zarr" else ".tif"
@@ -247,10 +247,10 @@ def recipes(
 
 
 def check_disk(output: Path, needed: int) -> None:
-    """Refuse what the disk has no room for, before it is computed.
+    """Refuse a result that does not fit on the disk, before it is computed.
 
     Raises:
-        OSError: names the folder, what is needed and what is free.
+        OSError: names the folder, the needed and the free space.
     """
     folder = next(each for each in (output.absolute(), *output.absolute().parents) if each.exists())
     free = shutil.disk_usage(folder).free
@@ -260,17 +260,17 @@ def check_disk(output: Path, needed: int) -> None:
 
 
 def make_room(finals: dict[str, Path], wanted: dict[str, Path], sources: dict[str, str], overwrite: bool) -> None:
-    """See to it that no result of something else is in the way.
+    """Remove unfinished results that are of no use, and refuse to replace others.
 
     Raises:
-        FileExistsError: one is, and may not be replaced.
+        FileExistsError: a result was made from something else and may not be replaced.
     """
     taken = [str(file) for kind, file in wanted.items() if file.exists() and origin(file) != sources[kind]]
     if taken and not overwrite:
         raise FileExistsError(f"expected no earlier result, but got {', '.join(taken)}; overwrite=true replaces it")
     for kind, file in finals.items():
         partial = unfinished(file)
-        # Labels are made in a moment; unfinished ones of another threshold are worth nothing.
+        # Labels take a moment: unfinished ones of another threshold are useless.
         worthless = overwrite or kind == "labels" or not has_blocks(file)
         if partial.exists() and origin(partial) != sources[kind] and worthless:
             drop(partial)

@@ -67,7 +67,7 @@ def cells_of(
 
 
 def _number_pieces(numbers: Store | Held, classes: Callable[[Window], np.ndarray], plane: int) -> np.ndarray:
-    """Number the connected pieces of each class of a plane; → the class of each number."""
+    """Number the connected components of each class of a plane; return the class of each number."""
     kinds = np.zeros(1, np.int32)
     pieces = joined_components(classes, numbers.blocks)
     for window in numbers.blocks:
@@ -79,10 +79,12 @@ def _number_pieces(numbers: Store | Held, classes: Callable[[Window], np.ndarray
 
 
 def _class_numbers(labels: Store | Held, plane: int, window: Window) -> np.ndarray:
-    """The number of the class of each pixel, whose value the label image holds."""
+    """The class of each pixel by its number, where the label image holds the values of classes."""
     found = labels.read(plane, window)
-    numbers = [(found == value) * number for number, value in enumerate(labels.legend.values)]
-    return np.sum(numbers, axis=0, dtype=np.int32) if numbers else found
+    numbers = np.zeros(found.shape, np.int32)
+    for number, value in enumerate(labels.legend.values):
+        numbers[found == value] = number
+    return numbers if labels.legend.values else found
 
 
 def _cell_probability(probabilities: Store | Held, plane: int, window: Window) -> np.ndarray:
@@ -91,7 +93,8 @@ def _cell_probability(probabilities: Store | Held, plane: int, window: Window) -
 
 def _class_probability(probabilities: Store | Held, classes: Callable, plane: int, window: Window) -> np.ndarray:
     values = _read(probabilities, plane, window)
-    return np.take_along_axis(values, classes(plane, window)[None], axis=0)[0]
+    taken: np.ndarray = np.take_along_axis(values, classes(plane, window)[None], axis=0)[0]
+    return taken
 
 
 def label(labels: Store | Held, probabilities: Store | Held, decoder: Decoder) -> None:
@@ -125,8 +128,10 @@ def _read(probabilities: Store | Held, plane: int, window: Window) -> np.ndarray
     return values if values.ndim == 3 else np.stack([1 - values, values])
 
 
-def _whole(read: Callable, height: int, width: int, decoder: Decoder) -> Callable[[Window], np.ndarray]:
-    """Labels of a plane that is decoded at once, when its first window is asked for."""
+def _whole(
+    read: Callable[[Window], np.ndarray], height: int, width: int, decoder: Decoder
+) -> Callable[[Window], np.ndarray]:
+    """A function that returns windows of the labels of a plane; its first call decodes the whole plane."""
     labels: list[np.ndarray] = []
 
     def cut(window: Window) -> np.ndarray:
@@ -137,9 +142,9 @@ def _whole(read: Callable, height: int, width: int, decoder: Decoder) -> Callabl
     return cut
 
 
-def _segmented(decoder: Decoder, read: Callable, window: Window) -> np.ndarray:
+def _segmented(decoder: Decoder, read: Callable[[Window], np.ndarray], window: Window) -> np.ndarray:
     return decoder(read(window))
 
 
-def _foreground(threshold: float, read: Callable, window: Window) -> np.ndarray:
+def _foreground(threshold: float, read: Callable[[Window], np.ndarray], window: Window) -> np.ndarray:
     return cell_probability(read(window)) > threshold

@@ -1,4 +1,4 @@
-"""The files of a prediction, and the images that one is made of."""
+"""Names of the files of a prediction, and the images to predict."""
 
 import glob
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from src.files.names import IMAGE_SUFFIXES, PICTURED, PREDICTED, natural, stem
 from src.files.tiffs import first_parts
 
 ENDINGS = (".tif", ".zarr")
-OWN_ENDINGS = {  # of results that have one whatever the format
+OWN_ENDINGS = {  # of results whose ending does not depend on the format
     "table": "_table.csv",
     "rois": "_rois.zip",
     "geojson": "_outlines.geojson",
@@ -18,24 +18,24 @@ OWN_ENDINGS = {  # of results that have one whatever the format
 
 
 def prediction_file(directory: Path, name: str, kind: str, ending: str = ".tif") -> Path:
-    """Where the prediction of image ``name`` lies; ``kind`` is one of `files.names.OUTPUTS`.
+    """Return the file of a result of image ``name``; ``kind`` is one of `files.names.OUTPUTS`.
 
-    Labels and probabilities have the ending that is asked for, and all else its own.
+    Labels and probabilities have the ending ``ending``; other results have one of `OWN_ENDINGS`.
     """
     return directory / f"{name}{OWN_ENDINGS.get(kind, f'_{kind}{ending}')}"
 
 
 def input_files(path: str) -> tuple[list[Path], list[Path]]:
-    """The images that ``input`` names: a file, those in a folder, or those that a pattern such as ``*.tif`` fits.
+    """Find the images of ``input``: a file, a folder, or a pattern such as ``*.tif``.
 
-    Our own predictions are left out, and labels that lie beside their images in a folder.
+    Predictions of ours are left out, and so are labels in the same folder as their images.
 
     Returns:
-        The images in the order of their names, and what was taken for labels.
+        The images in the order of their names, and the files that were taken for labels.
 
     Raises:
         FileNotFoundError: there is no image.
-        FileExistsError: two have one name, so that one result would replace the other.
+        FileExistsError: two images have the same name, so that one result would replace the other.
     """
     given = Path(path)
     if given.is_dir() and given.suffix != ".zarr":
@@ -53,9 +53,9 @@ def input_files(path: str) -> tuple[list[Path], list[Path]]:
     ]
     if not files:
         raise FileNotFoundError(f"expected images ({', '.join(IMAGE_SUFFIXES)}) in {path}, but got none")
-    found = sorted_out(files) if given.is_dir() else Sorted(files, [], [])
-    _refuse_equal_names(found.images)
-    return first_parts(found.images), [*found.labels, *found.others]
+    parted = sorted_out(files) if given.is_dir() else Sorted(files, [], [])
+    _refuse_equal_names(parted.images)
+    return first_parts(parted.images), [*parted.labels, *parted.others]
 
 
 def _refuse_equal_names(files: Sequence[Path]) -> None:

@@ -1,4 +1,4 @@
-"""Windows of images on disk through one network or several, on this machine."""
+"""Prediction of windows of images on disk, by one network or several."""
 
 import itertools
 import time
@@ -16,39 +16,43 @@ from src.files.image import Image
 from src.model.engine import Engine, fastest
 from src.model.trained import logits, predict_window
 from src.model.unet import UNet
-from src.prediction.progress import told
+from src.prediction.progress import show_progress
 from src.prediction.store import Held, Store
 from src.saying import say
 from src.tiles.blocks import block_side
 from src.tiles.geometry import covering_side, kept_side, margin
 from src.tiles.overlap import Read, Window, mirrored_places, mirrored_range
 
-KEPT_SIDES = (256, 512, 1024, 2048)  # of the tiles to choose from, in pixels
-OUT_OF_MEMORY = ("DefaultCPUAllocator", "MPS backend out of memory", "Invalid buffer size")  # in messages of PyTorch
-SMALLEST_BLOCK = 128  # pixels
+KEPT_SIDES = (256, 512, 1024, 2048)  # sides of tiles to choose from: pixels that are kept
+OUT_OF_MEMORY = (
+    "DefaultCPUAllocator",
+    "MPS backend out of memory",
+    "Invalid buffer size",
+)  # words in error messages of PyTorch
+SMALLEST_BLOCK = 128  # pixels of a side
 
 
 class PlaneReader:
     """Reads windows of one plane, scaled to [0, 1] as in training and mirrored beyond its border.
 
-    A band of rows over the whole width may be held in memory, because blocks are predicted row by row,
-    and the next band be read while this one is predicted. What two bands have in common is read once.
+    Because blocks are predicted row by row, a band of rows over the whole width can be held in memory, and the next
+    band be read while this one is predicted. Rows that two bands share are read once.
 
     Args:
         image: on disk.
         plane: its number in the stack.
-        device: where windows are wanted.
-        threads: what reads ahead.
+        device: of the windows.
+        threads: run the reading ahead.
     """
 
     def __init__(self, image: Image, plane: int, device: torch.device, threads: ThreadPoolExecutor) -> None:
         self.image, self.plane, self.device, self.threads = image, plane, device, threads
         self.low, self.high = grey_range(image, plane)
         self.first, self.band = 0, np.zeros((0, 0, 0))
-        self.ahead: tuple[int, int, Future] | None = None
+        self.ahead: tuple[int, int, Future[np.ndarray]] | None = None
 
     def __call__(self, window: Window) -> Tensor:
-        """The window as ``(1, C, height, width)`` float32."""
+        """Return the window as ``(1, C, height, width)`` float32."""
         rows, columns = mirrored_places(self.image.height, self.image.width, window)
         first, last = rows.min(), rows.max() + 1
         held = self.first <= first and last <= self.first + self.band.shape[1]
@@ -57,19 +61,21 @@ class PlaneReader:
         return torch.from_numpy(scaled(grey, self.low, self.high)).to(self.device)[None]
 
     def read_ahead(self, first: int, last: int) -> None:
-        """Start to read the rows from ``first`` to ``last`` (excluded), which `hold` will ask for."""
-        self.ahead = first, last, self.threads.submit(self._going_on, self.first, self.band, first, last)
+        """Start to read the rows from ``first`` to ``last`` (excluded) for the next call of `hold`."""
+        self.ahead = first, last, self.threads.submit(self._next_band, self.first, self.band, first, last)
 
     def hold(self, first: int, last: int) -> None:
         """Keep the rows from ``first`` to ``last`` (excluded) in memory."""
-        ready = self.ahead is not None and self.ahead[:2] == (first, last)
-        going_on = self.ahead[2].result() if ready else self._going_on(self.first, self.band, first, last)
-        self.first, self.band = first, going_on
+        if self.ahead is not None and self.ahead[:2] == (first, last):
+            band = self.ahead[2].result()
+        else:
+            band = self._next_band(self.first, self.band, first, last)
+        self.first, self.band = first, band
 
-    def _going_on(self, before: int, band: np.ndarray, first: int, last: int) -> np.ndarray:
-        """The rows from ``first`` on, at least up to ``last``, of which a band from row ``before`` on holds the first.
+    def _next_band(self, before: int, band: np.ndarray, first: int, last: int) -> np.ndarray:
+        """The rows from ``first`` to at least ``last``, as far as possible from the band that begins at row ``before``.
 
-        It ends where rows that are decoded together end.
+        The last row is the last of those that are decoded together.
         """
         step = self.image.chunk_rows
         last = min(self.image.height, -(-last // step) * step)
@@ -86,14 +92,14 @@ class PlaneReader:
 
 
 class Predictor:
-    """Predicts windows by the mean of several networks, in tiles that fit into memory.
+    """Predicts windows as the mean of several networks, in tiles that fit into memory.
 
     Args:
-        networks: of the same channels and classes.
-        device: where to compute.
+        networks: with the same channels and classes.
+        device: to compute on.
         dtype: number format to compute in.
         tta: a key of `tiles.symmetry.AVERAGES`.
-        tile: side of the networks' input in pixels; None chooses.
+        tile: side of the input of the networks in pixels; None chooses it.
         engine: one of `model.engine.ENGINES`, or ``auto``.
 
     Raises:
@@ -123,7 +129,7 @@ class Predictor:
 
     @property
     def engines(self) -> list[Engine]:
-        """What computes each network in the present number format."""
+        """The engine of each network in the current number format."""
         if self.dtype not in self._engines:
             name = fastest(self.device, self.dtype) if self.engine == "auto" else self.engine
             self._engines = {self.dtype: [Engine(each, name, self.device, self.dtype) for each in self.networks]}
@@ -131,29 +137,30 @@ class Predictor:
 
     @cached_property
     def weights(self) -> list[str]:
-        """A hash of the weights of each network."""
+        """The hash of the weights of each network."""
         return [content_hash(*(v.cpu().numpy() for v in m.state_dict().values())) for m in self.networks]
 
     def rows(self, window: Window, height: int) -> tuple[int, int]:
-        """The first row of a plane that tiles read for a window, and the one after the last."""
-        reach = margin(self.depth, self.padded) + 2**self.depth  # which fills tiles up to a valid side
+        """Return the first row of a plane that tiles of a window read, and the row after the last."""
+        reach = margin(self.depth, self.padded) + 2**self.depth  # the grid step completes tiles to a valid side
         kept = 1 if self.tile is None else self.kept_side()
         extent = -(-window.height // kept) * kept + 2 * reach
         read = mirrored_range(height, window.top - reach, extent)
         return int(read.min()), int(read.max()) + 1
 
     def block_side(self, height: int, width: int) -> int:
-        """Side of the blocks of a plane, in pixels: of tiles that were asked for whole ones, but no small files."""
+        """Return the side of blocks of a plane in pixels: whole tiles if their side was given, but no tiny files."""
         if self.tile is None:
             return block_side(height, width)
         return -(-SMALLEST_BLOCK // self.kept_side()) * self.kept_side()
 
     def __call__(self, read: Read, window: Window) -> np.ndarray:
-        """Class probabilities ``(K, height, width)`` float32; a tile that does not fit into memory is halved."""
-        return self.together([read], window)[0]
+        """Return class probabilities ``(K, height, width)`` float32; tiles that do not fit into memory are halved."""
+        probabilities: np.ndarray = self.together([read], window)[0]
+        return probabilities
 
     def together(self, reads: Sequence[Read], window: Window) -> np.ndarray:
-        """Class probabilities ``(N, K, height, width)`` float32 of the same window of N planes, as of each alone."""
+        """Return class probabilities ``(N, K, height, width)`` float32 of the same window of N planes in one batch."""
         while True:
             try:
                 return self._predict(lambda place: torch.cat([read(place) for read in reads]), window)
@@ -167,24 +174,25 @@ class Predictor:
     @torch.inference_mode()
     def _predict(self, read: Read, window: Window) -> np.ndarray:
         each = [predict_window(engine, read, window, self.tta, self.tile) for engine in self.engines]
-        return torch.stack(each).mean(dim=0).float().cpu().numpy()
+        mean: np.ndarray = torch.stack(each).mean(dim=0).float().cpu().numpy()
+        return mean
 
     def _halve_tile(self) -> bool:
-        """Choose tiles that keep half as much; False if they are the smallest already."""
+        """Halve the kept side of tiles; return False if they are the smallest already."""
         kept = self.kept_side() // 2
         if kept < 2**self.depth:
             return False
         self.tile = covering_side(kept, self.depth, self.padded, kept)
-        say(f"out of memory: goes on with tiles of {self.tile} px")
+        say(f"out of memory: continues with tiles of {self.tile} px")
         return True
 
     def kept_side(self) -> int:
-        """Pixels of a tile that are kept, along one axis."""
+        """Return the side of the part of a tile that is kept, in pixels."""
         return 512 if self.tile is None else kept_side(self.tile, self.depth, self.padded)
 
     @torch.inference_mode()
     def measure_tile(self, largest: int) -> None:
-        """Choose the tile side that predicts most pixels a second here, of those that keep up to ``largest`` px."""
+        """Choose the side of tiles that predicts fastest, among those that keep up to ``largest`` pixels of a side."""
         rates: dict[int, float] = {}
         for kept in KEPT_SIDES:
             if kept > max(largest, KEPT_SIDES[0]):
@@ -202,14 +210,14 @@ class Predictor:
             rates[side] = kept**2 / (time.perf_counter() - started) / 1e6
             if rates[side] < max(rates.values()):
                 break
-        if not rates:  # the first block will find out what fits
+        if not rates:  # none fits: the first block halves the smallest one
             self.tile = covering_side(KEPT_SIDES[0], self.depth, self.padded, KEPT_SIDES[0])
             return
-        self.tile = max(rates, key=rates.get)
+        self.tile = max(rates, key=lambda side: rates[side])
         say(f"tile {self.tile} px: {rates[self.tile]:.2f} Mpx/s measured")
 
     def difference(self, read: PlaneReader, window: Window) -> float:
-        """Largest difference of a probability in this window between tiles and one pass: the proof of no seams."""
+        """Return the largest difference of a probability between tiles and one pass over a window: 0 without seams."""
         side = max(window.height, window.width)
         tile, predicted = self.tile, []
         try:
@@ -222,10 +230,10 @@ class Predictor:
 
 
 def verify(image: Image, predictor: Predictor, seed: int) -> None:
-    """Compare tiles with one pass on a random window, and say by how much they differ.
+    """Compare tiles with one pass on a random window, and print the difference.
 
     Raises:
-        ValueError: they differ by more than rounding can.
+        ValueError: they differ by more than rounding allows.
     """
     random, side = np.random.default_rng(seed), 2 * predictor.kept_side()
     height, width = min(image.height, side), min(image.width, side)
@@ -240,7 +248,7 @@ def verify(image: Image, predictor: Predictor, seed: int) -> None:
 
 
 def fill(store: Store | Held, predictor: Predictor, shard: int, shards: int) -> None:
-    """Predict the blocks that are missing; of several shards, every n-th row of blocks is this one's."""
+    """Predict the missing blocks; with several shards, every n-th row of blocks belongs to this one."""
     image = store.image
     tops = {(plane, window.top) for plane in range(image.planes) for window in store.blocks}
     own = {row for number, row in enumerate(sorted(tops)) if number % shards == shard}
@@ -248,7 +256,7 @@ def fill(store: Store | Held, predictor: Predictor, shard: int, shards: int) -> 
     rows = {(plane, window.top): predictor.rows(window, image.height) for plane, window in todo}
     next_row = dict(itertools.pairwise(rows))
     total = sum(window.height * window.width for _, window in todo)
-    with told(image.file.name, total, bar=len(todo) > 1) as advance, ThreadPoolExecutor(1) as threads:
+    with show_progress(image.file.name, total, bar=len(todo) > 1) as advance, ThreadPoolExecutor(1) as threads:
         read = None
         for plane, window in todo:
             if read is None or read.plane != plane:
@@ -264,7 +272,7 @@ def fill(store: Store | Held, predictor: Predictor, shard: int, shards: int) -> 
 
 
 def fill_together(stores: Sequence[Held], predictor: Predictor) -> None:
-    """Predict small images of one size at once, because a tile of few pixels leaves threads and devices idle."""
+    """Predict small images of the same size in one batch, because small tiles leave threads and devices idle."""
     (window,) = stores[0].blocks
     with ThreadPoolExecutor(1) as threads:
         reads = [PlaneReader(store.image, 0, predictor.device, threads) for store in stores]
@@ -273,6 +281,6 @@ def fill_together(stores: Sequence[Held], predictor: Predictor) -> None:
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    """CUDA and OpenVINO have a class for it, the CPU's allocator and Apple's GPU only words."""
+    """Whether memory ran out: CUDA and OpenVINO have a class for it, CPU and Apple's GPU only words."""
     known = isinstance(error, torch.OutOfMemoryError | MemoryError)
     return known or any(words in str(error) for words in OUT_OF_MEMORY)

@@ -1,14 +1,16 @@
-"""A prediction while it grows: a Zarr array on disk, block by block, that becomes a TIFF or OME-Zarr when it is whole.
+"""A prediction in progress: a Zarr array on disk, filled block by block, that becomes a TIFF or OME-Zarr at the end.
 
-A block is a chunk, and a chunk is a file that appears only when it is complete. So what is missing can
-be seen, an interrupted prediction goes on, and several processes may fill one store.
-A small image is held in memory instead, because it is predicted anew in less time than a store is made.
+A block is a chunk, and a chunk is a file that appears only when it is complete. So missing blocks are known, an
+interrupted prediction can be continued, and several processes may fill one store. The prediction of a small image is
+held in memory instead, because predicting it again takes less time than making a store.
 """
 
 import shutil
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from types import EllipsisType
+from typing import Any
 
 import numpy as np
 import tifffile
@@ -22,10 +24,10 @@ from src.prediction.tiff import write_tiff
 from src.tiles.blocks import blocks
 from src.tiles.overlap import Window
 
-LARGEST_PAGE = 4096  # pixels a side; larger TIFF pages are tiled …
-TIFF_TILE = 512  # … in squares of this side
-IN_MEMORY = 2**28  # bytes up to which an image is read once, and what is predicted for it is held
-MOMENT = 2**16  # pixels of a plane up to which it is predicted anew rather than gone on with
+LARGEST_PAGE = 4096  # pixels of a side; larger TIFF pages are tiled
+TIFF_TILE = 512  # pixels of the side of a tile
+IN_MEMORY = 2**28  # bytes up to which an image is read once, and its prediction held in memory
+MOMENT = 2**16  # pixels of a plane up to which it is predicted again rather than continued
 
 
 class Store:
@@ -33,16 +35,16 @@ class Store:
 
     Args:
         final: the file or folder that the prediction becomes, ending in ``.tif`` or ``.zarr``.
-        image: what is predicted; its stack axes, size and pixel size are kept.
-        classes: K, the leading axis of a plane; 1 for none.
+        image: the predicted image, whose stack axes, size and pixel size are kept.
+        classes: K, the leading axis of a plane; 1 for no such axis.
         dtype: of the values.
-        side: of a block in pixels, unless the store lies there already.
-        made_from: names what the prediction depends on.
-        legend: of the classes that its values are.
-        labels: what its values number, if they are labels; an OME-Zarr has them under that name in its ``labels``.
+        side: of a block in pixels, unless the store exists already.
+        made_from: identifies all that the prediction depends on.
+        legend: of the classes in a label image.
+        labels: for a label image, what it numbers, ``cells`` or ``classes``; its name in ``labels`` of an OME-Zarr.
 
     Raises:
-        FileExistsError: an unfinished store lies there that was made from something else.
+        FileExistsError: there is an unfinished store that was made from something else.
     """
 
     def __init__(
@@ -68,16 +70,16 @@ class Store:
             raise FileExistsError(
                 f"expected no unfinished prediction of another kind, but got {self.folder}; overwrite=true replaces it"
             )
-        # Chunks of zeros are written too, because a chunk that is not there is one that is missing.
+        # Chunks of zeros are written too, because an absent chunk counts as missing.
         self.array = zarr.open_array(self.folder / self.place, mode="r+").with_config({"write_empty_chunks": True})
         self.side = self.array.chunks[-1]
         self.blocks = blocks(image.height, image.width, self.side)
-        # A small one is held too, so that what this process has written alone need not be read again.
+        # A small store is held in memory too, so that a process need not read what it has written.
         self.held = np.empty(self.array.shape, dtype) if self.array.nbytes <= IN_MEMORY else None
         self.not_held = {(plane, window) for plane in range(image.planes) for window in self.blocks}
 
     def _create(self, plane: tuple[int, ...], chunk: tuple[int, ...], dtype: str) -> None:
-        """Make an empty store that appears whole, also where another process makes it at the same time."""
+        """Make an empty store that appears only when complete, even if another process makes it at the same time."""
         growing = beside(self.folder)
         growing.parent.mkdir(parents=True, exist_ok=True)
         stack = self.image.stack_shape
@@ -98,18 +100,18 @@ class Store:
             )
             growing.rename(self.folder)
         except OSError:
-            if not self.folder.exists():  # it does where another process was first
+            if not self.folder.exists():  # another process may have been first
                 raise
         finally:
             shutil.rmtree(growing, ignore_errors=True)
 
-    def _where(self, plane: int, window: Window) -> tuple:
-        """Where a window of a plane stands in the array."""
+    def _where(self, plane: int, window: Window) -> tuple[int | slice | EllipsisType, ...]:
+        """The index of a window of a plane in the array."""
         top, left, height, width = window
         return (*self.image.stack_place(plane), ..., slice(top, top + height), slice(left, left + width))
 
     def missing(self) -> list[tuple[int, Window]]:
-        """Planes and blocks that are still to be written, in the order in which they are written."""
+        """Return the planes and blocks that are not yet written, in the order of writing."""
         classes = (0,) if "C" in self.axes else ()
         found = []
         for plane in range(self.image.planes):
@@ -123,7 +125,7 @@ class Store:
         """Write a block ``([K,] height, width)``.
 
         Raises:
-            OSError: there is no room for it; names the store.
+            OSError: the disk is full; the error names the store.
         """
         try:
             self.array[self._where(plane, window)] = values
@@ -139,11 +141,11 @@ class Store:
         return np.asarray(self._values[self._where(plane, window)])
 
     @property
-    def _values(self) -> np.ndarray | zarr.Array:
+    def _values(self) -> np.ndarray | zarr.Array[Any]:
         return self.array if self.held is None or self.not_held else self.held
 
     def claim(self) -> bool:
-        """Whether this process, and none of those that fill the store with it, is to finish it."""
+        """Whether this process, of all that fill the store, is the one to finish it."""
         try:
             (self.folder / "finishing").mkdir()
         except (FileExistsError, FileNotFoundError):  # claimed, or finished, by another
@@ -151,19 +153,19 @@ class Store:
         return True
 
     def release(self) -> None:
-        """Give the claim back, so that another may finish the store."""
+        """Give the claim back, so that another process may finish the store."""
         shutil.rmtree(self.folder / "finishing", ignore_errors=True)
 
     def discard(self) -> None:
-        """Remove the store, of which nothing was asked for."""
+        """Remove the store without writing the final file."""
         drop(self.folder)
 
     def finish(self) -> None:
-        """Turn the store into the final file or folder, which appears whole."""
+        """Turn the store into the final file or folder, which appears only when complete."""
         if self.final.suffix == ".zarr":
             drop(self.final)
             self.folder.rename(self.final)
-            shutil.rmtree(self.final / "finishing", ignore_errors=True)  # not before: none else may claim it
+            shutil.rmtree(self.final / "finishing", ignore_errors=True)  # only now, so that nobody else claims it
             return
         tiled = max(self.array.shape[-2:]) > LARGEST_PAGE
         write_tiff(
@@ -191,16 +193,14 @@ class Store:
 
 
 class Held:
-    """The prediction of a small image, in memory until it is written as a TIFF.
-
-    It is used as a `Store` is.
+    """The prediction of a small image, in memory until it is written as a TIFF; used like a `Store`.
 
     Args:
         final: the file that the prediction becomes.
-        image: what is predicted.
-        classes: K, the leading axis of a plane; 1 for none.
-        made_from: names what the prediction depends on.
-        legend: of the classes that its values are.
+        image: the predicted image.
+        classes: K, the leading axis of a plane; 1 for no such axis.
+        made_from: identifies all that the prediction depends on.
+        legend: of the classes in a label image.
     """
 
     def __init__(self, final: Path, image: Image, classes: int, made_from: str, legend: Legend = NUMBERS) -> None:
@@ -209,54 +209,63 @@ class Held:
         self.axes = image.stack_axes + ("C" if classes > 1 else "") + "YX"
         self.side = max(image.height, image.width)
         self.blocks = blocks(image.height, image.width, self.side)
-        self.values: np.ndarray | None = None
+        self.values, self.written = np.empty(0), False
 
     @staticmethod
     def takes(final: Path, image: Image, side: int) -> bool:
-        """Whether an image is predicted in a moment, and nothing of it lies in a store already."""
+        """Whether an image is small, and has no unfinished store."""
         small = (
             image.planes == 1 and image.pixels <= MOMENT and max(image.height, image.width) <= min(side, LARGEST_PAGE)
         )
         return small and final.suffix == ".tif" and not unfinished(final).exists()
 
     def missing(self) -> list[tuple[int, Window]]:
-        return [(0, self.blocks[0])] if self.values is None else []
+        """Return the only block until it is written."""
+        return [] if self.written else [(0, self.blocks[0])]
 
     def write(self, plane: int, window: Window, values: np.ndarray) -> None:
-        self.values = values
+        """Keep the only block ``([K,] height, width)``."""
+        self.values, self.written = values, True
 
     def read(self, plane: int, window: Window) -> np.ndarray:
+        """Read a window ``([K,] height, width)``."""
         top, left, height, width = window
         return self.values[..., top : top + height, left : left + width]
 
+    def claim(self) -> bool:
+        """Whether this process is the one to finish it: always, because no other process has it."""
+        return True
+
     def release(self) -> None:
-        """Nobody else may claim it."""
+        """Do nothing, because no other process can claim it."""
 
     def discard(self) -> None:
-        self.values = None
+        """Forget the prediction without writing the file."""
+        self.values, self.written = np.empty(0), False
 
     def finish(self) -> None:
-        """Write the file, which appears whole."""
+        """Write the file, which appears only when complete."""
         shape, size = (*self.image.stack_shape, *self.values.shape), self.image.pixel_size
         pages = self.values.reshape(-1, *self.values.shape[-2:])
         write_tiff(self.final, pages, shape, self.values.dtype, self.axes, size, self.made_from, legend=self.legend)
 
 
 def unfinished(final: Path) -> Path:
-    """Where the store of a prediction lies until it is whole."""
+    """Return the folder of the store of an unfinished prediction."""
     return final.with_name(f".{final.name}.partial")
 
 
 def has_blocks(final: Path) -> bool:
-    """Whether any block of a prediction is written already."""
+    """Whether any block of an unfinished prediction is written."""
     return (unfinished(final) / "0" / "c").exists()
 
 
 def made_from(final: Path) -> str | None:
-    """What a finished prediction was made from; None if there is none, or we did not write it."""
+    """Read what a finished prediction was made from; None if there is none, or it is not ours."""
     try:
         if final.is_dir():
-            return zarr.open_group(final, mode="r").attrs.get("made_from")
+            origin = zarr.open_group(final, mode="r").attrs.get("made_from")
+            return origin if isinstance(origin, str) else None
         with tifffile.TiffFile(final) as tiff:
             return tiff.pages.first.software
     except Exception:  # not there, or not ours; decoders raise whatever the first wrong byte leads to
@@ -264,7 +273,7 @@ def made_from(final: Path) -> str | None:
 
 
 def drop(path: Path) -> None:
-    """Remove a file or folder; what is under its name is whole or gone, never a part."""
+    """Remove a file or folder at once: its name never shows a part of it."""
     if path.is_dir():
         doomed = beside(path, ".dropped")
         path.rename(doomed)

@@ -1,4 +1,4 @@
-"""The one writer of ``NAME_probabilities.tif`` and ``NAME_labels.tif``, of images in memory and of any size."""
+"""The only writer of ``NAME_probabilities.tif`` and ``NAME_labels.tif``, for images in memory and of any size."""
 
 import uuid
 from collections.abc import Iterable, Mapping
@@ -27,22 +27,25 @@ def write_tiff(
     tile: int | None = None,
     legend: Legend = NUMBERS,
 ) -> None:
-    """Write an OME-TIFF that appears under its name only when it is complete.
+    """Write an OME-TIFF; the file appears only when it is complete.
 
     Args:
-        file: where to.
-        pages: its planes ``(H, W)``, or with ``tile`` the squares of that side in each of them, row by row.
+        file: where to write it.
+        pages: the planes ``(H, W)``; with ``tile``, the square tiles of each plane, row by row.
         shape: of all planes together.
         dtype: of the values.
         axes: a letter for each axis of ``shape``.
-        pixel_size: of the axes Z, Y and X in µm, as far as it is known.
-        made_from: names what the content depends on, by which a prediction is known again; None: that of a run.
-        tile: side of the squares in pixels.
-        legend: of classes, which is kept as a map annotation.
+        pixel_size: of the axes Z, Y and X in µm, as far as known.
+        made_from: identifies all that the content depends on, so that a prediction is recognised; None for a run's own.
+        tile: side of the tiles in pixels.
+        legend: of classes; it is stored as a map annotation.
     """
     size = pixel_size or {}
-    # The same file of the same content: tifffile would make its identifier of the clock.
-    metadata: dict = {"axes": axes, "UUID": f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, made_from or file.name)}"}
+    # Same content, same file: tifffile would derive the identifier from the clock.
+    metadata: dict[str, object] = {
+        "axes": axes,
+        "UUID": f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, made_from or file.name)}",
+    }
     for axis in SPACE:
         if axis in size and axis in axes:
             metadata |= {f"PhysicalSize{axis}": size[axis], f"PhysicalSize{axis}Unit": "µm"}
@@ -71,11 +74,11 @@ def write_prediction(
     """Write the probabilities (float32) and the label image (int32) of an image in memory.
 
     Args:
-        directory: where to.
+        directory: where to write them.
         name: of the image.
-        probabilities: of each class, ``(K, H, W)``. Of two classes only that of class 1 is written.
+        probabilities: of each class, ``(K, H, W)``; of two classes only class 1 is written.
         labels: the label image ``(H, W)``.
-        legend: of its classes, by whose values it is written.
+        legend: of the classes; the file holds its values.
     """
     labels = in_values(labels, legend.values).astype(np.int32)
     several = len(probabilities) > 2
@@ -85,5 +88,5 @@ def write_prediction(
         ("labels", labels[None], labels.shape),
     ):
         file = prediction_file(directory, name, kind)
-        told = legend if kind == "labels" else NUMBERS
-        write_tiff(file, pages, shape, pages.dtype, "CYX"[-len(shape) :], legend=told)
+        own = legend if kind == "labels" else NUMBERS
+        write_tiff(file, pages, shape, pages.dtype, "CYX"[-len(shape) :], legend=own)

@@ -165,10 +165,9 @@ def write_folds_page(directory: Path, scores: dict[str, Any], shown: Callable[[f
     """
     points = fold_directories(directory)
     config = read_config(points[0], Reported)
-    monitor = config["monitor"]
+    monitor, what = config["monitor"], "images, each scored by a network that had not seen it"
     rows = worst_first(scores["per_image"], monitor, config["monitor_mode"])
     diagrams = {when: scores["calibration"][when] for when in ("before", "after")}
-    what = "images, each scored by a network that had not seen it"
     render(
         directory / PAGE,
         shown,

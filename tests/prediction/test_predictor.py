@@ -259,7 +259,7 @@ def test_a_tile_that_does_not_fit_into_memory_is_halved(error, tile, threads, ca
     printed = capsys.readouterr().out.splitlines()
     kept = [128] if tile is None else [512, 256, 128]
     assert predictor.kept_side() == 128
-    assert printed[-len(kept) :] == [f"out of memory: goes on with tiles of {k + 40} px" for k in kept]
+    assert printed[-len(kept) :] == [f"out of memory: continues with tiles of {k + 40} px" for k in kept]
     tried = len(sides)
     predictor(read, Window(0, 0, 60, 250))
     assert max(sides[tried:]) <= 200  # what did not fit once is not tried again

@@ -10,7 +10,9 @@ def test_a_line_says_the_share_the_speed_and_the_time_left(capsys, monkeypatch):
     monkeypatch.setattr(saying, "MINUTE", 0.02)
     said = []
     monkeypatch.setattr(saying, "say", said.append)
-    with progress.told("a name of a file that is longer than it need be, much longer.tif", 4_000_000, bar=True) as done:
+    with progress.show_progress(
+        "a name of a file that is longer than it need be, much longer.tif", 4_000_000, True
+    ) as done:
         while not said:
             pass
         done(1_000_000)
@@ -24,7 +26,7 @@ def test_what_has_not_begun_has_no_time_left(monkeypatch, capsys):
     monkeypatch.setattr(saying, "MINUTE", 0.02)
     said = []
     monkeypatch.setattr(saying, "say", said.append)
-    with progress.told("a.tif", 100, bar=False):
+    with progress.show_progress("a.tif", 100, bar=False):
         while not said:
             pass
     assert said[0] == "a.tif: 0% · 0.00 Mpx/s"

@@ -1,0 +1,1 @@
+"""Tables, outlines and pictures of predicted cells."""

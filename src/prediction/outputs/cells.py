@@ -1,7 +1,7 @@
-"""The cells of a label image of any size, each of them once and whole: what tables and outlines are made of.
+"""The cells of a label image of any size, each once and whole, for tables and outlines.
 
-A plane is read in bands of rows. A cell belongs to the band in which it begins, and a band is read as far down as its
-cells reach. A cell that is taller than a band is read alone, and if it is larger than one, in strips.
+A plane is read in bands of rows. A cell belongs to the band of its first row, and a band is read down to the last row
+of its cells. A cell that is taller than a band is read alone, and in strips if it has more pixels than a band.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,19 +15,19 @@ from src.files.legend import NUMBERS, Legend
 from src.tiles.overlap import Window
 
 AT_ONCE = 2**23  # pixels of a band
-OVERLAP = 8  # rows of a strip that also belong to the one above
+OVERLAP = 8  # rows that a strip shares with the one above
 
 
 @dataclass(frozen=True)
 class Cells:
-    """The cells of one image: connected pieces of a class where classes are predicted.
+    """The cells of one image; if classes are predicted, the connected components of each class.
 
     Attributes:
-        image: with the channels that are measured.
-        numbers: gives the number of the cell of each pixel ``(height, width)``, 0 for background, in a window of a
-            plane; the cells of each plane are numbered from 1.
-        confidence: gives the probability ``(height, width)`` that a pixel is what it is taken for.
-        kinds: the class of each number in each plane; empty if these are cells and no classes.
+        image: the image with the channels to measure.
+        numbers: returns the label image ``(height, width)`` of a window of a plane; the cells of each plane are
+            numbered from 1, background is 0.
+        confidence: returns the probability ``(height, width)`` of the predicted class of each pixel.
+        kinds: of each plane, the class of each number; empty if no classes are predicted.
         legend: of the classes.
     """
 
@@ -38,22 +38,22 @@ class Cells:
     legend: Legend = NUMBERS
 
     def kind(self, plane: int, number: int) -> str:
-        """The name of the class of a cell; empty if there are no classes."""
+        """Return the name of the class of a cell; empty if there are no classes."""
         return self.legend.name(int(self.kinds[plane][number])) if self.kinds else ""
 
     def place(self, plane: int) -> dict[str, int]:
-        """Where a plane stands in its stack, from 0; empty if there is no stack."""
+        """Return the position of a plane in its stack by axis, from 0; empty if there is no stack."""
         return dict(zip(self.image.stack_axes, self.image.stack_place(plane), strict=True))
 
 
 @dataclass(frozen=True)
 class Group:
-    """Some cells of a plane, whole.
+    """Whole cells of a plane that are read together.
 
     Attributes:
         plane: its number in the stack.
-        window: where in the plane they lie.
-        labels: their numbers there, ``(height, width)``, and 0 for all else.
+        window: the part of the plane that holds them.
+        labels: its label image ``(height, width)``, with 0 for all other cells.
     """
 
     plane: int
@@ -63,12 +63,12 @@ class Group:
 
 @dataclass(frozen=True)
 class Giant:
-    """A cell that is larger than a band, of which strips are read.
+    """A cell with more pixels than a band, which is read in strips.
 
     Attributes:
         plane: its number in the stack.
-        window: the box that it lies in.
-        number: its number.
+        window: its bounding box.
+        number: of the cell.
     """
 
     plane: int
@@ -77,7 +77,7 @@ class Giant:
 
 
 def strips(giant: Giant, cells: Cells) -> Iterator[tuple[Window, int, np.ndarray]]:
-    """The strips of a giant: where each lies, how many of its rows belong to the one above too, and a mask of it."""
+    """Yield the strips of a giant: the window, how many of its rows it shares with the strip above, and the mask."""
     top, left, height, width = giant.window
     rows = max(OVERLAP, AT_ONCE // width)
     for first in range(top, top + height, rows):
@@ -87,7 +87,7 @@ def strips(giant: Giant, cells: Cells) -> Iterator[tuple[Window, int, np.ndarray
 
 
 def groups(cells: Cells) -> Iterator[Group | Giant]:
-    """All cells of an image, plane by plane and from the top to the bottom, those that are taller than a band last."""
+    """Yield all cells of an image, plane by plane from top to bottom, with cells taller than a band last."""
     for plane in range(cells.image.planes):
         yield from _groups(cells, plane)
 
@@ -119,7 +119,7 @@ def _groups(cells: Cells, plane: int) -> Iterator[Group | Giant]:
 
 
 def _with_room(boxes: np.ndarray, count: int) -> np.ndarray:
-    """Boxes of at least so many numbers; an empty one begins where no pixel is and ends at 0."""
+    """Return the boxes with room for at least ``count`` numbers; a new box is empty: its start lies after its end."""
     if count <= len(boxes):
         return boxes
     more = np.zeros((count - len(boxes), 4), np.int32)
@@ -128,8 +128,8 @@ def _with_room(boxes: np.ndarray, count: int) -> np.ndarray:
 
 
 @numba.njit(cache=True, nogil=True)
-def _extend(boxes, labels, top):
-    """Extend the box of each number, its first row and column and those after its last, by the pixels of a band."""
+def _extend(boxes: np.ndarray, labels: np.ndarray, top: int) -> None:
+    """Extend the box of each number (first row and column, row and column after the last) by the pixels of a band."""
     for row in range(labels.shape[0]):
         for column in range(labels.shape[1]):
             number = labels[row, column]

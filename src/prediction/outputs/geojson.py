@@ -1,4 +1,4 @@
-"""``NAME_outlines.geojson``: the outlines of cells as QuPath opens them, a detection a cell."""
+"""``NAME_outlines.geojson``: the outlines of cells for QuPath, one detection for each cell."""
 
 import json
 import uuid
@@ -13,7 +13,7 @@ COMPACT = (",", ":")
 
 
 def write(file: Path, cells: Cells, made_from: str) -> None:
-    """Write a FeatureCollection, a feature a line, that appears under the file's name only when it is complete."""
+    """Write a FeatureCollection with one feature on each line; the file appears only when it is complete."""
     with complete_file(file) as partial, partial.open("w", encoding="utf-8", newline="\n") as lines:
         lines.write(_opening(made_from))
         for number, each in enumerate(features(cells, made_from)):
@@ -26,20 +26,21 @@ def _opening(made_from: str) -> str:
 
 
 def made_from(file: Path) -> str:
-    """What a GeoJSON file says that it was made from, without reading all of it.
+    """Read what a GeoJSON file was made from, without reading all of it.
 
     Raises:
-        ValueError, KeyError, OSError: it is none of ours.
+        ValueError, KeyError, OSError: `write` did not write the file.
     """
     with file.open(encoding="utf-8") as lines:
-        return json.loads(lines.readline(1000).strip() + "]}")["made_from"]
+        origin: str = json.loads(lines.readline(1000).strip() + "]}")["made_from"]
+    return origin
 
 
 def features(cells: Cells, made_from: str) -> Iterator[str]:
-    """A feature for each cell, named by its number; its id is the same whenever the same is predicted."""
+    """Yield a feature for each cell, named by its number; the same prediction gives the same ids."""
     for group in groups(cells):
         place = cells.place(group.plane)
-        # QuPath shows what lies on channel −1 on all channels.
+        # QuPath shows channel −1 on all channels.
         plane = {"plane": {"c": -1, "z": place.get("Z", 0), "t": place.get("T", 0)}} if place else {}
         for number, polygons in outlines(group, cells):
             kind = "Polygon" if len(polygons) == 1 else "MultiPolygon"
@@ -49,7 +50,7 @@ def features(cells: Cells, made_from: str) -> Iterator[str]:
                 "properties": {"objectType": "detection", "name": str(number), **_kind(cells, group.plane, number)},
                 "geometry": {"type": kind, **plane, "coordinates": None},
             }
-            # The rings of a large cell are written one by one, because lists take eight times the memory of text.
+            # Rings are converted one by one, because lists take eight times the memory of text.
             yield _text(feature).removesuffix("null}}") + coordinates(polygons) + "}}"
 
 
@@ -58,13 +59,13 @@ def _text(content: object) -> str:
 
 
 def coordinates(polygons: list[Polygon]) -> str:
-    """Those of a Polygon, or of a MultiPolygon for a cell in several pieces; each ring ends where it begins."""
+    """Return coordinates of a Polygon, or of a MultiPolygon for several pieces; each ring repeats its first corner."""
     each = [f"[{','.join(_text([*ring.tolist(), ring[0].tolist()]) for ring in polygon)}]" for polygon in polygons]
     return each[0] if len(each) == 1 else f"[{','.join(each)}]"
 
 
-def _kind(cells: Cells, plane: int, number: int) -> dict:
-    """The class of a cell, in the colour that it has in the annotation, if it has one there."""
+def _kind(cells: Cells, plane: int, number: int) -> dict[str, object]:
+    """The class of a cell, with its colour in the annotation, if it has one."""
     if not cells.kinds:
         return {}
     colours, kind = cells.legend.colours, int(cells.kinds[plane][number])

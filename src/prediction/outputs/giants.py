@@ -1,6 +1,6 @@
-"""What `skimage.measure.regionprops` measures of a cell, of one that is too large to be held with all that this takes.
+"""The measures of `skimage.measure.regionprops` for a cell that is too large for its memory.
 
-Its pixels are added up strip by strip, and all else follows from the sums.
+Pixels are summed strip by strip, and all measures follow from the sums.
 """
 
 import math
@@ -13,15 +13,16 @@ from src.prediction.outputs.cells import Cells, Giant, strips
 
 
 def properties(giant: Giant, cells: Cells) -> dict[str, np.ndarray]:
-    """The columns that `regionprops_table` gives of the cell, under its names, and ``confidence``.
+    """Return the columns of `regionprops_table` for the cell, under its names, and ``confidence``.
 
-    Places are those in the box of the cell.
+    Positions are relative to the bounding box of the cell.
     """
     top, _, height, width = giant.window
-    moments, light, sure, border, ends = np.zeros((3, 3)), 0.0, 0.0, 0.0, []
+    moments, light, sure, border = np.zeros((3, 3)), np.zeros(cells.image.in_channels), 0.0, 0.0
+    ends: list[np.ndarray] = []  # row and column of the first and the last pixel of each row
     columns = np.arange(width, dtype=np.float64)
     for window, again, mask in strips(giant, cells):
-        # What two strips have in common is counted in both.
+        # The rows that two strips share are counted in both.
         border += perimeter(mask, 4) - (perimeter(mask[:again], 4) if again else 0.0)
         own, first = mask[again:], window.top + again
         rows = np.arange(len(own), dtype=np.float64) + first - top
@@ -30,8 +31,10 @@ def properties(giant: Giant, cells: Cells) -> dict[str, np.ndarray]:
         light = light + seen[:, own].sum(axis=1, dtype=np.float64)
         sure += cells.confidence(giant.plane, window)[again:][own].sum(dtype=np.float64)
         filled = own.any(axis=1)
-        ends += [(rows, own.argmax(axis=1)), (rows, width - 1 - own[:, ::-1].argmax(axis=1))]
-        ends[-2:] = [np.column_stack(each)[filled] for each in ends[-2:]]
+        ends += [
+            np.column_stack([rows, place])[filled]
+            for place in (own.argmax(axis=1), width - 1 - own[:, ::-1].argmax(axis=1))
+        ]
     area = moments[0, 0]
     means = {f"intensity_mean-{channel}": value / area for channel, value in enumerate(light)}
     found = {"label": giant.number, "area": area, "bbox-0": 0, "bbox-1": 0, "bbox-2": height, "bbox-3": width}
@@ -41,13 +44,13 @@ def properties(giant: Giant, cells: Cells) -> dict[str, np.ndarray]:
 
 
 def _of_moments(raw: np.ndarray) -> dict[str, float]:
-    """Centre, axes and orientation of sums of powers of rows and columns."""
+    """Centre, axes and orientation from raw moments, the sums of powers of rows and columns."""
     y, x = raw[1, 0] / raw[0, 0], raw[0, 1] / raw[0, 0]
     central = np.zeros((3, 3))
     central[0, 0] = raw[0, 0]
     central[2, 0], central[0, 2] = raw[2, 0] - y * raw[1, 0], raw[0, 2] - x * raw[0, 1]
     central[1, 1] = raw[1, 1] - y * raw[0, 1]
-    plane = np.zeros((1, 1))  # of which they ask how many axes it has
+    plane = np.zeros((1, 1))  # scikit-image only asks for its number of axes
     tensor = inertia_tensor(plane, central)
     major, minor = inertia_tensor_eigvals(plane, T=tensor)
     difference = tensor[0, 0] - tensor[1, 1]
@@ -63,19 +66,18 @@ def _of_moments(raw: np.ndarray) -> dict[str, float]:
 
 
 def _hull_area(ends: np.ndarray, height: int, width: int) -> int:
-    """Pixels in the convex hull of pixels, which holds the middles of their edges, as `convex_hull_image` counts them.
+    """Return the pixels in the convex hull of the middles of all edges of pixels, as `convex_hull_image` counts them.
 
     Args:
         ends: row and column of the first and the last pixel of each row.
-        height, width: of the box.
+        height: of the box.
+        width: of the box.
     """
     middles = (ends[:, None] + [(-0.5, 0), (0.5, 0), (0, -0.5), (0, 0.5)]).reshape(-1, 2)
     hull = ConvexHull(middles)
     corners = hull.points[hull.vertices]
     rows = max(1, 2**22 // width)
     return sum(
-        np.count_nonzero(
-            grid_points_in_poly((min(rows, height - top), width), corners - np.array([top, 0]), binarize=False)
-        )
+        int(np.count_nonzero(grid_points_in_poly((min(rows, height - top), width), corners - (top, 0), binarize=False)))
         for top in range(0, height, rows)
     )

@@ -1,4 +1,4 @@
-"""``NAME_overlay.png``: the image with each cell in a colour, to look at."""
+"""``NAME_overlay.png``: a picture of the image with coloured cells."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,31 +15,32 @@ from src.prediction.outputs import cells as walk
 from src.prediction.outputs.cells import Cells
 from src.tiles.overlap import Window
 
-LARGEST = 2048  # pixels of the longer side; a larger image is reduced to a whole fraction of its size
-FILLED = 0.35  # of a colour, within its outline
+LARGEST = 2048  # pixels of the longer side; a larger image is reduced by a whole number
+FILLED = 0.35  # opacity of a colour within its outline
 
 
 def write(file: Path, cells: Cells, made_from: str) -> None:
-    """Write the picture, of a stack that of its middle plane; it appears under its name only when it is complete."""
-    said = PngInfo()
-    said.add_text("Software", made_from)
+    """Write the picture, for a stack that of its middle plane; the file appears only when it is complete."""
+    text = PngInfo()
+    text.add_text("Software", made_from)
     picture = drawn(cells, cells.image.planes // 2)
     with complete_file(file) as partial:
-        Picture.fromarray(picture).save(partial, "PNG", pnginfo=said)
+        Picture.fromarray(picture).save(partial, "PNG", pnginfo=text)
 
 
 def made_from(file: Path) -> str:
-    """What a picture says that it was made from.
+    """Read what a picture was made from.
 
     Raises:
-        OSError, KeyError: it is no picture, or does not say it.
+        OSError, KeyError: the file is not a picture, or does not say it.
     """
     with Picture.open(file) as picture:
-        return picture.info["Software"]
+        origin: str = picture.info["Software"]
+    return origin
 
 
 def drawn(cells: Cells, plane: int) -> np.ndarray:
-    """A plane with its cells in colours by their numbers, or its classes in those of the annotation, ``(h, w, 3)``."""
+    """Return a plane with cells coloured by number, or by class as in the annotation, ``(h, w, 3)``."""
     bands = list(_bands(cells, plane))
     picture, numbers = (np.concatenate(each) for each in zip(*bands, strict=True))
     if cells.kinds:
@@ -55,7 +56,7 @@ def drawn(cells: Cells, plane: int) -> np.ndarray:
 
 
 def _bands(cells: Cells, plane: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The reduced image and the numbers in the middle of its pixels, some rows at a time."""
+    """Yield the reduced image and the numbers at the centres of its pixels, in bands of rows."""
     image = cells.image
     step = -(-max(image.height, image.width) // LARGEST)
     low, high = grey_range(image, plane)

@@ -1,8 +1,8 @@
-"""The outlines of cells on the edges of their pixels, so that what lies in them is the cell and nothing else.
+"""The outlines of cells along the edges of their pixels, so that they enclose exactly the cell.
 
-A ring is followed from pixel edge to pixel edge with the cell on its right hand, as one sees the image. Where two
-pixels of a cell touch by a corner only, the ring stays with its pixel, so that each 4-connected piece has a ring of its
-own. Libraries draw outlines through the centres of pixels, or between them, and lose cells that are a pixel wide.
+A ring is followed from pixel edge to pixel edge, with the cell on the right-hand side. Where two pixels of a cell touch
+only at a corner, the ring stays with its pixel, so that each 4-connected component has its own ring. Libraries draw
+outlines through the centres of pixels, or between them, and lose cells that are one pixel wide.
 """
 
 from collections.abc import Iterator
@@ -12,31 +12,31 @@ import numpy as np
 
 from src.prediction.outputs.cells import Cells, Giant, Group, strips
 
-Ring = np.ndarray  # corners ``(N, 2)``, x and y in pixels of the image, of which the last one is joined to the first
+Ring = np.ndarray  # corners ``(N, 2)``, x and y in pixels of the image; the last corner is joined to the first
 Polygon = list[Ring]  # the outer ring, and one for each hole
 
 
 def outlines(group: Group | Giant, cells: Cells) -> Iterator[tuple[int, list[Polygon]]]:
-    """The number of each cell of a group in ascending order, and a polygon for each 4-connected piece of it.
+    """Yield the number of each cell in ascending order, with a polygon for each of its 4-connected components.
 
-    No ring meets itself, not even in a corner; outer rings have a positive area as their corners go, holes a negative
-    one. (0, 0) is the corner of the first pixel of the image.
+    No ring touches itself, not even at a corner. The signed area of outer rings is positive, that of holes negative.
+    (0, 0) is the corner of the first pixel of the image.
     """
-    giant = isinstance(group, Giant)
-    points, starts, owners, touching = traced(_framed(group, cells) if giant else np.pad(group.labels, 1))
+    framed = _framed(group, cells) if isinstance(group, Giant) else np.pad(group.labels, 1)
+    points, starts, owners, touching = traced(framed)
     if not len(starts):
         return
     rings = np.split(points + np.array([group.window.left, group.window.top], np.int32), starts[1:])
     order = np.argsort(owners, kind="stable")
     numbers, first = np.unique(owners[order], return_index=True)
-    names = [group.number] if giant else numbers.tolist()
+    names = [group.number] if isinstance(group, Giant) else numbers.tolist()
     for number, places in zip(names, np.split(order, first[1:]), strict=True):
         simple = [part for place in places for part in (parted(rings[place]) if touching[place] else [rings[place]])]
         yield number, polygons(simple)
 
 
 def _framed(giant: Giant, cells: Cells) -> np.ndarray:
-    """The mask of a giant with a pixel of background around it, which takes a byte a pixel."""
+    """The mask of a giant with a frame of one pixel of background; it takes one byte per pixel."""
     top, _, height, width = giant.window
     framed = np.zeros((height + 2, width + 2), np.uint8)
     for window, _, mask in strips(giant, cells):
@@ -46,13 +46,17 @@ def _framed(giant: Giant, cells: Cells) -> np.ndarray:
 
 
 def traced(framed: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """The rings of cells: the corners of all of them, where each begins, whose it is and whether it meets itself.
+    """Trace the rings of cells.
 
     Args:
-        framed: the cells ``(H + 2, W + 2)``, with a pixel of background around them.
+        framed: the label image ``(H + 2, W + 2)`` with a frame of one pixel of background.
+
+    Returns:
+        The corners of all rings, and of each ring its first corner, the number of its cell, and whether it touches
+        itself.
     """
     edges = _upper_edges(framed)
-    # A ring has as many lower as upper edges, and at most two corners at each.
+    # A ring has as many lower as upper edges, and at most two corners at each of them.
     points, starts, owners = np.empty((4 * edges, 2), np.int32), np.empty(edges, np.int64), np.empty(edges, np.int32)
     touching = np.zeros(edges, np.bool_)
     count, used = _follow(framed, points, starts, owners, touching)
@@ -60,8 +64,8 @@ def traced(framed: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.n
 
 
 @numba.njit(cache=True, nogil=True)
-def _upper_edges(framed):
-    """How many pixels of cells lie below something else."""
+def _upper_edges(framed: np.ndarray) -> int:
+    """Count the pixels of cells that lie below another number."""
     count = 0
     for row in range(1, framed.shape[0]):
         for column in range(framed.shape[1]):
@@ -70,9 +74,12 @@ def _upper_edges(framed):
 
 
 @numba.njit(cache=True, nogil=True)
-def _follow(framed, points, starts, owners, touching):
+def _follow(  # noqa: C901 – one loop that numba compiles; calls within it would hide its state
+    framed: np.ndarray, points: np.ndarray, starts: np.ndarray, owners: np.ndarray, touching: np.ndarray
+) -> tuple[int, int]:
+    """Fill the arrays of `traced`; return the number of rings and of corners."""
     rights, downs = (1, 0, -1, 0), (0, 1, 0, -1)  # of a step along the upper, right, lower and left edge of a pixel
-    met = np.zeros(framed.shape, np.bool_)  # pixels whose upper edge belongs to a ring already
+    met = np.zeros(framed.shape, np.bool_)  # pixels whose upper edge already belongs to a ring
     count, used = 0, 0
     for top in range(1, framed.shape[0] - 1):
         for left in range(1, framed.shape[1] - 1):
@@ -86,7 +93,7 @@ def _follow(framed, points, starts, owners, touching):
                     met[y, x] = True
                 down, right = downs[edge], rights[edge]
                 ahead = framed[y + down, x + right]
-                outside = framed[y + down - right, x + right + down]  # beside the pixel ahead, on the left hand
+                outside = framed[y + down - right, x + right + down]  # the left neighbour of the pixel ahead
                 if ahead != own:
                     touching[count] |= outside == own
                 if ahead != own or outside == own:
@@ -106,9 +113,12 @@ def _follow(framed, points, starts, owners, touching):
 
 
 def parted(ring: Ring) -> list[Ring]:
-    """A ring that comes to some corners twice as several that do not."""
-    parts, way, places = [], [], {}
-    for corner in map(tuple, ring.tolist()):
+    """Split a ring that visits a corner twice into rings that do not."""
+    parts: list[Ring] = []
+    way: list[tuple[int, int]] = []
+    places: dict[tuple[int, int], int] = {}
+    for x, y in ring.tolist():
+        corner = x, y
         if corner in places:
             place = places[corner]
             parts.append(np.array(way[place:], ring.dtype))
@@ -122,32 +132,32 @@ def parted(ring: Ring) -> list[Ring]:
 
 
 def polygons(rings: list[Ring]) -> list[Polygon]:
-    """Outer rings, each with the holes of its piece."""
+    """Assign each hole to its outer ring."""
     areas = [area(ring) for ring in rings]
     outer = sorted((place for place, each in enumerate(areas) if each > 0), key=areas.__getitem__)
     found = {place: [rings[place]] for place in outer}
     for hole in (ring for ring, each in zip(rings, areas, strict=True) if each < 0):
-        # The innermost around a pixel beside the hole; each smaller piece around it lies in a hole of a larger one.
+        # The smallest outer ring around a pixel at the hole: `outer` is sorted by area.
         inside = (place for place in outer if len(outer) == 1 or holds(rings[place], beside(hole)))
         found[next(inside)].append(hole)
     return list(found.values())
 
 
 def area(ring: Ring) -> int:
-    """Pixels in a ring; negative if it is that of a hole."""
+    """Return the number of pixels within a ring; negative for a hole."""
     x, y = ring.T.astype(np.int64)
     return int((x * np.roll(y, -1) - np.roll(x, -1) * y).sum()) // 2
 
 
 def beside(ring: Ring) -> tuple[float, float]:
-    """The centre of a pixel of the cell that lies along a ring."""
+    """Return the centre of a pixel of the cell along a ring."""
     following = np.roll(ring, -1, axis=0)
-    place = int(np.argmax(following[:, 0] > ring[:, 0]))  # an upper edge, below which the cell is
+    place = int(np.argmax(following[:, 0] > ring[:, 0]))  # an upper edge, with the cell below it
     return float(ring[place, 0]) + 0.5, float(ring[place, 1]) + 0.5
 
 
 def holds(ring: Ring, point: tuple[float, float]) -> bool:
-    """Whether the centre of a pixel lies in a ring: an odd number of its upright edges lie to the left of it."""
+    """Whether the centre of a pixel lies within a ring: an odd number of vertical edges of the ring lie to its left."""
     x, y = point
     (left, first), last = ring.T, np.roll(ring[:, 1], -1)
     crossed = (np.minimum(first, last) < y) & (y < np.maximum(first, last)) & (left < x)

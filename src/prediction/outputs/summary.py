@@ -1,4 +1,4 @@
-"""``cells.csv`` and ``cells.html``: the cells of all images whose tables lie in a folder."""
+"""``cells.csv`` and ``cells.html``: the cells of all images that have a table in a folder."""
 
 import csv
 import re
@@ -15,16 +15,16 @@ from src.pages.cells import write_cells_page
 from src.prediction.outputs import table
 
 FILES = ("cells.csv", "cells.html")
-ENDING = "_table.csv"  # of a table of one image
-MEASURES = r"area|area_um2|intensity_mean_\d+|confidence"  # columns that are shown
+ENDING = "_table.csv"  # of the table of one image
+MEASURES = r"area|area_um2|intensity_mean_\d+|confidence"  # columns that the page shows
 OURS = f"{OF_PREDICT} cells"
 
 
 def check_room(folder: Path, overwrite: bool) -> None:
-    """Refuse to replace what somebody else has written, before anything is computed.
+    """Refuse to replace a file of somebody else, before anything is computed.
 
     Raises:
-        FileExistsError: names it.
+        FileExistsError: there is such a file.
     """
     for name in FILES:
         if (folder / name).exists() and not overwrite and not _is_ours(folder / name):
@@ -32,7 +32,7 @@ def check_room(folder: Path, overwrite: bool) -> None:
 
 
 def write(folder: Path) -> Path | None:
-    """Write both of all tables in a folder that are ours; → the page, None if there are fewer than two tables."""
+    """Write both files from all tables of ours in a folder; → the page, or None for fewer than two tables."""
     files = {file.name.removesuffix(ENDING): file for file in folder.glob(f"*{ENDING}") if _is_ours(file)}
     files = {name: files[name] for name in sorted(files, key=natural)}
     if len(files) < 2:
@@ -46,9 +46,9 @@ def write(folder: Path) -> Path | None:
 
 
 def _write_rows(file: Path, tables: dict[str, Path]) -> None:
-    """All rows under the name of their image; what a table lacks is left empty."""
-    columns = dict.fromkeys(name for each in tables.values() for name in _columns(each))
-    columns = [name for name in columns if not name.startswith(table.MADE_FROM)]
+    """Write all rows with the name of their image; columns that a table lacks stay empty."""
+    found = dict.fromkeys(name for each in tables.values() for name in _columns(each))
+    columns = [name for name in found if not name.startswith(table.MADE_FROM)]
     some = any(True for each in tables.values() for _ in _rows(each))
     with complete_file(file) as partial, partial.open("w", newline="", encoding="utf-8") as lines:
         rows = csv.DictWriter(lines, ["image", *columns, table.MADE_FROM], extrasaction="ignore")
@@ -59,7 +59,7 @@ def _write_rows(file: Path, tables: dict[str, Path]) -> None:
 
 
 def _measures(file: Path) -> dict[str, np.ndarray]:
-    """Of the cells of an image what is shown, in micrometres where they are known."""
+    """The measures of the cells of an image for the page, in micrometres if known."""
     names = [name for name in _columns(file) if re.fullmatch(MEASURES, name)]
     names = [name for name in names if f"{name}_um2" not in names]
     values = [[float(row[name] or "nan") for name in names] for row in _rows(file)]
@@ -68,7 +68,7 @@ def _measures(file: Path) -> dict[str, np.ndarray]:
 
 
 def _title(column: str) -> str:
-    """What a column is called on the page."""
+    """The name of a column on the page."""
     known = {"area": "area (px)", "area_um2": "area (µm²)"}
     return known.get(column, column.replace("intensity_mean_", "intensity of channel "))
 

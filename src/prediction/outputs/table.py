@@ -1,10 +1,11 @@
-"""``NAME_table.csv``: a row a cell, with what `skimage.measure.regionprops` measures of it in the whole image."""
+"""``NAME_table.csv``: a row for each cell with the measures of `skimage.measure.regionprops` on the whole image."""
 
 import csv
 import itertools
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from skimage.measure import regionprops_table
@@ -13,8 +14,8 @@ from src.files.whole import write_rows
 from src.prediction.outputs.cells import Cells, Giant, Group, groups
 from src.prediction.outputs.giants import properties
 
-AXES = {"Z": "slice", "T": "frame"}  # columns of where a plane stands in its stack
-BOX = ("bbox_top", "bbox_left", "bbox_bottom", "bbox_right")  # first row and column, and those after the last
+AXES = {"Z": "slice", "T": "frame"}  # columns with the position of a plane in its stack
+BOX = ("bbox_top", "bbox_left", "bbox_bottom", "bbox_right")  # first row and column, row and column after the last
 SHAPE = (
     "perimeter",
     "axis_major_length",
@@ -29,19 +30,19 @@ MADE_FROM = "made_from"
 
 
 def write(file: Path, cells: Cells, made_from: str) -> None:
-    """Write the table of an image, with the columns `columns`; it appears under its name only when it is complete."""
+    """Write the table of an image with the columns of `columns`; the file appears only when it is complete."""
     rows = ({**row, MADE_FROM: made_from} for group in groups(cells) for row in measured(group, cells))
     first = list(itertools.islice(rows, 1))
-    # A table without rows has no other place than its header for what it was made from.
+    # In a table without rows, only the header can hold its origin.
     last = MADE_FROM if first else f"{MADE_FROM} {made_from}"
     write_rows(file, itertools.chain(first, rows), [*columns(cells), last])
 
 
 def made_from(file: Path) -> str:
-    """What a table says that it was made from.
+    """Read what a table was made from.
 
     Raises:
-        ValueError, OSError, StopIteration: it is none of ours.
+        ValueError, OSError, StopIteration: `write` did not write the file.
     """
     with file.open(encoding="utf-8", newline="") as lines:
         table = csv.reader(lines)
@@ -50,7 +51,7 @@ def made_from(file: Path) -> str:
 
 
 def columns(cells: Cells) -> list[str]:
-    """The columns of a table: numbers in pixels, those in micrometres end in ``_um``, and areas in ``_um2``."""
+    """Return the columns of a table, in pixels; lengths in micrometres end in ``_um``, areas in ``_um2``."""
     image = cells.image
     known, square = micrometres(cells)
     means = [f"intensity_mean_{channel}" for channel in range(image.in_channels)]
@@ -72,14 +73,14 @@ def columns(cells: Cells) -> list[str]:
 
 
 def micrometres(cells: Cells) -> tuple[dict[str, float], bool]:
-    """The sides Y and X of a pixel, empty if one is not known; and whether it is a square, as lengths need."""
+    """Return the sides Y and X of a pixel, empty if unknown, and whether it is square, as lengths require."""
     size = {axis: cells.image.pixel_size[axis] for axis in "YX" if axis in cells.image.pixel_size}
     known = size if len(size) == 2 else {}
     return known, bool(known) and math.isclose(size["Y"], size["X"], rel_tol=1e-3)
 
 
-def measured(group: Group | Giant, cells: Cells) -> Iterator[dict]:
-    """A row for each cell of a group, ordered by its number."""
+def measured(group: Group | Giant, cells: Cells) -> Iterator[dict[str, Any]]:
+    """Yield a row for each cell of a group, in the order of numbers."""
     found = properties(group, cells) if isinstance(group, Giant) else _properties(group, cells)
     top, left = group.window[:2]
     for place, axis in enumerate("yx"):
@@ -98,10 +99,12 @@ def measured(group: Group | Giant, cells: Cells) -> Iterator[dict]:
 
 
 def _properties(group: Group, cells: Cells) -> dict[str, np.ndarray]:
-    """What scikit-image measures, and the confidence; places are those in the window of the group."""
+    """The measures of scikit-image and the confidence; positions are relative to the window of the group."""
     top, left, height, width = group.window
     seen = cells.image.band(group.plane, top, top + height)[..., left : left + width].transpose(1, 2, 0)
-    found = regionprops_table(group.labels, seen, ("label", "area", "centroid", "bbox", "intensity_mean", *SHAPE))
+    found: dict[str, np.ndarray] = regionprops_table(
+        group.labels, seen, ("label", "area", "centroid", "bbox", "intensity_mean", *SHAPE)
+    )
     sure = cells.confidence(group.plane, group.window).astype(np.float64)  # sums of many float32 are not exact
     return found | {"confidence": regionprops_table(group.labels, sure, ("intensity_mean",))["intensity_mean"]}
 

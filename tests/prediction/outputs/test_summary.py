@@ -28,7 +28,7 @@ def test_all_rows_are_in_one_table_under_the_names_of_their_images(tmp_path):
     )
     assert found.intensity_mean_1.isna().tolist() == [True] * 4 + [False] * 4
     page = (tmp_path / "cells.html").read_text(encoding="utf-8")
-    assert "8 cells in 3 images" in page and "too few images" in page
+    assert "8 cells in 3 images" in page and "Fewer than 5 images are too few" in page
     for title in ("median area (px)", "median intensity of channel 1", "median confidence"):
         assert f"<th>{title}</th>" in page
 
