@@ -1,4 +1,4 @@
-"""Data are looked at before they are learnt from, once, and read once for both; the line that is printed runs."""
+"""The check before training: data are read once for both, and the printed command runs."""
 
 import os
 import re
@@ -31,7 +31,7 @@ def own(tmp_path):
 def test_what_was_checked_is_learnt_from_without_being_read_again(own, tmp_path):
     config = composed("experiment=cells", f"data.root={own}", f"cache_dir={tmp_path / 'cache'}")
     read, wanted = ReadTwice(), read_folder(own)
-    found = checking.summary(config, chosen=True, read=read)
+    found = checking.summary(config, for_training=True, read=read)
     assert found["slices"] == len(read.held) == IMAGES
     for pair, _ in zip(matched(own)[0], range(IMAGES), strict=True):
         for file in (pair.image, pair.labels):
@@ -266,10 +266,10 @@ def test_the_line_that_shows_all_findings_runs_as_it_is_printed(command, run_com
     assert status == 1
     line = re.search(r"^all findings:\n  python -m src\.check (.*)$", error, re.MULTILINE)[1]
     status, printed, error = run_command("check", *shlex.split(line))
-    assert status == 1 and "size-mismatch" in printed and "1 errors" in error
+    assert status == 1 and "size-mismatch" in printed and "1 error in" in error
 
 
-def test_who_learns_without_validation_has_to_score_the_last_weights(run_command, tmp_path):
+def test_without_validation_images_the_last_weights_are_scored(run_command, tmp_path):
     root, directory = folder(tmp_path / "own", 4), tmp_path / "run"
     groups = ["data.train=0-2", "data.validation= ", "data.held_out=3"]
     given = ["experiment=cells", f"data.root={root}", f"cache_dir={tmp_path / 'cache'}", f"hydra.run.dir={directory}"]

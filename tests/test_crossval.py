@@ -1,4 +1,4 @@
-"""Cross-validation as one command: it goes on, is finished, and refuses what is no cross-validation."""
+"""Cross-validation as one command: it continues, it finishes, and it refuses invalid requests."""
 
 import json
 import os
@@ -82,7 +82,7 @@ def test_issued_again_a_finished_cross_validation_is_finished(folded, crossval, 
     assert status == 0, error
     assert printed.count("is finished") == 2 and "steps 0 to" not in printed
     assert "2 folds of 23 images, 11 to 12 each: contiguous slices" in printed
-    assert "2 held-out images are left for the mean of the networks" in printed
+    assert "2 held-out images are kept to score the mean of the networks" in printed
     assert "95 % confidence interval of v_rand" in printed and read(directory) == before
 
 
@@ -114,7 +114,7 @@ def test_a_folder_of_few_images_is_left_one_out_and_copies_stay_together(crossva
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["folds=1"], "expected folds to be a whole number from 2 on, but got 1; nearest valid: 2"),
+        (["folds=1"], "expected folds to be a whole number ≥ 2, but got 1; nearest valid: 2"),
         (["folds=24"], "expected at most 23 folds"),
         (["folds=2", "fold=0"], "expected all folds"),
         (["folds=2,3"], "several of folds"),
@@ -174,7 +174,7 @@ def test_killed_at_any_moment_it_comes_to_the_same_scores(crossval, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_stack_of_one_s_own_is_a_stack(crossval, tmp_path):
+def test_a_stack_of_the_user_is_split_as_a_stack(crossval, tmp_path):
     stack = phantom(slices=9, size=64)
     for name, array in (("images", stack.images), ("labels", stack.instances.astype("uint16"))):
         Path(tmp_path / "own" / name).mkdir(parents=True)

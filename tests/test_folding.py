@@ -1,4 +1,4 @@
-"""A fold as a run whose split is said in numbers, and the folds of a command line."""
+"""A fold as a run with its split as numbers, and the folds of a command line."""
 
 import pytest
 
@@ -19,8 +19,8 @@ def test_a_fold_is_a_split_in_numbers_and_any_other_run_stays_as_it_is():
     ("given", "message"),
     [
         (["folds=5", "fold=5"], "expected a fold from 0 to 4, but got fold=5; nearest valid: fold=4"),
-        (["folds=5"], "expected fold to be a whole number from 0 on"),
-        (["fold=1"], "expected folds to be a whole number from 2 on"),
+        (["folds=5"], "expected fold to be a whole number ≥ 0"),
+        (["fold=1"], "expected folds to be a whole number ≥ 2"),
         (["folds=2", "fold=0", "data.train=0-5", "data.validation="], "score=last"),
     ],
 )
@@ -38,8 +38,8 @@ def test_the_folds_of_a_command_line_in_words():
     found = folding.of_command([SIZE, "folds=4", "data.train='0-20'", "data.validation='21-23'"])
     assert folding.described(found) == [
         "4 folds of 23 images, 5 to 6 each: contiguous slices, with a slice left out between",
-        "6 held-out images are left for the mean of the networks",
-        "1 images take no part, because they are too much like those held out",
+        "6 held-out images are kept to score the mean of the networks",
+        "images left out, because they are too similar to held-out ones: 1",
     ]
 
 

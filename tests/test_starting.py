@@ -1,4 +1,4 @@
-"""Training begins with the weights of a network that exists: what is taken, what stays frozen, what is refused."""
+"""Training starts from the weights of another network: which are copied, which are frozen, what is refused."""
 
 import json
 
@@ -24,10 +24,10 @@ def weights(file):
     return {name: value for name, value in read(file)["state_dict"].items() if "num_batches" not in name}
 
 
-def test_weights_are_taken_and_said(earlier, train_slim):
+def test_weights_are_copied_and_reported(earlier, train_slim):
     directory, status, printed, error = train_slim(f"start_from={earlier}", *STILL, "model.norm=batch")
     assert status == 0, error
-    assert f"begins with {earlier}: 23 layers are taken, down.0.0, " in printed
+    assert f"starts from {earlier}: 23 layers are copied, down.0.0, " in printed
     found, before = weights(checkpoint_file(directory, "last")), weights(earlier)
     for name, value in found.items():
         if "running" not in name:
@@ -40,7 +40,7 @@ def test_weights_are_taken_once_where_the_steps_between_validations_are_counted(
     auto = ("trainer.val_check_interval=auto", "trainer.max_steps=1")
     directory, status, printed, error = train_slim(f"start_from={earlier}", *STILL, *auto, "model.norm=batch")
     assert status == 0, error
-    assert printed.count(f"begins with {earlier}: 23 layers are taken") == 1
+    assert printed.count(f"starts from {earlier}: 23 layers are copied") == 1
     found, before = weights(checkpoint_file(directory, "last")), weights(earlier)
     torch.testing.assert_close(found["model.down.0.0.weight"], before["model.down.0.0.weight"], rtol=0, atol=0)
 
@@ -54,16 +54,16 @@ def test_other_classes_leave_the_last_layer_as_it_was_drawn(earlier, train_slim)
     assert found["model.classify.weight"].shape[0] == 3
 
 
-def test_a_frozen_encoder_stays_as_it_is_also_when_training_goes_on(earlier, train_slim):
+def test_a_frozen_encoder_stays_unchanged_when_training_continues(earlier, train_slim):
     chosen = (f"start_from={earlier}", "freeze=encoder", "trainer.max_steps=4", "callbacks=default")
     directory, status, printed, error = train_slim(*chosen, "trainer.max_time=00:00:00:00")
-    assert "max_time was up" in error
-    assert status == 1 and "12 of them stay as they are" in printed
+    assert "trainer.max_time was reached" in error
+    assert status == 1 and "12 of them are frozen" in printed
     before = weights(earlier)
     earlier.rename(earlier.with_name("moved.ckpt"))  # a run that goes on needs it no more
     _, status, printed, error = train_slim(*chosen)
     assert status == 0, error
-    assert "begins with" not in printed
+    assert "starts from" not in printed
     found = weights(checkpoint_file(directory, "last"))
     for name, value in found.items():
         same = torch.equal(value, before[name])

@@ -1,4 +1,4 @@
-"""What one training run is made of."""
+"""The parts of one training run."""
 
 import pytest
 
@@ -16,7 +16,7 @@ def test_a_part_that_no_file_of_conf_calls_is_refused_before_training():
 def judged(tmp_path, checked, *overrides):
     """Kind and values that are trained with, as a check has found them or somebody has chosen."""
     config = composed("data=folder", f"data.root={tmp_path}", *overrides)
-    chosen, _ = training.as_judged(config, tmp_path, checked, None, read_pair)
+    chosen, _ = training.with_label_meaning(config, tmp_path, checked, None, read_pair)
     return chosen["data"]["source"]["kind"], chosen["data"]["source"]["values"]
 
 
@@ -41,6 +41,6 @@ def test_labels_mean_in_training_what_the_check_took_them_for(checked, overrides
     assert judged(tmp_path, {"classes": {}} | checked, *overrides) == expected
 
 
-def test_data_that_are_no_folder_are_not_judged(tmp_path):
+def test_data_other_than_a_folder_keep_their_meaning(tmp_path):
     config = composed("data=phantom")
-    assert training.as_judged(config, tmp_path, None, None, read_pair) == (config, None)
+    assert training.with_label_meaning(config, tmp_path, None, None, read_pair) == (config, None)

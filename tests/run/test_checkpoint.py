@@ -340,7 +340,7 @@ def test_a_signal_stops_a_run_after_a_step(
     assert line.startswith(
         f"stopped by {signal.Signals(number).name} after step {expected} of {STEPS}; the same command"
     )
-    assert f"hydra.run.dir={directory} goes on" in line
+    assert f"hydra.run.dir={directory} continues" in line
     assert step(directory) == expected
     assert not (directory / "run.lock").exists()
     assert not [file for file in directory.rglob(".*")]
@@ -401,8 +401,8 @@ def test_the_time_limit_counts_from_each_start_and_stops_after_a_step(uninterrup
         assert status == 1
         (line,) = error.splitlines()
         assert (
-            f"stopped after step {done} of {STEPS}, when trainer.max_time was up;" in line
-            and f"hydra.run.dir={directory} goes on" in line
+            f"stopped after step {done} of {STEPS}, because trainer.max_time was reached;" in line
+            and f"hydra.run.dir={directory} continues" in line
         )
         assert f"steps {done - 1} to {STEPS}" in printed
         assert step(directory) == done
@@ -770,7 +770,7 @@ def test_the_weights_of_the_last_step_take_the_place_of_the_best_ones_that_were_
     _, status, _, error = train("data.source.size=64", directory=directory)
     assert status == 0
     (line,) = error.splitlines()
-    assert line.startswith("warning: ") and "best.ckpt" in line and line.endswith("last step take its place")
+    assert line.startswith("warning: ") and "best.ckpt" in line and line.endswith("last step are used instead")
     best, last = (restore(checkpoint_file(directory, name)).model.state_dict() for name in ("best", "last"))
     assert all(torch.equal(value, best[name]) for name, value in last.items())
     assert not content(directory, "best").keys() & set(TRAINING_ONLY)
