@@ -190,11 +190,7 @@ def look(
         target: see `look_at_files`.
     """
     image, pair = annotated.image, annotated.pair
-    labels = (
-        annotated_only(annotated.labels, ignore_label)
-        if meaning is None
-        else _classes_or_cells(annotated, meaning, ignore_label)
-    )
+    labels = _to_measure(annotated, meaning, ignore_label)
     seen = image if image.ndim == 2 and image.dtype.kind in "iu" else one_grey(image)
     description = describe(labels, seen)  # first, because it needs the most memory
     values = one_grey(seen)
@@ -237,8 +233,10 @@ def look(
     )
 
 
-def _classes_or_cells(annotated: Annotated, meaning: Meaning, ignore_label: int | None) -> np.ndarray:
-    """The class of each pixel, or its cell if labels are instances."""
+def _to_measure(annotated: Annotated, meaning: Meaning | None, ignore_label: int | None) -> np.ndarray:
+    """The stored values, or with a meaning the class of each pixel, or its cell if labels are instances."""
+    if meaning is None:
+        return annotated_only(annotated.labels, ignore_label)
     target, cells, _ = as_meant(annotated, meaning, ignore_label)[0]
     return cells if meaning.judgement.kind == "instances" else target
 
