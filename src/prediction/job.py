@@ -237,9 +237,11 @@ def recipes(
     seen += [image.axes, image.negative, image.array.shape, image.scaling]
     common = [predictor.weights, seen, predictor.tta, str(dtype)]
     numbering = decoder.numbering
-    labelled = [decoder.threshold, type(numbering).__name__.lower(), dataclasses.asdict(numbering)]
+    labelled: list[object] = [decoder.threshold, type(numbering).__name__.lower(), dataclasses.asdict(numbering)]
     labelled += [plain(legend)] if legend != NUMBERS else []  # so that results of earlier versions are known again
-    parts = {kind: common if kind == "probabilities" else [common, labelled] for kind in OUTPUTS}
+    parts: dict[str, Sequence[object]] = {
+        kind: common if kind == "probabilities" else [common, labelled] for kind in OUTPUTS
+    }
     if calibration != AS_PREDICTED:
         parts |= {PREDICTED: common, "probabilities": [common, dataclasses.asdict(calibration)]}
     hashed = {kind: json.dumps(each, sort_keys=True).encode() for kind, each in parts.items()}

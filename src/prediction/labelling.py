@@ -91,7 +91,9 @@ def _cell_probability(probabilities: Store | Held, plane: int, window: Window) -
     return cell_probability(_read(probabilities, plane, window))
 
 
-def _class_probability(probabilities: Store | Held, classes: Callable, plane: int, window: Window) -> np.ndarray:
+def _class_probability(
+    probabilities: Store | Held, classes: Callable[[int, Window], np.ndarray], plane: int, window: Window
+) -> np.ndarray:
     values = _read(probabilities, plane, window)
     taken: np.ndarray = np.take_along_axis(values, classes(plane, window)[None], axis=0)[0]
     return taken

@@ -100,7 +100,7 @@ class Diagnosis(Callback):
         self.told.pop("rising", None)  # reported before the run was extended
         self.extend_by = None
         if since := still_rising(self.ranks):
-            self.extend_by = max(1, module.steps // 2)
+            self.extend_by = max(1, segmenter(module).steps // 2)
             line = f"validation {self.monitor} was still rising when training ended, and best after step {since}"
             place = shlex.quote(f"hydra.run.dir={self.directory}")
             self._say("rising", line, f"; the same command with {place} extend=+{self.extend_by} continues it")

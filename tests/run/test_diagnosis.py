@@ -8,7 +8,9 @@ import lightning
 import pytest
 import torch
 
+from src import training
 from src.run.diagnosis import Diagnosis, still_rising
+from tests.conftest import composed
 from tests.data.own import change_labels, folder
 
 STILL = ("callbacks=default", "optimizer.lr=0", "trainer.max_steps=6")
@@ -82,7 +84,8 @@ def test_what_was_said_is_kept_in_the_checkpoint(train_slim):
 def test_a_validation_that_still_rises_at_the_end_is_named_with_what_goes_on(capsys):
     diagnosis = Diagnosis("iou", "max", "runs/my own")
     diagnosis.ranks = [(400, 0.1), (800, 0.2), (1200, 0.5)]
-    module = SimpleNamespace(steps=1300)  # some of them after the last validation
+    module = training.make_segmenter(composed("model.base_channels=2"))
+    module.steps = 1300  # some of them after the last validation
     for _ in range(2):  # scored once more after an interruption
         diagnosis.on_test_start(None, module)
         line = "validation iou was still rising when training ended, and best after step 1200"

@@ -33,7 +33,7 @@ def test_a_run_and_its_continuation_are_one_run_of_mlflow(train_slim, tmp_path, 
 
 def test_a_server_that_is_not_there_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with pytest.raises(OSError, match="expected MLflow at http://127.0.0.1:9"):
+    with pytest.raises(OSError, match=r"expected MLflow at http://127\.0\.0\.1:9"):
         mlflow_logger(str(tmp_path), "http://127.0.0.1:9", "unet")
 
 

@@ -1,6 +1,4 @@
-"""The life of a run directory: whatever happens to it, its result is that of a run that nothing has happened to, or one
-message says why not.
-"""
+"""The life of a run directory: its result is that of an undisturbed run, or one message says why not."""
 
 import contextlib
 import io
