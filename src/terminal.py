@@ -57,7 +57,7 @@ def print_ranking(rows: Sequence[Mapping[str, Any]]) -> None:
     _print_table("", columns, table, wrapping="choices")
     for place, row in enumerate(rows, start=1):
         if row.get("against"):
-            say(f"1 less {place}, held-out {row['monitor']} of the same images: {row['against']}")
+            say(f"1 minus {place}, held-out {row['monitor']} of the same images: {row['against']}")
 
 
 def _print_table(

@@ -1,23 +1,23 @@
-"""Runs in MLflow: one run of ours is one run there, also after an interruption."""
+"""Logs a run to MLflow as one MLflow run, even after interruptions."""
 
 from pathlib import Path
 
 from lightning.pytorch.loggers import MLFlowLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-RECENT = 1000  # runs of an experiment among which an earlier part of this one is looked for
+RECENT = 1000  # number of the newest MLflow runs among which an earlier part of this run is searched
 
 
 def mlflow_logger(run_dir: str, tracking_uri: str, experiment_name: str) -> MLFlowLogger:
-    """Make a logger that continues the MLflow run of this directory, or begins one.
+    """Make a logger that continues the MLflow run of a run directory, or starts one.
 
-    Lightning's logger alone would begin another MLflow run whenever a run is continued.
+    Lightning's logger alone would start another MLflow run whenever a run is resumed.
 
     Args:
-        run_dir: the run directory, which names the run in MLflow; pictures are stored in it, unless the tracking
-            server stores them itself.
+        run_dir: the run directory, which is the name of the run in MLflow; pictures are stored in it, unless the
+            tracking server stores them itself.
         tracking_uri: a database, such as ``sqlite:///runs/mlflow.db``, or a tracking server, ``http://…``.
-        experiment_name: the experiment of MLflow, which is made if there is none.
+        experiment_name: the MLflow experiment, which is created if it does not exist.
 
     Raises:
         OSError: the database or the server cannot be reached.
@@ -40,7 +40,7 @@ def mlflow_logger(run_dir: str, tracking_uri: str, experiment_name: str) -> MLFl
 
 @rank_zero_only
 def _run_id(run_dir: str, tracking_uri: str, experiment_name: str) -> str | None:
-    """Find the MLflow run of a run directory; None if there is none yet."""
+    """The identifier of the MLflow run of a run directory; None if there is none yet."""
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri)
