@@ -234,7 +234,7 @@ def seen_of(
     """
     found = []
     for image in images:
-        probabilities = judged(points[image.fold], image.number, stack).probabilities
+        probabilities = read_prediction(points[image.fold], image.number, stack).probabilities
         features = estimating.features_by(probabilities, trained[image.fold].decoder, fit)
         found += estimating.seen(image.name, image.fold, image.row.get(monitor), features)
     return found
