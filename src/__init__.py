@@ -12,6 +12,7 @@ What the commands share:
     untouched               the ensemble's predictions of images that are in no fold
     folding                 one fold as a run with its own split
     ensemble                several networks and the decoder of their mean
+    estimating              estimated scores of images without annotation
     training                one training run, from its parts to its scores
     planning                numbers of steps and intervals, refused or computed
     starting                pretrained weights
@@ -52,6 +53,7 @@ One training run:
     run/report              report.html of a run
     run/comparing           comparison of runs, image by image
     run/folds               the directory of a cross-validation
+    run/estimates           what of it estimates scores, and how well
 Assemblies of the pieces:
     model/segmenter         the LightningModule
     findings/facts          facts about annotated images
@@ -61,6 +63,7 @@ Assemblies of the pieces:
     findings/summary        findings as plain values and lines
     prediction/job          one image, from its file to its results
     prediction/predictor    windows of images through one network or several
+    prediction/estimates    the table of estimated scores
     prediction/progress     progress of a prediction
     prediction/store        a growing prediction of any size on disk
     prediction/labelling    label images from probabilities, in memory or block by block
@@ -85,6 +88,7 @@ Assemblies of the pieces:
     pages/methods           the methods paragraph
     pages/pictures          pictures of results
     pages/reliability       reliability diagram
+    pages/estimates         estimated scores against true ones
     pages/samples           pictures of training samples
     pages/cells             page of the cells of many images
 The pieces:
@@ -142,6 +146,8 @@ The pieces:
     metrics/comparing       significance of differences between runs
     metrics/confidence      confidence of single cells
     metrics/reliability     calibration errors
+    metrics/features        measures of a prediction without its truth
+    metrics/conformal       conformal intervals
     metrics/choosing        decoders compared with each other
     tiles/overlap           the overlap-tile strategy, figure 2
     tiles/blocks            planes that do not fit in memory; components across blocks

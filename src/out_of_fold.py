@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from src import build, folding, training, untouched
+from src import build, estimating, folding, training, untouched
 from src.build import PlainConfig
 from src.data.folds import Plan
 from src.data.stack import Stack
@@ -28,6 +28,7 @@ from src.prediction.names import prediction_file
 from src.restore import restore
 from src.run.choice import MOST_PIXELS
 from src.run.directory import checkpoint_file, read_config
+from src.run.estimates import Seen
 from src.run.folds import ENSEMBLE, SHARED, fold_directories, of_folds
 
 
@@ -89,6 +90,8 @@ def pool(directory: Path) -> dict[str, Any]:
     fit = Calibration(calibrated["temperature"], calibrated["shift"])
     cells = write_cells(images, len(points), directory / "cells.csv")
     write_json(directory / ENSEMBLE, {"checkpoints": names, **decoding, "calibration": asdict(fit)})
+    seen = seen_of(images, points, trained, stack, fit, config["monitor"])
+    known = estimating.estimator(config["monitor"], config["monitor_mode"], seen)
     content = {
         **summed(images, Evaluator(metrics, trained[0].decoder.threshold)),
         "mean_of_folds": means([row["scores"] for row in rows_of_folds]),
@@ -96,7 +99,10 @@ def pool(directory: Path) -> dict[str, Any]:
         **decoding,
         "calibration": calibrated | {"threshold": fit.for_calibrated(decoder).threshold},
         "cells": cells,
-        "ensemble": untouched.scored(config, stack, plan, trained, decoder, fit, metrics) if plan.untouched else None,
+        "estimates": estimating.write(directory, config["monitor"], config["monitor_mode"], seen),
+        "ensemble": untouched.scored(config, stack, plan, trained, decoder, fit, metrics, known)
+        if plan.untouched
+        else None,
         "seconds": sum(row["seconds"] for row in rows_of_folds),
     }
     write_rows(directory / "scores.csv", content["per_image"])
@@ -206,6 +212,32 @@ def calibration_of(images: Sequence[Image], folds: int) -> dict[str, Any]:
         "before": reliability.diagram(*cross["none"]),
         "after": reliability.diagram(*cross[free]),
     }
+
+
+def seen_of(
+    images: Sequence[Image],
+    points: Sequence[Path],
+    trained: Sequence[Trained],
+    stack: Stack,
+    fit: Calibration,
+    monitor: str,
+) -> list[Seen]:
+    """What the predictions of the folds tell of their quality, beside how good they are.
+
+    Args:
+        images: of all folds.
+        points: the run directories of the folds.
+        trained: their networks.
+        stack: all slices.
+        fit: calibrates probabilities.
+        monitor: the score by which they are good.
+    """
+    found = []
+    for image in images:
+        probabilities = read_prediction(points[image.fold], image.number, stack).probabilities
+        features = estimating.features_by(probabilities, trained[image.fold].decoder, fit)
+        found += estimating.seen(image.name, image.fold, image.row.get(monitor), features)
+    return found
 
 
 def write_cells(images: Sequence[Image], folds: int, file: Path) -> dict[str, Any] | None:

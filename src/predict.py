@@ -19,6 +19,7 @@ def main(config: DictConfig) -> None:
     """Open networks and images, and predict one image after another."""
     from src import build
     from src.ensemble import opened
+    from src.estimating import asked as estimated
     from src.files.channels import put_together
     from src.files.incomplete import sweep_beside
     from src.files.names import image_name
@@ -39,13 +40,11 @@ def main(config: DictConfig) -> None:
         asked = replace(asked, threshold=config.threshold)
     if "instances" in config:
         asked = replace(asked, numbering=with_boundary(build.make(config, "instances"), decoder.numbering))
-    if "instances" in config or config.threshold != "auto":
-        decoder = calibration.for_uncalibrated(asked)
+    decoder = calibration.for_uncalibrated(asked) if "instances" in config or config.threshold != "auto" else decoder
     tta = common_average(trained) if config.tta == "auto" else config.tta
     scored, precision = common_precision(trained), str(config.precision)
     device, dtype = inference(precision, middle_channels(trained[0].model), scored)
-    reading = common_reading(trained)
-    reading = replace(reading, axes=config.axes) if config.axes else reading
+    reading = replace(common_reading(trained), **({"axes": config.axes} if config.axes else {}))
     tile = None if config.tile == "auto" else config.tile
     predictor = Predictor([each.model for each in trained], device, dtype, tta, tile, config.engine)
     files, labels = input_files(config.input)
@@ -59,6 +58,7 @@ def main(config: DictConfig) -> None:
         **{name: config[name] for name in ("format", "shard", "shards", "verify", "overwrite", "seed")},
         output=Path(config.output),
         calibration=calibration,
+        estimates=estimated(config, trained, calibration),
         formats=formats(precision, scored),
         write=tuple(config.write),
         channels=(config.channels,) if isinstance(config.channels, int) else config.channels and tuple(config.channels),

@@ -1,6 +1,6 @@
 """Predict the images of one command: one after another, and small ones of the same size together."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from itertools import groupby
 from pathlib import Path
@@ -10,11 +10,15 @@ from src.files.channels import open_together
 from src.files.legend import Legend
 from src.files.stored import Reading
 from src.instances import Decoder
-from src.prediction.job import Begun, Wishes, begin, finish
+from src.metrics.conformal import COVERAGE
+from src.prediction.estimates import FILE
+from src.prediction.job import Begun, Wishes, begin, finish, origin
+from src.prediction.names import ENDINGS, prediction_file
 from src.prediction.outputs import summary
 from src.prediction.predictor import Predictor, fill, fill_together
 from src.prediction.store import Held
 from src.saying import say, warn
+from src.terminal import print_estimates
 from src.tiles.geometry import covering_side
 
 AT_ONCE = 2**20  # pixels of tiles to compute together
@@ -56,13 +60,43 @@ def predict_all(
                 small.append(begun)
             else:
                 fill(begun.probabilities, predictor, wishes.shard, wishes.shards)
-                say(finish(begun))
+                finished(begun, predictor)
         if sum(computed_pixels(each, predictor) for each in small) > AT_ONCE:
             finish_together(small, predictor, failures)
             small = []
     finish_together(small, predictor, failures)
+    tell_estimates(wishes, {})
     if "table" in wishes.write and (page := summary.write(wishes.output)):
         say(f"cells of all images: {page}")
+
+
+def finished(begun: Begun, predictor: Predictor) -> None:
+    """Write what is asked for of an image, and estimate its score; of several shards, the one that writes does."""
+    say(finish(begun))
+    estimates, source = begun.wishes.estimates, begun.sources["labels"]
+    if estimates and (begun.wishes.shards == 1 or origin(begun.finals["labels"]) == source):
+        estimates.add(begun.image, predictor, source)
+
+
+def tell_estimates(wishes: Wishes, outside: Mapping[str, str]) -> None:
+    """Write and print the estimated scores of the images in a folder.
+
+    Args:
+        wishes: what was asked for.
+        outside: how images differ from the training images, in words, by their names.
+    """
+
+    def made_from(name: str) -> str | None:
+        files = [prediction_file(wishes.output, name, "labels", ending) for ending in ENDINGS]
+        return next((origin(file) for file in files if file.exists()), None)
+
+    estimates = wishes.estimates
+    rows = estimates.write(wishes.output, made_from, outside) if estimates else []
+    if estimates and rows:
+        print_estimates(rows, estimates.score, estimates.mode)
+        say(
+            f"{COVERAGE:.0%} of such intervals hold for images like those that the folds scored: {wishes.output / FILE}"
+        )
 
 
 def finish_together(small: Sequence[Begun], predictor: Predictor, failures: Failures) -> None:
@@ -79,7 +113,7 @@ def finish_together(small: Sequence[Begun], predictor: Predictor, failures: Fail
         for each in group:
             with failures.noted(each.image.file):
                 fill(each.probabilities, predictor, shard=0, shards=1)
-                say(finish(each))
+                finished(each, predictor)
 
 
 def computed_pixels(begun: Begun, predictor: Predictor) -> int:

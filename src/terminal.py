@@ -44,6 +44,32 @@ def print_scores(scores: Mapping[str, Any], monitor: str, mode: str) -> None:
         _print_table("class", columns, [(str(c), [each.get(name) for name in columns]) for c, each in classes.items()])
 
 
+def print_estimates(rows: list[dict[str, Any]], score: str, mode: str) -> None:
+    """Print the estimated scores of images: a table, or of a single image a line.
+
+    Args:
+        rows: as `prediction.estimates.Estimates.write` gives them.
+        score: that is estimated.
+        mode: whether ``max`` or ``min`` of it is better.
+    """
+    several = len({row["image"] for row in rows}) < len(rows)
+    names = [f"{row['image']}, plane {row['plane']}" if several else row["image"] for row in rows]
+    ordered = worst_first([{**row, "name": name} for row, name in zip(rows, names, strict=True)], "expected", mode)
+    ordered.sort(key=lambda row: not row["outside"])  # these first, of which an estimate tells nothing
+    for row in ordered if len(rows) == 1 else ():
+        low, high = shown(row["lower"]), shown(row["upper"])
+        unlike = f"; it is unlike the training images ({row['outside']})" if row["outside"] else ""
+        say(f"{row['name']}: estimated {score} {shown(row['expected'])}, {low} to {high}{unlike}")
+    if len(rows) > 1:
+        columns = ["expected", "lower", "upper", "outside"]
+        table = [
+            (row["name"], [None if row[name] == "" else row[name] for name in columns]) for row in ordered[:MOST_ROWS]
+        ]
+        _print_table(f"estimated {score}", columns, table, wrapping="outside")
+    if len(rows) > MOST_ROWS:
+        say(f"shown are the {MOST_ROWS} worst of {len(rows)} images")
+
+
 def print_ranking(rows: Sequence[Mapping[str, Any]]) -> None:
     """Print the runs of a sweep, as returned by `run.ranking.ranking`."""
     names = list(dict.fromkeys(name for row in rows for name in row["scores"] or {}))

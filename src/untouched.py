@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from scipy.special import expit
 
-from src import training
+from src import estimating, training
 from src.build import PlainConfig
 from src.data.folds import Plan, as_text
 from src.data.stack import Stack
@@ -35,6 +35,7 @@ def scored(
     decoder: Decoder,
     calibration: Calibration,
     metrics: dict[str, Metric],
+    estimator: estimating.Estimator | None,
 ) -> dict[str, Any]:
     """Score and time the mean of the networks, and each single network.
 
@@ -46,6 +47,7 @@ def scored(
         decoder: of their mean.
         calibration: of their mean.
         metrics: by name.
+        estimator: of the scores of images.
     """
     data = training.make_data(split_of(config, plan))
     data.source = lambda: stack
@@ -55,6 +57,7 @@ def scored(
     decoders = [decoder, *(one.decoder for one in trained)]
     evaluators = [Evaluator(metrics, one.threshold) for one in decoders]
     rows: list[dict[str, Any]] = []
+    estimates: tuple[list[dict[str, float]], ...] = ([], [])  # of the mean, and of each network
     seconds, tallies = list[float](), list[np.ndarray]()
     loader = data.test_dataloader()
     for batch in loader:
@@ -69,6 +72,9 @@ def scored(
             for evaluator, one, probabilities in zip(evaluators, decoders, [mean, *found], strict=True)
         ]
         rows.append({"name": batch["name"][0], **scores[0]})
+        interval = estimating.mean_of(estimator, trained, calibration, np.stack(found)) if estimator else None
+        for place, own in enumerate(scores):
+            estimates[min(place, 1)].extend(estimating.beside(interval, own.get(config["monitor"])))
     counts = sum(tallies[1:], start=tallies[0])
     return {
         "scores": evaluators[0].compute(),
@@ -78,6 +84,8 @@ def scored(
             "before": reliability.scores(expit(LOGITS), counts),
             "after": reliability.scores(calibration.of_cell(expit(LOGITS)), counts),
         },
+        "estimates": estimating.held(estimates[0]),
+        "single_estimates": estimating.held(estimates[1]),
         "seconds": round(fmean(seconds), 3),
         "single_seconds": round(fmean(seconds) / len(trained), 3),
     }

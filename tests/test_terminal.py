@@ -129,6 +129,37 @@ def test_of_very_many_images_the_worst_are_shown(capsys):
     assert "shown are the 30 worst of 99 images by f1" in printed
 
 
+def estimate(name, expected, outside="", plane=0):
+    ends = {"lower": 0.0, "upper": 0.9} if expected is not None else {"lower": None, "upper": None}
+    return {"image": name, "plane": plane, "expected": expected, "outside": outside, **ends}
+
+
+def test_estimated_scores_are_printed_the_worst_first_and_before_them_what_is_unlike(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    rows = [
+        estimate("good", 0.8),
+        estimate("empty", None),
+        estimate("bad", 0.25),
+        estimate("blurred", 0.9, "sharpness"),
+    ]
+    terminal.print_estimates(rows, "f1_50", "max")
+    found = cells(capsys.readouterr().out)
+    assert found[0] == ["estimated f1_50", "expected", "lower", "upper", "outside"]
+    assert [row[0] for row in found[1:]] == ["blurred", "bad", "good", "empty"]
+    assert found[2] == ["bad", "0.2500", "0.0000", "0.9000", "–"] and found[1][-1] == "sharpness"
+
+
+def test_the_estimated_score_of_one_image_is_a_line_and_of_a_stack_a_row_a_plane(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    terminal.print_estimates([estimate("a", 0.75)], "f1_50", "max")
+    assert capsys.readouterr().out == "a: estimated f1_50 0.7500, 0.0000 to 0.9000\n"
+    terminal.print_estimates([estimate("a", 0.75, "too dark")], "f1_50", "max")
+    assert "unlike the training images (too dark)" in capsys.readouterr().out
+    terminal.print_estimates([estimate("a", 0.75, plane=number) for number in range(40)], "f1_50", "max")
+    printed = capsys.readouterr().out
+    assert "a, plane 29" in printed and "a, plane 30" not in printed and "30 worst of 40" in printed
+
+
 def test_choices_of_a_sweep_take_several_lines(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "70")
     overrides = [f"data.source.option_{number}={number}" for number in range(4)]

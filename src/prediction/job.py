@@ -18,6 +18,7 @@ from src.files.stored import OF_PREDICT
 from src.instances import Decoder
 from src.metrics.calibration import Calibration
 from src.prediction.calibrating import write_calibrated
+from src.prediction.estimates import Estimates
 from src.prediction.labelling import cells_of, label_image
 from src.prediction.names import OWN_ENDINGS, prediction_file
 from src.prediction.outputs import geojson, overlay, rois, table
@@ -48,6 +49,7 @@ class Wishes:
         overwrite: whether results that were made from something else may be replaced.
         seed: of that window.
         calibration: of the probabilities that are written; labels are made of those before it.
+        estimates: where the estimated score of each image is noted; None if none is.
     """
 
     output: Path
@@ -61,6 +63,7 @@ class Wishes:
     overwrite: bool = False
     seed: int = 0
     calibration: Calibration = AS_PREDICTED
+    estimates: Estimates | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,7 +19,7 @@ from src.model.unet import UNet
 from src.prediction.progress import show_progress
 from src.prediction.store import Held, Store
 from src.saying import say
-from src.tiles.blocks import block_side
+from src.tiles.blocks import block_side, blocks
 from src.tiles.geometry import covering_side, kept_side, margin
 from src.tiles.overlap import Read, Window, mirrored_places, mirrored_range
 
@@ -176,6 +176,16 @@ class Predictor:
         each = [predict_window(engine, read, window, self.tta, self.tile) for engine in self.engines]
         mean: np.ndarray = torch.stack(each).mean(dim=0).float().cpu().numpy()
         return mean
+
+    @torch.inference_mode()
+    def apart(self, read: Read, height: int, width: int) -> np.ndarray:
+        """Class probabilities ``(N, K, height, width)`` float32 of a whole plane by each of the N networks alone."""
+        found = np.empty((len(self.networks), self.classes, height, width), np.float32)
+        for window in blocks(height, width, self.block_side(height, width)):
+            place = slice(window.top, window.top + window.height), slice(window.left, window.left + window.width)
+            for own, engine in zip(found, self.engines, strict=True):
+                own[:, *place] = predict_window(engine, read, window, self.tta, self.tile)[0].float().cpu().numpy()
+        return found
 
     def _halve_tile(self) -> bool:
         """Halve the kept side of tiles; return False if they are the smallest already."""

@@ -11,11 +11,13 @@ from src.files.reading import Layout, Number, read_json, unless_damaged
 from src.instances import names_classes
 from src.metrics.goodness import worst_first
 from src.metrics.mistakes import kinds_of_mistakes
+from src.pages.estimates import drawn_estimates
 from src.pages.methods import callee
 from src.pages.page import render
 from src.pages.reliability import drawn_reliability
 from src.pages.verdict import next_steps, verdict
 from src.run.directory import read_config, scores_of
+from src.run.estimates import ESTIMATES, Estimated, Held, held_lines
 from src.run.layouts import Named, Scores
 from src.run.report import PAGE, Reported, panels_of
 
@@ -24,8 +26,16 @@ from src.run.report import PAGE, Reported, panels_of
 # scores.json  scores.csv  report.html
 # ensemble.json    the networks and the decoder of the mean of their probabilities
 # cells.csv        the confidence of each predicted cell
+# estimates.json   features and scores of all images, by which src.predict estimates scores
 ENSEMBLE = "ensemble.json"
-SHARED = ("scores.json", "scores.csv", "cells.csv", ENSEMBLE, PAGE)  # files that any process that pools may write
+SHARED = (
+    "scores.json",
+    "scores.csv",
+    "cells.csv",
+    ENSEMBLE,
+    ESTIMATES,
+    PAGE,
+)  # files that any process that pools may write
 
 
 class Folded(Layout):
@@ -49,6 +59,8 @@ class OfMean(Layout):
     single: dict[str, Number | None]
     seconds: Number
     single_seconds: Number
+    estimates: Held | None = None
+    single_estimates: Held | None = None
 
 
 class Fitted(Layout):
@@ -100,6 +112,7 @@ class FoldedScores(Scores):
     ensemble: OfMean | None
     calibration: Calibrated
     cells: Cells | None
+    estimates: Estimated | None = None
 
 
 class Ensemble(Layout):
@@ -168,6 +181,10 @@ def write_folds_page(directory: Path, scores: dict[str, Any], shown: Callable[[f
     monitor, what = config["monitor"], "images, each scored by a network that had not seen it"
     rows = worst_first(scores["per_image"], monitor, config["monitor_mode"])
     diagrams = {when: scores["calibration"][when] for when in ("before", "after")}
+    drawings = [("How far probabilities can be believed", drawn_reliability(diagrams))]
+    if rows_estimated := (scores.get("estimates") or {}).get("rows"):
+        title = f"Estimated and true {monitor} out of fold, each image by others"
+        drawings.append((title, drawn_estimates(rows_estimated, monitor)))
     render(
         directory / PAGE,
         shown,
@@ -182,7 +199,7 @@ def write_folds_page(directory: Path, scores: dict[str, Any], shown: Callable[[f
         steps=next_steps(scores["scores"], rows, monitor, config["monitor_mode"]),
         images=((row["name"], panels_of(points[row["fold"]], row["name"])) for row in rows),
         kinds=kinds_of_mistakes(names_classes(callee(config["instances"]))),
-        drawings=[("How far probabilities can be believed", drawn_reliability(diagrams))],
+        drawings=drawings,
     )
     return directory / PAGE
 
@@ -210,6 +227,7 @@ def lines(scores: dict[str, Any], monitor: str, shown: Callable[[float | None], 
         others = "".join(f", {tenth} {share}" for tenth, share in zip(tenths[1:], shares[1:], strict=True))
         found.append(f"Cells with a confidence in cells.csv {tenths[0]} matched a true one {shares[0]}{others}.")
     count, mean = len(scores["folds"]), scores["ensemble"]
+    found += held_lines(scores.get("estimates"), mean or {}, shown)
     if mean is None:
         return [*found, f"The mean of the {count} networks takes {count} times as long as one of them."]
     together, single = (shown(mean[key].get(monitor)) for key in ("scores", "single"))

@@ -484,3 +484,14 @@ def test_each_row_of_blocks_is_read_once(kept, tmp_path):
         ]
         assert first[0] == 0 and [top for top, _ in others] == [first[1], *(bottom for _, bottom in others[:-1])]
         assert (others or [first])[-1][1] == 520
+
+
+@pytest.mark.parametrize("tile", [None, 60])
+def test_each_network_alone_is_what_it_predicts_and_their_mean_what_all_predict(tile, threads):
+    image, networks = an_image(), [a_network(seed=0).eval(), a_network(seed=1).eval()]
+    all_of_them = a_predictor(*networks, tile=tile)
+    each = all_of_them.apart(PlaneReader(image, 0, CPU, threads), 70, 90)
+    assert each.shape == (2, 2, 70, 90) and np.abs(each[0] - each[1]).max() > 0.01
+    for own, network in zip(each, networks, strict=True):
+        assert np.abs(own - expected(image, 0, [network])).max() < 1e-5
+    assert np.abs(each.mean(axis=0) - expected(image, 0, networks)).max() < 1e-5

@@ -1,0 +1,104 @@
+"""``estimated_scores.csv``: the score that each predicted image would probably get, if its truth were known."""
+
+import csv
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from src.files.image import Image
+from src.files.whole import spreadsheet_safe, write_rows
+from src.metrics.conformal import Interval
+from src.prediction.outputs.table import MADE_FROM
+from src.prediction.predictor import PlaneReader, Predictor
+
+FILE = "estimated_scores.csv"
+COLUMNS = ("image", "plane", "score", "expected", "lower", "upper", "outside", MADE_FROM)
+LARGEST = 2**24  # pixels of a plane that each network predicts at once
+Row = dict[str, str | int | float | None]
+
+
+class Estimates:
+    """The estimated scores of the images that one command predicts.
+
+    Args:
+        score: its name.
+        mode: whether ``max`` or ``min`` of it is better.
+        estimate: gives an interval by what each network predicts alone, ``(N, K, H, W)``; None if there is no cell.
+
+    Attributes:
+        rows: of each plane of each image, with the columns `COLUMNS`.
+    """
+
+    def __init__(
+        self,
+        score: str,
+        mode: str,
+        estimate: Callable[[np.ndarray], Interval | None],
+    ) -> None:
+        self.score, self.mode, self.estimate = score, mode, estimate
+        self.rows: list[Row] = []
+
+    def add(self, image: Image, predictor: Predictor, made_from: str) -> None:
+        """Estimate the score of each plane of an image; of one that is too large for memory none is.
+
+        Args:
+            image: that was predicted.
+            predictor: by which it was.
+            made_from: names what its labels depend on.
+        """
+        with ThreadPoolExecutor(1) as threads:
+            for plane in range(image.planes):
+                found, read = None, PlaneReader(image, plane, predictor.device, threads)
+                if image.height * image.width <= LARGEST:
+                    found = self.estimate(predictor.apart(read, image.height, image.width))
+                numbers = (found.expected, found.low, found.high) if found else (None, None, None)
+                values = (image.name, plane, self.score, *numbers, "", made_from)
+                self.rows.append(dict(zip(COLUMNS, values, strict=True)))
+
+    def write(self, folder: Path, origin: Callable[[str], str | None], outside: Mapping[str, str]) -> list[Row]:
+        """Write the file; → its rows, which are also those of earlier commands whose labels are still there.
+
+        Args:
+            folder: of the predictions.
+            origin: says what the labels of an image were made from, by its name.
+            outside: how images of this command differ from the training images, in words, by their names.
+        """
+        for row in self.rows:
+            row["outside"] = outside.get(str(row["image"]), "")
+        here = {row["image"] for row in self.rows}
+        earlier = [row for row in read(folder / FILE) or () if row["image"] not in here]
+        made = {str(row["image"]): origin(str(row["image"])) for row in earlier}
+        rows = [row for row in earlier if made[str(row["image"])] == row[MADE_FROM]] + self.rows
+        if rows:
+            write_rows(folder / FILE, rows, COLUMNS)
+        return rows
+
+
+def check_room(folder: Path, overwrite: bool) -> None:
+    """Refuse to replace what somebody else has written, before anything is computed.
+
+    Raises:
+        FileExistsError: names it.
+    """
+    file = folder / FILE
+    if file.exists() and not overwrite and read(file) is None:
+        raise FileExistsError(f"expected no other {FILE}, but got {file}; overwrite=true replaces it")
+
+
+def read(file: Path) -> list[Row] | None:
+    """The rows of a file that `Estimates.write` has written; None if it is not there, or is none of ours."""
+    try:
+        with file.open(newline="", encoding="utf-8") as lines:
+            table = csv.DictReader(lines)
+            return [_row(row) for row in table] if tuple(table.fieldnames or ()) == COLUMNS else None
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _row(cells: dict[str, str]) -> Row:
+    numbers = {name: float(cells[name]) if cells[name] else None for name in ("expected", "lower", "upper")}
+    bare = cells["image"].removeprefix("'")
+    name = bare if spreadsheet_safe(bare) == cells["image"] else cells["image"]
+    return {**cells, "image": name, "plane": int(cells["plane"]), **numbers}
