@@ -1,4 +1,4 @@
-"""What stands on the command line: paths as they are, names for what was chosen, values that are none."""
+"""Command-line arguments: paths are quoted, sweeps are named, and values are checked."""
 
 import hashlib
 import math
@@ -17,33 +17,33 @@ PATH_KEYS = (
     *("hydra.run.dir", "hydra.sweep.dir"),
 )
 
-NULLABLE = ("data.source.", "data.groups", "start_from", "images")  # where null means no such choice
+NULLABLE = ("data.source.", "data.groups", "start_from", "images")  # keys for which null means "not given"
 
-SPLIT_KEYS = ("data.train", "data.validation", "data.held_out")  # 0-9,15 is one value, unless it is swept
+SPLIT_KEYS = ("data.train", "data.validation", "data.held_out")  # 0-9,15 is one value, except in a sweep
 
-# In a list of paths, one that is quoted or one that is not.
+# One path in a list, quoted or not.
 LISTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^,]+""")
 
-LISTS = ("checkpoint", "compare")  # keys of which several paths may be given
+LISTS = ("checkpoint", "compare")  # keys that accept several paths
 DIRECTORIES = ("hydra.run.dir", "hydra.sweep.dir")
 
 MULTIRUN, HELP = {"-m", "--multirun"}, {"-h", "--help"}
 
-# What paths without a key are to each command, in their order; a checkpoint is known by its ending.
-BARE = {verb: ("data.root",) for verb in ("train", "check", "preview", "crossval")}
+# The keys of arguments that are bare paths, in their order; a checkpoint is recognised by its ending.
+BARE: dict[str, tuple[str, ...]] = {verb: ("data.root",) for verb in ("train", "check", "preview", "crossval")}
 BARE |= {"score": ("truth", "prediction"), "predict": ("input", "output"), "report": ("run",), "export": ("output",)}
 CHECKPOINTS = {"predict": (".ckpt", ".onnx"), "export": (".ckpt",)}
 
 NO_VALIDATION = (
-    "expected slices in data.validation, by which score=best chooses the checkpoint, but got none; "
+    "expected validation images (data.validation), by which score=best chooses the checkpoint, but got none; "
     "nearest valid: score=last"
 )
 
 
 def quote(argument: str, keys: Collection[str] = PATH_KEYS) -> str:
-    """Quote the value of an argument of ``keys`` for Hydra's override grammar, so that it is taken as it stands there.
+    """Quote the value of an argument for Hydra's override grammar, so that Hydra takes it literally.
 
-    What is quoted already and any other argument stay as they are. In a list of paths each one is quoted.
+    Only arguments of ``keys`` are quoted, each path of a list by itself. Quoted values stay as they are.
 
     >>> quote("input=my cells (1)=a,b.tif")
     "input='my cells (1)=a,b.tif'"
@@ -67,12 +67,12 @@ def _quoted(value: str, key: str) -> str:
     if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
         return value
     value = value if key.startswith("hydra.") else literal(value)
-    # In the grammar, backslashes escape only where they stand before a quote.
+    # In Hydra's grammar, backslashes escape only before a quote.
     return "'" + re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), value) + "'"
 
 
 def with_keys(verb: str, arguments: list[str]) -> list[str]:
-    """Arguments in which each bare path has the key that it is meant for.
+    """Give each bare path among the arguments the key that it stands for.
 
     >>> with_keys("predict", ["best.ckpt", "my images", "predicted", "tta=d4"])
     ['checkpoint=best.ckpt', 'input=my images', 'output=predicted', 'tta=d4']
@@ -89,14 +89,14 @@ def with_keys(verb: str, arguments: list[str]) -> list[str]:
         elif keys:
             found.append(f"{keys.pop(0)}={each}")
         else:
-            found.append(each)  # which has no meaning, as will be said
+            found.append(each)  # Hydra refuses it
     if verb == "check" and not {"experiment", "data"} & set(map(key_of, found)):
         found.append("data=folder")  # not in conf/check.yaml, where it would override the data of an experiment
     return found
 
 
 def unquote(argument: str) -> str:
-    """What `quote` was given.
+    """Undo `quote`.
 
     >>> unquote("input='my cells (1)=a,b.tif'")
     'input=my cells (1)=a,b.tif'
@@ -111,7 +111,7 @@ def unquote(argument: str) -> str:
 
 
 def slug(overrides: str) -> str:
-    """The name of a directory for what was chosen on the command line: readable, and another one for each choice.
+    """Name a directory after the overrides of a command line: readable, and unique for each choice.
 
     >>> slug("experiment=demo,optimizer.lr=0.0012345678901234")
     'demo_lr-0.001235_fccb8d7c'
@@ -130,9 +130,9 @@ OmegaConf.register_new_resolver("slug", slug, replace=True)
 
 
 def sweep_directory(arguments: list[str]) -> Path | None:
-    """Where the runs of a sweep lie, so that the same command finds them again; None without ``-m``.
+    """The directory of a sweep, which the same command finds again; None without ``-m``.
 
-    It is what ``hydra.sweep.dir=`` says, or else named by all that was chosen.
+    ``hydra.sweep.dir=`` sets it; otherwise its name follows from the overrides.
     """
     if not MULTIRUN & set(arguments):
         return None
@@ -141,18 +141,18 @@ def sweep_directory(arguments: list[str]) -> Path | None:
 
 
 def _choices(arguments: list[str]) -> str:
-    """What was chosen, but for how to run and what goes on in the same directory."""
+    """The overrides that decide the result; those of Hydra and ``extend`` are left out."""
     return ",".join(sorted(each for each in arguments if not each.startswith(("-", "hydra", "extend="))))
 
 
 def folds_directory(arguments: list[str]) -> Path:
-    """Where the folds of a cross-validation lie: as ``hydra.run.dir=`` says, or else named by all that was chosen."""
+    """The directory of a cross-validation: ``hydra.run.dir=``, or a name that follows from the overrides."""
     given = [each.partition("=")[2] for each in arguments if key_of(each) in DIRECTORIES]
     return Path(given[-1] if given else Path("runs/crossval") / slug(_choices(arguments)))
 
 
 def key_of(argument: str) -> str:
-    """What an argument chooses, adds or removes.
+    """The key that an argument sets, adds or removes.
 
     >>> key_of("+data.source.include=a=b")
     'data.source.include'
@@ -161,7 +161,7 @@ def key_of(argument: str) -> str:
 
 
 def lacks_experiment(arguments: list[str]) -> bool:
-    """Whether arguments name a folder of one's own to learn from, but no experiment.
+    """Whether arguments name a folder of the user's own images, but no experiment.
 
     >>> lacks_experiment(["data.root=my images", "seed=1"])
     True
@@ -173,17 +173,17 @@ def lacks_experiment(arguments: list[str]) -> bool:
 
 
 def constant_keys(arguments: list[str]) -> list[str]:
-    """The keys that have one value in all points of a sweep, which need not be in the names of their directories.
+    """The keys with one value in all runs of a sweep; directory names leave them out.
 
     Raises:
-        HydraException: an argument has no meaning to Hydra.
+        HydraException: Hydra cannot parse an argument.
     """
     parsed = OverridesParser.create().parse_overrides([quote(each) for each in arguments if not each.startswith("-")])
     return [override.key_or_group for override in parsed if not override.is_sweep_override()]
 
 
-def check_choice(key: str, value: object, choices: Collection[str]) -> None:
-    """Refuse a value that is none of ``choices``.
+def check_choice(key: str, value: object, choices: Collection[object]) -> None:
+    """Refuse a value that is not one of ``choices``.
 
     Raises:
         ValueError: names the key and the choices.
@@ -193,7 +193,7 @@ def check_choice(key: str, value: object, choices: Collection[str]) -> None:
 
 
 def check_steps(key: str, value: object) -> None:
-    """Refuse what is neither null nor a whole number of steps.
+    """Refuse a value that is neither null nor a number of steps.
 
     Raises:
         ValueError: names the key.
@@ -203,18 +203,18 @@ def check_steps(key: str, value: object) -> None:
 
 
 def check_least(key: str, value: object, least: int) -> None:
-    """Refuse what is not a whole number of at least ``least``.
+    """Refuse a value that is not an integer of at least ``least``.
 
     Raises:
         ValueError: names the key and the nearest valid value.
     """
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         near = max(least, round(value)) if isinstance(value, int | float) and math.isfinite(value) else least
-        raise ValueError(f"expected {key} to be a whole number from {least} on, but got {value}; nearest valid: {near}")
+        raise ValueError(f"expected {key} to be a whole number ≥ {least}, but got {value}; nearest valid: {near}")
 
 
 def check_probability(key: str, value: object) -> None:
-    """Refuse what is not a number from 0 to 1.
+    """Refuse a value that is not a number from 0 to 1.
 
     Raises:
         ValueError: names the key.

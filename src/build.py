@@ -1,8 +1,7 @@
-"""From configuration to objects: the only place that instantiates.
+"""Build objects from the configuration: the only place that instantiates.
 
-A node of ``conf/`` with a ``_target_`` is one call. Before it is made, its arguments are held
-against the callee's signature, so that a wrong key or type is named before anything starts. Nothing is imported
-but what is called.
+A node of ``conf/`` with a ``_target_`` is one call. Its arguments are first checked against the callee's signature, so
+that a wrong key or type is named before anything starts. Only the modules of the callees are imported.
 """
 
 import difflib
@@ -13,34 +12,42 @@ from collections.abc import Mapping
 
 from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
+# A configuration as plain values. Its keys are those of conf/, which people extend, so that no type can list them.
+Config = dict[str, typing.Any]
 
-def make(config: Mapping, name: str, **options: typing.Any) -> typing.Any:
-    """What the node ``name`` of a configuration calls.
+
+def make(config: Mapping[str, typing.Any], name: str, **options: object) -> typing.Any:  # noqa: ANN401  # any object
+    """Make the object that the node ``name`` of a configuration describes.
 
     Args:
-        config: composed, or the same as plain values, in which a ``${…}`` is text.
+        config: composed by Hydra, or as plain values, where ``${…}`` is literal text.
         name: of the node.
-        options: further arguments of the call; with ``_partial_=True`` it is left to the caller.
+        options: further arguments of the call; ``_partial_=True`` returns a partial function instead.
 
     Raises:
         ValueError: an argument does not exist or has a wrong type.
-        InstantiationException: the call refuses its arguments; `cause` gives its error.
+        InstantiationException: the call raised; `cause` returns its error.
     """
     node = config[name]
     if not OmegaConf.is_config(node):
-        node = OmegaConf.create(_literally(_literally(node)))  # twice, because Hydra resolves what it has resolved
+        node = OmegaConf.create({name: _literally(_literally(node))})[name]  # twice, because Hydra resolves it twice
     check(node, name)
     return instantiate(node, _convert_="all", **options)
 
 
+def plain(config: DictConfig) -> Config:
+    """Resolve a composed configuration into dicts, lists and plain values."""
+    return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]  # a DictConfig gives a dict
+
+
 def literal(value: str) -> str:
-    """Text that OmegaConf gives back as it is, also where it holds what looks like an interpolation.
+    r"""Escape text so that OmegaConf returns it unchanged, even if it looks like an interpolation.
 
     >>> literal("a${b}")
-    'a\\\\${b}'
+    'a\\${b}'
     """
     return re.sub(r"(\\*)\$\{", lambda found: found[1] * 2 + "\\${", value)
 
@@ -54,24 +61,25 @@ def _literally(node: object) -> object:
 
 
 def cause(error: BaseException, kinds: tuple[type[BaseException], ...] = (Exception,)) -> BaseException:
-    """The error of one of ``kinds`` that a call from the configuration raised, without Hydra's wrapping."""
-    wrapped = isinstance(error, InstantiationException) and isinstance(error.__cause__, kinds)
-    return cause(error.__cause__, kinds) if wrapped else error
+    """Unwrap the error of one of ``kinds`` that a call from the configuration raised inside Hydra's own."""
+    if isinstance(error, InstantiationException) and isinstance(error.__cause__, kinds):
+        return cause(error.__cause__, kinds)
+    return error
 
 
-def check(node: DictConfig, key: str) -> None:
-    """Hold the arguments of each call in ``node`` against the signature of what it calls.
+def check(node: object, key: str) -> None:
+    """Check the arguments of each call in ``node`` against the signature of its callee.
 
     Raises:
         ValueError: an argument does not exist or has a wrong type; names the key in the configuration.
     """
-    if OmegaConf.is_list(node):
+    if isinstance(node, ListConfig):
         for index, child in enumerate(node):
             check(child, f"{key}[{index}]")
-    if not OmegaConf.is_dict(node):
+    if not isinstance(node, DictConfig):
         return
     target = node.get("_target_")
-    for name, value in node.items():
+    for name, value in ((str(name), value) for name, value in node.items()):
         if OmegaConf.is_config(value):
             check(value, f"{key}.{name}")
         elif target and not name.startswith("_"):
@@ -89,7 +97,7 @@ def _check_argument(target: str, name: str, value: object, key: str) -> None:
     try:
         hints = typing.get_type_hints(callee.__init__ if inspect.isclass(callee) else callee)
     except NameError:
-        return  # types of a package that is imported only when it is used, such as wandb
+        return  # a type from a package that the callee imports later, such as wandb
     if name not in hints or value == "auto":
         return
     try:

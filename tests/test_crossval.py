@@ -114,7 +114,7 @@ def test_a_folder_of_few_images_is_left_one_out_and_copies_stay_together(crossva
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["folds=1"], "expected folds to be a whole number from 2 on, but got 1; nearest valid: 2"),
+        (["folds=1"], "expected folds to be a whole number ≥ 2, but got 1; nearest valid: 2"),
         (["folds=24"], "expected at most 23 folds"),
         (["folds=2", "fold=0"], "expected all folds"),
         (["folds=2,3"], "several of folds"),

@@ -19,8 +19,8 @@ def test_a_fold_is_a_split_in_numbers_and_any_other_run_stays_as_it_is():
     ("given", "message"),
     [
         (["folds=5", "fold=5"], "expected a fold from 0 to 4, but got fold=5; nearest valid: fold=4"),
-        (["folds=5"], "expected fold to be a whole number from 0 on"),
-        (["fold=1"], "expected folds to be a whole number from 2 on"),
+        (["folds=5"], "expected fold to be a whole number ≥ 0"),
+        (["fold=1"], "expected folds to be a whole number ≥ 2"),
         (["folds=2", "fold=0", "data.train=0-5", "data.validation="], "score=last"),
     ],
 )
