@@ -15,11 +15,12 @@ from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
-# A configuration as plain values. Its keys are those of conf/, which people extend, so that no type can list them.
-Config = dict[str, typing.Any]
+# A configuration, composed or as plain values. Its keys are those of conf/, which people extend: no type can list them.
+Config = Mapping[str, typing.Any]
+PlainConfig = dict[str, typing.Any]
 
 
-def make(config: Mapping[str, typing.Any], name: str, **options: object) -> typing.Any:  # noqa: ANN401  # any object
+def make(config: Config, name: str, **options: object) -> typing.Any:  # noqa: ANN401  # any object
     """Make the object that the node ``name`` of a configuration describes.
 
     Args:
@@ -38,7 +39,7 @@ def make(config: Mapping[str, typing.Any], name: str, **options: object) -> typi
     return instantiate(node, _convert_="all", **options)
 
 
-def plain(config: DictConfig) -> Config:
+def plain(config: DictConfig) -> PlainConfig:
     """Resolve a composed configuration into dicts, lists and plain values."""
     return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]  # a DictConfig gives a dict
 

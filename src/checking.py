@@ -1,9 +1,9 @@
-"""Data held against what is to be learnt from them, for the commands that do so before anything else."""
+"""Checks of the data before training, and the training command that a check suggests."""
 
 import hashlib
 import shlex
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
@@ -11,6 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 
 from src import CONF, build, version
 from src.arguments import MULTIRUN, NO_VALIDATION, PATH_KEYS, SPLIT_KEYS, constant_keys, key_of, quote, unquote
+from src.build import Config
 from src.data.annotated import Annotated, read_pair
 from src.data.colours import LABELMAP
 from src.data.finding import ERROR, WARNING, Finding, by_code
@@ -24,57 +25,57 @@ from src.findings.facts import Choices
 from src.findings.inspection import inspect_folder, inspect_stack
 from src.findings.meanings import EXPERIMENTS
 from src.findings.summary import Summary, described, times
-from src.fitting import fitted
+from src.fitting import Found, fitted
 from src.memory import room
 from src.run.directory import read_config
 from src.saying import doing, is_first, say, warn
 
-OF_OTHERS = ("output=", "draws=", "mend=")  # arguments of the check and the preview, which training does not know
+CHECK_ONLY = ("output=", "draws=", "mend=")  # arguments of src.check and src.preview that src.train lacks
 
-# What is chosen from the data, where nobody has: a run that goes on keeps it.
-CHOSEN = {
+# Keys that a check may set where the user has not; a run that continues keeps its values.
+SUGGESTED = {
     *("experiment", "score", "model.in_channels", "model.classes", "model.base_channels", "instances.min_size"),
     *("data.tile", "data.batch_size", "data.source.kind", "data.source.values", "data.source.ignore_label"),
     *("data.source.orientation", "data.source.axes"),
 }
 
-LAYOUT = 5  # of what is kept in ``cache_dir``; another one where a check finds something else than before
+LAYOUT = 5  # version of the results in ``cache_dir``; raised when a check finds something new
 
 
-def before_training(config: Mapping, read: Callable[[Pair], list[Annotated]] = read_pair) -> dict | None:
-    """Look at a folder of one's own before it is learnt from; the result is kept as long as nothing changes.
+def before_training(config: Config, read: Callable[[Pair], list[Annotated]] = read_pair) -> Found | None:
+    """Check a folder of the user's own images before training; the result is cached until the files change.
 
     Args:
         config: of the run.
-        read: gives the slices of a pair of files.
+        read: reads the slices of a pair of files.
 
     Returns:
-        What `summary` gives; None for other data.
+        The `summary`; None for other data sets.
 
     Raises:
-        ValueError: training would be wrong.
+        ValueError: there are errors in the data.
     """
     if "root" not in config["data"]:
         return None
     found = summary(config, chosen=True, read=read)
-    again = refuse_errors(found, typed())
+    again = refuse_errors(found, given_arguments())
     if config["score"] == "best" and not found["split"]["validation"]:
         raise ValueError(NO_VALIDATION)
     warnings = [finding["code"] for finding in found["findings"] if finding["severity"] == WARNING]
     if warnings and is_first():
-        warn(f"of the data: {', '.join(dict.fromkeys(warnings))}; {again}")
+        warn(f"the data have findings ({', '.join(dict.fromkeys(warnings))}); {again}")
     return found
 
 
-def refuse_errors(found: dict, arguments: list[str]) -> str:
-    """Refuse data with which training would be wrong; → the line that shows all that was found.
+def refuse_errors(found: Found, arguments: list[str]) -> str:
+    """Refuse data with errors; otherwise return the command that shows all findings.
 
     Args:
         found: what `summary` gives.
         arguments: of the command, as one types them.
 
     Raises:
-        ValueError: there are errors; names each kind of them.
+        ValueError: there are errors; one line for each kind.
     """
     errors = [finding for finding in found["findings"] if finding["severity"] == ERROR]
     again = f"python -m src.check {shlex.join(arguments)}"
@@ -86,13 +87,13 @@ def refuse_errors(found: dict, arguments: list[str]) -> str:
     return again
 
 
-def summary(config: Mapping, chosen: bool, read: Callable[[Pair], list[Annotated]] = read_pair) -> dict:
-    """What the data are and what is wrong with them, as plain values; of a folder kept in ``cache_dir``.
+def summary(config: Config, chosen: bool, read: Callable[[Pair], list[Annotated]] = read_pair) -> Found:
+    """Check data and describe them as plain values; results for a folder are cached in ``cache_dir``.
 
     Args:
         config: as of `src.train`.
-        chosen: whether network and scores have been chosen, so that the data are held against them.
-        read: gives the slices of a pair of files.
+        chosen: whether an experiment is given, so that network and scores are checked against the data.
+        read: reads the slices of a pair of files.
     """
     data, model, source = config["data"], config["model"], config["data"]["source"]
     metrics = build.make(config, "metrics") if chosen else {}
@@ -132,14 +133,14 @@ def summary(config: Mapping, chosen: bool, read: Callable[[Pair], list[Annotated
     )
 
 
-def look_at(root: Path, choices: Choices, read: Callable[[Pair], list[Annotated]]) -> dict:
-    """What is in a folder and what is wrong with it, as plain values."""
-    with doing(f"looking at all images and labels in {root}"):
+def look_at(root: Path, choices: Choices, read: Callable[[Pair], list[Annotated]]) -> Found:
+    """Inspect a folder, without the cache."""
+    with doing(f"checking all images and labels in {root}"):
         return described(str(root), inspect_folder(root, choices, read), choices)
 
 
 def fingerprint(root: Path, choices: Choices) -> str:
-    """A hash of all that the findings depend on: files, choices, and the version of the program."""
+    """Hash all that the findings depend on: files, choices, and the version of the program."""
     pairs, alone = matched(root, choices.wanted)
     files = [file for file in (root / LABELMAP, *dataset_files(root)) if file.is_file()]
     for pair in pairs:
@@ -149,64 +150,64 @@ def fingerprint(root: Path, choices: Choices) -> str:
     return hashlib.sha256(repr(facts).encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
-def typed() -> list[str]:
-    """The arguments of this command as one types them, without those that training does not know."""
-    return [unquote(each) for each in HydraConfig.get().overrides.task if not each.startswith(OF_OTHERS)]
+def given_arguments() -> list[str]:
+    """The arguments of this command as the user typed them, without those that src.train lacks."""
+    return [unquote(each) for each in HydraConfig.get().overrides.task if not each.startswith(CHECK_ONLY)]
 
 
-def quoted(arguments: list[str]) -> list[str]:
-    """Arguments as Hydra takes them."""
+def for_hydra(arguments: list[str]) -> list[str]:
+    """Quote arguments as Hydra's grammar requires."""
     return [quote(each, (*PATH_KEYS, *SPLIT_KEYS)) for each in arguments]
 
 
-def advice(found: dict) -> list[str]:
-    """The lines that say how to train on what a check has found: the memory that it takes, and the command.
+def advice(found: Found) -> list[str]:
+    """Two lines: the memory that training takes, and the command that trains on checked data.
 
     Args:
         found: what `summary` gives, without errors.
 
     Raises:
-        ValueError: what has been chosen cannot be trained with.
+        ValueError: the chosen values do not fit the data.
     """
-    arguments, memory = completed(found, typed())
+    arguments, memory = completed(found, given_arguments())
     return [memory, f"train: python -m src.train {shlex.join(arguments)}"]
 
 
-def completed(found: dict, arguments: list[str], swept: Collection[str] = ()) -> tuple[list[str], str]:
-    """Arguments with which training runs as they stand, and how much memory it takes, as a line.
+def completed(found: Found, arguments: list[str], swept: Collection[str] = ()) -> tuple[list[str], str]:
+    """Complete arguments so that training runs with them; also return a line on the memory that it takes.
 
-    To be called where Hydra knows ``conf/``.
+    Call it where Hydra is initialised with ``conf/``.
 
     Args:
         found: what `summary` gives, without errors.
-        arguments: those that were given, as one types them.
-        swept: keys that have several values, and are given otherwise.
+        arguments: of the user, as typed.
+        swept: keys that have several values in a sweep.
 
     Raises:
-        ValueError: what has been chosen cannot be trained with.
+        ValueError: the chosen values do not fit the data.
     """
     keys = {key_of(each) for each in arguments} | set(swept)
     if {"model.depth", "model.padded"} & set(swept):
-        keys.add("data.tile")  # no tile is the smallest one for each of them
+        keys.add("data.tile")  # no single tile is the smallest valid one for every depth
     if "experiment" not in keys:
         arguments = from_labels(found, keys, [each for each in arguments if not each.startswith("data=")])
-    config = compose("train", quoted(arguments))
+    config = compose("train", for_hydra(arguments))
     added, memory = fitted(config, found, keys, room(config["trainer"]["accelerator"]))
     return [*arguments, *(f"{key}={value}" for key, value in added.items())], memory
 
 
-def from_labels(found: dict, keys: Collection[str], others: list[str]) -> list[str]:
-    """The experiment for the labels that were found, and what it has to be told of them.
+def from_labels(found: Found, keys: Collection[str], others: list[str]) -> list[str]:
+    """Choose the experiment that fits the labels, and the keys that it needs with them.
 
     Args:
         found: what `summary` gives, without errors.
-        keys: of arguments that were given.
-        others: those arguments, which stand behind the experiment.
+        keys: of the user's arguments.
+        others: these arguments, which go after the experiment.
     """
     void, kind = found["void"] or (None, found["kind"])
     classes = len(found["classes"]) - (void is not None) if kind == "classes" else 2
     turned = found["values"] if kind == "boundary" or (found["other"] and kind == "binary" and not void) else None
-    wanted = {
+    wanted: dict[str, tuple[object, object]] = {
         "data.source.kind": (kind if found["other"] else None, None),
         "data.source.values": (str(turned).replace(" ", ""), "None"),
         "data.source.ignore_label": (void, None),
@@ -217,57 +218,57 @@ def from_labels(found: dict, keys: Collection[str], others: list[str]) -> list[s
     }
     if kind in ("instances", "binary") and not void:
         wanted["instances.min_size"] = (max(20, int(found["smallest_cell"] / 3)), 20)
-    told = [f"{key}={value}" for key, (value, usual) in wanted.items() if value != usual and key not in keys]
-    return [f"experiment={EXPERIMENTS[kind]}", *others, *told]
+    needed = [f"{key}={value}" for key, (value, usual) in wanted.items() if value != usual and key not in keys]
+    return [f"experiment={EXPERIMENTS[kind]}", *others, *needed]
 
 
-def choose(sweep: Path | None = None, but: str | None = None) -> None:
-    """Add to the command line what a check suggests, for who names a folder of their own but no experiment.
+def add_suggestions(sweep: Path | None = None, ignored: str | None = None) -> None:
+    """Add what a check suggests to a command line that names a folder of images but no experiment.
 
-    Say in a line what that is. A run that goes on keeps what it began with.
+    Print what was added. A run that continues keeps the values that it began with.
 
     Args:
-        sweep: where the runs of a sweep lie.
-        but: the code of findings that are none for who splits the data otherwise.
+        sweep: the directory of a sweep.
+        ignored: the code of findings that do not matter, because the command splits the data itself.
 
     Raises:
-        ValueError: training would be wrong.
+        ValueError: there are errors in the data.
     """
     given = [each for each in sys.argv[1:] if each not in MULTIRUN]
     constant = set(constant_keys(given))
     keys = {key_of(each) for each in given}
     if (began := begun_with(given, sweep)) is not None:
-        added = [each for each in began if key_of(each) in CHOSEN - keys]
-        said = [f"{' '.join(added)}, as the run began"]
+        added = [each for each in began if key_of(each) in SUGGESTED - keys]
+        messages = [f"{' '.join(added)}, as the run began"]
     else:
         arguments = [
             unquote(each)
             for each in given
-            if key_of(each) in constant and not each.startswith((*OF_OTHERS, "hydra", "data="))
+            if key_of(each) in constant and not each.startswith((*CHECK_ONLY, "hydra", "data="))
         ]
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            config = compose("check", ["data=folder", *quoted(arguments)])
+            config = compose("check", ["data=folder", *for_hydra(arguments)])
             limits.allow(config["max_pixels"])
             found = summary(config, chosen=False)
-            found["findings"] = [each for each in found["findings"] if each["code"] != but]
+            found["findings"] = [each for each in found["findings"] if each["code"] != ignored]
             refuse_errors(found, arguments)
             chosen, memory = completed(found, arguments, keys - constant)
         added = [each for each in chosen if each not in arguments]
         experiment, *others = added
-        others = f"; with {' '.join(others)}" if others else ""
-        said = [f"{experiment}, chosen from the labels: {found['kind']}{others}", memory]
+        also = f"; with {' '.join(others)}" if others else ""
+        messages = [f"{experiment}, chosen from the labels: {found['kind']}{also}", memory]
     if is_first():
-        for line in said:
+        for line in messages:
             say(line)
     sys.argv[1:] += added
 
 
 def begun_with(given: list[str], sweep: Path | None) -> list[str] | None:
-    """The arguments that a run was begun with in the directory of this one, or a point of this sweep; None if none was.
+    """The arguments of the run that exists in the given run directory, or of any run of a sweep; None if there is none.
 
     Args:
         given: the arguments, quoted for Hydra.
-        sweep: where the runs of a sweep lie.
+        sweep: the directory of a sweep.
 
     Raises:
         ValueError: its config.yaml is damaged.
@@ -276,5 +277,6 @@ def begun_with(given: list[str], sweep: Path | None) -> list[str] | None:
     directories = [*sorted(sweep.glob("*"))] if sweep else [Path(each) for each in named[-1:]]
     for directory in directories:
         if (directory / "config.yaml").exists():
-            return read_config(directory).get("overrides", [])
+            overrides: list[str] = read_config(directory).get("overrides", [])
+            return overrides
     return None

@@ -1,32 +1,37 @@
-"""What of a configuration follows from the sizes of the slices, their split, and the memory of the machine."""
+"""Choose tile, batch size and width of the network from the data and the memory of the machine."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from math import ceil, prod
+from typing import Any
 
 import numpy as np
 
 from src.arguments import NO_VALIDATION
+from src.build import Config
 from src.memory import Room, data_bytes, training_bytes
 from src.tiles.geometry import is_valid_side, nearest_valid_sides, output_side, shrinkage
 
-USEFUL = 0.8  # share of the pixels of a tile, at or below which a smaller one is worth a word
-FEWEST_CHANNELS = 8  # of the first level; narrower networks learn too little to be suggested
+USEFUL = 0.8  # a smaller tile is chosen if it has at most this share of the pixels of the usual one
+FEWEST_CHANNELS = 8  # in the first level; narrower networks learn too little
+
+Found = dict[str, Any]  # the results of a check as plain values, as `findings.summary.Summary` lists them
 
 
-def fitted(config: Mapping, found: dict, chosen: Collection[str], room: Room | None) -> tuple[dict[str, object], str]:
-    """What to choose so that a configuration trains on these data, by key; and the memory it takes, as a line.
+def fitted(config: Config, found: Found, chosen: Collection[str], room: Room | None) -> tuple[dict[str, object], str]:
+    """Choose values with which a configuration trains on given data; also return a line on the memory that it takes.
 
     Args:
         config: as of `src.train`.
-        found: what `findings.summary.described` gives, without errors.
-        chosen: keys that a person has chosen, which stay as they are.
-        room: for training; None where nobody knows.
+        found: the results of a check, without errors.
+        chosen: keys that the user has set, which stay.
+        room: the memory for training; None if unknown.
 
     Raises:
-        ValueError: what they have chosen cannot be trained with.
+        ValueError: the user's values do not fit the data.
     """
-    model, tile, added = dict(config["model"]), config["data"]["tile"], {}
+    model, tile = config["model"], config["data"]["tile"]
+    added: dict[str, object] = {}
     if "data.tile" in chosen:
         output_side(tile, model["depth"], model["padded"])
     else:
@@ -45,12 +50,12 @@ def fitted(config: Mapping, found: dict, chosen: Collection[str], room: Room | N
         added["data.batch_size"] = step.batch_size
     if step.channels != first.channels:
         added["model.base_channels"] = step.channels
-    return added, said(step, first, model, found, room)
+    return added, memory_line(step, first, model, found, room)
 
 
 @dataclass(frozen=True)
 class Step:
-    """What a step of training takes memory for: side of a tile in pixels, tiles, channels of the first level."""
+    """What the memory of a training step depends on: side of a tile in pixels, tiles, channels of the first level."""
 
     tile: int
     batch_size: int
@@ -60,14 +65,14 @@ class Step:
         return f"batch {self.batch_size}, tile {self.tile}, {self.channels} channels"
 
 
-def taken(step: Step, model: Mapping, found: dict, room: Room | None) -> int:
-    """How many bytes training takes at its peak: with the data, unless a GPU trains, which holds tiles of them only.
+def taken(step: Step, model: Config, found: Found, room: Room | None) -> int:
+    """The peak memory of training in bytes; it includes the data, except on a GPU, which holds tiles only.
 
     Args:
-        step: of training.
+        step: its tile, batch size and width.
         model: of the configuration.
-        found: what `findings.summary.described` gives.
-        room: for training; None where nobody knows.
+        found: the results of a check.
+        room: the memory for training; None if unknown.
     """
     areas = [height * width for height, width in found["sizes"]]
     pixels, longest = found["slices"] * sum(areas) / len(areas), max(max(size) for size in found["sizes"])
@@ -77,13 +82,13 @@ def taken(step: Step, model: Mapping, found: dict, room: Room | None) -> int:
     return training_bytes(network, step.tile, step.batch_size, longest) + data
 
 
-def narrowed(step: Step, model: Mapping, chosen: Collection[str]) -> Step | None:
-    """The next step that takes less: one tile, half the channels, half the pixels a side; None if there is none.
+def narrowed(step: Step, model: Config, chosen: Collection[str]) -> Step | None:
+    """The next smaller step: one tile, then half the channels, then half the side in pixels; None if there is none.
 
     Args:
-        step: of training.
+        step: its tile, batch size and width.
         model: of the configuration.
-        chosen: keys that a person has chosen, which stay as they are.
+        chosen: keys that the user has set, which stay.
     """
     if step.batch_size > 1 and "data.batch_size" not in chosen:
         return replace(step, batch_size=1)
@@ -96,15 +101,15 @@ def narrowed(step: Step, model: Mapping, chosen: Collection[str]) -> Step | None
     return None
 
 
-def said(step: Step, first: Step, model: Mapping, found: dict, room: Room | None) -> str:
-    """The memory that training takes, as a line, and what would not fit.
+def memory_line(step: Step, first: Step, model: Config, found: Found, room: Room | None) -> str:
+    """Describe the memory that training takes, and what would not fit.
 
     Args:
-        step: of training.
-        first: as it was before the memory of the machine was asked for.
+        step: the one to train with.
+        first: the one before it was fitted to the memory.
         model: of the configuration.
-        found: what `findings.summary.described` gives.
-        room: for training; None where nobody knows.
+        found: the results of a check.
+        room: the memory for training; None if unknown.
     """
     needed = taken(step, model, found, room)
     line = f"memory: about {gib(needed)} to train ({step})"
@@ -116,15 +121,16 @@ def said(step: Step, first: Step, model: Mapping, found: dict, room: Room | None
 
 
 def fitting_tile(length: int, usual: int, depth: int, padded: bool) -> int:
-    """The tile to train with on slices of a side: the usual one, or a smaller one that covers them and is cheaper.
+    """The side of the tile to train with: the usual one, or a smaller one that covers the images at less cost.
 
-    With a valid network the part of a tile that is learnt from is smaller than the tile. One that is larger than the
-    slice shows it and its mirror images: time is lost, and nothing is learnt.
+    A valid network learns from the inner part of a tile. If that part is larger than the image, it shows the image and
+    its mirror images, which costs time and teaches nothing.
 
     Args:
-        length: side of a typical slice in pixels.
-        usual: side of the tile that would be taken otherwise.
-        depth, padded: of the network, into which the usual tile may not fit.
+        length: side of a typical image in pixels.
+        usual: side of the default tile.
+        depth: of the network, which limits the valid sides.
+        padded: whether its convolutions are padded.
 
     >>> fitting_tile(96, 444, depth=4, padded=False)
     284
@@ -137,19 +143,20 @@ def fitting_tile(length: int, usual: int, depth: int, padded: bool) -> int:
 
 
 def covering_tile(length: int, depth: int, padded: bool) -> int:
-    """The smallest tile of which so many pixels a side are learnt from.
+    """The side of the smallest tile with at least ``length`` labelled pixels a side.
 
-    A padded network is left two pixels a side at its bottom, because batch normalisation refuses to scale a single one.
+    A padded network needs two pixels a side at its bottom: batch normalisation refuses a single one.
     """
     side = max(length, 2 * 2**depth) if padded else length + shrinkage(depth)
     return next(each for each in nearest_valid_sides(side, depth, padded) if each >= side)
 
 
 def typical_side(sizes: list[list[int]]) -> int:
-    """Side in pixels of a square as large as a slice between the smallest and the largest one: their geometric mean."""
-    return ceil(prod(height * width for height, width in sizes) ** (1 / (2 * len(sizes))))
+    """The side in pixels of a square whose area is the geometric mean of the smallest and the largest image."""
+    areas: float = prod(height * width for height, width in sizes)
+    return ceil(areas ** (1 / (2 * len(sizes))))
 
 
 def gib(size: float) -> str:
-    """Bytes as people read them."""
+    """Format bytes as GiB."""
     return f"{size / 2**30:.1f} GiB"

@@ -7,7 +7,7 @@ from hydra import compose, initialize_config_dir
 
 from src import CONF, build
 from src.arguments import NO_VALIDATION, check_least, constant_keys, key_of
-from src.checking import quoted
+from src.checking import for_hydra
 from src.data.folds import Plan, as_text, planned
 from src.data.split import GROUPS
 from src.data.stack import Stack
@@ -55,7 +55,7 @@ def of_command(given: list[str]) -> Plan:
     if "fold" in keys:
         raise ValueError("expected all folds, but got fold=…; nearest valid: python -m src.train folds=5 fold=0")
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = compose("crossval", quoted([each for each in given if not each.startswith("hydra")]))
+        config = compose("crossval", for_hydra([each for each in given if not each.startswith("hydra")]))
     limits.allow(config["max_pixels"])
     if config["folds"] != "auto":
         check_least("folds", config["folds"], 2)

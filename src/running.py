@@ -104,4 +104,4 @@ def choose_experiment(verb: str, sweep: Path | None = None, but: str | None = No
     if arguments.lacks_experiment(sys.argv[1:]):
         from src import checking
 
-        command.run(partial(checking.choose, sweep, but), verb)
+        command.run(partial(checking.add_suggestions, sweep, but), verb)

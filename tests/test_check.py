@@ -53,7 +53,7 @@ def test_what_is_wrong_is_printed_and_written_and_an_error_is_an_error(name, own
     assert status == (severity == ERROR), error
     assert [(one["code"], one["severity"]) for one in found] == [(code, severity)]
     assert f"{severity} {code}\n  {found[0]['file']}\n    found     {found[0]['found']}\n" in printed
-    assert ("error: 1 errors; training would be wrong" in error) == (severity == ERROR)
+    assert ("error: 1 error in the data; training would go wrong" in error) == (severity == ERROR)
 
 
 def overrides(chosen):
@@ -80,7 +80,7 @@ def test_training_says_that_there_are_warnings_and_goes_on(own, train):
     change_labels(own, np.zeros_like, [3])
     directory, status, _, error = train(f"data.root={own}", *CELLS, "~callbacks.samples")
     assert status == 0, error
-    assert "warning: of the data: empty-label\n  python -m src.check" in error
+    assert "warning: the data have findings (empty-label)\n  python -m src.check" in error
     assert (directory / "scores.json").exists()
 
 

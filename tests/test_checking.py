@@ -266,7 +266,7 @@ def test_the_line_that_shows_all_findings_runs_as_it_is_printed(command, run_com
     assert status == 1
     line = re.search(r"^all findings:\n  python -m src\.check (.*)$", error, re.MULTILINE)[1]
     status, printed, error = run_command("check", *shlex.split(line))
-    assert status == 1 and "size-mismatch" in printed and "1 errors" in error
+    assert status == 1 and "size-mismatch" in printed and "1 error in" in error
 
 
 def test_who_learns_without_validation_has_to_score_the_last_weights(run_command, tmp_path):
