@@ -39,9 +39,9 @@ def make(config: Config, name: str, **options: object) -> typing.Any:  # noqa: A
     return instantiate(node, _convert_="all", **options)
 
 
-def plain(config: DictConfig) -> PlainConfig:
-    """Resolve a composed configuration into dicts, lists and plain values."""
-    return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]  # a DictConfig gives a dict
+def plain(config: DictConfig, resolve: bool = True) -> PlainConfig:
+    """Convert a composed configuration to dicts, lists and plain values, its interpolations resolved or as text."""
+    return OmegaConf.to_container(config, resolve=resolve)  # type: ignore[return-value]  # a DictConfig gives a dict
 
 
 def literal(value: str) -> str:

@@ -54,4 +54,4 @@ def write_copy(config: DictConfig, chosen: bool) -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    command.run(main, "check")

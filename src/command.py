@@ -1,4 +1,4 @@
-"""What every command shares: it is composed once, ends with one message, and stops for a signal."""
+"""What all commands share: Hydra composes once, errors become one message, and signals stop cleanly."""
 
 import errno
 import functools
@@ -20,47 +20,46 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException, HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf import DictConfig, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from src import CONF
 from src.arguments import HELP, MULTIRUN, PATH_KEYS, SPLIT_KEYS, check_least, quote, with_keys
-from src.build import cause, literal
+from src.build import PlainConfig, cause, literal, plain
 from src.files import limits
 from src.helping import help_of
-from src.refused import in_our_words, refuse_missing
+from src.refused import explained, refuse_missing
 from src.saying import is_first, warn, wrapped
 from src.signals import Stopped, are_heeded, hand_over, heeded
 
-# Of Lightning, about what is meant here.
+# Warnings of Lightning about what is intended here.
 EXPECTED_WARNINGS = (
     ".*LeafSpec.*",  # Lightning 2.6 on torch 2.13
     ".*does not have many workers.*",
     ".*irectory .* exists and is not empty",  # a run that continues
-    "You're resuming from a checkpoint that ended before the epoch ended",  # our draws follow the step
-    "The number of training batches .* is smaller than the logging interval",  # a first try of a few steps
-    "Total length of `list` across ranks is zero",  # no validation slices
-    "The ``compute`` method of metric .* was called before",  # another process has the slices
-    "It is recommended to use `self.log",  # they are of all processes already
-    "The `srun` command is available",  # a start without it on a cluster is refused where it matters
+    "You're resuming from a checkpoint that ended before the epoch ended",  # our random draws follow the step
+    "The number of training batches .* is smaller than the logging interval",  # a trial of a few steps
+    "Total length of `list` across ranks is zero",  # no validation images
+    "The ``compute`` method of metric .* was called before",  # another process has the images
+    "It is recommended to use `self.log",  # already reduced over ranks
+    "The `srun` command is available",  # we refuse a start without srun where it matters
 )
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no room on the disk, for this user, in one file
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # disk full, quota exceeded, file too large
 
-AGAIN = "the same command begins again"
+STARTS_OVER = "the same command starts over"
 
-# What a person can mend. Anything else is a fault of ours and keeps its traceback.
+# Errors that a user can mend. Any other one is a bug and keeps its traceback.
 MENDABLE = (ValueError, OSError, HydraException, OmegaConfBaseException)
 
 
-def run(main: Callable[[], object], name: str | None = None) -> None:
-    """Start a `verb`, with each path argument quoted, so that it may hold spaces, = , ( ) or Hangul.
+def run(main: Callable[[], object], name: str) -> None:
+    """Run a command: quote its path arguments, and turn errors and signals into one message and an exit status.
 
     Args:
-        main: the verb, or what else its command does.
-        name: of the command, where ``main`` does not say.
+        main: a `verb`, or another part of its command.
+        name: of the command.
     """
-    name = name or main.verb
     quieten()
     show_any_character()
     if HELP & set(sys.argv):
@@ -69,20 +68,20 @@ def run(main: Callable[[], object], name: str | None = None) -> None:
     sys.argv[1:] = with_keys(name, sys.argv[1:])
     keys = PATH_KEYS if MULTIRUN & set(sys.argv) else (*PATH_KEYS, *SPLIT_KEYS)
     sys.argv[1:] = [quote(argument, keys) for argument in sys.argv[1:]]
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # its errors come here, instead of being printed with half a traceback
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra raises its errors instead of printing half a traceback
     try:
-        with stoppable(lambda: AGAIN):
+        with stoppable(lambda: STARTS_OVER):
             main()
     except MENDABLE as error:
         if "debug=true" in sys.argv:
             raise
-        sys.exit(wrapped(f"error: {in_our_words(error, name).removeprefix('error: ')}"))
+        sys.exit(wrapped(f"error: {explained(error, name).removeprefix('error: ')}"))
 
 
 def show_any_character() -> None:
-    """Print what a terminal or a file has no character for, such as → in a code page of Windows, as an escape.
+    """Print characters that the output cannot encode, such as → in a code page of Windows, as escapes.
 
-    Processes that are started from here will do the same.
+    Child processes do the same.
     """
     encoding = os.environ.get("PYTHONIOENCODING", "").partition(":")[0]
     os.environ["PYTHONIOENCODING"] = f"{encoding}:backslashreplace"
@@ -92,30 +91,30 @@ def show_any_character() -> None:
 
 
 def quieten() -> None:
-    """Keep from the user what Lightning says about what is meant here, and what a run says itself in one line."""
+    """Suppress messages of libraries that are intended here, or that a run prints itself in one line."""
     for message in EXPECTED_WARNINGS:
         warnings.filterwarnings("ignore", message=message)
     for name in ("lightning.pytorch", "lightning.fabric", "alembic", "optuna"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it finds in a file becomes one message of ours
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # its findings in a file become one message of ours
 
 
 def verb(
-    name: str, goes_on: Callable[[Path], str] = lambda directory: AGAIN
+    name: str, what_next: Callable[[Path], str] = lambda directory: STARTS_OVER
 ) -> Callable[[Callable[[DictConfig], object]], Callable[[], object]]:
-    """Make a function of a configuration the command ``python -m src.NAME``, of the file ``conf/NAME.yaml``.
+    """Turn a function of a configuration into the command ``python -m src.NAME``; ``conf/NAME.yaml`` has its defaults.
 
-    Hydra composes a configuration twice, once to learn whether it is a sweep, which takes longer than all that most
-    commands do. So one run is composed here, once; Hydra gets what has a flag, such as ``-m``, or tells it more than
-    the run directory.
+    Hydra composes a configuration twice, first to see whether it is a sweep, which takes longer than most commands.
+    So a single run is composed here, once. Hydra gets command lines with a flag, such as ``-m``, or with a key of its
+    own other than the run directory.
 
     Args:
         name: of the command.
-        goes_on: says what to do after a signal has stopped it, given the run directory.
+        what_next: says what to do after a signal has stopped it, given the run directory.
     """
 
     def decorate(main: Callable[[DictConfig], object]) -> Callable[[], object]:
-        reporting = one_message(main, name, goes_on)
+        reporting = one_message(main, name, what_next)
         by_hydra = hydra.main(config_path=str(CONF), config_name=name, version_base="1.3")(reporting)
 
         @functools.wraps(main)
@@ -129,14 +128,13 @@ def verb(
                     return by_hydra()
                 return reporting(_as_one_run(config))
 
-        start.verb = name
         return start
 
     return decorate
 
 
 def _as_one_run(config: DictConfig) -> DictConfig:
-    """What one run gets: Hydra's part of the configuration where `HydraConfig` finds it, and its directory made."""
+    """The configuration of a single run, as Hydra leaves it: `HydraConfig` is set, and the run directory exists."""
     HydraConfig.instance().set_config(config)
     directory = Path(config.hydra.run.dir)
     with read_write(config.hydra.runtime), open_dict(config.hydra.runtime):
@@ -149,18 +147,18 @@ def _as_one_run(config: DictConfig) -> DictConfig:
 
 
 def one_message(
-    main: Callable[[DictConfig], object], name: str, goes_on: Callable[[Path], str] = lambda directory: AGAIN
+    main: Callable[[DictConfig], object], name: str, next_of: Callable[[Path], str] = lambda directory: STARTS_OVER
 ) -> Callable[[DictConfig], object]:
-    """Turn an error that the user can mend into one message and exit status 1; ``debug=true`` shows all.
+    """Turn an error that the user can mend into one message and exit status 1; ``debug=true`` shows the traceback.
 
-    Likewise a signal, from the first line of ``main`` to the last, and exit status 128 + its number.
+    A signal becomes one message too, and exit status 128 + its number.
     """
 
     def what_next() -> str:
         hydra_config = HydraConfig.get()
         if hydra_config.mode is RunMode.MULTIRUN:
-            return "the same command goes on with the sweep"
-        return goes_on(Path(hydra_config.runtime.output_dir))
+            return "the same command continues the sweep"
+        return next_of(Path(hydra_config.runtime.output_dir))
 
     @functools.wraps(main)
     def reporting(config: DictConfig) -> object:
@@ -175,18 +173,18 @@ def one_message(
             full = full_disk(error)
             if config.debug or not (full or isinstance(error, MENDABLE)):
                 raise
-            said = f"{no_room(full)}; make room, and {what_next()}" if full else cause(error, MENDABLE)
+            message = f"{no_room(full)}; make room, and {what_next()}" if full else str(cause(error, MENDABLE))
             if not HydraConfig.initialized() or HydraConfig.get().mode is not RunMode.MULTIRUN:
-                sys.exit(wrapped(f"error: {said}"))
-            # To exit would end the sweep; Hydra runs the other jobs first and then shows this.
-            print(wrapped(f"error: {said}"), file=sys.stderr)
-            raise CompactHydraException(f"error: a job of the sweep failed: {said}") from error
+                sys.exit(wrapped(f"error: {message}"))
+            # Exiting would end the sweep; Hydra first runs the other jobs, then shows this error.
+            print(wrapped(f"error: {message}"), file=sys.stderr)
+            raise CompactHydraException(f"error: a job of the sweep failed: {message}") from error
 
     return reporting
 
 
 def full_disk(error: BaseException) -> OSError | None:
-    """The error of a disk without room, or of a limit like it, that an error is or came from."""
+    """The error of a full disk, or of a similar limit, in the chain of an error; None if there is none."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, OSError) and seen.errno in FULL:
@@ -196,7 +194,7 @@ def full_disk(error: BaseException) -> OSError | None:
 
 
 def no_room(error: OSError) -> str:
-    """For what there is no room, and how much is free there."""
+    """Describe which file did not fit, and how much space is free."""
     path = Path(os.fsdecode(error.filename or Path.cwd())).absolute()
     free = shutil.disk_usage(next(each for each in (path, *path.parents) if each.exists())).free
     return f"{error.strerror}: {path}, where {free / 1e6:,.1f} MB are free"
@@ -204,10 +202,10 @@ def no_room(error: OSError) -> str:
 
 @contextmanager
 def stoppable(what_next: Callable[[], str]) -> Iterator[None]:
-    """Let a signal end the command with exit status 128 + its number, in whatever it is doing.
+    """Let a signal end the command with exit status 128 + its number.
 
-    Of two within each other, the inner one says what to do next, once for all processes of a run; the outer one hands
-    the signal over to whom it was for before, and ends.
+    These contexts nest. The inner one prints what to do next, once for all processes of a run. The outer one passes the
+    signal on to its previous handler, and exits.
 
     Raises:
         SystemExit: a signal came.
@@ -226,17 +224,17 @@ def stoppable(what_next: Callable[[], str]) -> Iterator[None]:
         sys.exit(stopped.status)
 
 
-def goes_on(directory: Path) -> str:
-    """How an interrupted run goes on."""
-    return f"the same command with {shlex.quote(f'hydra.run.dir={directory}')} goes on from there"
+def continues(directory: Path) -> str:
+    """Describe how to continue an interrupted run."""
+    return f"the same command with {shlex.quote(f'hydra.run.dir={directory}')} continues it"
 
 
 class Failures:
-    """Of many files those that failed: none of them ends the others.
+    """Collects the files that failed, so that one of them does not end the command.
 
     Args:
-        count: of all files. Of one alone its error is the command's.
-        debug: whether an error ends everything, so that its traceback is seen.
+        count: of all files. If it is 1, the error of the file is that of the command.
+        debug: whether an error ends everything, so that its traceback shows.
     """
 
     def __init__(self, count: int, debug: bool) -> None:
@@ -245,7 +243,7 @@ class Failures:
 
     @contextmanager
     def noted(self, file: Path) -> Iterator[None]:
-        """Take an error for the failure of ``file``, and say so; what is no message of ours becomes one."""
+        """Record an error as the failure of ``file``, and warn; an unexpected error becomes a message."""
         try:
             yield
         except Exception as error:
@@ -256,13 +254,13 @@ class Failures:
             warn(self.messages[-1])
 
     def check(self, done: str) -> None:
-        """Raise what has failed.
+        """Raise an error that lists the files that failed.
 
         Args:
-            done: what the others were, such as ``predicted``.
+            done: what was done with the others, such as ``predicted``.
 
         Raises:
-            ValueError: any file did.
+            ValueError: a file failed.
         """
         if self.messages:
             summary = f"{len(self.messages)} of {self.count} images were not {done}:"
@@ -270,6 +268,6 @@ class Failures:
 
 
 @functools.cache
-def default_config() -> dict:
-    """What `src.train` does if nothing is chosen, what follows from others as ``${…}``; to be called by a command."""
-    return OmegaConf.to_container(compose("train"), resolve=False)
+def default_config() -> PlainConfig:
+    """The defaults of `src.train`, with interpolations as ``${…}``; works only inside a command."""
+    return plain(compose("train"), resolve=False)

@@ -54,7 +54,7 @@ def start() -> None:
     """
     sys.argv[1:] = arguments.with_keys("crossval", sys.argv[1:])
     if any(each.startswith("-") and each not in arguments.MULTIRUN for each in sys.argv[1:]):  # such as --help
-        return command.run(main)
+        return command.run(main, "crossval")
     directory = arguments.folds_directory(sys.argv[1:])
     running.choose_experiment("crossval", directory, but="duplicate-across-split")  # copies stay in one fold
     command.run(partial(prepare, directory), "crossval")

@@ -38,4 +38,4 @@ def main(config: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    command.run(main, "export")

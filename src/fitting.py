@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from math import ceil, prod
+from math import ceil, pow, prod
 from typing import Any
 
 import numpy as np
@@ -153,8 +153,7 @@ def covering_tile(length: int, depth: int, padded: bool) -> int:
 
 def typical_side(sizes: list[list[int]]) -> int:
     """The side in pixels of a square whose area is the geometric mean of the smallest and the largest image."""
-    areas: float = prod(height * width for height, width in sizes)
-    return ceil(areas ** (1 / (2 * len(sizes))))
+    return ceil(pow(prod(height * width for height, width in sizes), 1 / (2 * len(sizes))))
 
 
 def gib(size: float) -> str:

@@ -95,4 +95,4 @@ def check_choices(config: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    command.run(main, "predict")

@@ -40,7 +40,7 @@ def start() -> None:
     """
     sys.argv[1:] = with_keys("preview", sys.argv[1:])
     running.choose_experiment("preview")
-    command.run(main)
+    command.run(main, "preview")
 
 
 if __name__ == "__main__":

@@ -85,4 +85,4 @@ def _values(values: object, of_classes: bool) -> tuple[int, ...] | None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    command.run(main, "score")

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from src import arguments, command, running
 
 
-@command.verb("train", command.goes_on)
+@command.verb("train", command.continues)
 def main(config: DictConfig) -> float | None:
     """Make the run directory hold a finished run; → what a search maximises or minimises."""
     return running.finish(config)
@@ -23,7 +23,7 @@ def start() -> None:
     sweep = arguments.sweep_directory(sys.argv[1:])
     running.choose_experiment("train", sweep)
     if sweep is None:
-        return command.run(main)
+        return command.run(main, "train")
     given = [argument for argument in sys.argv[1:] if argument not in arguments.MULTIRUN]
     sys.argv[1:] = running.as_sweep(given, sweep)
     command.run(partial(running.finish_points, main, sweep), "train")

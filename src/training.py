@@ -261,7 +261,7 @@ def fit(made: Parts, directory: Path) -> None:
     except OutOfTime as stopped:
         raise ValueError(
             f"stopped after step {stopped.step} of {made.trainer.max_steps}, when trainer.max_time was up; "
-            f"{command.goes_on(directory)}"
+            f"{command.continues(directory)}"
         ) from None
     finally:
         lightning_seam.end_workers(made.trainer)

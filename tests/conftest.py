@@ -76,7 +76,7 @@ def called(name: str) -> int:
     """What ``python -m src.NAME`` ends with, for the arguments in ``sys.argv``."""
     module = importlib.import_module(f"src.{name}")
     try:
-        module.start() if hasattr(module, "start") else command.run(module.main)
+        module.start() if hasattr(module, "start") else command.run(module.main, name)
     except SystemExit as ended:
         if isinstance(ended.code, str):
             print(ended.code, file=sys.stderr)

@@ -49,7 +49,7 @@ def test_what_is_composed_once_is_what_hydra_composes(override, monkeypatch, tmp
     monkeypatch.chdir(tmp_path)
     for flags in ([], ["--run"]):  # with a flag it is left to Hydra
         monkeypatch.setattr("sys.argv", ["src.train", override, "hydra.run.dir=a = b/c", *flags])
-        command.run(main)
+        command.run(main, "train")
     assert found[0] == found[1] and found[0][1] == str(tmp_path / "a = b" / "c")
 
 

@@ -158,7 +158,7 @@ def call_predict(folder, arguments):
     """The body of a process that runs ``python -m src.predict``."""
     os.chdir(folder)
     sys.argv = ["src.predict", *arguments]
-    command.run(predict.main)
+    command.run(predict.main, "predict")
 
 
 @contextlib.contextmanager

@@ -262,7 +262,7 @@ def test_a_signal_ends_the_whole_sweep_not_the_point_alone(started, tmp_path):
         process.send_signal(number)
         status, printed, error = ended(process)
         assert status == 128 + number
-        assert re.search(rf"stopped by {number.name} after step \d+ of 100000; the same command goes on", error), error
+        assert re.search(rf"stopped by {number.name} after step \d+ of 100000; the same command continues", error), error
         assert "Traceback" not in error
         assert [overrides for overrides in points(directory).values() if "seed=2" in overrides] == []
         assert table(printed)[1][3] == "unfinished"

@@ -340,7 +340,7 @@ def test_a_signal_stops_a_run_after_a_step(
     assert line.startswith(
         f"stopped by {signal.Signals(number).name} after step {expected} of {STEPS}; the same command"
     )
-    assert f"hydra.run.dir={directory} goes on" in line
+    assert f"hydra.run.dir={directory} continues" in line
     assert step(directory) == expected
     assert not (directory / "run.lock").exists()
     assert not [file for file in directory.rglob(".*")]
@@ -402,7 +402,7 @@ def test_the_time_limit_counts_from_each_start_and_stops_after_a_step(uninterrup
         (line,) = error.splitlines()
         assert (
             f"stopped after step {done} of {STEPS}, when trainer.max_time was up;" in line
-            and f"hydra.run.dir={directory} goes on" in line
+            and f"hydra.run.dir={directory} continues" in line
         )
         assert f"steps {done - 1} to {STEPS}" in printed
         assert step(directory) == done

@@ -426,7 +426,7 @@ def test_a_signal_stops_both_processes_after_a_step(name, step, interrupted):
     assert status == 128 + signal.Signals[name], error
     lines = error.splitlines()
     assert lines[-1] == (
-        f"stopped by {name} after step {step} of 8; the same command with hydra.run.dir={directory} goes on from there"
+        f"stopped by {name} after step {step} of 8; the same command with hydra.run.dir={directory} continues it"
     )
     assert len([line for line in lines if not line.startswith("warning: goes on")]) == 1, error
     assert parts[name]["step"] == step
