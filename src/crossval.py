@@ -1,6 +1,6 @@
 """Score each image by a network that has not seen it: ``python -m src.crossval experiment=isbi folds=5``.
 
-The folds are the points of one sweep, so that the same command goes on with what is unfinished, here or on a cluster.
+The folds are the runs of one sweep, so that the same command continues unfinished ones, here or on a cluster.
 """
 
 import sys
@@ -15,15 +15,15 @@ from src.saying import say
 
 @command.verb("crossval")
 def main(config: DictConfig) -> float | None:
-    """Make the directory of one fold hold a finished run."""
+    """Train and score one fold, unless its directory holds a finished run."""
     return running.finish(config)
 
 
 def prepare(directory: Path) -> None:
-    """Turn the command line into that of a sweep over folds, as many as the data allow, and say what they are.
+    """Turn the command line into that of a sweep over the folds, and print what the folds are.
 
     Raises:
-        ValueError: there are no such folds, or something else is swept.
+        ValueError: the data do not allow these folds, or the command line sweeps another key.
     """
     from src import folding
 
@@ -39,7 +39,7 @@ def prepare(directory: Path) -> None:
 
 
 def finish(directory: Path) -> None:
-    """Make all folds, and pool what they have predicted."""
+    """Train and score all folds, then pool their predictions."""
     from src import results
 
     running.finish_points(main, directory)
@@ -50,13 +50,13 @@ def start() -> None:
     """Run the command.
 
     Raises:
-        SystemExit: something failed, or a signal stopped it.
+        SystemExit: an error occurred, or a signal stopped the command.
     """
     sys.argv[1:] = arguments.with_keys("crossval", sys.argv[1:])
     if any(each.startswith("-") and each not in arguments.MULTIRUN for each in sys.argv[1:]):  # such as --help
         return command.run(main, "crossval")
     directory = arguments.folds_directory(sys.argv[1:])
-    running.choose_experiment("crossval", directory, but="duplicate-across-split")  # copies stay in one fold
+    running.choose_experiment("crossval", directory, ignored="duplicate-across-split")  # copies are in the same fold
     command.run(partial(prepare, directory), "crossval")
     command.run(partial(finish, directory), "crossval")
 

@@ -1,4 +1,4 @@
-"""Several trained networks, and what decodes the mean of what they predict."""
+"""Open several trained networks, and choose the decoder and the calibration of their mean."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,18 +14,18 @@ from src.run.folds import ENSEMBLE, Ensemble
 
 
 def opened(checkpoints: Sequence[str]) -> tuple[list[Trained], Decoder, Calibration]:
-    """Open networks, and find out what decodes their mean, and what calibrates it.
+    """Open networks with the decoder and the calibration of the mean of their probabilities.
 
     Args:
-        checkpoints: files, or the one directory of a cross-validation, whose mean is decoded as was best on the images
-            that its networks had not seen.
+        checkpoints: files, or the one directory of a cross-validation, whose decoder was chosen by out-of-fold
+            predictions.
 
     Returns:
-        The networks; what makes labels of the mean of their probabilities; what that mean becomes when it is written.
+        The networks; the decoder of their mean; the calibration of the probabilities that are written.
 
     Raises:
-        ValueError: there is none, or it is damaged.
-        OSError: it cannot be read.
+        ValueError: there is no checkpoint, or it is damaged.
+        OSError: a file cannot be read.
     """
     directory = Path(checkpoints[0])
     if len(checkpoints) > 1 or not directory.is_dir():
@@ -36,7 +36,7 @@ def opened(checkpoints: Sequence[str]) -> tuple[list[Trained], Decoder, Calibrat
         near = directory / "checkpoints" / "best.ckpt"
         raise ValueError(
             f"expected a checkpoint or a finished cross-validation, but got the directory {directory}; "
-            f"nearest valid: {near if near.exists() else 'the command that makes it'}"
+            f"nearest valid: {near if near.exists() else 'the same directory, when src.crossval has finished'}"
         )
     content = read_json(file, Ensemble)
     files = [(directory / name).resolve() for name in content["checkpoints"]]
@@ -47,8 +47,8 @@ def opened(checkpoints: Sequence[str]) -> tuple[list[Trained], Decoder, Calibrat
         check_plain(content, ENSEMBLE)
         decoder = Decoder(made_numbering("instances", content["instances"]), content["threshold"])
         calibration = Calibration(**{key: content["calibration"][key] for key in ("temperature", "shift")})
-    except Exception as error:  # a part that refuses its arguments may do so in any way
+    except Exception as error:  # a component may raise any error when its arguments are wrong
         raise ValueError(
-            f"expected what src.crossval has written, but {file} is not: {reason(cause(error))}"
+            f"expected a file written by src.crossval, but {file} is not one: {reason(cause(error))}"
         ) from error
     return [restore(each) for each in files], decoder, calibration

@@ -1,4 +1,4 @@
-"""One export: on which image it is held against `src.predict`, and how its files get their names."""
+"""Write one export, compare it with `src.predict` on an image, and give its files their final names."""
 
 import shutil
 from collections.abc import Iterator, Sequence
@@ -12,6 +12,7 @@ import numpy as np
 import yaml
 
 from src import CONF, build
+from src.build import Config
 from src.data.phantom import phantom
 from src.data.split import split
 from src.data.stack import Stack
@@ -23,26 +24,26 @@ from src.files.channels import open_together, put_together
 from src.files.grey import grey_range, with_channels
 from src.files.image import Image
 from src.files.incomplete import beside, sweep_beside
+from src.files.kept import stamped
 from src.files.whole import write_text
 from src.model.trained import Trained
 from src.prediction.job import with_channels as choose_channels
 from src.prediction.names import input_files
 from src.run.directory import read_config
-from src.run.provenance import stamped
 
 ENDINGS = {"onnx": ".onnx", "torchscript": ".pt", "bioimageio": ".zip"}  # by format
-BESIDE = (".safetensors", ".yaml", ".py")  # weights, description, and the network that they are of
-MOST_IMAGES = 64  # whose grey values are looked at
+BESIDE = (".safetensors", ".yaml", ".py")  # weights, description, and source of the network
+MOST_IMAGES = 64  # from which a fixed range of grey values is measured
 
-Source = tuple[Path, ...] | np.ndarray  # the files of an image, or its values
+Source = tuple[Path, ...] | np.ndarray  # the files of an image, or its pixels
 
 
 def target(output: Path, format: str, overwrite: bool) -> Path:
-    """The file that an export is to have: ``output``, or ``model`` in it where that names a folder.
+    """The file to export to: ``output``, or ``model`` in it if it names a folder.
 
     Raises:
         ValueError: it has the ending of another format.
-        FileExistsError: there is one, and it may not be replaced.
+        FileExistsError: it exists and may not be replaced.
     """
     ending, given = ENDINGS[format], output.suffix.lower()
     if given in ENDINGS.values() and given != ending and not output.is_dir():
@@ -58,41 +59,41 @@ def target(output: Path, format: str, overwrite: bool) -> Path:
 def prepared(
     checkpoint: Path, trained: Trained, images: str | None, fixed: bool, mirrored: bool = False
 ) -> tuple[Leaving, Example]:
-    """What leaves, and the image on which it will be held against `src.predict`.
+    """Prepare the network for export, and the image on which the file is compared with `src.predict`.
 
     Args:
-        checkpoint: whose run directory tells what was learnt from.
-        trained: what it holds.
-        images: a file, a folder or a pattern; None: those that were learnt from, or a synthetic micrograph.
-        fixed: whether grey values are to be scaled in the network, by the median range of the images.
-        mirrored: whether the network is to mirror the image at its borders.
+        checkpoint: whose run directory names the training images.
+        trained: the content of the checkpoint.
+        images: a file, a folder or a pattern; None: the training images, or a synthetic micrograph.
+        fixed: whether the network scales grey values itself, by the median range of the images.
+        mirrored: whether the network mirrors the image at its borders.
 
     Raises:
         ValueError: an image does not fit the network, or there is none to measure a range on.
-        OSError: one cannot be read.
+        OSError: a file cannot be read.
     """
     sources, name = _sources(checkpoint, trained, images)
-    found = None
+    grey_values = None
     if fixed:
         if not name:
             raise ValueError("expected images to measure a fixed range on, but got none; nearest valid: images=DIR")
-        found = fixed_range([_range(each, trained) for each in sources])
+        grey_values = fixed_range([_range(each, trained) for each in sources])
     with _opened(sources[0], trained) as image:
         size = {axis: image.pixel_size[axis] for axis in "YX" if axis in image.pixel_size}
-        leaving = Leaving(trained, found, size, mirrored)
+        leaving = Leaving(trained, grey_values, size, mirrored)
         return leaving, example(leaving, image, name or "a synthetic micrograph")
 
 
 def fixed_range(ranges: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """One range of grey values for all images: the median of where theirs begin and of where they end.
+    """One range of grey values for all images: the medians of their lower and of their upper ends.
 
     Raises:
-        ValueError: there is nothing between.
+        ValueError: the range is empty.
     """
     low, high = (median(each) for each in zip(*ranges, strict=True))
     if not low < high:
         raise ValueError(
-            f"expected images with contrast, but theirs is from {low:g} to {high:g}; nearest valid: images=DIR"
+            f"expected images with contrast, but their range is {low:g} to {high:g}; nearest valid: images=DIR"
         )
     return low, high
 
@@ -103,23 +104,23 @@ def _range(source: Source, trained: Trained) -> tuple[float, float]:
 
 
 def _sources(checkpoint: Path, trained: Trained, images: str | None) -> tuple[list[Source], str]:
-    """Images, and the name of the first one; no name where they are synthetic."""
+    """Images, and the name of the first one; "" if they are synthetic."""
     channels = trained.model.in_channels
     if images is not None:
         files = put_together(input_files(images)[0], channels)
-        return files[:MOST_IMAGES], files[0][0].name
+        return [*files[:MOST_IMAGES]], files[0][0].name
     if stack := _learnt_from(checkpoint, trained):
         return list(stack.images[:MOST_IMAGES]), stack.names[0]
-    return [np.moveaxis(phantom(slices=max(channels, 2), size=256).images[:channels], 0, -1)], ""
+    return [np.moveaxis(np.asarray(phantom(slices=max(channels, 2), size=256).images[:channels]), 0, -1)], ""
 
 
 def _learnt_from(checkpoint: Path, trained: Trained) -> Stack | None:
-    """The slices that a network has learnt from, if they still lie where its run has found them; None if not."""
-    with suppress(Exception):  # any file may lie there, and what it names may have changed
+    """The training images of a network, if they still lie where its run found them; None if not."""
+    with suppress(Exception):  # the run directory may hold any file, and the data may have changed
         data = read_config(checkpoint.absolute().parent.parent)["data"]
         source, folder = data["source"], data.get("folder") or data.get("root")
-        if _reads(source) and (folder is None or stamped(Path(folder))):  # so that nothing is downloaded
-            stack = build.make({"source": source}, "source")()
+        if _is_reader(source) and (folder is None or stamped(Path(folder))):  # so that nothing is downloaded
+            stack: Stack = build.make({"source": source}, "source")()
             parts = {part: str(data[part]) for part in ("train", "validation", "held_out")}
             numbers = split(parts, stack.names, stack.files, stack.parts, data.get("groups"))
             learnt = stack.take(numbers["train"])
@@ -129,8 +130,8 @@ def _learnt_from(checkpoint: Path, trained: Trained) -> Stack | None:
     return None
 
 
-def _reads(source: dict) -> bool:
-    """Whether a node of a configuration that somebody else may have written only reads what ``conf/data`` can read."""
+def _is_reader(source: Config) -> bool:
+    """Whether a node of a configuration, which may come from somebody else, only calls readers of ``conf/data``."""
     known = [yaml.safe_load(file.read_text(encoding="utf-8")) for file in (CONF / "data").glob("*.yaml")]
     targets = {each["source"]["_target_"] for each in known if "source" in each}
     flat = [part for value in source.values() for part in (value if isinstance(value, list) else [value])]
@@ -147,20 +148,20 @@ def _opened(source: Source, trained: Trained) -> Iterator[Image]:
 
 
 def exported(leaving: Leaving, example: Example, format: str, file: Path, named: Named) -> Iterator[str]:
-    """Write a network and what belongs to it, open all of it again, and give each file its name if it is right.
+    """Write a network with its weights and description, open all of it again, and name the files if they are right.
 
     Args:
         leaving: the network.
-        example: what `src.predict` says of an image.
+        example: an image, and what `src.predict` gives for it.
         format: one of `ENDINGS`.
-        file: that it is to have.
-        named: what a person says of it, in the formats that hold that.
+        file: to write.
+        named: name, authors and licence, for formats that hold them.
 
     Yields:
-        Lines that say by how much it differs from `src.predict`.
+        Lines with the largest difference from `src.predict`.
 
     Raises:
-        ValueError: it does by more than `ALLOWED`; nothing is left of it.
+        ValueError: a difference exceeds `ALLOWED`; no file is left.
     """
     with _together(file) as folder:
         for made, runtime, shown, found in _opened_again(leaving, example, format, folder / file.name, named):
@@ -178,7 +179,7 @@ def exported(leaving: Leaving, example: Example, format: str, file: Path, named:
 def _opened_again(
     leaving: Leaving, example: Example, format: str, file: Path, named: Named
 ) -> Iterator[tuple[Path, str, Example, float]]:
-    """Write the files of an export: → each that computes, its runtime, an image, and by how much it differs there."""
+    """Write the files of an export; yield each network, its runtime, the image, and the difference on it."""
     tiled = f"tile by tile by PyTorch {version('torch')}"
     if format == "onnx":
         as_onnx.save(as_onnx.onnx_model(leaving), file)
@@ -190,8 +191,8 @@ def _opened_again(
     else:
         shown = as_bioimageio.fitting(leaving, example)
         as_bioimageio.write(leaving, named, shown, file)
-        for weights, found in as_bioimageio.differences(file, shown, leaving.trained.model.depth).items():
-            yield file, f"bioimageio.core {version('bioimageio.core')}, {weights}", shown, found
+        for kind, found in as_bioimageio.differences(file, shown, leaving.trained.model.depth).items():
+            yield file, f"bioimageio.core {version('bioimageio.core')}, {kind}", shown, found
     weights = file.with_suffix(".safetensors")
     as_torch.save_weights(leaving, weights)
     compute = as_torch.weights_runtime(weights, leaving.architecture())
@@ -200,37 +201,37 @@ def _opened_again(
 
 
 def remarks(leaving: Leaving, example: Example, format: str, named: Named) -> Iterator[str]:
-    """What a person has to know of readers that are not `src.predict`."""
+    """Notes on programs other than `src.predict` that read the export."""
     trained, scaling = leaving.trained, SCALINGS[leaving.trained.reading.scaling]
     if leaving.grey_range:
         low, high = leaving.grey_range
         yield (
-            f"the network takes grey values as in the file; {low:g} becomes 0 and {high:g} becomes 1 in every image. "
-            f"One that is brighter or darker than the training images is predicted worse"
+            f"the network takes the grey values of the file; {low:g} becomes 0 and {high:g} becomes 1 in every image. "
+            f"It segments images brighter or darker than the training images worse"
         )
     elif format == "bioimageio":
         found = as_bioimageio.scaled_otherwise(leaving, as_bioimageio.fitting(leaving, example))
         yield f"readers scale each image so that {SCALINGS['percentiles']}" + (
-            f". src.predict scales {example.name} otherwise, and its probabilities differ by up to {found:.1e} there"
+            f". src.predict scales {example.name} differently, and its probabilities differ by up to {found:.1e} there"
             if found > ALLOWED
             else ""
         )
     else:
-        yield f"the network takes grey values from 0 to 1, which its reader makes of each image: {scaling}"
+        yield f"the network takes grey values from 0 to 1; its reader must scale each image: {scaling}"
     if format == "bioimageio":
         yield (
-            f"within {halo(trained.model.depth)} px of the border of an image, readers that mirror otherwise than "
+            f"within {halo(trained.model.depth)} px of the border of an image, readers that mirror differently from "
             f"src.predict, such as bioimageio.core 0.11, give other probabilities"
         )
     if format == "bioimageio" and not (named.authors and named.license):
-        yield "who publishes it should name the authors and the licence: 'authors=[Ada Lovelace]' license=CC-BY-4.0"
+        yield "name the authors and the licence before publishing: 'authors=[Ada Lovelace]' license=CC-BY-4.0"
     if trained.tta != "none":
         yield f"it was scored with tta={trained.tta}; readers other than src.predict compute one pass"
 
 
 @contextmanager
 def _together(file: Path) -> Iterator[Path]:
-    """A folder whose files get their names beside ``file`` when all went well, that one last, and vanish otherwise."""
+    """A temporary folder; at the end its files move beside ``file``, that one last, and on an error they vanish."""
     parent = next(each for each in file.absolute().parents if each.exists())
     sweep_beside(parent, {file.name})
     folder = beside(parent / file.name)

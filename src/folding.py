@@ -1,12 +1,12 @@
-"""A configuration of one fold of a cross-validation, as that of a run whose split is said in numbers."""
+"""Plan the folds of a cross-validation, and turn the configuration of a fold into that of a run."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 
 from src import CONF, build
 from src.arguments import NO_VALIDATION, check_least, constant_keys, key_of
+from src.build import Config, PlainConfig
 from src.checking import for_hydra
 from src.data.folds import Plan, as_text, planned
 from src.data.split import GROUPS
@@ -14,19 +14,19 @@ from src.data.stack import Stack
 from src.files import limits
 from src.files.kept import stamped
 
-_planned: dict[tuple, Plan] = {}  # what the folds of a cross-validation have in common
+_planned: dict[object, Plan] = {}  # shared by the folds of a cross-validation in one process
 
 
-def plan(config: Mapping, count: int | None, stack: Stack | None = None) -> Plan:
-    """Plan the folds of a cross-validation, once for all of them that one process makes.
+def plan(config: Config, count: int | None, stack: Stack | None = None) -> Plan:
+    """Plan the folds of a cross-validation, once for all folds that one process trains.
 
     Args:
         config: of a run.
-        count: of folds; None: as many as `data.folds.planned` chooses.
-        stack: its slices, where they have been read already.
+        count: of folds; None: as `data.folds.planned` chooses.
+        stack: its images, if they are in memory already.
 
     Raises:
-        ValueError: there are no such folds, or the data cannot be read.
+        ValueError: the data do not allow these folds, or cannot be read.
     """
     data = config["data"]
     source, groups = build.make(data, "source"), {group: str(data[group]) for group in GROUPS}
@@ -38,13 +38,13 @@ def plan(config: Mapping, count: int | None, stack: Stack | None = None) -> Plan
 
 
 def of_command(given: list[str]) -> Plan:
-    """The folds that the command line of a cross-validation asks for.
+    """Plan the folds that the command line of a cross-validation asks for.
 
     Args:
-        given: the arguments, without where the folds lie.
+        given: the arguments, without the directory of the folds.
 
     Raises:
-        ValueError: there are no such folds, something is swept, or a single fold is asked for.
+        ValueError: the data do not allow these folds, a key has several values, or a single fold is asked for.
     """
     keys = {key_of(each) for each in given}
     if several := keys - set(constant_keys(given)):
@@ -63,22 +63,22 @@ def of_command(given: list[str]) -> Plan:
 
 
 def described(found: Plan) -> list[str]:
-    """What the folds are, in lines for a person."""
+    """Describe the folds, in lines for the user."""
     sizes = sorted({len(fold["held_out"]) for fold in found.folds})
     several = " to ".join(map(str, dict.fromkeys((sizes[0], sizes[-1]))))
     lines = [f"{len(found.folds)} folds of {len(found.scored)} images, {several} each: {found.apart}"]
     if found.untouched:
-        lines.append(f"{len(found.untouched)} held-out images are left for the mean of the networks")
+        lines.append(f"{len(found.untouched)} held-out images are kept to score the mean of the networks")
     if found.left_out:
-        lines.append(f"{len(found.left_out)} images take no part, because they are too much like those held out")
+        lines.append(f"images left out, because they are too similar to held-out ones: {len(found.left_out)}")
     return lines
 
 
-def resolved(config: dict) -> dict:
-    """A configuration of a fold with its split in numbers; any other one as it is.
+def resolved(config: PlainConfig) -> PlainConfig:
+    """Write the split of a fold into its configuration as numbers; other configurations stay as they are.
 
     Raises:
-        ValueError: there is no such fold, or nothing by which it could choose a checkpoint.
+        ValueError: the fold does not exist, or has no validation images although ``score=best`` needs them.
     """
     folds, fold = config["folds"], config["fold"]
     if folds is None and fold is None:

@@ -1,4 +1,4 @@
-"""What ``--help`` shows, from the comments in ``conf/``: what a command does, examples, and what may be chosen."""
+"""The text of ``--help``, from the comments in ``conf/``: purpose of a command, examples, and its keys."""
 
 import re
 import textwrap
@@ -8,13 +8,13 @@ from src.saying import columns
 
 GROUP = re.compile(r"  - (?:override )?/?([a-z_]+): (\w+) *(?:# (.*))?")
 KEY = re.compile(r"([a-z_]+): *([^#]*?) *# (.*)")
-LEFT = 26  # columns of a key and its value
+LEFT = 26  # width of the column of keys and values
 
 
 def help_of(verb: str) -> str:
-    """One screen on the command ``python -m src.VERB``."""
-    said, keys = _parts(verb)
-    lines = ["\n".join(said).rstrip(), "", "what may be chosen, and what is taken if nothing is:"]
+    """One screen of help on the command ``python -m src.VERB``."""
+    header, keys = _parts(verb)
+    lines = ["\n".join(header).rstrip(), "", "keys and their defaults:"]
     for name, value, meaning in keys:
         left = f"  {name}=…" if value in ("", "???") or "${" in value else f"  {name}={value}"
         gap = LEFT if len(left) < LEFT else len(left) + 1
@@ -25,12 +25,12 @@ def help_of(verb: str) -> str:
 
 
 def examples(verb: str) -> list[str]:
-    """The commands that its help shows."""
+    """The example commands in the help of a command."""
     return [line.strip() for line in _parts(verb)[0] if line.startswith("  python -m")]
 
 
 def _parts(verb: str) -> tuple[list[str], list[tuple[str, str, str]]]:
-    """Lines of the header of ``conf/VERB.yaml``; name, value and meaning of what it lets choose."""
+    """The header of ``conf/VERB.yaml`` as lines; name, default and meaning of its keys."""
     text = (CONF / f"{verb}.yaml").read_text(encoding="utf-8")
     header = text.splitlines()[: next(i for i, line in enumerate(text.splitlines()) if not line.startswith("#"))]
     keys = []

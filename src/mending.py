@@ -1,4 +1,4 @@
-"""A repaired copy of a folder of images and labels, which passes the check and means the same; its list of changes."""
+"""Write a repaired copy of a folder, which passes the check and means the same, with a list of changes."""
 
 import shlex
 import shutil
@@ -7,9 +7,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from src import checking
 from src.arguments import key_of
+from src.build import PlainConfig
 from src.data.annotated import read_pair
 from src.data.finding import SHOWN_FILES, WARNING
 from src.data.folder import Meaning
@@ -23,15 +25,16 @@ from src.files.names import natural
 from src.files.reading import Layout
 from src.files.whole import write_json
 from src.findings.inspection import THREADS
+from src.fitting import Found
 from src.repairs import LARGEST, Numbering, Written, content_of, write_pair
 
 LIST = "mended.json"
-LEFT_OUT = ("missing-label", "missing-image", "unread-files")  # findings of files that the copy lacks
-FOLDERS = {"": "", "train": "train/", "validation": "validation/", "held_out": "test/"}  # of each part of a split
+LEFT_OUT = ("missing-label", "missing-image", "unread-files")  # findings on files that the copy leaves out
+FOLDERS = {"": "", "train": "train/", "validation": "validation/", "held_out": "test/"}  # for each part of a split
 
 
 class Change(Layout):
-    """One thing that is otherwise in a file of the copy."""
+    """One difference between a file and its copy."""
 
     code: str
     found: str
@@ -39,7 +42,7 @@ class Change(Layout):
 
 
 class MendedPair(Layout):
-    """An image with its labels: files of the original, of the copy, and what changed."""
+    """An image with its labels: the original files, those of the copy, and the differences."""
 
     name: str
     images: list[str]
@@ -49,7 +52,7 @@ class MendedPair(Layout):
 
 
 class LeftOut(Layout):
-    """What of the original is not in the copy."""
+    """A file of the original that the copy leaves out."""
 
     file: str
     why: str
@@ -68,17 +71,17 @@ class Mended(Layout):
     left_out: list[LeftOut]
 
 
-def mend(config: Mapping, chosen: bool, out: Path, arguments: list[str]) -> tuple[dict, dict]:
+def mend(config: PlainConfig, chosen: bool, out: Path, arguments: list[str]) -> tuple[dict[str, Any], Found]:
     """Write a repaired copy of the folder ``data.root``, which itself stays as it is.
 
     Args:
-        config: as of `src.check`, as plain values.
+        config: as of `src.check`.
         chosen: as of `checking.summary`.
         out: the folder of the copy, which appears when it is complete.
-        arguments: of the command, as one types them.
+        arguments: of the command, as the user typed them.
 
     Returns:
-        The list of changes, as it lies in ``out/mended.json``, and what the check finds in the copy.
+        The list of changes, as in ``out/mended.json``, and the results of the check of the copy.
 
     Raises:
         ValueError: there is no folder to mend, ``out`` is no place for a copy, or something cannot be mended.
@@ -90,10 +93,10 @@ def mend(config: Mapping, chosen: bool, out: Path, arguments: list[str]) -> tupl
     try:
         partial.mkdir()
         with tempfile.TemporaryDirectory() as scratch:
-            # Findings are kept by files alone, and these are not read as usual.
+            # A cache of its own: cached findings depend on the files alone, and these are read in another way.
             config = {**config, "cache_dir": scratch}
             read = TwoValues(Path(scratch))
-            found, ignore = _looked_at(config, chosen, read, arguments)
+            found, ignore = _inspected(config, chosen, read, arguments)
             numbering = numbering_of(found, ignore)
             written = _written(read, found["channels"] == [1], numbering, partial)
             keys, copy = _keys(config, chosen, partial, found, numbering, written)
@@ -114,7 +117,7 @@ def check_places(root: str | None, out: Path) -> None:
         ValueError: names both.
     """
     if root is None:
-        raise ValueError("expected data=folder data.root=DIR, of which mend=… writes a copy, but got other data")
+        raise ValueError("expected data=folder data.root=DIR, which mend=… copies, but got other data")
     nearest = f"nearest valid: mend={Path(root).absolute().parent / f'{Path(root).absolute().name}_mended'}"
     one, other = Path(root).resolve(), out.resolve()
     if one == other or one in other.parents or other in one.parents:
@@ -123,8 +126,8 @@ def check_places(root: str | None, out: Path) -> None:
         raise ValueError(f"expected mend to be a new or an empty folder, but there is something in {out}; {nearest}")
 
 
-def _looked_at(config: Mapping, chosen: bool, read: TwoValues, arguments: list[str]) -> tuple[dict, int | None]:
-    """What the check finds where masks have two values, and the value where nobody has annotated, as it is learnt."""
+def _inspected(config: PlainConfig, chosen: bool, read: TwoValues, arguments: list[str]) -> tuple[Found, int | None]:
+    """The results of the check if masks have two values, and the value of pixels that are not annotated."""
     found, source = checking.summary(config, chosen, read), config["data"]["source"]
     ignore = source.get("ignore_label")
     if found["void"] and ignore is None and not source.get("values") and not chosen:
@@ -134,8 +137,8 @@ def _looked_at(config: Mapping, chosen: bool, read: TwoValues, arguments: list[s
     return found, ignore
 
 
-def _refuse(found: dict, what: str, arguments: list[str]) -> None:
-    """Refuse what the check has found wrong, but for files that are left out, unless there are no others."""
+def _refuse(found: Found, what: str, arguments: list[str]) -> None:
+    """Raise the errors that the check has found, except for files that the copy leaves out, if it has any others."""
     left_out = LEFT_OUT if found["slices"] else ()
     others = [each for each in found["findings"] if each["code"] not in left_out]
     try:
@@ -144,18 +147,18 @@ def _refuse(found: dict, what: str, arguments: list[str]) -> None:
         raise ValueError(f"{what}, and nothing has been written: {error}") from error
 
 
-def numbering_of(found: dict, ignore: int | None) -> Numbering:
-    """By which numbers a copy says what the labels of a folder mean: those that they have, if that is possible.
+def numbering_of(found: Found, ignore: int | None) -> Numbering:
+    """Choose the numbers for labels in the copy: those of the original if they are valid.
 
     Args:
         found: as of `checking.summary`.
-        ignore: the value where nobody has annotated.
+        ignore: the value of pixels that are not annotated.
     """
     kind, values = found["kind"], found["values"] and tuple(found["values"])
     meaning = Meaning(Judgement(kind, values), Legend(names=tuple(found["names"])), found["colours"])
     if kind == "instances":
         kept = ignore is not None and 0 < ignore < LARGEST and not found["colours"]
-        return Numbering(meaning, ignore, None, ignore if kept else LARGEST)
+        return Numbering(meaning, ignore, None, ignore if ignore is not None and kept else LARGEST)
     numbers = tuple(range(max(2, len(values or ()))))
     plain = kind == "classes" and not found["colours"] and values[:1] == (0,) and len(values) > 1
     rising = plain and list(values) == sorted(values) and values[-1] < NO_CLASS
@@ -163,7 +166,7 @@ def numbering_of(found: dict, ignore: int | None) -> Numbering:
 
 
 def _written(read: TwoValues, one_channel: bool, numbering: Numbering, partial: Path) -> list[Written]:
-    """All pairs of files in the copy, in the order of their names."""
+    """Write all pairs of files of the copy, in the order of their names."""
     pairs = sorted(read.pairs.values(), key=lambda pair: natural(pair.name))
     several = len({pair.part for pair in pairs}) > 1
 
@@ -174,36 +177,40 @@ def _written(read: TwoValues, one_channel: bool, numbering: Numbering, partial: 
         return list(pool.map(one, pairs))
 
 
-def _changed(config: Mapping, source: Mapping, data: Mapping | None = None) -> dict:
-    """A configuration with another source of data, and other choices of data."""
+def _changed(
+    config: PlainConfig, source: Mapping[str, object], data: Mapping[str, object] | None = None
+) -> PlainConfig:
+    """A configuration with another source of data, and other values in its node ``data``."""
     return {**config, "data": {**config["data"], **(data or {}), "source": source}}
 
 
 def _keys(
-    config: Mapping, chosen: bool, partial: Path, found: dict, numbering: Numbering, written: Sequence[Written]
-) -> tuple[list[str], dict]:
-    """The keys by which the copy means the same as the original, and what the check finds in it.
+    config: PlainConfig, chosen: bool, partial: Path, found: Found, numbering: Numbering, written: Sequence[Written]
+) -> tuple[list[str], Found]:
+    """The keys with which the copy means the same as the original, and the results of its check.
 
     Raises:
-        ValueError: there are none, or it does not pass.
+        ValueError: there are no such keys, or the copy does not pass the check.
     """
-    source = {} if numbering.ignore is None else {"ignore_label": numbering.void}
+    ignore = None if numbering.ignore is None else numbering.void
+    source: dict[str, object] = {} if ignore is None else {"ignore_label": ignore}
     kind, values = numbering.meaning.judgement.kind, numbering.values and list(numbering.values)
     content = {name: each for pair in written for name, each in pair.content.items()}
     names = list(content)
 
-    def checked(groups: Mapping[str, str]) -> dict:
+    def checked(groups: Mapping[str, str]) -> Found:
         plain = {key: value for key, value in config["data"]["source"].items() if key.startswith("_")}
         root = {"root": str(partial)}
         return checking.summary(_changed(config, {**plain, **source, **root}, {**root, **groups}), chosen)
 
-    for more in ({}, {"kind": kind}, {"values": values} if values else {}):  # no more than is needed
+    steps: list[dict[str, object]] = [{}, {"kind": kind}, {"values": values} if values else {}]
+    for more in steps:  # no more than is needed
         source |= more
-        copy, groups = checked({}), {}
+        copy, groups = checked({}), dict[str, str]()
         if copy["split"] != found["split"]:
             groups = {group: ",".join(str(names.index(name)) for name in of) for group, of in found["split"].items()}
             copy = checked(groups)
-        other = "the split" if copy["split"] != found["split"] else _other(partial, copy, source, content, numbering)
+        other = "the split" if copy["split"] != found["split"] else _other(partial, copy, ignore, content, numbering)
         if not other:
             _refuse(copy, "the copy would not pass the check", [f"data.root={partial}"])
             keys = [f"data.source.{key}={value}".replace(" ", "") for key, value in source.items()]
@@ -211,8 +218,10 @@ def _keys(
     raise ValueError(f"expected a copy that means the same, but {other} differs; nothing has been written")
 
 
-def _other(partial: Path, copy: dict, source: dict, content: dict, numbering: Numbering) -> str:
-    """The first slice of the copy that is not what it was in the original; empty if there is none."""
+def _other(
+    partial: Path, copy: Found, ignore: int | None, content: dict[str, tuple[str, str]], numbering: Numbering
+) -> str:
+    """The first image of the copy that differs from the original; empty if there is none."""
     kind, values = numbering.meaning.judgement.kind, copy["values"] and tuple(copy["values"])
     if copy["kind"] != kind or (kind == "classes" and values != numbering.values):
         return f"the kind of labels, {copy['kind']} instead of {kind},"
@@ -221,25 +230,25 @@ def _other(partial: Path, copy: dict, source: dict, content: dict, numbering: Nu
     left = dict(content)
     for pair in pairs:
         for each in read_pair(pair):
-            if left.pop(each.name, None) != content_of(each, meaning, source.get("ignore_label")):
+            if left.pop(each.name, None) != content_of(each, meaning, ignore):
                 return each.name
     return next(iter(left), "")
 
 
 def for_the_copy(arguments: Sequence[str], own: Sequence[str]) -> list[str]:
-    """Arguments of a command on the original as they are for its copy.
+    """Translate the arguments of a command on the original to the copy.
 
     Args:
-        arguments: as one types them; those that say how to read it are left out.
-        own: of the copy.
+        arguments: as the user typed them; those on how to read the original are left out.
+        own: those of the copy.
     """
     keys = {key_of(each) for each in own}
     kept = [each for each in arguments if key_of(each) not in keys and not key_of(each).startswith("data.source.")]
     return [*own, *kept]
 
 
-def _listed(found: dict, numbering: Numbering, written: Sequence[Written], own: list[str]) -> dict:
-    """What `Mended` has."""
+def _listed(found: Found, numbering: Numbering, written: Sequence[Written], own: list[str]) -> dict[str, Any]:
+    """The content of ``mended.json``, as in `Mended`."""
     pairs = [
         {
             "name": each.pair.name,
@@ -254,13 +263,13 @@ def _listed(found: dict, numbering: Numbering, written: Sequence[Written], own: 
     values = numbering.values and list(numbering.values)
     codes = dict.fromkeys(each["code"] for each in found["findings"] if each["severity"] == WARNING)
     warnings = [code for code in codes if code not in LEFT_OUT]
-    said = {"root": found["root"], "arguments": own, "warnings": warnings}
+    about = {"root": found["root"], "arguments": own, "warnings": warnings}
     labels = {"kind": numbering.meaning.judgement.kind, "values": values, "names": found["names"]}
-    return {**said, **labels, "pairs": pairs, "left_out": left}
+    return {**about, **labels, "pairs": pairs, "left_out": left}
 
 
-def lines(mended: dict) -> Iterator[str]:
-    """What a person reads of a list of changes: each kind of them with the number of images, and what was left out."""
+def lines(mended: Mapping[str, Any]) -> Iterator[str]:
+    """Summarise a list of changes for the user: each kind with the number of files, and what was left out."""
     count, out = len(mended["pairs"]), mended["arguments"][0].partition("=")[2]
     yield f"{out}: {count} image{'s' * (count > 1)} with labels, {mended['kind']}; all changes: {Path(out) / LIST}"
     alike = defaultdict(list)
@@ -276,7 +285,7 @@ def lines(mended: dict) -> Iterator[str]:
         named = zip(mended["values"], mended["names"], strict=True)
         yield f"  classes: {', '.join(f'{value} {name}' for value, name in named)}"
     if void := [each for each in mended["arguments"] if each.startswith("data.source.ignore_label=")]:
-        yield f"  {void[0].partition('=')[2]} stands where nobody has annotated"
+        yield f"  {void[0].partition('=')[2]} marks pixels that are not annotated"
     reasons = defaultdict(list)
     for each in mended["left_out"]:
         reasons[each["why"]].append(each["file"])
@@ -284,5 +293,5 @@ def lines(mended: dict) -> Iterator[str]:
         more = f" and {len(files) - SHOWN_FILES} more" if len(files) > SHOWN_FILES else ""
         yield f"  left out, {why}: {', '.join(files[:SHOWN_FILES])}{more}"
     if mended["warnings"]:
-        yield f"  warnings, which a person has to look into: {', '.join(mended['warnings'])}"
+        yield f"  warnings, which need a human decision: {', '.join(mended['warnings'])}"
     yield f"check: python -m src.check {shlex.join(mended['arguments'])}"

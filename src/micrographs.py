@@ -1,4 +1,4 @@
-"""Micrographs, found by the names of the images whose labels are scored, so that mistakes are seen on them."""
+"""The micrographs of scored images, found by name, so that a page can show mistakes on them."""
 
 import re
 from contextlib import closing
@@ -13,10 +13,10 @@ from src.prediction.names import input_files
 
 
 class Micrographs:
-    """The images in a file, a folder or a pattern; called with a name it gives that one.
+    """The images in a file, a folder or a pattern; call it with a name to get one of them.
 
     Args:
-        path: as `prediction.names.input_files` takes it; None: there are none.
+        path: as `prediction.names.input_files` takes it; None: there are no images.
     """
 
     def __init__(self, path: str | None) -> None:
@@ -25,11 +25,11 @@ class Micrographs:
         self.files = {stem(file): file for file in files}
 
     def __call__(self, name: str, size: tuple[int, int]) -> np.ndarray | None:
-        """Grey values ``(C, H, W)`` in [0, 1]; None where there is no image of this name.
+        """Grey values ``(C, H, W)`` in [0, 1]; None if there is no image of this name.
 
         Args:
-            name: of the image; of a slice of a stack with its number, such as ``stack_07``.
-            size: that it is to have.
+            name: of the image; for a slice of a stack with its number, such as ``stack_07``.
+            size: rows and columns that it must have.
 
         Raises:
             ValueError: it has another size.

@@ -1,4 +1,4 @@
-"""One image and its labels as a repaired copy of their folder has them, and what that changes."""
+"""Write one image and its labels into a repaired copy of their folder, and list the changes."""
 
 import shutil
 from collections.abc import Iterator, Sequence
@@ -23,15 +23,15 @@ from src.files.stored import Stored
 from src.files.units import resolution
 from src.prediction.tiff import write_tiff
 
-PLAIN = (".png", ".tif", ".tiff")  # endings of files that a copy has as they are, if nothing in them changes
-MOST_SHOWN = 8  # values of labels that a line lists
-MADE_BY = "src.check"  # in files of labels; none of ours that are predictions
-LARGEST = 2**31 - 1  # number that a label image holds
-TYPES = {"bool": "uint8", "float16": "float32", "int64": "float64", "uint64": "float64"}  # which OME-TIFF lacks
+PLAIN = (".png", ".tif", ".tiff")  # files that are copied as they are, if nothing in them changes
+MOST_SHOWN = 8  # label values listed in one line
+MADE_BY = "src.check"  # named as the software in label files, which distinguishes them from predictions
+LARGEST = 2**31 - 1  # largest number in a label image
+TYPES = {"bool": "uint8", "float16": "float32", "int64": "float64", "uint64": "float64"}  # for types OME-TIFF lacks
 
 
 class Change(NamedTuple):
-    """One thing that is otherwise in a copy: the kind of it, what was there, and what is written."""
+    """One change in a copy: its kind, what was there, and what is written."""
 
     code: str
     found: str
@@ -40,13 +40,13 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True)
 class Numbering:
-    """What the labels of a folder mean, and by which numbers its copy says so.
+    """What the labels of a folder mean, and which numbers stand for it in the copy.
 
     Attributes:
         meaning: of the labels of the folder.
-        ignore: their value where nobody has annotated, None if there is none.
-        values: of class 0, 1, … in the copy; None: the numbers of cells.
-        void: the value in the copy where nobody has annotated.
+        ignore: the value of pixels that are not annotated; None if there are none.
+        values: of class 0, 1, … in the copy; None: cells are numbered.
+        void: the value of pixels that are not annotated in the copy.
     """
 
     meaning: Meaning
@@ -60,10 +60,11 @@ class Written:
     """One image with its labels in the copy.
 
     Attributes:
-        pair: in the original.
-        image, labels: files of the copy, relative to its folder.
-        changes: in the two.
-        content: of each slice, by its name, a hash of the image and one of what is learnt of its labels.
+        pair: the original files.
+        image: its file in the copy, relative to the folder.
+        labels: that of its labels, likewise.
+        changes: in both files.
+        content: for each slice, by name, a hash of the image and one of the targets made from its labels.
     """
 
     pair: Pair
@@ -74,14 +75,14 @@ class Written:
 
 
 def write_pair(slices: Sequence[Annotated], one_channel: bool, numbering: Numbering, root: Path, place: str) -> Written:
-    """Write an image with its labels into a copy: the file of the image as it is, if nothing in it changes.
+    """Write an image with its labels into a copy; an image that does not change is copied as a file.
 
     Args:
         slices: of the pair.
-        one_channel: whether grey images that were saved as colours become one channel.
+        one_channel: whether grey images that were saved in colour become one channel.
         numbering: of the labels.
         root: the folder of the copy.
-        place: the folder of images/ and labels/ in it, ending in a slash; empty if they lie in the copy itself.
+        place: the folder of images/ and labels/ in it, ending in a slash; empty for the copy itself.
     """
     pair = slices[0].pair
     planes = [_as_written(each.image, one_channel) for each in slices]
@@ -108,12 +109,12 @@ def write_pair(slices: Sequence[Annotated], one_channel: bool, numbering: Number
 
 
 def content_of(each: Annotated, meaning: Meaning, ignore: int | None) -> tuple[str, str]:
-    """Hashes of the image of a slice and of what is learnt of its labels, as `Written` has them."""
+    """Hashes of the image of a slice and of the targets made from its labels, as in `Written`."""
     return content_hash(_as_written(each.image, False)), content_hash(*as_meant(each, meaning, ignore)[0])
 
 
 def _numbered(each: Annotated, numbering: Numbering) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
-    """What is learnt of the labels of a slice, and the labels ``(H, W)`` int32 by which the copy says so."""
+    """The targets made from the labels of a slice, and its labels ``(H, W)`` int32 in the copy."""
     learnt, numbers = as_meant(each, numbering.meaning, numbering.ignore)
     target, cells, known = learnt
     if numbering.values is not None:
@@ -126,15 +127,15 @@ def _numbered(each: Annotated, numbering: Numbering) -> tuple[tuple[np.ndarray, 
 
 
 def _as_written(image: np.ndarray, one_channel: bool) -> np.ndarray:
-    """An image in a type that a TIFF can hold; with one channel, if it is grey and that is asked for."""
+    """Convert an image to a type that TIFF can hold; reduce a grey image to one channel if asked for."""
     image = image[..., 0] if one_channel and image.ndim == 3 else image
     return image.astype(TYPES.get(image.dtype.name, image.dtype.name), copy=False)
 
 
 def _write_image(file: Path, stack: np.ndarray, image: Image) -> None:
-    """Write ``(H, W)`` or ``(D, H, W)``, or with channels behind, as a TIFF with the pixel size of an image."""
+    """Write ``(H, W)`` or ``(D, H, W)``, with or without channels last, as a TIFF with the pixel size of an image."""
     size, channels = image.pixel_size, image.in_channels if stack.ndim > 2 and "S" in image.axes else 0
-    if channels == 3 == stack.shape[-1] and stack.dtype in (np.uint8, np.uint16):  # which all viewers show in colours
+    if channels == 3 == stack.shape[-1] and stack.dtype in (np.uint8, np.uint16):  # shown in colour by all viewers
         tifffile.imwrite(
             file,
             stack,
@@ -155,16 +156,16 @@ def _write_labels(file: Path, stack: np.ndarray, pixel_size: dict[str, float], n
     """Write labels ``(D, H, W)`` in the smallest type that holds them."""
     dtype = next(each for each in (np.uint8, np.uint16, np.int32) if stack.max() <= np.iinfo(each).max)
     shape = stack.shape if len(stack) > 1 else stack.shape[1:]
-    legend = Legend(numbering.values, numbering.meaning.legend.names) if numbering.meaning.legend.names else NUMBERS
+    legend = Legend(numbering.values or (), names) if (names := numbering.meaning.legend.names) else NUMBERS
     write_tiff(
-        *(file, stack.astype(dtype), shape, dtype, "ZYX"[-len(shape) :], pixel_size),
+        *(file, stack.astype(dtype), shape, np.dtype(dtype), "ZYX"[-len(shape) :], pixel_size),
         made_from=f"{MADE_BY} of {file.name}",
         legend=legend,
     )
 
 
 def _changes_of_image(each: Annotated, stored: Stored | None, image: Image, one_channel: bool) -> Iterator[Change]:
-    """What the file of an image has otherwise than it is seen, for which it has to be written anew."""
+    """Differences between a stored image and the image as users see it, which make a new file necessary."""
     pair, ending = each.pair, each.pair.image.suffix.lower()
     if stored is None:
         yield Change("channel-files", f"{len(pair.channels)} files of a channel each", "one file")
@@ -173,13 +174,13 @@ def _changes_of_image(each: Annotated, stored: Stored | None, image: Image, one_
     same = image.array is stored.array
     yield from (change for change in seen if change.code != "colour-table" or not same)
     if not same and not seen:
-        yield Change("colour-table", "grey values with a table of those that occur", "the grey values")
+        yield Change("colour-table", "grey values stored with a table of the values that occur", "the grey values")
     if ending not in PLAIN:
         yield Change("format", f"images ending in {ending}", "TIFF with the same pixels")
     elif ending != ".png" and names_others(pair.image):
-        yield Change("ome-files", "an OME-TIFF that names other files", "a TIFF by itself")
+        yield Change("ome-files", "an OME-TIFF that refers to other files", "a self-contained TIFF")
     if image.channels is not None:
-        yield Change("alpha", "a transparency that is the same everywhere", "no transparency")
+        yield Change("alpha", "a constant alpha channel", "no alpha channel")
     if one_channel:
         yield Change("grey-as-colour", f"grey saved as {image.in_channels} equal channels", "one channel")
     if pair.axes and image.axes != stored.axes:
@@ -187,14 +188,14 @@ def _changes_of_image(each: Annotated, stored: Stored | None, image: Image, one_
 
 
 def names_others(file: Path) -> bool:
-    """Whether a TIFF says in which files it or a part of it lies, so that it cannot stand alone or be renamed."""
+    """Whether the metadata of a TIFF refer to files by name, so that it cannot be moved or renamed alone."""
     with tifffile.TiffFile(file) as tiff:
         said = tiff.ome_metadata or ""
     return "FileName=" in said or "<BinaryOnly" in said
 
 
 def _changes_of_labels(slices: Sequence[Annotated], labels: np.ndarray, in_colours: bool) -> Iterator[Change]:
-    """What labels ``(D, H, W)`` say otherwise than what was drawn."""
+    """Differences between labels ``(D, H, W)`` of the copy and the labels as they were drawn."""
     first, pair = slices[0], slices[0].pair
     for note in first.notes:
         if note.file == str(pair.labels):
@@ -213,8 +214,12 @@ def _changes_of_labels(slices: Sequence[Annotated], labels: np.ndarray, in_colou
             yield Change("one-hot", f"{planes} planes, of which one is on in each pixel", "its number")
     if in_colours:
         yield Change("colour-labels", "colours", "numbers")
-        return
-    old = np.stack([each.labels for each in slices])
+    else:
+        yield from _changed_values(np.stack([each.labels for each in slices]), labels)
+
+
+def _changed_values(old: np.ndarray, labels: np.ndarray) -> Iterator[Change]:
+    """How the values of labels change, if they do."""
     if (old == labels).all():
         return
     values, places = np.unique(old, return_index=True)
@@ -222,4 +227,4 @@ def _changes_of_labels(slices: Sequence[Annotated], labels: np.ndarray, in_colou
         new = labels.ravel()[places]
         yield Change("values", "/".join(map(str, map(int, values))), "/".join(map(str, new)))
     else:
-        yield Change("values", "numbers of cells", "others, from 1 on")
+        yield Change("values", "numbers of cells", "new numbers, from 1 up")

@@ -82,7 +82,7 @@ def test_issued_again_a_finished_cross_validation_is_finished(folded, crossval, 
     assert status == 0, error
     assert printed.count("is finished") == 2 and "steps 0 to" not in printed
     assert "2 folds of 23 images, 11 to 12 each: contiguous slices" in printed
-    assert "2 held-out images are left for the mean of the networks" in printed
+    assert "2 held-out images are kept to score the mean of the networks" in printed
     assert "95 % confidence interval of v_rand" in printed and read(directory) == before
 
 

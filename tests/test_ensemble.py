@@ -83,5 +83,5 @@ def test_a_directory_of_something_else_is_refused_with_what_is_near(finished_run
     run = finished_run(tmp_path / "run")
     with pytest.raises(ValueError, match=r"nearest valid: .*best\.ckpt"):
         opened([str(run)])
-    with pytest.raises(ValueError, match="nearest valid: the command that makes it"):
+    with pytest.raises(ValueError, match="nearest valid: the same directory, when src.crossval has finished"):
         opened([str(tmp_path)])

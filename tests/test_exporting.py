@@ -111,7 +111,7 @@ def test_a_fixed_range_is_the_median_of_where_ranges_begin_and_end():
 @pytest.mark.parametrize(
     ("format", "grey_range", "said"),
     [
-        ("onnx", None, "from 0 to 1, which its reader makes of each image: the 0.5th"),
+        ("onnx", None, "from 0 to 1; its reader must scale each image: the 0.5th"),
         ("bioimageio", None, "readers scale each image so that the 0.5th"),
         ("bioimageio", FIXED, "40 becomes 0 and 200 becomes 1 in every image"),
     ],

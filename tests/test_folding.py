@@ -38,8 +38,8 @@ def test_the_folds_of_a_command_line_in_words():
     found = folding.of_command([SIZE, "folds=4", "data.train='0-20'", "data.validation='21-23'"])
     assert folding.described(found) == [
         "4 folds of 23 images, 5 to 6 each: contiguous slices, with a slice left out between",
-        "6 held-out images are left for the mean of the networks",
-        "1 images take no part, because they are too much like those held out",
+        "6 held-out images are kept to score the mean of the networks",
+        "images left out, because they are too similar to held-out ones: 1",
     ]
 
 
