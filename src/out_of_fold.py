@@ -1,14 +1,16 @@
-"""The folds of a cross-validation, pooled: each image is scored by a network that has not seen it."""
+"""Pool the folds of a cross-validation, in which each image is scored by a network that has not seen it."""
 
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tifffile
 
 from src import build, folding, training, untouched
+from src.build import PlainConfig
 from src.data.folds import Plan
 from src.data.stack import Stack
 from src.files.incomplete import sweep_beside
@@ -19,7 +21,7 @@ from src.metrics.bootstrap import intervals, means
 from src.metrics.calibration import Calibration, fitted, needed, tally
 from src.metrics.choosing import Contest, Judged
 from src.metrics.confidence import Cells, by_tenths, cells_of, confidences
-from src.metrics.evaluator import Evaluator, Probabilities, Sums
+from src.metrics.evaluator import Evaluator, Metric, Probabilities, Sums
 from src.model.layout import part_of
 from src.model.trained import Trained
 from src.prediction.names import prediction_file
@@ -34,26 +36,26 @@ class Image:
     """An image that a fold has scored.
 
     Attributes:
-        number: of the slice.
-        name: of it.
-        fold: that scored it.
-        counts: what `evaluator.Evaluator.counts` gives of it.
+        number: its position in the stack.
+        name: of the image.
+        fold: the fold that scored it.
+        counts: as of `evaluator.Evaluator.counts`.
         row: its scores.
-        tally: of the probabilities of its pixels, as `calibration.tally` counts them.
-        cells: that were predicted; None where classes are.
+        tally: the probabilities of its pixels, as counted by `calibration.tally`.
+        cells: the predicted cells; None if classes are predicted.
     """
 
     number: int
     name: str
     fold: int
     counts: Sums
-    row: dict[str, float]
+    row: dict[str, float | None]
     tally: np.ndarray
     cells: Cells | None
 
 
-def pool(directory: Path) -> dict:
-    """Put the predictions of all folds together, score them, and choose how the mean of the networks is decoded.
+def pool(directory: Path) -> dict[str, Any]:
+    """Pool the predictions of all folds, score them, and choose the decoder for the mean of the networks.
 
     It writes ``predictions/``, ``ensemble.json``, ``cells.csv``, ``scores.csv`` and at last ``scores.json``.
 
@@ -61,14 +63,14 @@ def pool(directory: Path) -> dict:
         directory: of the cross-validation, whose folds are finished.
 
     Returns:
-        What ``scores.json`` holds.
+        The content of ``scores.json``.
 
     Raises:
-        ValueError: a fold is not finished or damaged, or the data have changed.
+        ValueError: a fold is unfinished or damaged, or the data have changed.
     """
     points = fold_directories(directory)
     rows_of_folds = of_folds(directory)
-    config = as_begun(points[0])
+    config = fold_config(points[0])
     stack = build.make(config["data"], "source")()
     plan = folding.plan(config, len(points), stack)
     metrics = build.make(config, "metrics")
@@ -102,17 +104,18 @@ def pool(directory: Path) -> dict:
     return content
 
 
-def as_begun(point: Path) -> dict:
-    """The configuration of a fold, with the labels meaning what they meant to it."""
-    config = read_config(point)
-    return training.as_judged(config, point, None, None, None)[0]
+def fold_config(point: Path) -> PlainConfig:
+    """The configuration of a fold, with the meaning of the labels that its check found."""
+    return training.as_judged(read_config(point), point, None, None)[0]
 
 
-def scored(fold: int, point: Path, trained: Trained, stack: Stack, plan: Plan, metrics: dict) -> list[Image]:
-    """Score the images of a fold as it has scored them, from the probabilities that it has written.
+def scored(
+    fold: int, point: Path, trained: Trained, stack: Stack, plan: Plan, metrics: dict[str, Metric]
+) -> list[Image]:
+    """Score the images of a fold from the probabilities that it has written, with the same result as its own.
 
     Raises:
-        ValueError: a prediction is not there.
+        ValueError: a prediction is missing.
     """
     evaluator, images = Evaluator(metrics, trained.decoder.threshold), []
     for number in plan.folds[fold]["held_out"]:
@@ -123,31 +126,32 @@ def scored(fold: int, point: Path, trained: Trained, stack: Stack, plan: Plan, m
         tallied = tally(cell[image.known], image.target[image.known] > 0)
         labels = None if trained.decoder.numbering.of_classes else trained.decoder(image.probabilities)
         cells = None if labels is None else cells_of(labels, cell, image.instances, image.known)
-        images.append(Image(number, name, fold, counts, evaluator.of_image(counts), tallied, cells))
+        row: dict[str, float | None] = {**evaluator.of_image(counts)}
+        images.append(Image(number, name, fold, counts, row, tallied, cells))
     return images
 
 
 def judged(point: Path, number: int, stack: Stack) -> Judged:
-    """A slice with the probabilities that a fold has written for it.
+    """An image with the probabilities that a fold has written for it.
 
     Raises:
-        ValueError: they are not there.
+        ValueError: they are missing.
     """
     file = prediction_file(point / "predictions", stack.names[number], "probabilities")
     if not file.exists():
-        raise ValueError(f"expected {file}, but it is not there; nearest valid: another hydra.run.dir")
+        raise ValueError(f"expected {file}, but it does not exist; nearest valid: another hydra.run.dir")
     found = tifffile.imread(file)
     found = found if found.ndim == 3 else np.stack([1 - found, found])
     return Judged(found, stack.targets[number], stack.instances[number], stack.known[number])
 
 
 def copy_predictions(images: Sequence[Image], points: Sequence[Path], folder: Path) -> None:
-    """Copy what the folds have predicted for their images into one folder.
+    """Copy the predictions of the folds into one folder.
 
     Args:
         images: of all folds.
         points: the run directories of the folds.
-        folder: where to.
+        folder: the destination.
     """
     endings = (".png", "_probabilities.tif", "_labels.tif")
     names = {image.name: [f"{image.name}{ending}" for ending in endings] for image in images}
@@ -158,20 +162,26 @@ def copy_predictions(images: Sequence[Image], points: Sequence[Path], folder: Pa
                 shutil.copyfile(points[image.fold] / "predictions" / name, partial)
 
 
-def choose(images: Sequence[Image], points: Sequence[Path], stack: Stack, config: dict, metrics: dict) -> Decoder:
-    """Choose how the mean of the networks is numbered, and at which threshold, by all that they had not seen."""
+def choose(
+    images: Sequence[Image],
+    points: Sequence[Path],
+    stack: Stack,
+    config: PlainConfig,
+    metrics: dict[str, Metric],
+) -> Decoder:
+    """Choose the decoder and the threshold for the mean of the networks by the out-of-fold predictions."""
     pixels = sum(stack.targets[image.number].size for image in images)
     count = min(len(images), max(1, MOST_PIXELS * len(images) // pixels))
-    chosen = [images[place] for place in np.linspace(0, len(images) - 1, count).astype(int)]
-    slices = [judged(points[image.fold], image.number, stack) for image in chosen]
+    some = [images[place] for place in np.linspace(0, len(images) - 1, count).astype(int)]
+    slices = [judged(points[image.fold], image.number, stack) for image in some]
     contest = Contest(metrics, config["monitor"], len(slices[0].probabilities))
     return contest.choose(slices, build.make(training.with_target(config), "instances"))[0]
 
 
-def summed(images: Sequence[Image], evaluator: Evaluator) -> dict:
-    """Scores of all images together, of each, their mean, and how sure they are."""
+def summed(images: Sequence[Image], evaluator: Evaluator) -> dict[str, object]:
+    """The scores of all images together and of each image, their mean, and their confidence intervals."""
     counts = [image.counts for image in images]
-    pooled = evaluator.compute({name: sum(each[name] for each in counts) for name in counts[0]})
+    pooled = evaluator.compute({name: total([each[name] for each in counts]) for name in counts[0]})
     return {
         "scores": pooled,
         "per_image": [{"name": image.name, "fold": image.fold, **image.row} for image in images],
@@ -180,37 +190,43 @@ def summed(images: Sequence[Image], evaluator: Evaluator) -> dict:
     }
 
 
-def calibration_of(images: Sequence[Image], folds: int) -> dict:
-    """What calibrates probabilities; and how good it is, each fold judged with the fit of the others."""
-    tallies = [sum(image.tally for image in images if image.fold == fold) for fold in range(folds)]
+def total(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """The sum of arrays of one shape."""
+    return sum(arrays[1:], start=arrays[0])
+
+
+def calibration_of(images: Sequence[Image], folds: int) -> dict[str, Any]:
+    """Fit the calibration of probabilities; each fold scores it with the fit of the other folds."""
+    tallies = [total([image.tally for image in images if image.fold == fold]) for fold in range(folds)]
     free, cross = needed(tallies)
     return {
         "needed": free,
-        **asdict(fitted(sum(tallies), free)),
+        **asdict(fitted(total(tallies), free)),
         "scores": {name: reliability.scores(*each) for name, each in cross.items()},
         "before": reliability.diagram(*cross["none"]),
         "after": reliability.diagram(*cross[free]),
     }
 
 
-def write_cells(images: Sequence[Image], folds: int, file: Path) -> dict | None:
-    """Write how sure one may be of each predicted cell, and sum it up; None where no cells are predicted.
+def write_cells(images: Sequence[Image], folds: int, file: Path) -> dict[str, Any] | None:
+    """Write the confidence of each predicted cell, and summarise it; None if classes are predicted.
 
     Args:
         images: of all folds.
-        folds: how many there are.
-        file: a row a cell.
+        folds: their number.
+        file: a CSV with a row for each cell.
     """
-    if images[0].cells is None:
+    cells = [(image, image.cells) for image in images if image.cells is not None]
+    if not cells:
         return None
-    each, fit = confidences([[image.cells for image in images if image.fold == fold] for fold in range(folds)])
-    rows = []
+    each, fit = confidences([[found for image, found in cells if image.fold == fold] for fold in range(folds)])
+    rows: list[dict[str, Any]] = []
     places = [iter(confidence) for confidence in each]  # of the images of a fold, in their order
-    for image in images:
-        columns = image.cells.numbers, image.cells.pixels, next(places[image.fold]), image.cells.matched
-        for number, pixels, confidence, matched in zip(*(column.tolist() for column in columns), strict=True):
+    for image, found in cells:
+        columns = found.numbers, found.pixels, next(places[image.fold]), found.matched
+        for number, pixels, sure, matched in zip(*(column.tolist() for column in columns), strict=True):
             row = {"image": image.name, "fold": image.fold, "cell": number, "pixels": pixels}
-            rows.append(row | {"confidence": round(confidence, 4), "matched": int(matched)})
+            rows.append(row | {"confidence": round(sure, 4), "matched": int(matched)})
     write_rows(file, rows)
-    said, matched = (np.array([row[key] for row in rows]) for key in ("confidence", "matched"))
-    return {**asdict(fit), "held": by_tenths(said, matched)}
+    confidence, matched = (np.array([row[key] for row in rows]) for key in ("confidence", "matched"))
+    return {**asdict(fit), "held": by_tenths(confidence, matched)}

@@ -1,6 +1,7 @@
 """Score predictions of any tool against the truth: ``python -m src.score truth=PATH prediction=PATH metrics=isbi``."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, ListConfig
 
@@ -9,9 +10,13 @@ from src.arguments import check_probability
 from src.saying import say, warn
 from src.terminal import print_scores, shown
 
+if TYPE_CHECKING:
+    from src.data.comparison import Pair
+
 
 @command.verb("score")
 def main(config: DictConfig) -> None:
+    """Match files, score each pair, and print and write the scores."""
     from src import build
     from src.data.comparison import comparisons, look
     from src.files.whole import write_json, write_rows
@@ -29,8 +34,8 @@ def main(config: DictConfig) -> None:
     if output and output.suffix != ".json":
         raise ValueError(f"expected output to end in .json, but got {output}")
     micrographs = Micrographs(config.images) if output else None
-    parts = (build.make(config, name) for name in ("metrics", "instances"))
-    scoring = Scoring(*parts, config.threshold, micrographs)
+    metrics, instances = (build.make(config, name) for name in ("metrics", "instances"))
+    scoring = Scoring(metrics, instances, config.threshold, micrographs)
     values = _values(config["values"], scoring.of_classes)
     pairs, alone = _matched(config.truth, config.prediction, scoring.membranes)
     for file in alone:
@@ -44,7 +49,7 @@ def main(config: DictConfig) -> None:
     true, predicted = ([each[side] for each in facts.values()] for side in (0, 1))
     meant, scales = agreed(true, predicted, scoring.of_classes, values, Path(config.truth))
     for pair in facts:
-        with failures.noted(pair[1].file):  # all of a stack are read before any counts
+        with failures.noted(pair[1].file):  # a stack counts only if all of it can be read
             for image in list(comparisons(pair, meant, scales, scoring.of_classes, config.ignore_label)):
                 scoring.add(image)
     for warning in scoring.warnings():
@@ -60,8 +65,8 @@ def main(config: DictConfig) -> None:
         say(f"report: {page}")
 
 
-def _matched(truth: str, prediction: str, membranes: bool) -> tuple[list, list[Path]]:
-    """Pairs of truth and prediction, and files without a partner."""
+def _matched(truth: str, prediction: str, membranes: bool) -> tuple["list[Pair]", list[Path]]:
+    """Pairs of truth and prediction, and files without a counterpart."""
     from src.data.annotators import are_patterns, match_patterns
     from src.data.comparison import match
 
@@ -71,17 +76,18 @@ def _matched(truth: str, prediction: str, membranes: bool) -> tuple[list, list[P
 
 
 def _values(values: object, of_classes: bool) -> tuple[int, ...] | None:
-    """The values of class 0, 1, … in the truth, as they were chosen."""
+    """The values of class 0, 1, … in the truth, as the user gave them."""
     if values is None:
         return None
-    whole = isinstance(values, ListConfig) and all(type(value) is int and value >= 0 for value in values)
-    if not whole or not len(set(values)) == len(values) > 1:
-        raise ValueError(f"expected values of class 0, 1, … from 0 on, but got values={values}; nearest valid: [0,1,5]")
+    given = list(values) if isinstance(values, ListConfig) else []
+    whole = all(type(value) is int and value >= 0 for value in given)
+    if not whole or not len(set(given)) == len(given) > 1:
+        raise ValueError(f"expected values of class 0, 1, … from 0 up, but got values={values}; nearest valid: [0,1,5]")
     if not of_classes:
         raise ValueError(
             "expected values=… with scores of classes, but got other metrics; nearest valid: metrics=semantic"
         )
-    return tuple(values)
+    return tuple(given)
 
 
 if __name__ == "__main__":

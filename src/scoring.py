@@ -1,7 +1,8 @@
-"""Predictions of any tool, scored image by image: what `src.score` adds up."""
+"""Score the predictions of any tool image by image, and collect pictures of the worst ones."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -14,15 +15,15 @@ from src.metrics.goodness import worst_first
 from src.metrics.mistakes import kinds_of_mistakes, mistakes_of
 from src.pages.pictures import panels
 
-MOST_PICTURES = 12  # of images, the worst ones
+MOST_PICTURES = 12  # of the worst images
 
 
-def doubts(image: Comparison, membranes: bool) -> list[str]:
-    """What looks as if it were not meant, in words; nothing of it stops scoring.
+def suspicions(image: Comparison, membranes: bool) -> list[str]:
+    """Likely mistakes, as sentences. They are warnings: scoring continues.
 
     Args:
-        image: what is compared.
-        membranes: whether cells are told apart by the background between them alone.
+        image: truth and prediction.
+        membranes: whether only the background between cells separates them.
     """
     found = []
     true_cell = image.truth > 0
@@ -30,39 +31,39 @@ def doubts(image: Comparison, membranes: bool) -> list[str]:
     if _difference(background, true_cell) > 0.5:
         found.append("the prediction looks inverted: expected high values in cells, and 0 in the background")
     if not membranes:
-        if is_mixed(image.truth[:2048, :2048]):  # a part tells enough
+        if is_mixed(image.truth[:2048, :2048]):  # a part is enough
             found.append("the truth looks resized or cut to 8 bits, which mixes its numbers: src.check says more")
         return found
     cells, holes = (components(mask).max() for mask in (true_cell, ~true_cell))
     if 0 < cells < holes and true_cell.mean() < 0.5:
         found.append("the truth looks inverted: expected cells above 0, and membranes 0")
     if not image.is_probable and image.prediction.max() > 1:
-        found.append("the prediction holds integers above 1: each pixel that is not 0 is taken as cell")
+        found.append("the prediction holds integers above 1: all pixels other than 0 count as cell")
     return found
 
 
 def _difference(background: np.ndarray, true_cell: np.ndarray) -> float:
-    """Mean distance between the probability of cell and the truth."""
+    """Mean absolute difference between the probability of cell and the truth."""
     strips = zip(strips_of(background), strips_of(true_cell), strict=True)
-    return sum(np.abs((1 - part) - truth).sum() for part, truth in strips) / true_cell.size
+    return float(sum(np.abs((1 - part) - truth).sum() for part, truth in strips) / true_cell.size)
 
 
 class Scoring:
-    """Adds images up, and keeps pictures of the worst ones.
+    """Adds up the scores of images, and keeps pictures of the worst ones.
 
     Args:
         metrics: by name.
-        numbering: of the cells of probabilities.
+        numbering: the decoder of probabilities.
         threshold: of probabilities.
-        micrographs: gives the image of a name and size, which pictures show; None: no pictures are wanted.
+        micrographs: returns the image of a name and size, for the pictures; None: make no pictures.
 
     Attributes:
-        of_classes: whether what is scored are classes, not cells.
-        kinds: of mistakes that there may be.
-        membranes: whether cells are told apart by the background between them alone.
-        monitor: the score by which images are worse or better, and whether ``max`` or ``min`` of it is better.
+        of_classes: whether classes are scored, not cells.
+        kinds: of mistakes that can occur.
+        membranes: whether only the background between cells separates them.
+        monitor: the score that ranks images, and ``max`` or ``min``, whichever is better.
         rows: the scores of each image.
-        doubtful: names of images by what looks as if it were not meant.
+        suspicious: names of images, by their likely mistake.
         pictures: of the worst images, as of `pages.pictures.panels`, by name.
     """
 
@@ -79,16 +80,16 @@ class Scoring:
         self.membranes = any(metric.best_over_thresholds for metric in metrics.values())
         self.monitor = next(item for metric in metrics.values() for item in metric.modes.items())
         self.evaluator: Evaluator | None = None
-        self.first = ("", False)  # the name of the first image, and whether probabilities were predicted for it
-        self.rows: list[dict] = []
-        self.doubtful: dict[str, list[str]] = defaultdict(list)
+        self.first = ("", False)  # name of the first image, and whether its prediction is probabilities
+        self.rows: list[dict[str, Any]] = []
+        self.suspicious: dict[str, list[str]] = defaultdict(list)
         self.pictures: dict[str, dict[str, bytes]] = {}
 
     def add(self, image: Comparison) -> None:
         """Score an image.
 
         Raises:
-            ValueError: it holds labels where those before held probabilities, or the other way round.
+            ValueError: its prediction is labels where earlier ones were probabilities, or the other way round.
         """
         probable, highest = image.is_probable, image.truth.max()
         if self.evaluator is None:
@@ -97,37 +98,42 @@ class Scoring:
             self.evaluator = Evaluator(self.metrics, self.threshold, thresholds=thresholds)
         if probable != self.first[1]:
             raise ValueError(
-                f"expected probabilities or labels throughout, but {image.name} differs from {self.first[0]}"
+                f"expected only probabilities or only labels, but {image.name} differs from {self.first[0]}"
             )
         if probable and self.of_classes and highest >= len(image.prediction):
             expected = f"probabilities of all {highest + 1} classes of the truth"
             raise ValueError(f"expected {expected}, but got {len(image.prediction)} for {image.name}")
-        written = image.labels if self.membranes else None  # else probabilities are numbered as asked
+        written = image.labels if self.membranes else None  # without them, probabilities are decoded as asked for
         numbering = self.numbering if written is None else lambda values, threshold: written
         prediction = Probabilities(image.prediction, numbering) if probable else Labels(image.prediction)
         scores = self.evaluator.update(prediction, image.truth, numbered(image.truth), image.known)
         self.rows.append({"name": image.name, **scores})
         worst = {row["name"] for row in worst_first(self.rows, *self.monitor)[:MOST_PICTURES]}
         if self.micrographs and image.name in worst:
-            self.pictures[image.name] = self._panels(image, prediction)
+            micrograph = self.micrographs(image.name, image.truth.shape)
+            self.pictures[image.name] = self._panels(image, prediction, micrograph)
             self.pictures = {name: each for name, each in self.pictures.items() if name in worst}
-        for doubt in doubts(image, self.membranes):
-            self.doubtful[doubt].append(image.name)
+        for suspicion in suspicions(image, self.membranes):
+            self.suspicious[suspicion].append(image.name)
 
-    def _panels(self, image: Comparison, prediction: Prediction) -> dict[str, bytes]:
+    def _panels(self, image: Comparison, prediction: Prediction, micrograph: np.ndarray | None) -> dict[str, bytes]:
         known = np.ones(image.truth.shape, bool) if image.known is None else image.known
         within = prediction.within(known)
         labels = within.classes(self.threshold) if self.of_classes else within.labels(self.threshold)
         truth = (image.truth if self.of_classes else numbered(image.truth)) * known
-        return panels(
-            self.micrographs(image.name, truth.shape), truth, labels, mistakes_of(self.of_classes, labels, truth)
-        )
+        return panels(micrograph, truth, labels, mistakes_of(self.of_classes, labels, truth))
 
     def warnings(self) -> Iterator[str]:
-        """What to look at, in words."""
-        for doubt, names in self.doubtful.items():
-            yield f"{doubt} ({len(names)} of {len(self.rows)} images, first {names[0]})"
+        """Likely mistakes, each with the images that have it."""
+        for suspicion, names in self.suspicious.items():
+            yield f"{suspicion} ({len(names)} of {len(self.rows)} images, first {names[0]})"
 
-    def scores(self) -> dict:
-        """All scores in the layout of ``scores.json``; to be called when there is any image."""
+    def scores(self) -> dict[str, Any]:
+        """All scores, in the layout of ``scores.json``.
+
+        Raises:
+            ValueError: no image has been added.
+        """
+        if self.evaluator is None:
+            raise ValueError("expected at least one image to score, but got none")
         return {"scores": self.evaluator.compute(), "per_image": self.rows}

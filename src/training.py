@@ -80,7 +80,7 @@ def as_judged(
     directory: Path,
     checked: dict | None,
     made: Parts | None,
-    read: Callable[[Pair], list[Annotated]],
+    read: Callable[[Pair], list[Annotated]] | None = None,
 ) -> tuple[dict, dict | None]:
     """What to train with and what was found, where labels mean what the check took them for, or the run has begun with.
 

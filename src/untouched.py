@@ -1,22 +1,23 @@
-"""The mean of the networks of a cross-validation, on images that no fold has seen."""
+"""Score the mean of the networks of a cross-validation on held-out images that no fold has seen."""
 
 import time
 from collections.abc import Sequence
 from statistics import fmean
+from typing import Any
 
 import numpy as np
 import torch
 from scipy.special import expit
-from torch.utils.data import DataLoader
 
 from src import training
+from src.build import PlainConfig
 from src.data.folds import Plan, as_text
 from src.data.stack import Stack
 from src.instances import Decoder, cell_probability
 from src.metrics import reliability
 from src.metrics.bootstrap import means
 from src.metrics.calibration import LOGITS, Calibration, tally
-from src.metrics.evaluator import Evaluator, Probabilities
+from src.metrics.evaluator import Evaluator, Metric, Probabilities
 from src.model.segmenter import truth
 from src.model.trained import Trained, common_average, common_precision
 from src.prediction.predictor import Predictor
@@ -27,23 +28,23 @@ from src.tiles.overlap import reader
 
 @torch.inference_mode()
 def scored(
-    config: dict,
+    config: PlainConfig,
     stack: Stack,
     plan: Plan,
     trained: Sequence[Trained],
     decoder: Decoder,
     calibration: Calibration,
-    metrics: dict,
-) -> dict:
-    """Score the mean of the networks, and each one of them, on images that none has seen, and say how long it takes.
+    metrics: dict[str, Metric],
+) -> dict[str, Any]:
+    """Score and time the mean of the networks, and each single network.
 
     Args:
         config: of a fold.
-        stack: all slices.
+        stack: all images.
         plan: of the folds.
-        trained: their networks.
-        decoder: of the mean of them.
-        calibration: of that mean.
+        trained: the networks of the folds.
+        decoder: of their mean.
+        calibration: of their mean.
         metrics: by name.
     """
     data = training.make_data(split_of(config, plan))
@@ -53,23 +54,25 @@ def scored(
     each = [Predictor([one.model], device, dtype, common_average(trained), None) for one in trained]
     decoders = [decoder, *(one.decoder for one in trained)]
     evaluators = [Evaluator(metrics, one.threshold) for one in decoders]
-    rows, seconds, counts = [], [], 0
-    loader: DataLoader = data.test_dataloader()
+    rows: list[dict[str, Any]] = []
+    seconds, tallies = list[float](), list[np.ndarray]()
+    loader = data.test_dataloader()
     for batch in loader:
         started = time.perf_counter()
         found = [whole(predictor, batch["image"].to(device)) for predictor in each]
         seconds.append(time.perf_counter() - started)
         mean = torch.from_numpy(np.stack(found)).mean(dim=0).numpy()
         target, _, known = truth(batch)
-        counts = counts + tally(cell_probability(mean)[known], target[known] > 0)
+        tallies.append(tally(cell_probability(mean)[known], target[known] > 0))
         scores = [
             evaluator.update(Probabilities(probabilities, one.numbering), *truth(batch))
             for evaluator, one, probabilities in zip(evaluators, decoders, [mean, *found], strict=True)
         ]
         rows.append({"name": batch["name"][0], **scores[0]})
+    counts = sum(tallies[1:], start=tallies[0])
     return {
         "scores": evaluators[0].compute(),
-        "single": means([evaluator.compute() for evaluator in evaluators[1:]]),
+        "single": means([{**evaluator.compute()} for evaluator in evaluators[1:]]),
         "per_image": rows,
         "calibration": {
             "before": reliability.scores(expit(LOGITS), counts),
@@ -80,14 +83,14 @@ def scored(
     }
 
 
-def split_of(config: dict, plan: Plan) -> dict:
-    """A configuration in which all folds are learnt from, and what none has seen is held out."""
+def split_of(config: PlainConfig, plan: Plan) -> PlainConfig:
+    """A configuration that trains on the images of all folds and holds out those that no fold has seen."""
     parts = {"train": as_text(plan.scored), "validation": "", "held_out": as_text(plan.untouched)}
     return config | {"data": config["data"] | parts}
 
 
 def whole(predictor: Predictor, image: torch.Tensor) -> np.ndarray:
-    """Class probabilities ``(K, H, W)`` of an image ``(1, C, H, W)``, in the blocks of `src.predict`."""
+    """Class probabilities ``(K, H, W)`` of an image ``(1, C, H, W)``, in the same blocks as `src.predict`."""
     height, width = image.shape[-2:]
     windows, read = blocks(height, width, predictor.block_side(height, width)), reader(image)
     found = np.empty((predictor.classes, height, width), np.float32)

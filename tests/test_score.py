@@ -257,7 +257,7 @@ def test_probabilities_and_labels_are_not_mixed(score_folders, tmp_path):
     write(tmp_path / "prediction", a=BRIDGE, b=JOINED)
     status, _, error = score_folders("metrics=instances")
     assert status == 1
-    message = "b.tif: expected probabilities or labels throughout, but b differs from a"
+    message = "b.tif: expected only probabilities or only labels, but b differs from a"
     assert error.endswith(f"error: 1 of 2 images were not scored:\n{tmp_path / 'prediction' / message}\n")
 
 

@@ -16,7 +16,7 @@ from src.metrics.mistakes import OF_CELLS, OF_CLASSES
 from src.metrics.pixel import PixelError
 from src.metrics.semantic import Semantic
 from src.micrographs import Micrographs
-from src.scoring import MOST_PICTURES, Scoring, doubts
+from src.scoring import MOST_PICTURES, Scoring, suspicions
 from src.values import meanings
 
 TRUTH = np.kron(np.array([[1, 0], [0, 2]]), np.ones((6, 6), int))
@@ -93,10 +93,10 @@ STACK = phantom(slices=2, size=128, organelles=True)
 INVERTED_PREDICTION, INVERTED_TRUTH, NUMBERED = "the prediction looks", "the truth looks", "the prediction holds"
 
 
-def found_doubts(truth, prediction, membranes):
-    """The beginning of each doubt."""
-    found = doubts(Comparison("a", truth, prediction), membranes)
-    return {" ".join(doubt.split()[:3]) for doubt in found}
+def found_suspicions(truth, prediction, membranes):
+    """The beginning of each suspicion."""
+    found = suspicions(Comparison("a", truth, prediction), membranes)
+    return {" ".join(suspicion.split()[:3]) for suspicion in found}
 
 
 def probable(cells):
@@ -106,54 +106,54 @@ def probable(cells):
 
 
 @pytest.mark.parametrize("membranes", [True, False])
-def test_good_data_raises_no_doubt(membranes):
+def test_good_data_raises_no_suspicion(membranes):
     for target, numbers in zip(STACK.targets.astype(int), STACK.instances, strict=True):
         cells = (target > 0).astype(int)
-        assert not found_doubts(target, cells, membranes)
-        assert not found_doubts(numbers, probable(cells), membranes)
-        assert not found_doubts(cells, np.eye(3, dtype=np.float32)[target].transpose(2, 0, 1), membranes)
+        assert not found_suspicions(target, cells, membranes)
+        assert not found_suspicions(numbers, probable(cells), membranes)
+        assert not found_suspicions(cells, np.eye(3, dtype=np.float32)[target].transpose(2, 0, 1), membranes)
 
 
-def test_scattered_cells_and_a_cell_with_holes_raise_no_doubt():
+def test_scattered_cells_and_a_cell_with_holes_raise_no_suspicion():
     scattered, pierced = np.zeros((2, 9, 9), int)
     scattered[1::3, 1::3] = 1
     pierced[:] = 1 - scattered
     for truth in (scattered, pierced):
-        assert not found_doubts(truth, truth, True)
+        assert not found_suspicions(truth, truth, True)
 
 
 @pytest.mark.parametrize("membranes", [True, False])
-def test_an_inverted_prediction_raises_a_doubt(membranes):
+def test_an_inverted_prediction_raises_a_suspicion(membranes):
     cells = (STACK.targets[0] > 0).astype(int)
-    assert found_doubts(cells, 1 - cells, membranes) == {INVERTED_PREDICTION}
-    assert found_doubts(cells, probable(1 - cells), membranes) == {INVERTED_PREDICTION}
+    assert found_suspicions(cells, 1 - cells, membranes) == {INVERTED_PREDICTION}
+    assert found_suspicions(cells, probable(1 - cells), membranes) == {INVERTED_PREDICTION}
 
 
-def test_an_inverted_truth_raises_a_doubt_where_membranes_part_cells():
+def test_an_inverted_truth_raises_a_suspicion_where_membranes_part_cells():
     for membranes in np.where(STACK.targets > 0, 0, 1):
         image = Comparison("a", membranes, membranes)
-        assert found_doubts(image.truth, image.prediction, True) == {INVERTED_TRUTH}
-        assert not found_doubts(image.truth, image.prediction, False)
-        assert found_doubts(image.truth, probable(1 - image.truth), True) == {INVERTED_TRUTH, INVERTED_PREDICTION}
+        assert found_suspicions(image.truth, image.prediction, True) == {INVERTED_TRUTH}
+        assert not found_suspicions(image.truth, image.prediction, False)
+        assert found_suspicions(image.truth, probable(1 - image.truth), True) == {INVERTED_TRUTH, INVERTED_PREDICTION}
 
 
-def test_numbered_cells_raise_a_doubt_where_membranes_part_cells():
+def test_numbered_cells_raise_a_suspicion_where_membranes_part_cells():
     numbers = STACK.instances[0]
-    assert found_doubts(numbers, numbers, True) == {NUMBERED}
-    assert not found_doubts(numbers, numbers, False)
+    assert found_suspicions(numbers, numbers, True) == {NUMBERED}
+    assert not found_suspicions(numbers, numbers, False)
 
 
-def test_numbers_that_were_mixed_raise_a_doubt():
+def test_numbers_that_were_mixed_raise_a_suspicion():
     numbers = STACK.instances[0].astype(np.uint8) * 9
     smoothed = cv2.resize(numbers, None, fx=1.5, fy=1.5, interpolation=cv2.INTER_LINEAR)
     wrapped = np.kron(np.arange(900).reshape(30, 30) % 256, np.pad(np.ones((4, 4), int), 1))
     for truth in (smoothed, wrapped.astype(np.uint8)):
-        (doubt,) = doubts(Comparison("a", truth, truth), False)
-        assert doubt.startswith("the truth looks resized or cut to 8 bits")
-        assert not any("resized" in doubt for doubt in doubts(Comparison("a", truth > 0, truth), True))
+        (suspicion,) = suspicions(Comparison("a", truth, truth), False)
+        assert suspicion.startswith("the truth looks resized or cut to 8 bits")
+        assert not any("resized" in suspicion for suspicion in suspicions(Comparison("a", truth > 0, truth), True))
 
 
-def test_the_challenge_raises_no_doubt_but_its_inversion_does():
+def test_the_challenge_raises_no_suspicion_but_its_inversion_does():
     file = Path(os.environ.get("DATA_DIR", "data")) / "isbi2012" / "train-labels.tif"
     if not file.is_file():
         pytest.skip(f"needs {file} (set DATA_DIR)")
@@ -161,6 +161,6 @@ def test_the_challenge_raises_no_doubt_but_its_inversion_does():
     images = list(comparisons(pair, meanings(*([each] for each in look(pair, False)), False), {}, False))
     assert len(images) == 30
     for image in images:
-        assert not found_doubts(image.truth, image.prediction, True)
-        assert not found_doubts(image.truth, probable(image.truth), True)
-        assert found_doubts(1 - image.truth, image.prediction, True) == {INVERTED_TRUTH, INVERTED_PREDICTION}
+        assert not found_suspicions(image.truth, image.prediction, True)
+        assert not found_suspicions(image.truth, probable(image.truth), True)
+        assert found_suspicions(1 - image.truth, image.prediction, True) == {INVERTED_TRUTH, INVERTED_PREDICTION}

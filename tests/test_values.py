@@ -58,7 +58,7 @@ def test_grey_levels_that_do_not_span_their_type_are_refused(dtype, values):
 
 
 def test_grey_levels_and_numbers_of_one_type_are_refused():
-    with pytest.raises(ValueError, match="grey levels in b_0 and numbers in a_0"):
+    with pytest.raises(ValueError, match="grey levels in b_0 and labels in a_0"):
         scales_of([*facts(range(9), grain=FLAT, name="a"), *facts(range(256), grain=GRADED, name="b")])
 
 
@@ -131,7 +131,7 @@ def test_a_prediction_holds_the_values_that_were_chosen_or_the_numbers_of_their_
 @pytest.mark.parametrize(
     ("true", "predicted", "expected"),
     [
-        ([{0, 2, 5}], [{0, 2}], "0, 2, 5 or, as numbers of these classes, 0 to 2 .*got 0, 2 .*which may be either"),
+        ([{0, 2, 5}], [{0, 2}], "0, 2, 5 or, as numbers of these classes, 0 to 2 .*got 0, 2 .*which could be either"),
         ([{0, 2, 5}], [{0, 1, 2}, {5}], r"but got 0, 1, 2, 5 \(predicted_0\)"),
         ([{0, 2, 5}], [{0, 2}, {0, 9}], r"but got 0, 2, 9 \(predicted_1\); nearest valid: the values of the truth"),
         ([{0, 2}, {0, 7}], [{0}], "expected 0, 2, 5 in the truth, but got 0, 7 in true_1"),
@@ -145,7 +145,7 @@ def test_values_that_fit_no_choice_are_refused(true, predicted, expected):
 def test_a_value_that_may_mark_what_nobody_annotated_is_said(capsys):
     assert classes([{0, 1, 2, 255}], [{0, 1, 2}]) == (Meant((0, 1, 2, 255)),) * 2
     printed = capsys.readouterr()
-    assert printed.err == "warning: 255 is scored as a class; where nobody has annotated: ignore_label=255\n"
+    assert printed.err == "warning: 255 is scored as a class; if it marks pixels that are not annotated: ignore_label=255\n"
     assert printed.out == "note: classes 0 to 3 are 0, 1, 2, 255 in truth and prediction\n"
 
 
@@ -214,7 +214,7 @@ def test_a_prediction_that_says_its_values_is_read_by_them_where_they_could_be_n
         ((pair, _),) = [(pair, None) for pair in match(truth, folder / "a_labels.tif", "_labels")[0]]
         true, predicted = look(pair, True)
         if folder == unsaid:
-            with pytest.raises(ValueError, match="which may be either"):
+            with pytest.raises(ValueError, match="which could be either"):
                 meanings([true], [predicted], True, values)
             continue
         assert predicted.classes == values
