@@ -177,9 +177,9 @@ import os
 import tomllib
 from pathlib import Path
 
-# Before anything imports albumentations, which would ask the network for a newer version of itself.
+# Set before albumentations is imported, which would otherwise look for a newer version online.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-# Before anything imports torch, which would else fail where Apple's GPU lacks an operation that the CPU has.
+# Set before torch is imported: operations that Apple's GPU lacks then run on the CPU instead of failing.
 os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
 
 
@@ -190,4 +190,5 @@ CONF = Path(__file__).parent.parent / "conf"
 def version() -> str:
     """The version of the program."""
     project = CONF.with_name("pyproject.toml")
-    return tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"]
+    number: str = tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"]
+    return number

@@ -42,7 +42,7 @@ def finish(directory: Path) -> None:
     """Train and score all folds, then pool their predictions."""
     from src import results
 
-    running.finish_points(main, directory)
+    running.finish_runs(main, directory)
     results.show_folds(directory)
 
 

@@ -1,21 +1,22 @@
-"""The numbers of a run: refused where there is nothing to train with them, counted where nobody has chosen them."""
+"""Validate the numbers of a run, and choose the interval between validations."""
 
 import copy
 import functools
 import math
 
 from src.arguments import NO_VALIDATION, check_choice, check_least, check_steps
+from src.build import PlainConfig
 from src.files.stored import SCALINGS
 from src.tiles.symmetry import AVERAGES
 
-# The least value of whole numbers that Lightning or PyTorch would refuse too late, or in words of their own.
+# The minimum of integers for which Lightning or PyTorch raise too late, or in their own words.
 LEAST = {"trainer.max_steps": 1, "trainer.val_check_interval": 1, "trainer.accumulate_grad_batches": 1}
 LEAST |= {"trainer.num_nodes": 1, "data.batch_size": 1, "trainer.log_every_n_steps": 0, "data.workers": 0, "seed": 0}
-VALIDATIONS, STEP = 40, 10  # of a run at most; what the steps between them are a multiple of
+VALIDATIONS, STEP = 40, 10  # validations in a run at most; the interval between them is a multiple of STEP steps
 
 
-def check_numbers(config: dict) -> None:
-    """Refuse numbers with which there is nothing to train, or nothing to choose a checkpoint by.
+def check_numbers(config: PlainConfig) -> None:
+    """Refuse numbers with which training or the choice of a checkpoint is impossible.
 
     Raises:
         ValueError: names the key and the nearest valid value.
@@ -27,7 +28,7 @@ def check_numbers(config: dict) -> None:
         if (key, value) != ("trainer.val_check_interval", "auto"):
             check_least(key, value, least)
     devices = config["trainer"]["devices"]
-    if isinstance(devices, int) and devices != -1:  # which means all
+    if isinstance(devices, int) and devices != -1:  # -1 means all
         check_least("trainer.devices", devices, 1)
     check_choice("score", config["score"], ("best", "last"))
     check_choice("tta", config["tta"], AVERAGES)
@@ -43,10 +44,10 @@ def check_numbers(config: dict) -> None:
 
 
 def steps_between(cost: float, steps: int) -> int:
-    """Steps from one validation to the next, which then takes a fifth of the time, in a run of so many steps.
+    """The interval between validations in steps, with which validation takes a fifth of the time.
 
-    There are no more than `VALIDATIONS` in a run, because the best of many is chosen by luck, and no fewer than a
-    quarter of that, because a schedule may follow them.
+    A run has at most `VALIDATIONS`, because the best of many is chosen by luck, and at least a quarter of that, because
+    a schedule may follow them.
 
     Args:
         cost: of a validation, in training steps.
@@ -56,8 +57,8 @@ def steps_between(cost: float, steps: int) -> int:
     return STEP * math.ceil(max(least, min(most, 4 * cost)) / STEP)
 
 
-def with_interval(config: dict, every: int) -> dict:
-    """A configuration with ``every`` where the steps between validations are ``auto``, and where others follow them."""
+def with_interval(config: PlainConfig, every: int) -> PlainConfig:
+    """Replace the interval between validations if it is ``auto``, and values that follow it."""
     named = (("trainer", "val_check_interval"), ("scheduler", "every"), ("callbacks", "last", "every"))
     config = copy.deepcopy(config)
     for *nouns, name in named:

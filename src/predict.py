@@ -1,7 +1,7 @@
 """Segment images with a trained network: ``python -m src.predict checkpoint=FILE input=PATH output=DIR``.
 
-A prediction grows block by block in a hidden store beside its final name. So an image may be larger
-than memory, the same command goes on where it was interrupted, and several processes may share it.
+A prediction is written block by block to a hidden store beside its final name. So an image may be larger than memory,
+the same command continues after an interruption, and several processes may share an image.
 """
 
 from dataclasses import replace
@@ -14,8 +14,9 @@ from src.arguments import check_choice, check_probability
 from src.saying import say
 
 
-@command.verb("predict", lambda directory: "the same command goes on")
+@command.verb("predict", lambda directory: "the same command continues")
 def main(config: DictConfig) -> None:
+    """Open networks and images, and predict one image after another."""
     from src import build
     from src.ensemble import opened
     from src.files.channels import put_together
@@ -33,7 +34,7 @@ def main(config: DictConfig) -> None:
     check_choices(config)
     listed = isinstance(config.checkpoint, ListConfig)
     trained, decoder, calibration = opened(config.checkpoint if listed else [config.checkpoint])
-    asked = calibration.for_calibrated(decoder)  # what a person asks for is of probabilities as they are written
+    asked = calibration.for_calibrated(decoder)  # the user's threshold applies to the probabilities as written
     if config.threshold != "auto":
         asked = replace(asked, threshold=config.threshold)
     if "instances" in config:
@@ -68,10 +69,11 @@ def main(config: DictConfig) -> None:
 
 
 def check_choices(config: DictConfig) -> None:
-    """Refuse values that no choice has, before anything is read.
+    """Refuse invalid values before any file is read.
 
     Raises:
-        ValueError: names the key and the choices.
+        ValueError: names the key and the valid values.
+        FileExistsError: ``output`` is a file.
     """
     from src.files.names import OUTPUTS
     from src.model.engine import ENGINES

@@ -1,17 +1,18 @@
-"""Look at what a network would learn from, before it does: ``python -m src.preview experiment=isbi``."""
+"""Show training tiles and weights before training: ``python -m src.preview experiment=isbi``."""
 
 import sys
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from src import command, running
+from src import build, command, running
 from src.arguments import check_least, with_keys
 from src.saying import doing, say
 
 
 @command.verb("preview")
 def main(config: DictConfig) -> None:
+    """Check the data, draw tiles, and write the page."""
     from src import checking, folding, training
     from src.pages.page import write_preview_page
     from src.pages.samples import draws_summary, images_figure, tiles_figure, weights_summary
@@ -19,7 +20,7 @@ def main(config: DictConfig) -> None:
     if Path(config.output).suffix != ".html":
         raise ValueError(f"expected output to end in .html, but got {config.output}")
     check_least("draws", config.draws, 1)
-    chosen = folding.resolved(OmegaConf.to_container(config, resolve=True))
+    chosen = folding.resolved(build.plain(config))
     checking.before_training(chosen)
     data = training.make_data(chosen)
     data.setup()
@@ -36,7 +37,7 @@ def start() -> None:
     """Run the command.
 
     Raises:
-        SystemExit: something failed, or a signal stopped it.
+        SystemExit: an error occurred, or a signal stopped the command.
     """
     sys.argv[1:] = with_keys("preview", sys.argv[1:])
     running.choose_experiment("preview")

@@ -1,4 +1,4 @@
-"""Show a finished run or sweep again and write its page, ``run=DIR``, or compare runs, ``compare=[RUN_A,RUN_B]``."""
+"""Show a finished run or sweep and write its page, ``run=DIR``, or compare runs, ``compare=[RUN_A,RUN_B]``."""
 
 from pathlib import Path
 
@@ -9,7 +9,8 @@ from src import command
 
 @command.verb("report")
 def main(config: DictConfig) -> None:
-    from src import results  # here, as in each command, so that --help need not wait for it
+    """Show a run or sweep, or compare runs."""
+    from src import results  # here, as in each command, so that --help starts fast
 
     if (config.run is None) == (config.compare is None):
         raise ValueError("expected run=DIR or compare=[RUN_A,RUN_B], but got neither, or both; nearest valid: run=DIR")

@@ -1,6 +1,7 @@
-"""A finished run or sweep, shown: on the terminal, as a page, as a table of points."""
+"""Show a finished run, cross-validation or sweep on the terminal, as a page and as a table."""
 
 from pathlib import Path
+from typing import Any
 
 from src import command
 from src.run import comparing
@@ -13,22 +14,24 @@ from src.saying import doing, say
 from src.terminal import print_ranking, print_scores, shown
 
 
-def show_run(directory: Path, with_page: bool = True, anew: bool = True) -> dict:
-    """Print the scores of a finished run and write its page; → the scores.
+def show_run(directory: Path, with_page: bool = True, anew: bool = True) -> dict[str, Any]:
+    """Print the scores of a finished run and write its page; return the scores.
 
     Args:
         directory: of the run.
-        with_page: whether there is to be a page.
-        anew: whether it is written again where it is as new as the scores.
+        with_page: whether to write the page.
+        anew: whether to write the page even if it is newer than the scores.
 
     Raises:
-        ValueError: the run is not finished, or damaged.
+        ValueError: the run is unfinished or damaged.
     """
     page = directory / PAGE
     if with_page and (anew or not page.exists() or page.stat().st_mtime < (directory / "scores.json").stat().st_mtime):
         with doing("writing the report"):
             write_page(directory, command.default_config(), shown)
     scores = finished_scores(directory)
+    if scores is None:
+        raise ValueError(f"expected a finished run, but {directory} is unfinished; the same command continues it")
     config = read_config(directory, Judged)
     print_scores(scores, config["monitor"], config["monitor_mode"])
     if with_page:
@@ -36,8 +39,8 @@ def show_run(directory: Path, with_page: bool = True, anew: bool = True) -> dict
     return scores
 
 
-def show_sweep(directory: Path) -> list[dict]:
-    """Print and write the ranking of a sweep; → its rows.
+def show_sweep(directory: Path) -> list[dict[str, Any]]:
+    """Print and write the ranking of a sweep; return its rows.
 
     Raises:
         ValueError: there are no runs in the directory.
@@ -51,22 +54,22 @@ def show_sweep(directory: Path) -> list[dict]:
     return rows
 
 
-def show_folds(directory: Path, with_page: bool | None = None) -> dict:
-    """Print the scores of a cross-validation, which are made of its folds where that is not done, and write its page.
+def show_folds(directory: Path, with_page: bool | None = None) -> dict[str, Any]:
+    """Print the scores of a cross-validation, pool its folds if that is still to do, and write its page.
 
     Args:
         directory: of the cross-validation.
-        with_page: whether there is to be a page; None: if the folds have one.
+        with_page: whether to write the page; None: if the folds have one.
 
     Returns:
         The scores.
 
     Raises:
-        ValueError: a fold is not finished, or damaged.
+        ValueError: a fold is unfinished or damaged.
     """
     scores = folded_scores(directory)
     if scores is None:
-        from src.out_of_fold import pool  # here, because it takes a while to import
+        from src.out_of_fold import pool  # slow to import
 
         scores = pool(directory)
     config = read_config(fold_directories(directory)[0], Judged)
@@ -75,15 +78,15 @@ def show_folds(directory: Path, with_page: bool | None = None) -> dict:
         say(line)
     if config.get("page", True) if with_page is None else with_page:
         say(f"report: {write_folds_page(directory, scores, shown)}")
-    say(f"scores, predictions and the networks, which src.predict takes together: {directory}")
+    say(f"scores, predictions and the networks, which src.predict averages: {directory}")
     return scores
 
 
 def show(directory: Path) -> None:
-    """Show a finished run, a cross-validation or a sweep, whichever lies there.
+    """Show the finished run, cross-validation or sweep in a directory.
 
     Raises:
-        ValueError: there is none, or it is not finished.
+        ValueError: there is none, or it is unfinished.
     """
     if fold_directories(directory):
         show_folds(directory, with_page=True)
@@ -94,10 +97,10 @@ def show(directory: Path) -> None:
 
 
 def show_comparison(directories: list[Path]) -> None:
-    """Print whether the first of several runs can be told from each other one, by the images that both have scored.
+    """Print whether the first run differs from each other one, by a test on the images that both have scored.
 
     Raises:
-        ValueError: one is not finished, or they have no images in common.
+        ValueError: a run is unfinished, or they have no images in common.
     """
     for line in comparing.lines(directories[0], *comparing.compared(directories)):
         say(line)

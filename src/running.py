@@ -1,4 +1,4 @@
-"""A run directory that is to hold a finished run, and the directory of a sweep that is to hold many."""
+"""Finish the run in a run directory, or all runs of a sweep."""
 
 import sys
 from collections.abc import Callable
@@ -9,12 +9,12 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from src import arguments, command
+from src import arguments, build, command
 from src.saying import is_first, say, warn
 
 
 def finish(config: DictConfig) -> float | None:
-    """Make the run directory hold a finished run; → what a search maximises or minimises."""
+    """Train and score a run, unless it is finished; return the validation score that a search optimises."""
     from src import checking, folding, planning, results, training
     from src.data.annotated import ReadTwice, read_pair
     from src.files.whole import write_json
@@ -22,18 +22,18 @@ def finish(config: DictConfig) -> float | None:
     from src.run import provenance, ranks
 
     directory = Path(config.run_dir)
-    asked = {"overrides": list(HydraConfig.get().overrides.task)} | OmegaConf.to_container(config, resolve=True)
+    asked = {"overrides": list(HydraConfig.get().overrides.task)} | build.plain(config)
     with runs.refusals(directory, asked, of_sweep=HydraConfig.get().mode is RunMode.MULTIRUN):
         planning.check_numbers(asked)
         runs.set_aside_damaged_scores(directory)
         for key, value in provenance.as_started(directory, asked).items():
             OmegaConf.update(config, key, value, merge=False)
-        asked |= OmegaConf.to_container(config, resolve=True)
+        asked |= build.plain(config)
         config.trainer.max_steps = steps = runs.planned_steps(asked)
-        chosen = OmegaConf.to_container(config, resolve=True) if config.extend else asked  # the schedule follows
+        chosen = build.plain(config) if config.extend else asked  # so that the schedule covers the extension
         finished = runs.is_finished(directory, steps)
         chosen = folding.resolved(chosen)
-        read = ReadTwice()  # what is checked is what is learnt from
+        read = ReadTwice()  # the check and the training read the same pixels
         made = None if finished else training.parts(chosen, read)
         processes = ranks.to_start(made.trainer) if made else 0
         checked = None if finished else checking.before_training(chosen, read_pair if processes else read)
@@ -44,9 +44,9 @@ def finish(config: DictConfig) -> float | None:
         write_json(directory / "check.json", checked)
     if finished:
         say(f"{directory} is finished")
-        runs.remove_previous_checkpoint(directory)  # left by a process that was killed when all else was done
+        runs.remove_previous_checkpoint(directory)  # which a process may leave if it is killed at the very end
         if unknown := provenance.hold_against(directory, training.make_data(chosen)):
-            warn(f"these scores are of data of which nothing is known now: {unknown}")
+            warn(f"the data behind these scores cannot be verified: {unknown}")
     elif processes:
         ranks.start(processes, training.train, chosen, directory)
     else:
@@ -55,32 +55,33 @@ def finish(config: DictConfig) -> float | None:
         return None
     scores = results.show_run(directory, with_page=config.page, anew=False)
     say(f"scores, predictions and checkpoints: {directory}")
-    return scores.get("validation", {}).get(config.monitor)
+    validation: float | None = scores.get("validation", {}).get(config.monitor)
+    return validation
 
 
 def as_sweep(given: list[str], sweep: Path) -> list[str]:
-    """Arguments with which Hydra makes each run of a sweep in a directory of its own, named by what it varies.
+    """Arguments with which Hydra puts each run of a sweep into its own directory, named by the swept values.
 
     Args:
         given: the arguments without ``-m``.
-        sweep: where the directories lie.
+        sweep: the directory of the sweep.
 
     Raises:
-        HydraException: an argument has no meaning to Hydra.
+        HydraException: Hydra cannot parse an argument.
     """
     names = f"hydra.job.config.override_dirname.exclude_keys=[{','.join(arguments.constant_keys(given))}]"
     return ["-m", *given, f"hydra.sweep.dir={sweep}", names]
 
 
-def finish_points(main: Callable[[], object], sweep: Path) -> None:
-    """Make all points of a sweep, and show a table of them, also if some failed.
+def finish_runs(main: Callable[[], object], sweep: Path) -> None:
+    """Finish all runs of a sweep, and show their table even if some failed.
 
     Args:
         main: a `command.verb`.
-        sweep: where their directories lie.
+        sweep: the directory of the sweep.
 
     Raises:
-        SystemExit: something failed, or a signal stopped it.
+        SystemExit: a run failed, or a signal stopped the command.
     """
     from src.results import show_sweep
 
@@ -90,18 +91,18 @@ def finish_points(main: Callable[[], object], sweep: Path) -> None:
         begun = any(sweep.glob("*/config.yaml"))
         unfinished = begun and [row for row in show_sweep(sweep) if row["scores"] is None]
     if unfinished:
-        sys.exit(f"error: {len(unfinished)} points are not finished; the same command goes on with them")
+        sys.exit(f"error: {len(unfinished)} runs of the sweep are unfinished; the same command continues them")
 
 
-def choose_experiment(verb: str, sweep: Path | None = None, but: str | None = None) -> None:
-    """Let the data choose the experiment where the command line names a folder of one's own and none.
+def choose_experiment(verb: str, sweep: Path | None = None, ignored: str | None = None) -> None:
+    """Let the data choose the experiment if the command line names a folder of images but no experiment.
 
     Args:
         verb: of the command.
-        sweep: where the runs of a sweep lie; None of a single run.
-        but: the code of findings that are none here.
+        sweep: the directory of a sweep; None for a single run.
+        ignored: the code of findings that do not matter to the command.
     """
     if arguments.lacks_experiment(sys.argv[1:]):
         from src import checking
 
-        command.run(partial(checking.add_suggestions, sweep, but), verb)
+        command.run(partial(checking.add_suggestions, sweep, ignored), verb)

@@ -1,4 +1,4 @@
-"""What training begins with where there is a network already, of whatever data."""
+"""Start training from the weights of another network."""
 
 import hashlib
 from pathlib import Path
@@ -10,15 +10,15 @@ from src.saying import is_first, say
 
 
 def start_from(module: Segmenter, checkpoint: Path, freeze: bool) -> None:
-    """Let training begin with what fits of the weights of a network that exists, and say what that is.
+    """Copy the weights that fit from another network into the one to train, and print which they are.
 
     Args:
-        module: that will be trained.
+        module: to train.
         checkpoint: of the other network.
-        freeze: whether what was taken of the contracting path is to stay as it is.
+        freeze: whether the copied layers of the contracting path stay fixed.
 
     Raises:
-        ValueError: nothing fits, or it is no checkpoint.
+        ValueError: no weights fit, or the file is not a checkpoint.
         OSError: it cannot be read.
     """
     taken, others = transfer(module.model, restore(checkpoint).model)
@@ -28,5 +28,5 @@ def start_from(module: Segmenter, checkpoint: Path, freeze: bool) -> None:
         module.freeze_layers([layer for layer in taken if layer.startswith("down.")])
     if is_first():
         rest = f"; not {', '.join(others)}" if others else ""
-        frozen = f"; {len(module.frozen)} of them stay as they are" if freeze else ""
-        say(f"begins with {checkpoint}: {len(taken)} layers are taken, {', '.join(taken)}{rest}{frozen}")
+        frozen = f"; {len(module.frozen)} of them are frozen" if freeze else ""
+        say(f"starts from {checkpoint}: {len(taken)} layers are copied, {', '.join(taken)}{rest}{frozen}")

@@ -1,7 +1,9 @@
-"""Tables of scores on the terminal, as wide as it is."""
+"""Print tables of scores that fit the terminal."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from math import isnan
+from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -14,17 +16,17 @@ from src.saying import columns as width_of_lines
 from src.saying import printable, say, shortened
 
 LONGEST_NAME = 40  # characters of the name of an image
-WORDS = 24  # columns that words take at least
-MOST_ROWS = 30  # images; of more, the worst ones are shown
+WORDS = 24  # minimum width of a column of words
+MOST_ROWS = 30  # of more images, the worst ones are shown
 
 
-def print_scores(scores: dict, monitor: str, mode: str) -> None:
-    """Print scores in the layout of ``scores.json``: a row an image, the total below; then a row a class.
+def print_scores(scores: Mapping[str, Any], monitor: str, mode: str) -> None:
+    """Print scores in the layout of ``scores.json``: a row for each image, the totals below, then a row for each class.
 
     Args:
-        scores: as said.
-        monitor: the score by which images are worse or better.
-        mode: whether ``max`` or ``min`` of it is better.
+        scores: the content of ``scores.json``.
+        monitor: the score that ranks images.
+        mode: ``max`` or ``min``, whichever is better.
     """
     total, images = scores["scores"], scores["per_image"]
     columns = [name for name in total if not re.search(OF_CLASS, name) and not name.endswith(PER_IMAGE)]
@@ -42,8 +44,8 @@ def print_scores(scores: dict, monitor: str, mode: str) -> None:
         _print_table("class", columns, [(str(c), [each.get(name) for name in columns]) for c, each in classes.items()])
 
 
-def print_ranking(rows: list[dict]) -> None:
-    """Print the points of a sweep, as `run.ranking.ranking` gives them."""
+def print_ranking(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print the runs of a sweep, as returned by `run.ranking.ranking`."""
     names = list(dict.fromkeys(name for row in rows for name in row["scores"] or {}))
     held_out = [name for name in names if not re.search(OF_CLASS, name) and not name.endswith(PER_IMAGE)]
     columns = ["choices", f"validation {rows[0]['monitor']}", "minutes", *(f"held-out {name}" for name in held_out)]
@@ -61,18 +63,18 @@ def print_ranking(rows: list[dict]) -> None:
 def _print_table(
     corner: str,
     columns: list[str],
-    rows: Sequence[tuple[str, list]],
-    foot: Sequence[tuple[str, list]] = (),
+    rows: Sequence[tuple[str, Sequence[float | str | None]]],
+    foot: Sequence[tuple[str, Sequence[float | str | None]]] = (),
     wrapping: str | None = None,
 ) -> None:
-    """Print a table of the first columns that fit; the others are named below it.
+    """Print a table of the first columns that fit, and name the others below it.
 
     Args:
-        corner: above the names of the rows.
-        columns: their names.
+        corner: the heading of the names of the rows.
+        columns: the headings of the others.
         rows: name and values.
         foot: likewise, below a line.
-        wrapping: the column of words, which may take several lines.
+        wrapping: the heading of the column of words, which may wrap.
     """
     width, every = width_of_lines(), [*rows, *foot]
     texts = [aligned([values[place] for _, values in every]) for place in range(len(columns))]
@@ -81,39 +83,41 @@ def _print_table(
         table = Table()
         table.add_column(corner, min_width=max(map(cell_len, [corner, *names])))
         for name, column in zip(columns[:count], texts, strict=False):
-            wide = max(cell_len(each) for each in [name, *map(printable, column)])
-            table.add_column(name, overflow="fold", min_width=min(wide, WORDS) if name == wrapping else wide)
+            widest = max(cell_len(each) for each in [name, *map(printable, column)])
+            table.add_column(name, overflow="fold", min_width=min(widest, WORDS) if name == wrapping else widest)
         for row, name in enumerate(names):
             if row == len(rows):
                 table.add_section()
             cells = [Text(name), *(Text(printable(texts[column][row])) for column in range(count))]  # no markup
             table.add_row(*cells, style="bold" if row >= len(rows) else None)
-        wide = Console(width=10_000)
-        if Measurement.get(wide, wide.options, table).minimum <= width:
+        unlimited = Console(width=10_000)
+        if Measurement.get(unlimited, unlimited.options, table).minimum <= width:
             break
     Console(width=width).print(table)
     if count < len(columns):
-        say(f"no room here for {', '.join(columns[count:])}")
+        say(f"columns that do not fit: {', '.join(columns[count:])}")
 
 
 def aligned(values: Sequence[float | str | None]) -> list[str]:
-    """The values of a column as people read them, with equally many digits behind the point.
+    """Format the values of a column with the same number of digits after the point.
 
     >>> aligned([0.5, 0.000353, None])
     ['0.500000', '0.000353', '–']
     """
-    numbers = [value for value in values if isinstance(value, float) and value == value]
+    numbers = [value for value in values if isinstance(value, float) and not isnan(value)]
     if any(0 < abs(value) < 1e-6 for value in numbers):
         return [shown(value) for value in values]
     digits = 6 if any(0 < abs(value) < 0.01 for value in numbers) else 4
-    return [f"{value:.{digits}f}" if isinstance(value, float) and value == value else shown(value) for value in values]
+    return [
+        f"{value:.{digits}f}" if isinstance(value, float) and not isnan(value) else shown(value) for value in values
+    ]
 
 
 def shown(score: float | str | None) -> str:
-    """A score as people read it, with as many digits as tell it from 0."""
+    """Format a score with as many digits as distinguish it from 0."""
     if isinstance(score, str):
         return score
-    if score is None or score != score:
+    if score is None or isnan(score):
         return "–"
     if isinstance(score, int):
         return str(score)

@@ -13,12 +13,16 @@ from src import arguments, command, running
 
 @command.verb("train", command.continues)
 def main(config: DictConfig) -> float | None:
-    """Make the run directory hold a finished run; → what a search maximises or minimises."""
+    """Train and score a run, unless it is finished; return the validation score that a search optimises."""
     return running.finish(config)
 
 
 def start() -> None:
-    """Run the command; SystemExit where something failed, or a signal stopped it."""
+    """Run the command.
+
+    Raises:
+        SystemExit: an error occurred, or a signal stopped the command.
+    """
     sys.argv[1:] = arguments.with_keys("train", sys.argv[1:])
     sweep = arguments.sweep_directory(sys.argv[1:])
     running.choose_experiment("train", sweep)
@@ -26,7 +30,7 @@ def start() -> None:
         return command.run(main, "train")
     given = [argument for argument in sys.argv[1:] if argument not in arguments.MULTIRUN]
     sys.argv[1:] = running.as_sweep(given, sweep)
-    command.run(partial(running.finish_points, main, sweep), "train")
+    command.run(partial(running.finish_runs, main, sweep), "train")
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ def weights(file):
 def test_weights_are_taken_and_said(earlier, train_slim):
     directory, status, printed, error = train_slim(f"start_from={earlier}", *STILL, "model.norm=batch")
     assert status == 0, error
-    assert f"begins with {earlier}: 23 layers are taken, down.0.0, " in printed
+    assert f"starts from {earlier}: 23 layers are copied, down.0.0, " in printed
     found, before = weights(checkpoint_file(directory, "last")), weights(earlier)
     for name, value in found.items():
         if "running" not in name:
@@ -40,7 +40,7 @@ def test_weights_are_taken_once_where_the_steps_between_validations_are_counted(
     auto = ("trainer.val_check_interval=auto", "trainer.max_steps=1")
     directory, status, printed, error = train_slim(f"start_from={earlier}", *STILL, *auto, "model.norm=batch")
     assert status == 0, error
-    assert printed.count(f"begins with {earlier}: 23 layers are taken") == 1
+    assert printed.count(f"starts from {earlier}: 23 layers are copied") == 1
     found, before = weights(checkpoint_file(directory, "last")), weights(earlier)
     torch.testing.assert_close(found["model.down.0.0.weight"], before["model.down.0.0.weight"], rtol=0, atol=0)
 
@@ -58,12 +58,12 @@ def test_a_frozen_encoder_stays_as_it_is_also_when_training_goes_on(earlier, tra
     chosen = (f"start_from={earlier}", "freeze=encoder", "trainer.max_steps=4", "callbacks=default")
     directory, status, printed, error = train_slim(*chosen, "trainer.max_time=00:00:00:00")
     assert "max_time was up" in error
-    assert status == 1 and "12 of them stay as they are" in printed
+    assert status == 1 and "12 of them are frozen" in printed
     before = weights(earlier)
     earlier.rename(earlier.with_name("moved.ckpt"))  # a run that goes on needs it no more
     _, status, printed, error = train_slim(*chosen)
     assert status == 0, error
-    assert "begins with" not in printed
+    assert "starts from" not in printed
     found = weights(checkpoint_file(directory, "last"))
     for name, value in found.items():
         same = torch.equal(value, before[name])

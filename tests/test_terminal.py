@@ -117,7 +117,7 @@ def test_what_does_not_fit_is_left_out_and_named(width, capsys, monkeypatch):
     header, row, total = cells(printed)
     assert header[:2] == ["image", "score_11"] and "…" in row[0] and row[0].startswith("a long name")
     assert row[1:] == ["0.000353"] * (len(header) - 1) and total == ["all", *["0.500000"] * (len(header) - 1)]
-    named = printed.partition("no room here for ")[2].replace("\n", " ").replace(",", "").split()
+    named = printed.partition("columns that do not fit: ")[2].replace("\n", " ").replace(",", "").split()
     assert header[1:] + named == ["score_11", *names[:-1]]
 
 

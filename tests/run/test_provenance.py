@@ -127,7 +127,7 @@ def test_scores_of_data_that_are_not_known_are_shown_with_a_line_that_says_so(lo
     status, printed, error = run()
     (line,) = error.splitlines()
     assert status == 0 and "v_rand" in printed
-    assert line.startswith("warning: these scores are of data") and lost in line
+    assert line.startswith("warning: the data behind these scores") and lost in line
 
 
 @pytest.mark.slow
