@@ -1,4 +1,4 @@
-"""The images of one ``src.predict``: one after another, and small ones of a size together."""
+"""Predict the images of one command: one after another, and small ones of the same size together."""
 
 from collections.abc import Iterable, Sequence
 from contextlib import closing, suppress
@@ -13,10 +13,11 @@ from src.instances import Decoder
 from src.prediction.job import Begun, Wishes, begin, finish
 from src.prediction.outputs import summary
 from src.prediction.predictor import Predictor, fill, fill_together
+from src.prediction.store import Held
 from src.saying import say, warn
 from src.tiles.geometry import covering_side
 
-AT_ONCE = 2**20  # pixels of tiles that are computed together
+AT_ONCE = 2**20  # pixels of tiles to compute together
 
 
 def predict_all(
@@ -28,16 +29,16 @@ def predict_all(
     legend: Legend,
     failures: Failures,
 ) -> None:
-    """Predict images, and say of each what has become of it; one that fails ends no other.
+    """Predict images, and print what was written for each; a failed image does not stop the others.
 
     Args:
         inputs: the files of each image.
-        reading: how their pixels are seen.
-        predictor: of all of them.
-        decoder: makes labels of probabilities.
-        wishes: what is asked for of each image.
+        reading: how their pixels are read.
+        predictor: for all of them.
+        decoder: makes label images of probabilities.
+        wishes: what to write for each image.
         legend: of the classes.
-        failures: where the files that failed are noted.
+        failures: collects the files that failed.
     """
     if "table" in wishes.write:
         summary.check_room(wishes.output, wishes.overwrite)
@@ -65,7 +66,7 @@ def predict_all(
 
 
 def finish_together(small: Sequence[Begun], predictor: Predictor, failures: Failures) -> None:
-    """Predict small images, those of a size and number format together, and write what is asked for."""
+    """Predict small images, those of the same size and number format together, and write the results."""
 
     def kind(each: Begun) -> tuple[int, int, str]:
         return each.image.height, each.image.width, str(each.dtype)
@@ -73,8 +74,8 @@ def finish_together(small: Sequence[Begun], predictor: Predictor, failures: Fail
     for _, alike in groupby(sorted(small, key=kind), kind):
         group = list(alike)
         predictor.dtype = group[0].dtype
-        with suppress(Exception):  # each is then tried alone, and what fails is named
-            fill_together([each.probabilities for each in group], predictor)
+        with suppress(Exception):  # then each image is tried alone below, and failures are named
+            fill_together([each.probabilities for each in group if isinstance(each.probabilities, Held)], predictor)
         for each in group:
             with failures.noted(each.image.file):
                 fill(each.probabilities, predictor, shard=0, shards=1)
@@ -82,6 +83,6 @@ def finish_together(small: Sequence[Begun], predictor: Predictor, failures: Fail
 
 
 def computed_pixels(begun: Begun, predictor: Predictor) -> int:
-    """Pixels of the tile that a small image is predicted from."""
+    """The number of pixels of the tile that a small image needs."""
     longest = max(begun.image.height, begun.image.width)
     return (predictor.tile or covering_side(longest, predictor.depth, predictor.padded)) ** 2

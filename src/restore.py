@@ -1,15 +1,17 @@
-"""From a checkpoint to a trained network, calling nothing but what ``conf/`` calls, whoever has written the file."""
+"""Restore a trained network from a checkpoint of any origin, calling only what ``conf/`` calls."""
 
 import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from types import NoneType
+from typing import Any
 
 import torch
 from omegaconf import OmegaConf
 
 from src import build
+from src.build import Config
 from src.exports import as_onnx
 from src.files.legend import legend_of
 from src.files.limits import check_plain, reason
@@ -22,13 +24,13 @@ from src.model.trained import MEMORY_FORMAT, PRECISIONS, Trained, stored_scores
 from src.tiles.symmetry import AVERAGES
 
 PARTS = ("model", "loss", "metrics", "optimizer", "scheduler", "instances", "monitor")
-NEEDED = ("model", "instances")  # to predict
-# So that nothing large can be asked for.
+NEEDED = ("model", "instances")  # for prediction
+# Limits, so that a file cannot request anything large.
 MOST_METRICS, MOST_VALUES, LARGEST_INTEGER = 16, 64, 2**53
 
 
 def restore(checkpoint: str | Path) -> Trained:
-    """A trained network, ready to predict, from its checkpoint alone, or from what `src.export` has made as ONNX.
+    """Restore a trained network from a checkpoint, or from an ONNX file of `src.export`.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -40,7 +42,7 @@ def restore(checkpoint: str | Path) -> Trained:
     content = as_onnx.read(checkpoint) if is_onnx else archive.read(checkpoint)
     try:
         parts = checked_parts(content, NEEDED if is_onnx else PARTS)
-        with torch.device("meta"):  # no memory, before it is known that the weights are those of this network
+        with torch.device("meta"):  # allocates no memory until the weights are known to fit
             model = build.make(parts, "model")
         check_weights(content, {f"model.{name}": weight for name, weight in model.state_dict().items()})
         weights = {name.removeprefix("model."): weight for name, weight in content["state_dict"].items()}
@@ -52,9 +54,9 @@ def restore(checkpoint: str | Path) -> Trained:
             raise ValueError(f"expected a legend of {model.classes} classes, but got {str(legend)[:80]}")
     except OSError:
         raise
-    except Exception as error:  # a part that refuses its arguments may do so in any way
-        said = reason(build.cause(error))
-        raise ValueError(f"expected a checkpoint written by src.train, but {checkpoint} is none: {said}") from error
+    except Exception as error:  # a component may raise any error when its arguments are wrong
+        why = reason(build.cause(error))
+        raise ValueError(f"expected a checkpoint written by src.train, but {checkpoint} is not one: {why}") from error
     model = model.to(memory_format=MEMORY_FORMAT).eval()
     step = content.get("global_step")
     scored = {"tta": content.get("tta", "none"), "precision": content.get("precision")}
@@ -62,11 +64,11 @@ def restore(checkpoint: str | Path) -> Trained:
     return Trained(model, decoder, stored_scores(content), reading, legend, **scored, choices=choices)
 
 
-def checked_reading(content: dict) -> Reading:
-    """How the pixels of files are seen, of a checkpoint; one of an earlier version does not say, and means the default.
+def checked_reading(content: dict[str, Any]) -> Reading:
+    """How a checkpoint reads the pixels of files; earlier versions do not state it, which means the default.
 
     Raises:
-        ValueError: it says something else.
+        ValueError: the entry is not valid.
     """
     said = content.get("reading", {})
     if type(said) is not dict or not all(value is None or type(value) is str for value in said.values()):
@@ -77,11 +79,11 @@ def checked_reading(content: dict) -> Reading:
         raise ValueError(f"expected reading of {', '.join(vars(Reading()))}, but got {str(said)[:80]}") from error
 
 
-def checked_choices(content: dict) -> tuple[tuple[Numbering, tuple[float, ...]], ...]:
-    """The ways of numbering cells that a checkpoint has tried; and its average and precision are some that there are.
+def checked_choices(content: dict[str, Any]) -> tuple[tuple[Numbering, tuple[float, ...]], ...]:
+    """The decoders that a run has tried, with their scores; its average and precision are validated too.
 
     Raises:
-        ValueError: it says something else.
+        ValueError: an entry is not valid.
     """
     for key, known in (("tta", AVERAGES), ("precision", PRECISIONS)):
         if key in content and (type(content[key]) is not str or content[key] not in known):
@@ -90,48 +92,51 @@ def checked_choices(content: dict) -> tuple[tuple[Numbering, tuple[float, ...]],
     if type(tried) is not list or len(tried) > MOST_VALUES:
         raise ValueError(f"expected choices as a list, but got {str(tried)[:80]}")
     for each in tried:
-        ranks = each.get("ranks") if type(each) is dict else None
-        numbers = type(ranks) is list and all(rank is None or _is_score(rank) for rank in ranks)
-        if not numbers or len(ranks) != len(CHOSEN_FROM):
+        node, ranks = (each.get("instances"), each.get("ranks")) if type(each) is dict else (None, None)
+        scores = [_score(rank) for rank in ranks] if type(ranks) is list else []
+        if len(scores) != len(CHOSEN_FROM) or None in scores:
             raise ValueError(f"expected a rank for each threshold, but got {str(each)[:80]}")
-        numbering = made_numbering("choices", each.get("instances"))
-        found.append((numbering, tuple(-math.inf if rank is None else rank for rank in ranks)))
+        found.append((made_numbering("choices", node), tuple(score for score in scores if score is not None)))
     return tuple(found)
 
 
 def made_numbering(name: str, node: object) -> Numbering:
-    """What numbers cells, of a node of a file that names it as ``conf/instances`` does, with its arguments.
+    """Make a decoder of cells from a node of a file, which names it as ``conf/instances`` does.
 
     Args:
-        name: of the node, which messages name.
-        node: as it stands in the file.
+        name: of the node, for messages.
+        node: its content.
 
     Raises:
-        ValueError: it names something else.
+        ValueError: the node does not describe a decoder.
     """
     called = {name: _call("instances", name, node)}
     build.check(OmegaConf.create(called[name]), name)
-    return build.make(called, name)
+    numbering: Numbering = build.make(called, name)
+    return numbering
 
 
-def _is_score(value: object) -> bool:
-    return type(value) in (int, float) and abs(value) <= LARGEST_INTEGER
+def _score(rank: object) -> float | None:
+    """A score from a file, where null is −∞; None if it is not valid."""
+    if rank is None:
+        return -math.inf
+    return rank if isinstance(rank, int | float) and type(rank) is not bool and abs(rank) <= LARGEST_INTEGER else None
 
 
-def named(slot: str, node: dict | str) -> dict | str:
-    """A part as a checkpoint names it: by its file in ``conf/``, not by where its code is, and its arguments.
+def named(slot: str, node: Any) -> dict[str, Any] | str:  # noqa: ANN401  # a node of a configuration
+    """Describe a part for a checkpoint: by the name of its file in ``conf/`` and its arguments, not by its code.
 
     Raises:
         ValueError: no file of ``conf/`` calls it.
     """
     if slot == "monitor":
-        return node
+        return str(node)
     if slot == "metrics":
         return {name: _named(slot, each) for name, each in node.items()}
     return _named(slot, node)
 
 
-def _named(slot: str, node: dict) -> dict:
+def _named(slot: str, node: Config) -> dict[str, Any]:
     target = node["_target_"]
     name = name_of(slot, target)
     if name is None:
@@ -142,15 +147,15 @@ def _named(slot: str, node: dict) -> dict:
     return {"name": name} | {key: value for key, value in node.items() if key not in calls(slot)[name]}
 
 
-def checked_parts(content: dict, expected: Sequence[str] = PARTS) -> dict:
-    """The calls of the parts that a checkpoint names, each of them one that ``conf/`` makes in the same place.
+def checked_parts(content: dict[str, Any], expected: Sequence[str] = PARTS) -> dict[str, Any]:
+    """The calls that the parts of a checkpoint stand for, each of them one that ``conf/`` makes in the same place.
 
     Args:
         content: of the file.
-        expected: the parts that it is of.
+        expected: the parts that it must have.
 
     Raises:
-        ValueError: it names another call, an argument that is no small plain value, or too few or too many parts.
+        ValueError: it names another call, an argument that is not a small plain value, or other parts than expected.
     """
     parts, scores = content.get("hyper_parameters"), content.get("validation_scores", {})
     check_plain(parts, "hyper_parameters")
@@ -175,7 +180,7 @@ def checked_parts(content: dict, expected: Sequence[str] = PARTS) -> dict:
     return made
 
 
-def _call(slot: str, name: str, node: object) -> dict:
+def _call(slot: str, name: str, node: object) -> dict[str, Any]:
     """The call that a node of a checkpoint stands for."""
     known = calls(slot)
     if type(node) is not dict or type(node.get("name")) is not str or node["name"] not in known:
@@ -189,7 +194,7 @@ def _call(slot: str, name: str, node: object) -> dict:
 
 
 def _check_argument_value(key: str, value: object) -> None:
-    """Refuse what could be a path, a call, an interpolation, or larger than any argument is."""
+    """Refuse values that could be a path, a call or an interpolation, or are larger than any argument."""
     if type(value) is list and len(value) <= MOST_VALUES:
         for each in value:
             _check_argument_value(key, each)
@@ -199,12 +204,12 @@ def _check_argument_value(key: str, value: object) -> None:
         raise ValueError(f"expected {key} to be a number, a word or a list of them, but got {str(value)[:80]}")
 
 
-def check_weights(content: dict, expected: dict[str, torch.Tensor]) -> None:
-    """Hold stored weights and threshold against the network that they are for.
+def check_weights(content: dict[str, Any], expected: dict[str, torch.Tensor]) -> None:
+    """Check stored weights and threshold against the network that they are for.
 
     Raises:
-        ValueError: a weight is missing, not of this network, of another shape or type, NaN or infinite; or the
-            threshold is no probability.
+        ValueError: a weight is missing, unknown, of another shape or type, NaN or infinite; or the threshold is not
+            a probability.
     """
     stored = content.get("state_dict")
     if type(stored) is not dict or not all(isinstance(weight, torch.Tensor) for weight in stored.values()):
@@ -221,5 +226,5 @@ def check_weights(content: dict, expected: dict[str, torch.Tensor]) -> None:
         if weight.is_floating_point() and not weight.isfinite().all():
             raise ValueError(f"its weights {name} are NaN or infinite")
     threshold = content.get("threshold")
-    if type(threshold) not in (int, float) or not 0 <= threshold <= 1:
+    if not isinstance(threshold, int | float) or type(threshold) is bool or not 0 <= threshold <= 1:
         raise ValueError(f"expected a threshold from 0 to 1, but got {threshold}")

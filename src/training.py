@@ -1,15 +1,17 @@
-"""One training run in one process: what it is made of, and how it goes."""
+"""Make the parts of a training run, train, choose the decoder, and score the held-out images."""
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import lightning
 import torch
 
 from src import build, command, restore
 from src.arguments import check_choice
+from src.build import Config, PlainConfig
 from src.data.annotated import Annotated
 from src.data.datamodule import SliceData
 from src.data.matching import Pair
@@ -29,26 +31,26 @@ from src.tiles.overlap import computed_pixels
 
 @dataclass(frozen=True)
 class Parts:
-    """What trains."""
+    """Trainer, data and network of a run."""
 
     trainer: lightning.Trainer
     data: SliceData
     module: Segmenter
 
 
-def parts(config: dict, read: Callable[[Pair], list[Annotated]] | None = None) -> Parts:
-    """What trains, made before anything is written, so that what cannot be is refused.
+def parts(config: PlainConfig, read: Callable[[Pair], list[Annotated]] | None = None) -> Parts:
+    """Make trainer, data and network before anything is written, so that impossible choices are refused first.
 
     Args:
         config: of the run.
-        read: gives the slices of a pair of files of a folder, where somebody else has read them already.
+        read: reads the slices of a pair of files, for example from a cache of the check.
 
     Raises:
-        ValueError: a choice is impossible.
+        ValueError: the choices contradict each other.
     """
-    command.quieten()  # once more: Lightning has set its own level when it was imported
+    command.quieten()  # again, because importing Lightning has set its log level
     lightning.seed_everything(config["seed"], workers=True, verbose=False)
-    again = config["trainer"]["val_check_interval"] == "auto"  # `counted` makes all once more, with the number of steps
+    provisional = config["trainer"]["val_check_interval"] == "auto"  # `counted` makes the parts again with a number
     config = with_interval(config, STEP)
     with lightning_seam.its_errors_are_ours():
         module = make_segmenter(config)
@@ -60,45 +62,48 @@ def parts(config: dict, read: Callable[[Pair], list[Annotated]] | None = None) -
     try:
         module.configure_optimizers()
     except ValueError as error:
-        raise ValueError(f"expected an optimizer and a scheduler that can be made, but got: {error}") from error
+        raise ValueError(f"expected an optimizer and a scheduler that can be created, but got: {error}") from error
     of_classes = module.instances.of_classes or any("classes" in metric.takes for metric in module.metrics.values())
     if data.target.added and of_classes:
         raise ValueError(
-            "expected cells to be numbered and scored, because target adds a class that the labels do not hold, but "
-            "got classes; nearest valid: metrics=instances instances=auto, or target=classes"
+            "expected instances and metrics for cells, because target adds a class that the labels lack, but got those "
+            "for classes; nearest valid: metrics=instances instances=auto, or target=classes"
         )
     modes = [module.validation.evaluator.mode(config["monitor"])]
     check_choice(f"monitor_mode of {config['monitor']}", config["monitor_mode"], modes)
     module.compiled = pays_to_compile(config["compile"], config["trainer"]["max_steps"])
-    if config["start_from"] is not None and not again and not runs.resumable_files(Path(config["run_dir"])):
+    if config["start_from"] is not None and not provisional and not runs.resumable_files(Path(config["run_dir"])):
         start_from(module, Path(config["start_from"]), config["freeze"] == "encoder")
     return Parts(trainer, data, module)
 
 
 def as_judged(
-    config: dict,
+    config: PlainConfig,
     directory: Path,
-    checked: dict | None,
+    checked: dict[str, Any] | None,
     made: Parts | None,
     read: Callable[[Pair], list[Annotated]] | None = None,
-) -> tuple[dict, dict | None]:
-    """What to train with and what was found, where labels mean what the check took them for, or the run has begun with.
+) -> tuple[PlainConfig, dict[str, Any] | None]:
+    """Fix the meaning of the labels in the configuration: as the check found it, or as the run began with.
 
     Args:
         config: of the run.
         directory: of the run.
-        checked: what `checking.before_training` gives.
-        made: what trains, in this process, if it does.
-        read: gives the slices of a pair of files.
+        checked: what `checking.before_training` returned.
+        made: the parts of the run, if it trains in this process.
+        read: reads the slices of a pair of files.
+
+    Returns:
+        The configuration, and the check with the meaning that the run began with.
     """
     source = config["data"]["source"]
-    if source.get("kind") is None:  # no folder of one's own
+    if source.get("kind") is None:  # not a folder of the user's own images
         return config, checked
     before = provenance.judged_before(directory)
-    if before is None and checked is None:
+    judged = before or checked
+    if judged is None:
         return config, checked
     checked = checked and checked | (before or {})
-    judged = before or checked
     # Versions that did not write the values took small numbers as the classes themselves.
     highest = max(map(int, judged["classes"]), default=0) if judged["kind"] == "classes" else None
     values = judged["values"] or (None if highest is None else list(range(highest + 1)))
@@ -111,32 +116,35 @@ def as_judged(
     return config, checked
 
 
-def counted(asked: dict, chosen: dict, made: Parts | None) -> tuple[dict, dict, Parts | None]:
-    """Two configurations and what trains, with a number of steps where the steps between validations are ``auto``.
+def counted(
+    asked: PlainConfig, chosen: PlainConfig, made: Parts | None
+) -> tuple[PlainConfig, PlainConfig, Parts | None]:
+    """Replace ``auto`` by the number of steps between validations in two configurations, and make the parts again.
 
-    It is counted, not timed, so that it is the same on every machine.
+    The number follows from pixel counts, not from timing, so that it is the same on every machine.
 
     Args:
-        asked: what the run directory will hold.
-        chosen: what trains.
-        made: of it, if it does; its data are read here.
+        asked: for the run directory.
+        chosen: for training.
+        made: the parts of ``chosen``, if this process trains; their data are read here.
     """
     if made is None or asked["trainer"]["val_check_interval"] != "auto":
         return asked, chosen, made
     made.data.setup()
     network, trainer = made.module.model, chosen["trainer"]
-    sizes = [image.shape[:2] for image in made.data.split["validation"].images]
-    validation = sum(computed_pixels(*size, network.depth, network.padded) for size in sizes)
-    step = 3 * made.data.tile**2 * made.data.batch_size * trainer["accumulate_grad_batches"]  # forwards and backwards
+    images = made.data.split["validation"].images
+    sizes = [(image.shape[0], image.shape[1]) for image in images]
+    validation = sum(computed_pixels(height, width, network.depth, network.padded) for height, width in sizes)
+    step = 3 * made.data.tile**2 * made.data.batch_size * trainer["accumulate_grad_batches"]  # forward and backward
     every = steps_between(validation / step, trainer["max_steps"])
     asked, chosen = with_interval(asked, every), with_interval(chosen, every)
     return asked, chosen, replace(parts(chosen), data=made.data)
 
 
-def with_target(config: Mapping) -> dict:
-    """A configuration whose network and numbering know the class that the target adds, if it adds one.
+def with_target(config: Config) -> PlainConfig:
+    """Add the class that the target adds, if any, to the network and the decoder of a configuration.
 
-    ``model.classes`` counts the classes of the labels, behind which that of the boundary stands.
+    ``model.classes`` counts the classes of the labels; the class of the boundary comes after them.
     """
     classes, added = config["model"]["classes"], build.make(config, "target").added
     parts = dict(config)
@@ -147,8 +155,8 @@ def with_target(config: Mapping) -> dict:
     return parts
 
 
-def make_segmenter(config: Mapping) -> Segmenter:
-    """The LightningModule; its hyper-parameters hold what `restore` needs."""
+def make_segmenter(config: Config) -> Segmenter:
+    """Make the LightningModule; its hyper-parameters describe the parts for `restore`."""
     config = with_target(config)
     made = {name: build.make(config, name) for name in restore.PARTS if name != "monitor"}
     module = Segmenter(**made, monitor=config["monitor"])
@@ -157,17 +165,17 @@ def make_segmenter(config: Mapping) -> Segmenter:
     return module
 
 
-def make_data(config: Mapping, model: UNet | None = None) -> SliceData:
-    """The LightningDataModule, told by the network how much context it needs at the border of a tile.
+def make_data(config: Config, model: UNet | None = None) -> SliceData:
+    """Make the LightningDataModule, with the context that the network needs around a tile.
 
     Args:
         config: of the run.
-        model: the network; None makes one without weights, which knows it too.
+        model: the network; None makes one without weights.
     """
     if model is None:
         with torch.device("meta"):
             model = build.make(with_target(config), "model")
-    return build.make(config, "data", _partial_=True)(
+    data: SliceData = build.make(config, "data", _partial_=True)(
         classes=model.classes,
         channels=model.in_channels,
         augment=build.make(config, "augment"),
@@ -178,13 +186,14 @@ def make_data(config: Mapping, model: UNet | None = None) -> SliceData:
         scaling=config["scaling"],
         target=build.make(config, "target"),
     )
+    return data
 
 
-def make_trainer(config: dict, network: UNet) -> lightning.Trainer:
-    """The Trainer, with the precision that the hardware is fast in.
+def make_trainer(config: PlainConfig, network: UNet) -> lightning.Trainer:
+    """Make the Trainer, with the precision that is fast on this hardware.
 
-    It validates every ``val_check_interval`` steps, or once, at the end, where a run has fewer. Lightning counts
-    batches, of which a step may accumulate several.
+    It validates every ``val_check_interval`` steps, or once at the end of a shorter run. Lightning counts batches, of
+    which a step may accumulate several.
     """
     asked, loggers, callbacks = config["trainer"], build.make(config, "logger"), build.make(config, "callbacks")
     accelerator = choose_accelerator(asked["accelerator"])
@@ -193,48 +202,48 @@ def make_trainer(config: dict, network: UNet) -> lightning.Trainer:
     if held_out := callbacks.get("held_out"):
         held_out.last, held_out.diagnosis = last, callbacks.get("diagnosis")
     precision = asked["precision"]
-    if precision == "auto":  # a run keeps what it has begun with, also where another one would be faster
+    if precision == "auto":  # a continued run keeps its precision, even where another one would be faster
         precision = provenance.precision_of(Path(config["run_dir"])) or precision
     made = build.make(config, "trainer", _partial_=True)(
         val_check_interval=min(asked["val_check_interval"], asked["max_steps"]) * asked["accumulate_grad_batches"],
-        num_sanity_val_steps=0,  # a validation chooses a checkpoint, also one of weights that have learnt nothing
+        num_sanity_val_steps=0,  # any validation may choose a checkpoint, and this one would see untrained weights
         accelerator=accelerator,
         precision=choose_precision(precision, accelerator, middle_channels(network)),
         logger=list(loggers.values()),
         callbacks=list(callbacks.values()),
         plugins=[Checkpoints()],
-        # LastCheckpoint sees to it: Lightning would validate once more, and count earlier parts of the run.
+        # LastCheckpoint handles it: Lightning would validate once more, and count earlier parts of the run.
         max_time=None,
     )
     return lightning_seam.leave_signals(made)
 
 
-def train(config: dict, directory: Path, made: Parts | None = None) -> None:
-    """Fit, choose how cells are numbered, then score the held-out slices once; in each process of the run.
+def train(config: PlainConfig, directory: Path, made: Parts | None = None) -> None:
+    """Train, choose the decoder, then score the held-out images once; called in each process of the run.
 
     Args:
         config: of the run.
         directory: of the run.
-        made: what trains; None makes it here.
+        made: its parts; None makes them here.
 
     Raises:
         ValueError: the data are not as expected, or ``max_time`` stopped the run before its last step.
         Stopped: a signal stopped it.
     """
     limits.allow(config["max_pixels"])
-    torch.compiler.reset()  # a sweep would else run into the limit of graphs for one function
+    torch.compiler.reset()  # a sweep would otherwise exceed the limit of graphs for one function
     made = made or parts(config)
     trainer, module = made.trainer, made.module
     writes = runs.only_writer(directory) if trainer.is_global_zero else contextlib.nullcontext()
     with writes, lightning_seam.loggers_ended(trainer), lightning_seam.its_errors_are_ours():
         if runs.is_finished(directory, trainer.max_steps):
-            return  # by another process, for which this one has waited
+            return  # another process has finished it while this one waited
         fit(made, directory)
         asked = module.instances
         file, trained = to_score(trainer, directory, config["score"])
         module.take(trained)
         module.tta = config["tta"]
-        with doing(f"choosing by {len(made.data.split['validation'])} validation images how cells are numbered"):
+        with doing(f"choosing the decoder on {len(made.data.split['validation'])} validation images"):
             chosen = choice.choose(trainer, module, made.data, asked, config["monitor"])
         module.take(replace(trained, decoder=chosen.decoder, validation_scores=chosen.validation_scores))
         module.averages = {name: average.score for name, average in chosen.averages.items()}
@@ -249,18 +258,18 @@ def train(config: dict, directory: Path, made: Parts | None = None) -> None:
 
 
 def fit(made: Parts, directory: Path) -> None:
-    """Train up to the last step, from the last checkpoint on if there is one.
+    """Train to the last step, starting at the last checkpoint if there is one.
 
     Raises:
         ValueError: ``max_time`` stopped training.
-        Stopped: a signal did.
+        Stopped: a signal stopped it.
     """
     try:
         last = last_checkpoint(directory, restore.checked_parts)
         made.trainer.fit(made.module, made.data, ckpt_path=last)
     except OutOfTime as stopped:
         raise ValueError(
-            f"stopped after step {stopped.step} of {made.trainer.max_steps}, when trainer.max_time was up; "
+            f"stopped after step {stopped.step} of {made.trainer.max_steps}, because trainer.max_time was reached; "
             f"{command.continues(directory)}"
         ) from None
     finally:
@@ -268,12 +277,12 @@ def fit(made: Parts, directory: Path) -> None:
 
 
 def to_score(trainer: lightning.Trainer, directory: Path, score: str) -> tuple[Path, Trained]:
-    """The file of the network that is scored, and what it holds, as `src.predict` will use it.
+    """The checkpoint to score, and its network as `src.predict` will use it.
 
-    The weights of the last step take the place of the best ones, if those are lost.
+    If the best weights are lost, those of the last step replace them.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is no checkpoint.
     """
     file = runs.checkpoint_file(directory, score)
     try:
@@ -283,6 +292,6 @@ def to_score(trainer: lightning.Trainer, directory: Path, score: str) -> tuple[P
         if file == last:
             raise
         if trainer.is_global_zero:
-            warn(f"{error}; the weights of the last step take its place")
+            warn(f"{error}; the weights of the last step are used instead")
             keep_for_prediction(last, file)
         return file, restore.restore(last)

@@ -74,7 +74,7 @@ def test_how_pixels_were_seen_is_restored_and_an_earlier_checkpoint_means_what_i
 )
 def test_another_reading_is_refused(wrong, tmp_path):
     _, file = saved(composed("model.base_channels=2", "model.depth=2"), tmp_path, reading=wrong)
-    with pytest.raises(ValueError, match=r"some\.ckpt is none: expected"):
+    with pytest.raises(ValueError, match=r"some\.ckpt is not one: expected"):
         restore(file)
 
 
@@ -84,7 +84,7 @@ def test_the_legend_of_the_classes_is_restored_and_must_be_of_as_many(tmp_path):
     assert restore(saved(config, tmp_path, legend=plain(legend))[1]).legend == legend
     assert restore(saved(config, tmp_path)[1]).legend == NUMBERS
     for wrong in ({"values": [0, 1, 5]}, {"values": ["0", "1"]}, {"names": ["a", {"_target_": "os.system"}]}, [], None):
-        with pytest.raises(ValueError, match=r"expected a checkpoint written by src\.train, but .* is none: expected"):
+        with pytest.raises(ValueError, match=r"expected a checkpoint written by src\.train, but .* is not one: expected"):
             restore(saved(config, tmp_path, legend=wrong)[1])
 
 
@@ -115,5 +115,5 @@ def test_what_was_tried_and_how_it_was_scored_is_restored(tmp_path):
 )
 def test_choices_that_are_none_are_refused(wrong, tmp_path):
     _, file = saved(composed("model.base_channels=2", "model.depth=2"), tmp_path, **wrong)
-    with pytest.raises(ValueError, match=r"some\.ckpt is none: expected"):
+    with pytest.raises(ValueError, match=r"some\.ckpt is not one: expected"):
         restore(file)

@@ -401,7 +401,7 @@ def test_the_time_limit_counts_from_each_start_and_stops_after_a_step(uninterrup
         assert status == 1
         (line,) = error.splitlines()
         assert (
-            f"stopped after step {done} of {STEPS}, when trainer.max_time was up;" in line
+            f"stopped after step {done} of {STEPS}, because trainer.max_time was reached;" in line
             and f"hydra.run.dir={directory} continues" in line
         )
         assert f"steps {done - 1} to {STEPS}" in printed
@@ -770,7 +770,7 @@ def test_the_weights_of_the_last_step_take_the_place_of_the_best_ones_that_were_
     _, status, _, error = train("data.source.size=64", directory=directory)
     assert status == 0
     (line,) = error.splitlines()
-    assert line.startswith("warning: ") and "best.ckpt" in line and line.endswith("last step take its place")
+    assert line.startswith("warning: ") and "best.ckpt" in line and line.endswith("last step are used instead")
     best, last = (restore(checkpoint_file(directory, name)).model.state_dict() for name in ("best", "last"))
     assert all(torch.equal(value, best[name]) for name, value in last.items())
     assert not content(directory, "best").keys() & set(TRAINING_ONLY)
