@@ -1,5 +1,6 @@
 """Show a finished run, cross-validation or sweep on the terminal, as a page and as a table."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def show_run(directory: Path, with_page: bool = True, anew: bool = True) -> dict
     return scores
 
 
-def show_sweep(directory: Path) -> list[dict[str, Any]]:
+def show_sweep(directory: Path) -> Sequence[Mapping[str, Any]]:
     """Print and write the ranking of a sweep; return its rows.
 
     Raises:
