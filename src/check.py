@@ -21,11 +21,11 @@ def main(config: DictConfig) -> None:
 
     if config.output and Path(config.output).suffix != ".json":
         raise ValueError(f"expected output to end in .json, but got {config.output}")
-    chosen = HydraConfig.get().runtime.choices["experiment"] is not None
+    for_training = HydraConfig.get().runtime.choices["experiment"] is not None
     if config.mend:
-        write_copy(config, chosen)
+        write_copy(config, for_training)
         return
-    found = checking.summary(folding.resolved(build.plain(config)), chosen)
+    found = checking.summary(folding.resolved(build.plain(config)), for_training)
     for line in lines(found):
         say(line)
     if config.output:
@@ -33,19 +33,19 @@ def main(config: DictConfig) -> None:
     if errors := [finding for finding in found["findings"] if finding["severity"] == ERROR]:
         plural = "s" * (len(errors) > 1)
         sys.exit(f"error: {len(errors)} error{plural} in the data; training would go wrong")
-    if chosen or found["root"]:
+    if for_training or found["root"]:
         for line in checking.advice(found):
             say(line)
 
 
-def write_copy(config: DictConfig, chosen: bool) -> None:
+def write_copy(config: DictConfig, for_training: bool) -> None:
     """Write a repaired copy of the data, and print what changed and how to train on it."""
     from src import checking, mending
 
     if config.output:
         raise ValueError("expected output or mend, but got both; nearest valid: mend=DIR, then output=FILE of the copy")
     plain, given = build.plain(config), checking.given_arguments()
-    mended, copy = mending.mend(plain, chosen, Path(config.mend), given)
+    mended, copy = mending.mend(plain, for_training, Path(config.mend), given)
     for line in mending.lines(mended):
         say(line)
     arguments, memory = checking.completed(copy, mending.for_the_copy(given, mended["arguments"]))

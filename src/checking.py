@@ -57,7 +57,7 @@ def before_training(config: Config, read: Callable[[Pair], list[Annotated]] = re
     """
     if "root" not in config["data"]:
         return None
-    found = summary(config, chosen=True, read=read)
+    found = summary(config, for_training=True, read=read)
     again = refuse_errors(found, given_arguments())
     if config["score"] == "best" and not found["split"]["validation"]:
         raise ValueError(NO_VALIDATION)
@@ -87,19 +87,19 @@ def refuse_errors(found: Found, arguments: list[str]) -> str:
     return again
 
 
-def summary(config: Config, chosen: bool, read: Callable[[Pair], list[Annotated]] = read_pair) -> Found:
+def summary(config: Config, for_training: bool, read: Callable[[Pair], list[Annotated]] = read_pair) -> Found:
     """Check data and describe them as plain values; results for a folder are cached in ``cache_dir``.
 
     Args:
         config: as of `src.train`.
-        chosen: whether an experiment is given, so that network and scores are checked against the data.
+        for_training: whether an experiment is given, so that data are checked against its network and scores.
         read: reads the slices of a pair of files.
     """
     data, model, source = config["data"], config["model"], config["data"]["source"]
-    metrics = build.make(config, "metrics") if chosen else {}
+    metrics = build.make(config, "metrics") if for_training else {}
     choices = Choices(
-        classes=model["classes"] if chosen else None,
-        channels=model["in_channels"] if chosen else None,
+        classes=model["classes"] if for_training else None,
+        channels=model["in_channels"] if for_training else None,
         depth=model["depth"],
         padded=model["padded"],
         groups={group: str(data[group]) for group in ("train", "validation", "held_out")},
@@ -115,7 +115,7 @@ def summary(config: Config, chosen: bool, read: Callable[[Pair], list[Annotated]
         ),
         values=tuple(source["values"]) if source.get("values") else None,
         ignore_label=source.get("ignore_label"),
-        min_size=config["instances"].get("min_size", 0) if chosen else 0,
+        min_size=config["instances"].get("min_size", 0) if for_training else 0,
         metrics=tuple(name for metric in metrics.values() for name in metric.modes),
         scaling=config["scaling"],
         together=data.get("groups"),
@@ -167,7 +167,7 @@ def advice(found: Found) -> list[str]:
         found: what `summary` gives, without errors.
 
     Raises:
-        ValueError: the chosen values do not fit the data.
+        ValueError: the user's values do not fit the data.
     """
     arguments, memory = completed(found, given_arguments())
     return [memory, f"train: python -m src.train {shlex.join(arguments)}"]
@@ -184,7 +184,7 @@ def completed(found: Found, arguments: list[str], swept: Collection[str] = ()) -
         swept: keys that have several values in a sweep.
 
     Raises:
-        ValueError: the chosen values do not fit the data.
+        ValueError: the user's values do not fit the data.
     """
     keys = {key_of(each) for each in arguments} | set(swept)
     if {"model.depth", "model.padded"} & set(swept):
@@ -249,11 +249,11 @@ def add_suggestions(sweep: Path | None = None, ignored: str | None = None) -> No
         with initialize_config_dir(str(CONF), version_base="1.3"):
             config = compose("check", ["data=folder", *for_hydra(arguments)])
             limits.allow(config["max_pixels"])
-            found = summary(config, chosen=False)
+            found = summary(config, for_training=False)
             found["findings"] = [each for each in found["findings"] if each["code"] != ignored]
             refuse_errors(found, arguments)
-            chosen, memory = completed(found, arguments, keys - constant)
-        added = [each for each in chosen if each not in arguments]
+            complete, memory = completed(found, arguments, keys - constant)
+        added = [each for each in complete if each not in arguments]
         experiment, *others = added
         also = f"; with {' '.join(others)}" if others else ""
         messages = [f"{experiment}, chosen from the labels: {found['kind']}{also}", memory]

@@ -18,13 +18,13 @@ FEWEST_CHANNELS = 8  # in the first level; narrower networks learn too little
 Found = dict[str, Any]  # the results of a check as plain values, as `findings.summary.Summary` lists them
 
 
-def fitted(config: Config, found: Found, chosen: Collection[str], room: Room | None) -> tuple[dict[str, object], str]:
+def fitted(config: Config, found: Found, fixed: Collection[str], room: Room | None) -> tuple[dict[str, object], str]:
     """Choose values with which a configuration trains on given data; also return a line on the memory that it takes.
 
     Args:
         config: as of `src.train`.
         found: the results of a check, without errors.
-        chosen: keys that the user has set, which stay.
+        fixed: keys that the user has set, which stay.
         room: the memory for training; None if unknown.
 
     Raises:
@@ -32,17 +32,17 @@ def fitted(config: Config, found: Found, chosen: Collection[str], room: Room | N
     """
     model, tile = config["model"], config["data"]["tile"]
     added: dict[str, object] = {}
-    if "data.tile" in chosen:
+    if "data.tile" in fixed:
         output_side(tile, model["depth"], model["padded"])
     else:
         tile = fitting_tile(typical_side(found["sizes"]), tile, model["depth"], model["padded"])
     if config["score"] == "best" and not found["split"]["validation"]:
-        if "score" in chosen:
+        if "score" in fixed:
             raise ValueError(NO_VALIDATION)
         added["score"] = "last"
     first = Step(tile, config["data"]["batch_size"], model["base_channels"])
     step = first
-    while room and taken(step, model, found, room) > room.size and (smaller := narrowed(step, model, chosen)):
+    while room and taken(step, model, found, room) > room.size and (smaller := narrowed(step, model, fixed)):
         step = smaller
     if step.tile != config["data"]["tile"]:
         added["data.tile"] = step.tile
@@ -82,19 +82,19 @@ def taken(step: Step, model: Config, found: Found, room: Room | None) -> int:
     return training_bytes(network, step.tile, step.batch_size, longest) + data
 
 
-def narrowed(step: Step, model: Config, chosen: Collection[str]) -> Step | None:
+def narrowed(step: Step, model: Config, fixed: Collection[str]) -> Step | None:
     """The next smaller step: one tile, then half the channels, then half the side in pixels; None if there is none.
 
     Args:
         step: its tile, batch size and width.
         model: of the configuration.
-        chosen: keys that the user has set, which stay.
+        fixed: keys that the user has set, which stay.
     """
-    if step.batch_size > 1 and "data.batch_size" not in chosen:
+    if step.batch_size > 1 and "data.batch_size" not in fixed:
         return replace(step, batch_size=1)
-    if step.channels >= 2 * FEWEST_CHANNELS and "model.base_channels" not in chosen:
+    if step.channels >= 2 * FEWEST_CHANNELS and "model.base_channels" not in fixed:
         return replace(step, channels=step.channels // 2)
-    if "data.tile" not in chosen:
+    if "data.tile" not in fixed:
         labelled = output_side(step.tile, model["depth"], model["padded"])
         tile = covering_tile(labelled // 2, model["depth"], model["padded"])
         return replace(step, tile=tile) if tile < step.tile else None

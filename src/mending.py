@@ -71,12 +71,12 @@ class Mended(Layout):
     left_out: list[LeftOut]
 
 
-def mend(config: PlainConfig, chosen: bool, out: Path, arguments: list[str]) -> tuple[dict[str, Any], Found]:
+def mend(config: PlainConfig, for_training: bool, out: Path, arguments: list[str]) -> tuple[dict[str, Any], Found]:
     """Write a repaired copy of the folder ``data.root``, which itself stays as it is.
 
     Args:
         config: as of `src.check`.
-        chosen: as of `checking.summary`.
+        for_training: as of `checking.summary`.
         out: the folder of the copy, which appears when it is complete.
         arguments: of the command, as the user typed them.
 
@@ -96,10 +96,10 @@ def mend(config: PlainConfig, chosen: bool, out: Path, arguments: list[str]) -> 
             # A cache of its own: cached findings depend on the files alone, and these are read in another way.
             config = {**config, "cache_dir": scratch}
             read = TwoValues(Path(scratch))
-            found, ignore = _inspected(config, chosen, read, arguments)
+            found, ignore = _inspected(config, for_training, read, arguments)
             numbering = numbering_of(found, ignore)
             written = _written(read, found["channels"] == [1], numbering, partial)
-            keys, copy = _keys(config, chosen, partial, found, numbering, written)
+            keys, copy = _keys(config, for_training, partial, found, numbering, written)
         mended = _listed(found, numbering, written, [f"data.root={out}", *keys])
         write_json(partial / LIST, mended)
         if out.exists():
@@ -126,14 +126,14 @@ def check_places(root: str | None, out: Path) -> None:
         raise ValueError(f"expected mend to be a new or an empty folder, but there is something in {out}; {nearest}")
 
 
-def _inspected(config: PlainConfig, chosen: bool, read: TwoValues, arguments: list[str]) -> tuple[Found, int | None]:
+def _inspected(config: PlainConfig, for_training: bool, read: TwoValues, given: list[str]) -> tuple[Found, int | None]:
     """The results of the check if masks have two values, and the value of pixels that are not annotated."""
-    found, source = checking.summary(config, chosen, read), config["data"]["source"]
+    found, source = checking.summary(config, for_training, read), config["data"]["source"]
     ignore = source.get("ignore_label")
-    if found["void"] and ignore is None and not source.get("values") and not chosen:
+    if found["void"] and ignore is None and not source.get("values") and not for_training:
         ignore = found["void"][0]
-        found = checking.summary(_changed(config, {**source, "ignore_label": ignore}), chosen, read)
-    _refuse(found, "this cannot be mended", arguments)
+        found = checking.summary(_changed(config, {**source, "ignore_label": ignore}), for_training, read)
+    _refuse(found, "this cannot be mended", given)
     return found, ignore
 
 
@@ -185,7 +185,7 @@ def _changed(
 
 
 def _keys(
-    config: PlainConfig, chosen: bool, partial: Path, found: Found, numbering: Numbering, written: Sequence[Written]
+    config: PlainConfig, for_training: bool, out: Path, found: Found, numbering: Numbering, written: Sequence[Written]
 ) -> tuple[list[str], Found]:
     """The keys with which the copy means the same as the original, and the results of its check.
 
@@ -200,8 +200,8 @@ def _keys(
 
     def checked(groups: Mapping[str, str]) -> Found:
         plain = {key: value for key, value in config["data"]["source"].items() if key.startswith("_")}
-        root = {"root": str(partial)}
-        return checking.summary(_changed(config, {**plain, **source, **root}, {**root, **groups}), chosen)
+        root = {"root": str(out)}
+        return checking.summary(_changed(config, {**plain, **source, **root}, {**root, **groups}), for_training)
 
     steps: list[dict[str, object]] = [{}, {"kind": kind}, {"values": values} if values else {}]
     for more in steps:  # no more than is needed
@@ -210,9 +210,9 @@ def _keys(
         if copy["split"] != found["split"]:
             groups = {group: ",".join(str(names.index(name)) for name in of) for group, of in found["split"].items()}
             copy = checked(groups)
-        other = "the split" if copy["split"] != found["split"] else _other(partial, copy, ignore, content, numbering)
+        other = "the split" if copy["split"] != found["split"] else _other(out, copy, ignore, content, numbering)
         if not other:
-            _refuse(copy, "the copy would not pass the check", [f"data.root={partial}"])
+            _refuse(copy, "the copy would not pass the check", [f"data.root={out}"])
             keys = [f"data.source.{key}={value}".replace(" ", "") for key, value in source.items()]
             return keys + [f"data.{group}={text}" for group, text in groups.items()], copy
     raise ValueError(f"expected a copy that means the same, but {other} differs; nothing has been written")

@@ -106,7 +106,7 @@ def pool(directory: Path) -> dict[str, Any]:
 
 def fold_config(point: Path) -> PlainConfig:
     """The configuration of a fold, with the meaning of the labels that its check found."""
-    return training.as_judged(read_config(point), point, None, None)[0]
+    return training.with_label_meaning(read_config(point), point, None, None)[0]
 
 
 def scored(
@@ -119,7 +119,7 @@ def scored(
     """
     evaluator, images = Evaluator(metrics, trained.decoder.threshold), []
     for number in plan.folds[fold]["held_out"]:
-        name, image = stack.names[number], judged(point, number, stack)
+        name, image = stack.names[number], read_prediction(point, number, stack)
         probabilities = Probabilities(image.probabilities, trained.decoder.numbering)
         counts = evaluator.counts(probabilities, image.target, image.instances, image.known)
         cell = cell_probability(image.probabilities)
@@ -131,7 +131,7 @@ def scored(
     return images
 
 
-def judged(point: Path, number: int, stack: Stack) -> Judged:
+def read_prediction(point: Path, number: int, stack: Stack) -> Judged:
     """An image with the probabilities that a fold has written for it.
 
     Raises:
@@ -173,7 +173,7 @@ def choose(
     pixels = sum(stack.targets[image.number].size for image in images)
     count = min(len(images), max(1, MOST_PIXELS * len(images) // pixels))
     some = [images[place] for place in np.linspace(0, len(images) - 1, count).astype(int)]
-    slices = [judged(points[image.fold], image.number, stack) for image in some]
+    slices = [read_prediction(points[image.fold], image.number, stack) for image in some]
     contest = Contest(metrics, config["monitor"], len(slices[0].probabilities))
     return contest.choose(slices, build.make(training.with_target(config), "instances"))[0]
 

@@ -20,9 +20,9 @@ def main(config: DictConfig) -> None:
     if Path(config.output).suffix != ".html":
         raise ValueError(f"expected output to end in .html, but got {config.output}")
     check_least("draws", config.draws, 1)
-    chosen = folding.resolved(build.plain(config))
-    checking.before_training(chosen)
-    data = training.make_data(chosen)
+    effective = folding.resolved(build.plain(config))
+    checking.before_training(effective)
+    data = training.make_data(effective)
     data.setup()
     with doing(f"drawing {config.draws} tiles"):
         lines = [draws_summary(data.patches, config.draws), weights_summary(data.patches, data.classes)]

@@ -30,27 +30,27 @@ def finish(config: DictConfig) -> float | None:
             OmegaConf.update(config, key, value, merge=False)
         asked |= build.plain(config)
         config.trainer.max_steps = steps = runs.planned_steps(asked)
-        chosen = build.plain(config) if config.extend else asked  # so that the schedule covers the extension
+        effective = build.plain(config) if config.extend else asked  # so that the schedule covers the extension
         finished = runs.is_finished(directory, steps)
-        chosen = folding.resolved(chosen)
+        effective = folding.resolved(effective)
         read = ReadTwice()  # the check and the training read the same pixels
-        made = None if finished else training.parts(chosen, read)
+        made = None if finished else training.parts(effective, read)
         processes = ranks.to_start(made.trainer) if made else 0
-        checked = None if finished else checking.before_training(chosen, read_pair if processes else read)
-        chosen, checked = training.as_judged(chosen, directory, checked, made, read)
-        asked, chosen, made = training.counted(asked, chosen, made)
+        checked = None if finished else checking.before_training(effective, read_pair if processes else read)
+        effective, checked = training.with_label_meaning(effective, directory, checked, made, read)
+        asked, effective, made = training.with_counted_interval(asked, effective, made)
     runs.open_run(directory, asked)
     if checked:
         write_json(directory / "check.json", checked)
     if finished:
         say(f"{directory} is finished")
         runs.remove_previous_checkpoint(directory)  # which a process may leave if it is killed at the very end
-        if unknown := provenance.hold_against(directory, training.make_data(chosen)):
+        if unknown := provenance.hold_against(directory, training.make_data(effective)):
             warn(f"the data behind these scores cannot be verified: {unknown}")
     elif processes:
-        ranks.start(processes, training.train, chosen, directory)
+        ranks.start(processes, training.train, effective, directory)
     else:
-        training.train(chosen, directory, made)
+        training.train(effective, directory, made)
     if not is_first():
         return None
     scores = results.show_run(directory, with_page=config.page, anew=False)

@@ -50,7 +50,7 @@ def parts(config: PlainConfig, read: Callable[[Pair], list[Annotated]] | None = 
     """
     command.quieten()  # again, because importing Lightning has set its log level
     lightning.seed_everything(config["seed"], workers=True, verbose=False)
-    provisional = config["trainer"]["val_check_interval"] == "auto"  # `counted` makes the parts again with a number
+    provisional = config["trainer"]["val_check_interval"] == "auto"  # then `with_counted_interval` makes them again
     config = with_interval(config, STEP)
     with lightning_seam.its_errors_are_ours():
         module = make_segmenter(config)
@@ -77,7 +77,7 @@ def parts(config: PlainConfig, read: Callable[[Pair], list[Annotated]] | None = 
     return Parts(trainer, data, module)
 
 
-def as_judged(
+def with_label_meaning(
     config: PlainConfig,
     directory: Path,
     checked: dict[str, Any] | None,
@@ -100,24 +100,24 @@ def as_judged(
     if source.get("kind") is None:  # not a folder of the user's own images
         return config, checked
     before = provenance.judged_before(directory)
-    judged = before or checked
-    if judged is None:
+    meaning = before or checked
+    if meaning is None:
         return config, checked
     checked = checked and checked | (before or {})
     # Versions that did not write the values took small numbers as the classes themselves.
-    highest = max(map(int, judged["classes"]), default=0) if judged["kind"] == "classes" else None
-    values = judged["values"] or (None if highest is None else list(range(highest + 1)))
-    chosen = {"kind": judged["kind"] if source["kind"] == "auto" else source["kind"]}
-    if source["values"] is None and chosen["kind"] == judged["kind"]:
-        chosen["values"] = values
-    config = config | {"data": config["data"] | {"source": source | chosen}}
+    highest = max(map(int, meaning["classes"]), default=0) if meaning["kind"] == "classes" else None
+    values = meaning["values"] or (None if highest is None else list(range(highest + 1)))
+    choices = {"kind": meaning["kind"] if source["kind"] == "auto" else source["kind"]}
+    if source["values"] is None and choices["kind"] == meaning["kind"]:
+        choices["values"] = values
+    config = config | {"data": config["data"] | {"source": source | choices}}
     if made:
         made.data.source = build.make(config["data"], "source", read=read)
     return config, checked
 
 
-def counted(
-    asked: PlainConfig, chosen: PlainConfig, made: Parts | None
+def with_counted_interval(
+    asked: PlainConfig, effective: PlainConfig, made: Parts | None
 ) -> tuple[PlainConfig, PlainConfig, Parts | None]:
     """Replace ``auto`` by the number of steps between validations in two configurations, and make the parts again.
 
@@ -125,20 +125,20 @@ def counted(
 
     Args:
         asked: for the run directory.
-        chosen: for training.
-        made: the parts of ``chosen``, if this process trains; their data are read here.
+        effective: for training.
+        made: the parts of ``effective``, if this process trains; their data are read here.
     """
     if made is None or asked["trainer"]["val_check_interval"] != "auto":
-        return asked, chosen, made
+        return asked, effective, made
     made.data.setup()
-    network, trainer = made.module.model, chosen["trainer"]
+    network, trainer = made.module.model, effective["trainer"]
     images = made.data.split["validation"].images
     sizes = [(image.shape[0], image.shape[1]) for image in images]
     validation = sum(computed_pixels(height, width, network.depth, network.padded) for height, width in sizes)
     step = 3 * made.data.tile**2 * made.data.batch_size * trainer["accumulate_grad_batches"]  # forward and backward
     every = steps_between(validation / step, trainer["max_steps"])
-    asked, chosen = with_interval(asked, every), with_interval(chosen, every)
-    return asked, chosen, replace(parts(chosen), data=made.data)
+    asked, effective = with_interval(asked, every), with_interval(effective, every)
+    return asked, effective, replace(parts(effective), data=made.data)
 
 
 def with_target(config: Config) -> PlainConfig:

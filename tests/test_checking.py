@@ -31,7 +31,7 @@ def own(tmp_path):
 def test_what_was_checked_is_learnt_from_without_being_read_again(own, tmp_path):
     config = composed("experiment=cells", f"data.root={own}", f"cache_dir={tmp_path / 'cache'}")
     read, wanted = ReadTwice(), read_folder(own)
-    found = checking.summary(config, chosen=True, read=read)
+    found = checking.summary(config, for_training=True, read=read)
     assert found["slices"] == len(read.held) == IMAGES
     for pair, _ in zip(matched(own)[0], range(IMAGES), strict=True):
         for file in (pair.image, pair.labels):

@@ -37,11 +37,11 @@ def test_the_interval_counts_the_pixels_of_a_validation_and_of_steps(tmp_path):
     sizes = ["data.source.size=128", "data.tile=60", "model.depth=2", "model.base_channels=2", "data.workers=0"]
     config = composed(*sizes, "trainer.val_check_interval=auto", "trainer.max_steps=400", f"run_dir={tmp_path}")
     made = training.parts(config)
-    asked, chosen, counted = training.counted(config, config, made)
+    asked, chosen, counted = training.with_counted_interval(config, config, made)
     # Two images of 128×128 px, each from a tile of 168×168, cost as much as 5.2 steps of 3 × 60×60: four times is 20.9.
     assert asked["trainer"]["val_check_interval"] == counted.trainer.val_check_interval == 30
     assert asked == chosen and counted.data is made.data
-    assert training.counted(asked, chosen, counted) == (asked, chosen, counted)
+    assert training.with_counted_interval(asked, chosen, counted) == (asked, chosen, counted)
 
 
 @pytest.mark.slow

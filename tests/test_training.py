@@ -16,7 +16,7 @@ def test_a_part_that_no_file_of_conf_calls_is_refused_before_training():
 def judged(tmp_path, checked, *overrides):
     """Kind and values that are trained with, as a check has found them or somebody has chosen."""
     config = composed("data=folder", f"data.root={tmp_path}", *overrides)
-    chosen, _ = training.as_judged(config, tmp_path, checked, None, read_pair)
+    chosen, _ = training.with_label_meaning(config, tmp_path, checked, None, read_pair)
     return chosen["data"]["source"]["kind"], chosen["data"]["source"]["values"]
 
 
@@ -43,4 +43,4 @@ def test_labels_mean_in_training_what_the_check_took_them_for(checked, overrides
 
 def test_data_that_are_no_folder_are_not_judged(tmp_path):
     config = composed("data=phantom")
-    assert training.as_judged(config, tmp_path, None, None, read_pair) == (config, None)
+    assert training.with_label_meaning(config, tmp_path, None, None, read_pair) == (config, None)
