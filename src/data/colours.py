@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from src.data.description import MOST_CLASSES, Description
+from src.data.description import MOST_CLASSES
 from src.data.finding import ERROR, Finding, Refused
 from src.data.numbers import as_colours, unpacked
 from src.files.reading import read_text
@@ -51,7 +51,15 @@ def line(name: str, colour: int) -> str:
     return f"{name}:{','.join(map(str, unpacked(colour)))}"
 
 
-def table(described: Sequence[Description], labelmap: dict[int, str] | None) -> tuple[int, ...]:
+class Counted(Protocol):
+    """How often each value occurs in the labels of one file or image."""
+
+    @property
+    def counts(self) -> dict[int, int]:
+        """Pixels of each value."""
+
+
+def table(described: Sequence[Counted], labelmap: dict[int, str] | None) -> tuple[int, ...]:
     """Return the packed colours of class 0, 1, …: those of a labelmap, else the background and then by frequency.
 
     The background is black, or the most frequent colour if black does not occur.
@@ -73,7 +81,7 @@ def mixed(file: Path, in_colours: bool) -> Finding:
     return Finding("rgb-label", ERROR, str(file), found, f"{expected}, as in most files", fix)
 
 
-def are_classes(described: Sequence[Description]) -> bool:
+def are_classes(described: Sequence[Counted]) -> bool:
     """Whether so few colours occur that each is a class; with more, each is a cell."""
     return len(set().union(*(each.counts for each in described))) <= MOST_CLASSES + 1
 

@@ -1,7 +1,7 @@
 """The LightningModule: the network, its training step and its scores."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -289,6 +289,6 @@ def data_of(trainer: lightning.Trainer) -> SliceData:
     return data
 
 
-def truth(batch: dict[str, Any]) -> list[np.ndarray]:
+def truth(batch: Mapping[str, Any]) -> list[np.ndarray]:
     """The truth of the one image of a batch: target, cells and where they are annotated, each ``(H, W)``."""
     return [batch[name][0].cpu().numpy() for name in ("target", "instances", "known")]
