@@ -1,4 +1,4 @@
-"""The command line: paths as they are, names for what was chosen, values that are none."""
+"""Command-line arguments: quoting of paths, names of directories, and values that are null."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Configuration → objects: every config fits what it calls."""
+"""Configuration to objects: every config fits the signature of what it calls."""
 
 import inspect
 

@@ -1,4 +1,4 @@
-"""The check of one's own data: each way in which people's data are wrong, named before training."""
+"""The check of a user's data: each kind of error is named before training."""
 
 import json
 import re
@@ -76,7 +76,7 @@ def test_training_refuses_what_would_be_wrong(name, own, train):
     assert not list(directory.glob("*"))
 
 
-def test_training_says_that_there_are_warnings_and_goes_on(own, train):
+def test_training_warns_of_findings_and_continues(own, train):
     change_labels(own, np.zeros_like, [3])
     directory, status, _, error = train(f"data.root={own}", *CELLS, "~callbacks.samples")
     assert status == 0, error
@@ -147,7 +147,7 @@ def of_kind(name, number):
 
 
 @pytest.mark.parametrize("name", PRINTED)
-def test_what_is_printed_is_learnt_from_as_it_was_judged(name, own, check, train):
+def test_the_printed_command_trains_on_the_labels_as_the_check_read_them(name, own, check, train):
     for number in range(IMAGES):
         labels, image = of_kind(name, number)
         change_image(own, lambda _, new=image: new, [number])
@@ -165,7 +165,7 @@ def test_what_is_printed_is_learnt_from_as_it_was_judged(name, own, check, train
         assert "void" in name or f"class {number} {share:.1%}" in printed
 
 
-def test_a_pattern_of_paths_is_taken_as_it_stands_and_printed_so_that_it_runs(own, check, train):
+def test_a_pattern_of_paths_is_literal_and_is_printed_so_that_it_runs(own, check, train):
     for number in range(IMAGES):
         (own / f"labels/cell_{number:02d}.tif").rename(own / f"images/cell_{number:02d} (1st).tif")
     (own / "labels").rmdir()
@@ -241,7 +241,7 @@ def test_a_repaired_copy_passes_the_printed_check_and_trains_by_the_printed_line
     assert train(*lines["train"], "~callbacks.samples", "~callbacks.overlay", "page=false")[1] == 0
 
 
-def test_what_says_how_to_read_the_original_is_not_said_of_its_copy(own, run_command, tmp_path):
+def test_keys_on_how_to_read_the_original_are_not_printed_for_its_copy(own, run_command, tmp_path):
     change_labels(own, lambda labels: np.uint8(labels == 0) * 255, suffix=".png")
     given = (f"data.root={own}", "data.source.values=[255,0]", "seed=3", f"mend={tmp_path / 'copy'}", *CELLS, *SMALL)
     status, printed, error = run_command("check", *given)

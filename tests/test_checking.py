@@ -1,4 +1,4 @@
-"""Data are looked at before they are learnt from, once, and read once for both; the line that is printed runs."""
+"""The check before training: data are read once for both, and the printed command runs."""
 
 import os
 import re
@@ -269,7 +269,7 @@ def test_the_line_that_shows_all_findings_runs_as_it_is_printed(command, run_com
     assert status == 1 and "size-mismatch" in printed and "1 error in" in error
 
 
-def test_who_learns_without_validation_has_to_score_the_last_weights(run_command, tmp_path):
+def test_without_validation_images_the_last_weights_are_scored(run_command, tmp_path):
     root, directory = folder(tmp_path / "own", 4), tmp_path / "run"
     groups = ["data.train=0-2", "data.validation= ", "data.held_out=3"]
     given = ["experiment=cells", f"data.root={root}", f"cache_dir={tmp_path / 'cache'}", f"hydra.run.dir={directory}"]

@@ -1,4 +1,4 @@
-"""The command line: paths as they are, errors as one message, scores as a table."""
+"""Commands: paths with any characters, one message for an error, scores as a table."""
 
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ def test_slices_with_commas_are_one_value_unless_they_are_swept(run_command, tmp
     assert status == 0, error
 
 
-def test_what_a_person_can_mend_is_one_message_and_a_fault_of_ours_a_traceback(capsys):
+def test_an_error_of_the_user_is_one_message_and_a_bug_is_a_traceback(capsys):
     def failing(error):
         @partial(command.one_message, name="report")
         def main(config):

@@ -1,4 +1,4 @@
-"""Cross-validation as one command: it goes on, is finished, and refuses what is no cross-validation."""
+"""Cross-validation as one command: it continues, it finishes, and it refuses invalid requests."""
 
 import json
 import os
@@ -174,7 +174,7 @@ def test_killed_at_any_moment_it_comes_to_the_same_scores(crossval, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_stack_of_one_s_own_is_a_stack(crossval, tmp_path):
+def test_a_stack_of_the_user_is_split_as_a_stack(crossval, tmp_path):
     stack = phantom(slices=9, size=64)
     for name, array in (("images", stack.images), ("labels", stack.instances.astype("uint16"))):
         Path(tmp_path / "own" / name).mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""The networks of a cross-validation, opened together, and what decodes their mean."""
+"""The networks of a cross-validation, opened together with the decoder of their mean."""
 
 import json
 
@@ -49,7 +49,7 @@ def test_predict_averages_the_networks_and_takes_their_decoder(folded, run_comma
     assert np.array_equal(labels, decoder(np.stack([1 - mean, mean])))
 
 
-def test_a_threshold_that_a_person_asks_for_is_of_the_probabilities_that_they_see(folded, run_command, tmp_path):
+def test_a_requested_threshold_applies_to_the_probabilities_as_written(folded, run_command, tmp_path):
     directory = folded(tmp_path / "folds")
     tifffile.imwrite(tmp_path / "image.tif", phantom(slices=30, size=64).images[24])
     given = [f"checkpoint={directory}", f"input={tmp_path / 'image.tif'}", f"output={tmp_path / 'out'}"]
@@ -71,7 +71,7 @@ def test_a_threshold_that_a_person_asks_for_is_of_the_probabilities_that_they_se
         ({"instances": {"name": "membranes", "line": "rm -rf"}}, "line"),
     ],
 )
-def test_a_file_that_says_something_else_is_refused(changes, message, folded, tmp_path):
+def test_a_file_with_other_content_is_refused(changes, message, folded, tmp_path):
     directory = folded(tmp_path / "folds")
     file = directory / "ensemble.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | changes))
@@ -83,5 +83,5 @@ def test_a_directory_of_something_else_is_refused_with_what_is_near(finished_run
     run = finished_run(tmp_path / "run")
     with pytest.raises(ValueError, match=r"nearest valid: .*best\.ckpt"):
         opened([str(run)])
-    with pytest.raises(ValueError, match="nearest valid: the same directory, when src.crossval has finished"):
+    with pytest.raises(ValueError, match="nearest valid: the same directory, when"):
         opened([str(tmp_path)])

@@ -1,4 +1,4 @@
-"""A trained network leaves, and `src.predict` makes of what has left what it makes of the checkpoint."""
+"""Exported networks: `src.predict` gives the same result from the export as from the checkpoint."""
 
 import os
 import zipfile
@@ -29,7 +29,7 @@ def run_export(checkpoint, run_command, tmp_path):
 
 @pytest.mark.parametrize(("format", "ending"), [("onnx", ".onnx"), ("torchscript", ".pt")])
 @pytest.mark.parametrize("scale", ["image", "fixed"])
-def test_a_network_leaves_and_says_by_how_much_it_differs(format, ending, scale, run_export, tmp_path):
+def test_an_export_reports_its_largest_difference(format, ending, scale, run_export, tmp_path):
     status, printed, error = run_export(format=format, scale=scale, output=tmp_path / "my cells" / f"a=b{ending}")
     assert (status, error) == (0, "")
     script, weights, note = printed.splitlines()

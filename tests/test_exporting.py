@@ -1,4 +1,4 @@
-"""What a network is held against, and that its files appear together and right, or not at all."""
+"""The image that an export is compared on; its files appear together and correct, or not at all."""
 
 import os
 import shutil
@@ -116,7 +116,7 @@ def test_a_fixed_range_is_the_median_of_where_ranges_begin_and_end():
         ("bioimageio", FIXED, "40 becomes 0 and 200 becomes 1 in every image"),
     ],
 )
-def test_what_readers_do_otherwise_is_told(format, grey_range, said):
+def test_differences_of_other_readers_are_noted(format, grey_range, said):
     leaving = a_leaving(grey_range=grey_range, tta="d4")
     grey, *of_packages, average = remarks(leaving, an_example(leaving), format, NAMED)
     assert said in grey and "tta=d4" in average
@@ -162,7 +162,7 @@ def test_a_checkpoint_on_its_own_is_held_against_a_synthetic_micrograph(run, tmp
         {"slices": 3},  # fewer than its split names
     ],
 )
-def test_a_configuration_of_somebody_else_calls_nothing_but_readers(change, run, tmp_path):
+def test_a_foreign_configuration_calls_only_readers(change, run, tmp_path):
     (tmp_path / "checkpoints").mkdir()
     checkpoint = tmp_path / "checkpoints" / "best.ckpt"
     checkpoint.write_bytes((run / "checkpoints" / "best.ckpt").read_bytes())
@@ -192,7 +192,7 @@ def test_images_of_a_folder_that_has_gone_are_not_looked_for(reported_run, tmp_p
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_images_that_a_person_names_are_taken(channels, tmp_path):
+def test_images_that_the_user_names_are_used(channels, tmp_path):
     trained, image = a_leaving(in_channels=channels).trained, an_image(channels).array
     for number, factor in enumerate((1, 2, 3)):
         how = {"resolution": (1e4 / 0.5, 1e4 / 0.5), "resolutionunit": "CENTIMETER"}

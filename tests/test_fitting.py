@@ -1,4 +1,4 @@
-"""A tile follows from the sizes of slices, a score from their split, and the width of the network from the memory."""
+"""The tile follows from the image sizes, the score from the split, the width of the network from the memory."""
 
 from itertools import product
 
@@ -85,7 +85,7 @@ def test_small_slices_get_a_small_tile_and_large_ones_the_usual_one():
     assert added == {"data.tile": 284} and line == "memory: about 0.8 GiB to train (batch 1, tile 284, 32 channels)"
 
 
-def test_what_a_person_has_chosen_stays_or_is_refused():
+def test_values_of_the_user_stay_or_are_refused():
     assert fitted(cells("data.tile=300"), FOUND, {"data.tile"}, PLENTY)[0] == {}
     with pytest.raises(ValueError, match="nearest valid: 444 and 460"):
         fitted(cells("data.tile=445"), FOUND, {"data.tile"}, PLENTY)
@@ -104,7 +104,7 @@ def test_what_a_person_has_chosen_stays_or_is_refused():
         (("data.batch_size", "model.base_channels"), ["data.tile"], 2.2),
     ],
 )
-def test_what_does_not_fit_is_made_smaller_and_why_is_said(chosen, expected, gib):
+def test_what_does_not_fit_is_made_smaller_with_the_reason(chosen, expected, gib):
     config = cells("model.base_channels=64", "data.batch_size=4")
     found, room = FOUND | {"sizes": [[400, 400]]}, Room(int(gib * 2**30), "machine")
     added, line = fitted(config, found, chosen, room)
@@ -116,7 +116,7 @@ def test_what_does_not_fit_is_made_smaller_and_why_is_said(chosen, expected, gib
     assert line.endswith(f"; this machine has {gib} GiB for it")
 
 
-def test_what_fits_in_no_way_is_said_too():
+def test_what_cannot_fit_is_reported_too():
     added, line = fitted(cells(), FOUND, (), Room(2**20, "GPU"))
     assert added["model.base_channels"] == 8 and line.endswith("this GPU has 0.0 GiB for it")
     assert fitted(cells(), FOUND, {"data.tile", "model.base_channels"}, Room(2**20, "GPU"))[0] == {}

@@ -1,4 +1,4 @@
-"""A fold as a run whose split is said in numbers, and the folds of a command line."""
+"""A fold as a run with its split as numbers, and the folds of a command line."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What ``--help`` shows is one screen, complete, and true."""
+"""``--help`` is one screen, complete and true."""
 
 import re
 

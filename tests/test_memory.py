@@ -1,4 +1,4 @@
-"""Memory is said before training: the formula counts what autograd keeps, and holds for processes that train."""
+"""The memory estimate: it counts what autograd keeps, and holds for processes that train."""
 
 import os
 import re
@@ -94,7 +94,7 @@ print(re.search(r"VmHWM:\\s+([0-9]+) kB", open("/proc/self/status").read())[1])
         "model.base_channels=4 data.tile=284 model.in_channels=3",  # of large images
     ],
 )
-def test_a_process_that_trains_takes_what_was_said(arguments, tmp_path):
+def test_a_process_that_trains_takes_the_estimated_memory(arguments, tmp_path):
     root, side = folder(tmp_path / "own"), SIDE
     model = USUAL | {"depth": 4, "dropout": 0.5}
     given = dict(each.split("=") for each in arguments.split())

@@ -1,4 +1,4 @@
-"""A repaired copy of a folder: what it holds, that it means the same, and what cannot be mended."""
+"""The repaired copy of a folder: its content, its meaning, and what cannot be repaired."""
 
 import functools
 import hashlib
@@ -350,7 +350,7 @@ def test_a_file_in_which_nothing_changes_is_copied_as_it_is(mend, tmp_path):
         assert (out / "images" / file.name).read_bytes() == file.read_bytes()
 
 
-def test_images_without_labels_are_left_out_only_where_the_list_says_so(mend, tmp_path):
+def test_images_without_labels_are_left_out_only_if_the_list_says_so(mend, tmp_path):
     root = folder(tmp_path / "own", FEW + 2)
     for number in (1, 2):
         (root / f"labels/cell_0{number}.tif").unlink()
@@ -382,7 +382,7 @@ def test_what_a_killed_command_has_left_is_removed_by_the_next(mend, tmp_path):
     mend(root)  # which looks for what is left
 
 
-def test_what_two_people_have_drawn_is_made_one_only_where_a_person_says_so(mend, tmp_path):
+def test_labels_of_two_annotators_are_merged_only_on_request(mend, tmp_path):
     root = folder(tmp_path / "own", FEW)
     for number in range(FEW):
         cells = draw(number)[1]

@@ -1,4 +1,4 @@
-"""Micrographs of what is scored are found by name, and seen below the cells."""
+"""Micrographs of scored images are found by name and shown below the cells."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""What folds have predicted, pooled: decoded as they have decoded it, and held out from all of them."""
+"""Pooled out-of-fold predictions: decoded as the folds decoded them, and scored by networks that have not seen them."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Numbers of a run: those that cannot be are refused, and the steps between validations are counted."""
+"""The numbers of a run: impossible ones are refused, and the interval between validations is computed."""
 
 import pytest
 import yaml

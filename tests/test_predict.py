@@ -1,4 +1,4 @@
-"""Predict from a checkpoint: which images, what is written, what goes on after an interruption, what is refused."""
+"""Prediction from a checkpoint: inputs, outputs, continuation after an interruption, and refusals."""
 
 import contextlib
 import functools
@@ -440,7 +440,7 @@ def test_two_images_of_one_name_are_refused_before_anything_is_computed(images, 
 # Once more
 
 
-def test_the_same_command_on_a_finished_result_says_so_and_changes_nothing(cell, predicted, tmp_path):
+def test_the_same_command_on_a_finished_result_reports_it_and_changes_nothing(cell, predicted, tmp_path):
     predicted(cell)
     result = tmp_path / "out" / "cell_labels.tif"
     before = result.stat().st_mtime_ns
@@ -470,7 +470,7 @@ def test_an_image_that_changed_is_not_predicted_already(images, cell, predicted,
 
 
 @pytest.mark.parametrize("suffix", ["tif", "zarr"])
-def test_a_file_of_somebody_else_is_not_replaced(suffix, images, cell, refused, tmp_path):
+def test_a_foreign_file_is_not_replaced(suffix, images, cell, refused, tmp_path):
     other = tmp_path / "out" / f"cell_labels.{suffix}"
     other.parent.mkdir()
     tifffile.imwrite(other, images) if suffix == "tif" else write_zarr(3)(other, images)
@@ -524,7 +524,7 @@ def check_equal(folder, expected):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["tif", "zarr"])
-def test_a_killed_prediction_goes_on_where_it_was(suffix, alone, tmp_path):
+def test_a_killed_prediction_continues_where_it_was(suffix, alone, tmp_path):
     given, expected = alone
     given, out, name = [*given, f"format={suffix}"], tmp_path / "out", f"large_probabilities.{suffix}"
     partial = out / f".{name}.partial"
@@ -581,7 +581,7 @@ def test_what_was_computed_before_an_interruption_is_not_computed_again(larger_c
     predicted(larger_cell)
 
 
-def test_an_unfinished_prediction_goes_on_with_another_threshold(
+def test_an_unfinished_prediction_continues_with_another_threshold(
     larger_cell, predicted, refused, monkeypatch, tmp_path
 ):
     with monkeypatch.context() as patch:

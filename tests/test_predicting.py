@@ -1,4 +1,4 @@
-"""Small images are predicted together, as each would be alone; what fails is named, and ends no other."""
+"""Small images are predicted together with the same result as alone; a failed image does not stop the others."""
 
 import numpy as np
 import pytest
@@ -120,7 +120,7 @@ def test_what_is_predicted_already_is_not_predicted_again(files, counted, tmp_pa
     assert len(found) == 2 * len(files) and sum(counted) == len(files) - 2
 
 
-def test_each_goes_on_in_its_own_number_format(files, tmp_path):
+def test_each_continues_in_its_own_number_format(files, tmp_path):
     small = [files[number] for number in (0, 2, 4)]
     both = (torch.float32, torch.bfloat16)
     predict(small[1:2], tmp_path / "out", a_predictor(dtype=torch.bfloat16))

@@ -63,7 +63,7 @@ def test_a_mistake_is_one_message(argument, expected, preview):
     assert status == 1 and error.startswith(f"error: {expected}") and error.count("\n") == 1
 
 
-def test_for_who_names_no_experiment_the_labels_choose_it(preview, tmp_path):
+def test_without_an_experiment_the_labels_choose_it(preview, tmp_path):
     root = folder(tmp_path / "own", 4)
     file = tmp_path / "preview.html"
     status, printed, error = preview(f"data.root={root}", "draws=2", f"output={file}")

@@ -1,4 +1,4 @@
-"""What is refused on the command line is said in words of ours, with what is nearest."""
+"""Errors of the command line are explained in terms of the command, with similar valid values."""
 
 import shlex
 
@@ -33,7 +33,7 @@ HYDRA = ("struct", "full_key", "hydra.cc", "provider", "override grammar", "Coul
         ("crossval fold=many hydra.run.dir=folds", ["expected all folds, but got fold="]),
     ],
 )
-def test_a_mistake_is_said_in_our_words(line, expected, run_command, tmp_path, monkeypatch):
+def test_a_mistake_is_explained_in_terms_of_the_command(line, expected, run_command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     verb, *arguments = shlex.split(line)
     status, _, error = run_command(verb, *arguments)

@@ -1,4 +1,4 @@
-"""One image and its labels in a repaired copy: what is written of them, and what that is said to change."""
+"""One image and its labels in a repaired copy: the written files, and the reported changes."""
 
 import numpy as np
 import pytest

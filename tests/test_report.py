@@ -1,4 +1,4 @@
-"""The report of a run or a sweep is what its command printed; what is neither is one message."""
+"""The report of a run or a sweep equals what its command printed; anything else is one message."""
 
 import json
 import re

@@ -84,7 +84,7 @@ def test_the_legend_of_the_classes_is_restored_and_must_be_of_as_many(tmp_path):
     assert restore(saved(config, tmp_path, legend=plain(legend))[1]).legend == legend
     assert restore(saved(config, tmp_path)[1]).legend == NUMBERS
     for wrong in ({"values": [0, 1, 5]}, {"values": ["0", "1"]}, {"names": ["a", {"_target_": "os.system"}]}, [], None):
-        with pytest.raises(ValueError, match=r"expected a checkpoint written by src\.train, but .* is not one: expected"):
+        with pytest.raises(ValueError, match=r"a checkpoint written by src\.train, but .* is not one: expected"):
             restore(saved(config, tmp_path, legend=wrong)[1])
 
 

@@ -1,4 +1,4 @@
-"""A finished run is shown, and its page written where it is older than its scores or wanted anew."""
+"""A finished run is shown, and its page is written if it is older than the scores or requested anew."""
 
 import os
 

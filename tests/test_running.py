@@ -1,4 +1,4 @@
-"""Sweeps as Hydra is told of them; what they do is tested in test_sweep.py and test_train.py."""
+"""The arguments of sweeps; test_sweep.py and test_train.py test what sweeps do."""
 
 import sys
 from pathlib import Path
@@ -14,7 +14,7 @@ def test_a_sweep_names_its_runs_by_what_varies():
     ]
 
 
-def test_only_who_names_a_folder_and_no_experiment_has_one_chosen(monkeypatch):
+def test_an_experiment_is_chosen_only_for_a_folder_without_one(monkeypatch):
     monkeypatch.setattr("sys.argv", ["src.train", "experiment=demo"])
     running.choose_experiment(None)
     assert sys.argv == ["src.train", "experiment=demo"]

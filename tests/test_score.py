@@ -200,7 +200,7 @@ def test_numbered_cells_are_no_classes(score):
     assert "metrics=instances" in error and error.count("\n") == 1
 
 
-def test_what_looks_inverted_is_said_and_scored(score):
+def test_what_looks_inverted_is_warned_of_and_scored(score):
     status, scores, error = score(CELLS[[0, 1, 1]], np.stack([CELLS[0], 1 - CELLS[1], 1 - CELLS[1]]))
     assert status == 0
     assert scores["scores"]["pixel_error"] > 0
@@ -559,6 +559,6 @@ def test_classes_in_colours_have_the_order_of_the_labelmap(score_folders, tmp_pa
     assert "note: classes by their colours: 0 ground (0, 0, 0), 1 red (200, 0, 0), 2 blue (0, 0, 200)" in printed
 
 
-def test_minus_one_beside_zero_is_said(score):
+def test_minus_one_beside_zero_is_warned_of(score):
     status, _, error = score(NUMBERED.astype(np.int16) - (np.arange(96) < 3), NUMBERED, "instances")
     assert status == 0 and error.startswith("warning: the truth holds -1 beside 0")

@@ -1,4 +1,4 @@
-"""Predictions of any tool, added up image by image, and what looks as if not meant."""
+"""Scores of any tool's predictions, added up image by image, and likely mistakes."""
 
 import os
 from pathlib import Path
@@ -81,7 +81,7 @@ def test_probabilities_are_of_all_classes_of_the_truth():
     scoring(Instances()).add(Comparison("a", TRUTH, probable))
 
 
-def test_what_looks_wrong_is_said_once_with_the_number_of_images():
+def test_a_likely_mistake_is_reported_once_with_the_number_of_images():
     added = scoring(PixelError())
     for name in "ab":
         added.add(Comparison(name, (TRUTH > 0).astype(int), (TRUTH == 0).astype(int)))

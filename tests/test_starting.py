@@ -1,4 +1,4 @@
-"""Training begins with the weights of a network that exists: what is taken, what stays frozen, what is refused."""
+"""Training starts from the weights of another network: which are copied, which are frozen, what is refused."""
 
 import json
 
@@ -24,7 +24,7 @@ def weights(file):
     return {name: value for name, value in read(file)["state_dict"].items() if "num_batches" not in name}
 
 
-def test_weights_are_taken_and_said(earlier, train_slim):
+def test_weights_are_copied_and_reported(earlier, train_slim):
     directory, status, printed, error = train_slim(f"start_from={earlier}", *STILL, "model.norm=batch")
     assert status == 0, error
     assert f"starts from {earlier}: 23 layers are copied, down.0.0, " in printed
@@ -54,7 +54,7 @@ def test_other_classes_leave_the_last_layer_as_it_was_drawn(earlier, train_slim)
     assert found["model.classify.weight"].shape[0] == 3
 
 
-def test_a_frozen_encoder_stays_as_it_is_also_when_training_goes_on(earlier, train_slim):
+def test_a_frozen_encoder_stays_unchanged_when_training_continues(earlier, train_slim):
     chosen = (f"start_from={earlier}", "freeze=encoder", "trainer.max_steps=4", "callbacks=default")
     directory, status, printed, error = train_slim(*chosen, "trainer.max_time=00:00:00:00")
     assert "trainer.max_time was reached" in error

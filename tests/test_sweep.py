@@ -1,4 +1,4 @@
-"""Sweeps and searches: found again by their command, they skip what is finished and go on with what is not."""
+"""Sweeps and searches: the same command skips finished runs and continues unfinished ones."""
 
 import csv
 import json
@@ -145,7 +145,7 @@ def test_a_grid_is_a_directory_of_readable_runs_that_the_same_command_finds_agai
     assert list((tmp_path / "runs" / "sweeps").iterdir()) == [directory]
 
 
-def test_a_sweep_may_be_said_at_the_end_of_the_command(run_command, monkeypatch, tmp_path):
+def test_the_flag_of_a_sweep_may_be_last(run_command, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     choices = ("data.tile=60", "trainer.max_steps=1,2", "cache_dir=cache", "hydra.sweep.dir=sweep")
     status, _, error = run_command("train", *POINT, *choices, "--multirun")
@@ -161,7 +161,7 @@ def test_another_choice_is_another_sweep(sweep, tmp_path):
     assert len(points(first)) == len(points(second)) == 1
 
 
-def test_a_point_is_a_run_directory_that_predict_takes_as_it_stands(sweep, run_command, tmp_path):
+def test_a_run_of_a_sweep_is_a_run_directory_that_predict_takes(sweep, run_command, tmp_path):
     status, *_ = sweep("data.tile=60", "trainer.max_steps=1,2", "hydra.sweep.dir=sweep")
     assert status == 0
     best = point(tmp_path / "sweep", "trainer.max_steps=2") / "checkpoints" / "best.ckpt"
@@ -190,7 +190,7 @@ def test_a_run_without_sweep_prints_no_ranking(run_command, monkeypatch, tmp_pat
 
 
 @pytest.mark.slow
-def test_a_killed_sweep_skips_what_is_finished_and_goes_on_in_the_middle_of_the_other(started, sweep, tmp_path):
+def test_a_killed_sweep_skips_finished_runs_and_continues_the_others(started, sweep, tmp_path):
     choices = ("data.tile=60", "trainer.max_steps=1,20")
     killed = started(*choices, "hydra.sweep.dir=killed")
     directory = tmp_path / "killed"
@@ -236,7 +236,7 @@ def test_a_point_that_fails_leaves_the_other_alone_and_is_tried_again(sweep, tmp
     assert printed.count("is finished") == 1 and files(works) == before
 
 
-def test_a_sweep_of_which_no_point_can_start_says_why_without_traceback(sweep):
+def test_a_sweep_of_which_no_run_can_start_explains_it_without_traceback(sweep):
     status, _, error = sweep(*STEP, "extend=-1,-2")
     assert status == 1
     assert "expected extend to be a number of steps, but got -1" in error and "but got -2" in error
@@ -262,7 +262,8 @@ def test_a_signal_ends_the_whole_sweep_not_the_point_alone(started, tmp_path):
         process.send_signal(number)
         status, printed, error = ended(process)
         assert status == 128 + number
-        assert re.search(rf"stopped by {number.name} after step \d+ of 100000; the same command continues", error), error
+        stopped = rf"stopped by {number.name} after step \d+ of 100000; the same command continues"
+        assert re.search(stopped, error), error
         assert "Traceback" not in error
         assert [overrides for overrides in points(directory).values() if "seed=2" in overrides] == []
         assert table(printed)[1][3] == "unfinished"
@@ -291,7 +292,7 @@ def check_best(directory, monitor, best):
 
 
 @pytest.mark.slow
-def test_a_killed_search_goes_on_to_the_same_points_and_may_be_made_longer(started, sweep, tmp_path):
+def test_a_killed_search_continues_to_the_same_trials_and_can_be_extended(started, sweep, tmp_path):
     choices = (*SEARCH, *SMALL, "trainer.max_steps=10")
     three = "hydra.sweeper.n_trials=3"
     killed = started(*choices, three, "hydra.sweep.dir=killed")
@@ -352,7 +353,7 @@ def test_a_search_in_the_space_of_the_file_stays_within_it(sweep, tmp_path):
         assert re.match(r"dropout-[\d.]+_lr-[\d.e-]+_w0-\d+_", path.name)
 
 
-def test_a_search_of_which_no_point_finishes_says_so_without_traceback(sweep):
+def test_a_search_of_which_no_trial_finishes_explains_it_without_traceback(sweep):
     choices = ("hparams_search=optuna", "data.tile=61", "trainer.max_steps=1", "hydra.sweeper.n_trials=2")
     status, printed, error = sweep(*choices)
     assert status == 1

@@ -1,4 +1,4 @@
-"""Tables of scores: what fits, what is left out, and names without power."""
+"""Tables of scores: columns that fit, columns that do not, and harmless names."""
 
 import re
 

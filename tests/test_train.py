@@ -1,4 +1,4 @@
-"""The main job: each experiment runs; the run directory holds what it should, and is the unit of work."""
+"""Training: each experiment runs, and the run directory is complete and is the unit of work."""
 
 import json
 import re
@@ -190,7 +190,7 @@ def test_a_loader_is_spoken_of_once_and_only_if_it_does_not_keep_up(made, times,
     assert printed.count("the data loader hardly keeps up: it prepares 0.1 tiles/s, and ") == times
 
 
-def test_a_run_directory_holds_what_a_person_looks_for(train):
+def test_a_run_directory_is_complete(train):
     directory, *_ = train("experiment=demo", "data.source.size=64")
     for file in ("config.yaml", "metrics.csv", "environment.json", "scores.json", "report.html"):
         assert (directory / file).stat().st_size > 0
@@ -250,7 +250,7 @@ def test_weights_and_biases_gets_each_point_of_a_sweep_by_itself_without_a_netwo
 
 
 @pytest.mark.slow
-def test_a_run_that_goes_on_keeps_its_name_at_weights_and_biases(train_slim, tmp_path):
+def test_a_continued_run_keeps_its_name_at_weights_and_biases(train_slim, tmp_path):
     arguments = ("logger=wandb",)
     directory, status, _, error = train_slim(*arguments)
     assert status == 0, error
@@ -296,7 +296,7 @@ def test_another_configuration_in_the_same_directory_is_refused(train_slim):
     assert "optimizer.lr" in error and "data.tile" in error and "Traceback" not in error
 
 
-def test_a_run_stopped_by_its_time_limit_is_unfinished_and_goes_on(train_slim):
+def test_a_run_stopped_by_its_time_limit_is_unfinished_and_continues(train_slim):
     arguments = ("trainer.max_steps=100000", "trainer.val_check_interval=5", "compile=false")
     directory, status, _, error = train_slim(*arguments, "trainer.max_time=00:00:00:01")
     assert status == 1 and "hydra.run.dir" in error and "Traceback" not in error
@@ -371,7 +371,7 @@ def test_what_cannot_be_is_refused_before_there_is_a_run_directory(arguments, ex
     assert not directory.exists()
 
 
-def test_a_class_that_occurs_in_no_validation_has_no_score_and_training_says_so(train_slim):
+def test_a_class_without_validation_pixels_has_no_score_and_training_reports_it(train_slim):
     # A class that is nowhere in the data is predicted nowhere, because training begins with its share.
     classes = ("metrics=semantic", "instances=classes", "model.classes=3", "monitor=iou_class_2")
     directory, status, printed, error = train_slim(*classes, "trainer.max_steps=2", "page=true")
@@ -475,7 +475,7 @@ OWN = ["~callbacks.samples", "~callbacks.overlay", "page=false"]
 
 
 @pytest.mark.slow
-def test_for_who_names_no_experiment_the_labels_choose_it_and_a_line_says_so(train, own_layouts, tmp_path):
+def test_without_an_experiment_the_labels_choose_it_and_a_line_names_it(train, own_layouts, tmp_path):
     for number in range(10):
         cells, image = membranes(number)
         change_image(own_layouts / "membranes", lambda _, new=image: new, [number])
@@ -490,7 +490,7 @@ def test_for_who_names_no_experiment_the_labels_choose_it_and_a_line_says_so(tra
         assert config["model"]["classes"] == (3 if name == "classes" else 2)
 
 
-def test_a_run_that_goes_on_keeps_the_experiment_whatever_has_become_of_the_labels(train, own_layouts):
+def test_a_continued_run_keeps_the_experiment_even_if_the_labels_change(train, own_layouts):
     root, given = own_layouts / "own", (f"data.root={own_layouts / 'own'}", *OWN, "trainer.max_steps=2")
     assert train(*given, "trainer.max_time=00:00:00:00")[1] == 1
     drawn = {file: file.read_bytes() for file in root.glob("labels/*")}
@@ -505,7 +505,7 @@ def test_a_run_that_goes_on_keeps_the_experiment_whatever_has_become_of_the_labe
     assert train(*given)[2].splitlines()[1] == f"{directory} is finished"
 
 
-def test_what_a_person_has_chosen_is_not_chosen_again(train, own_layouts):
+def test_values_of_the_user_are_not_replaced(train, own_layouts):
     chosen = ["experiment=membranes", "data.source.values=[0,1]", "data.source.kind=boundary"]
     change_labels(own_layouts / "own", lambda cells: np.uint8(cells > 0))
     directory, status, printed, error = train(f"data.root={own_layouts / 'own'}", *chosen, *OWN)

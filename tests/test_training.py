@@ -1,4 +1,4 @@
-"""What one training run is made of."""
+"""The parts of one training run."""
 
 import pytest
 
@@ -41,6 +41,6 @@ def test_labels_mean_in_training_what_the_check_took_them_for(checked, overrides
     assert judged(tmp_path, {"classes": {}} | checked, *overrides) == expected
 
 
-def test_data_that_are_no_folder_are_not_judged(tmp_path):
+def test_data_other_than_a_folder_keep_their_meaning(tmp_path):
     config = composed("data=phantom")
     assert training.with_label_meaning(config, tmp_path, None, None, read_pair) == (config, None)

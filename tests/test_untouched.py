@@ -1,4 +1,4 @@
-"""The mean of the networks on images that no fold has seen: scored as the files that src.predict writes."""
+"""The mean of the networks on images that no fold has seen: scores equal those of the files of src.predict."""
 
 import json
 
@@ -11,7 +11,7 @@ from src.metrics.evaluator import Evaluator, Probabilities
 from src.metrics.rand import OfLabels
 
 
-def test_what_is_said_of_the_mean_is_what_predict_writes(folded, run_command, tmp_path):
+def test_scores_of_the_mean_equal_those_of_what_predict_writes(folded, run_command, tmp_path):
     directory = folded(tmp_path / "folds")
     said = json.loads((directory / "scores.json").read_text())
     stack = phantom(slices=30, size=64)

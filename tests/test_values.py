@@ -1,4 +1,4 @@
-"""What the values of truth and prediction mean, from all files together, or why nobody can tell."""
+"""The meaning of values in truth and prediction follows from all files together, or is refused."""
 
 import re
 from pathlib import Path
@@ -142,15 +142,16 @@ def test_values_that_fit_no_choice_are_refused(true, predicted, expected):
         classes(true, predicted, (0, 2, 5))
 
 
-def test_a_value_that_may_mark_what_nobody_annotated_is_said(capsys):
+def test_a_value_that_may_mark_unannotated_pixels_is_warned_of(capsys):
     assert classes([{0, 1, 2, 255}], [{0, 1, 2}]) == (Meant((0, 1, 2, 255)),) * 2
     printed = capsys.readouterr()
-    assert printed.err == "warning: 255 is scored as a class; if it marks pixels that are not annotated: ignore_label=255\n"
+    advice = "if it marks pixels that are not annotated: ignore_label=255"
+    assert printed.err == f"warning: 255 is scored as a class; {advice}\n"
     assert printed.out == "note: classes 0 to 3 are 0, 1, 2, 255 in truth and prediction\n"
 
 
 @pytest.mark.parametrize(("true", "predicted"), [([{0, 1, 2}], [{0, 1, 5}]), ([{0, 1, 2}], [{0, 255}, {0}])])
-def test_a_prediction_of_other_classes_is_said(true, predicted, capsys):
+def test_a_prediction_of_other_classes_is_warned_of(true, predicted, capsys):
     classes(true, predicted)
     assert "the prediction holds 0," in capsys.readouterr().err
 
@@ -179,7 +180,7 @@ def test_colours_of_the_truth_are_classes_in_the_order_of_the_labelmap_or_by_fre
         meanings([seldom, often, *facts({0, 1})], facts({0, 1}), True)
 
 
-def test_numbers_of_palettes_that_differ_are_told_by_their_colours():
+def test_labels_with_different_palettes_are_identified_by_their_colours():
     one, other = (facts({0, 1}, palette=(0, colour))[0] for colour in (RED, BLUE))
     truth, prediction = meanings([one, other], [other, one], True, None, {0: "ground", RED: "red", BLUE: "blue"})
     assert truth == prediction == Meant((0, RED, BLUE), in_colours=True)
@@ -201,7 +202,7 @@ def test_values_become_classes_and_what_is_not_known_class_0():
     assert found.tolist() == [[0, 1, 2, 0, 0, 0]]
 
 
-def test_a_prediction_that_says_its_values_is_read_by_them_where_they_could_be_numbers_too(tmp_path, capsys):
+def test_a_prediction_that_states_its_values_is_read_by_them_even_if_ambiguous(tmp_path, capsys):
     values, classes = (0, 2, 1), np.array([[0, 0, 1, 1, 2, 2]] * 4)
     said, unsaid = tmp_path / "said", tmp_path / "unsaid"
     truth = tmp_path / "truth.tif"

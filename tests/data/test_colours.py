@@ -141,7 +141,7 @@ def test_a_packed_colour_may_mark_what_nobody_has_annotated(own):
 
 
 @pytest.mark.parametrize("differ", [True, False])
-def test_numbers_of_palettes_that_differ_are_told_by_their_colours(differ, own):
+def test_labels_with_different_palettes_are_identified_by_their_colours(differ, own):
     for number, file in enumerate(sorted((own / "labels").iterdir())):
         labels = drawn.types(number)[0]
         order = [0, 2, 1] if differ and number % 2 else [0, 1, 2]  # the colour that each number of the file is shown in
