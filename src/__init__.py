@@ -111,6 +111,7 @@ The pieces:
     data/finding            one thing that is wrong
     data/split              what is learnt from and what is scored
     data/folds              and of a cross-validation, fold by fold
+    data/appearance         what an image looks like to a network, and how it differs from the training images
     data/likeness           near copies, and neighbours of one series
     data/comparison         truth and prediction, of any tool, from disk
     data/annotators         and of two people, by patterns of names

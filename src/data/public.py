@@ -23,6 +23,7 @@ from src.instances import components
 
 ISBI2012_URL = "https://downloads.imagej.net/ISBI-2012-challenge.zip"
 ISBI2012_SHAPE = (30, 512, 512)
+ISBI2012_PIXEL = 0.004  # µm, which the files do not say
 ISBI2012_TRAIN = ("train-volume.tif", "train-labels.tif")
 ISBI2012_TEST = ("test-volume.tif", "test-labels.tif")
 # SHA-256 of the decoded pixels in C order; for test-labels.tif none is known.
@@ -112,6 +113,7 @@ def isbi2012_full(data_dir: str | Path, *, verify: bool = True, url: str = ISBI2
         np.concatenate([train.targets, test.targets]),
         np.concatenate([train.instances, test.instances]),
         train.names + test.names,
+        pixel_sizes=train.pixel_sizes and [*train.pixel_sizes, *(test.pixel_sizes or [])],
     )
 
 
@@ -158,7 +160,9 @@ def annotated_part(folder: Path, part: str, verify: bool) -> Stack:
             f"but got {volume.shape} and {labels.shape}"
         )
     targets = (labels > 0).astype(np.uint8)
-    return Stack(volume, targets, cells(targets), [f"{part}_{index:02d}" for index in range(len(volume))])
+    names = [f"{part}_{index:02d}" for index in range(len(volume))]
+    sizes: list[float | None] | None = [ISBI2012_PIXEL] * len(volume) if verify else None
+    return Stack(volume, targets, cells(targets), names, pixel_sizes=sizes)
 
 
 def cells(targets: np.ndarray) -> np.ndarray:

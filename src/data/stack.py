@@ -29,6 +29,7 @@ class Stack:
         reading: how the pixels of the files were seen.
         legend: of its classes.
         parts: train, validation or held_out for each slice, where the folders of its file say so, else empty.
+        pixel_sizes: in µm, None of a slice of which nobody knows.
     """
 
     images: Slices
@@ -40,6 +41,7 @@ class Stack:
     reading: Reading = SHOWN
     legend: Legend = NUMBERS
     parts: list[str] | None = None
+    pixel_sizes: list[float | None] | None = None
 
     def __post_init__(self) -> None:
         if self.known is None:
@@ -65,7 +67,8 @@ class Stack:
         names, files, parts = (
             each and [each[number] for number in numbers] for each in (self.names, self.files, self.parts)
         )
-        return Stack(images, targets, instances, names, files, known, self.reading, self.legend, parts)
+        sizes = self.pixel_sizes and [self.pixel_sizes[number] for number in numbers]
+        return Stack(images, targets, instances, names, files, known, self.reading, self.legend, parts, sizes)
 
     @property
     def content(self) -> str:

@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import MeanMetric
 
+from src.data.appearance import Appearance
 from src.files.legend import NUMBERS, plain
 from src.files.stored import SHOWN
 from src.files.whole import without_nan
@@ -45,6 +46,7 @@ class Segmenter(lightning.LightningModule):
             kept in the checkpoint.
         reading: how the pixels of files are seen; kept in the checkpoint.
         legend: of the classes; kept in the checkpoint.
+        appearance: what the training images look like; kept in the checkpoint.
         validation_scores: those of the weights when they were last judged; kept in the checkpoint.
         predicted_share: share of the validation pixels that are more probably something else than class 0.
         held_out_scores: those of all held-out slices together, when they have been judged.
@@ -80,6 +82,7 @@ class Segmenter(lightning.LightningModule):
         self.optimizer, self.scheduler, self.instances = optimizer, scheduler, instances
         self.threshold = 0.5
         self.reading, self.legend = SHOWN, NUMBERS
+        self.appearance: list[Appearance] = []
         self.validation_scores: dict[str, float] = {}
         self.predicted_share = 0.0
         self.tta, self.compiled = "none", False
@@ -107,6 +110,7 @@ class Segmenter(lightning.LightningModule):
     def setup(self, stage: str) -> None:
         if self.trainer.datamodule is not None:  # which has been set up before
             self.reading, self.legend = self.trainer.datamodule.reading, self.trainer.datamodule.legend
+            self.appearance = self.trainer.datamodule.appearance
 
     @property
     def decoder(self) -> Decoder:
@@ -225,6 +229,7 @@ class Segmenter(lightning.LightningModule):
         checkpoint["threshold"] = self.threshold
         checkpoint["reading"] = asdict(self.reading)
         checkpoint["legend"] = plain(self.legend)
+        checkpoint["appearance"] = self.appearance
         checkpoint["validation_scores"] = without_nan(self.validation_scores)
         checkpoint["frozen"] = self.frozen
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from src.data.appearance import Appearance
 from src.files.legend import NUMBERS, Legend
 from src.files.stored import EARLIER, Reading
 from src.instances import Decoder, Numbering
@@ -37,6 +38,7 @@ class Trained:
         precision: in which it was scored, as Lightning names it; None of one of an earlier version.
         step: of training, after which it was kept; 0 if that is not known.
         choices: ways of numbering, each with its score on the validation slices over `evaluator.CHOSEN_FROM`.
+        appearance: what its training images look like; empty of one of an earlier version.
     """
 
     model: UNet
@@ -48,6 +50,7 @@ class Trained:
     precision: str | None = None
     step: int = 0
     choices: tuple[tuple[Numbering, tuple[float, ...]], ...] = ()
+    appearance: tuple[Appearance, ...] = ()
 
 
 def common_reading(trained: Sequence[Trained]) -> Reading:
