@@ -6,7 +6,7 @@ another sampling.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,43 +108,90 @@ def of_cells(areas: np.ndarray) -> Appearance:
     Args:
         areas: pixels of each number, of which 0 is background.
 
-    >>> of_cells(np.array([900, 0, 79, 78, 80]))
-    {'diameter': 10.02927...}
+    >>> of_cells(np.array([900, 0, 79, 78, 80]))  # doctest: +ELLIPSIS
+    {'diameter': 10.0292...}
     """
     areas = areas[1:][areas[1:] > 0]
     return {"diameter": math.sqrt(4 * float(np.median(areas)) / math.pi)} if len(areas) else {}
 
 
-def unlike(seen: Appearance, training: Sequence[Appearance]) -> dict[str, str]:
-    """How an image differs from all training images, as a sentence for each measure; empty if it does not.
+@dataclass(frozen=True)
+class Usual:
+    """The values of a measure of the training images.
+
+    Attributes:
+        low, high: of nearly all of them …
+        below, above: … and beyond which an image is unlike them.
+    """
+
+    low: float
+    high: float
+    below: float
+    above: float
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How an image differs from the training images.
+
+    Attributes:
+        name: of `MEASURES`.
+        value: of the image.
+        usual: of the training images.
+        cause: what may have happened to the image.
+    """
+
+    name: str
+    value: float
+    usual: Usual
+    cause: str
+
+    def __str__(self) -> str:
+        title, usual = MEASURES[self.name].title, shown(self.usual.low, self.usual.high)
+        return f"{title} {shown(self.value)}, training images {usual}: {self.cause}"
+
+
+def usual(training: Sequence[Appearance]) -> dict[str, Usual]:
+    """What is usual of training images, for `differences`; a measure that none of them has is left out.
 
     A value within the training images is never unlike them. Beyond, the margin of a measure is usual, or as much as the
     training images differ among themselves (the median absolute deviation, as a standard deviation), if that is more.
-
-    >>> unlike({"sharpness": 0.1}, [{"sharpness": value} for value in (0.4, 0.5, 0.6)])
-    {'sharpness': 'sharpness 0.10, training images 0.40–0.60: it may be out of focus, or sampled more finely'}
     """
     found = {}
     for name, measure in MEASURES.items():
         known = [row[name] for row in training if name in row]
-        if not known or name not in seen:
+        if not known:
             continue
         low, high = np.quantile(known, (OUTERMOST, 1 - OUTERMOST)).tolist()
-        below, above = _limits(known, low, high, measure)
-        cause = measure.below if seen[name] < below else measure.above if seen[name] > above else ""
-        if cause:
-            usual = shown(low, high)
-            found[name] = f"{measure.title} {shown(seen[name])}, training images {usual}: {cause}"
-    if "noise" in found and "sharpness" in found and seen["noise"] > max(row["noise"] for row in training):
-        del found["sharpness"]  # which noise hides
+        values = np.log(known) if measure.ratio else np.asarray(known)
+        spread = 1.4826 * float(np.median(np.abs(values - np.median(values))))
+        margin = max(spread, math.log(measure.margin) if measure.ratio else measure.margin)
+        factor = math.exp(margin)
+        limits = (low / factor, high * factor) if measure.ratio else (low - margin, high + margin)
+        found[name] = Usual(low, high, *limits)
     return found
 
 
-def _limits(known: Sequence[float], low: float, high: float, measure: Measure) -> tuple[float, float]:
-    values = np.log(known) if measure.ratio else np.asarray(known)
-    spread = 1.4826 * float(np.median(np.abs(values - np.median(values))))
-    margin = max(spread, math.log(measure.margin) if measure.ratio else measure.margin)
-    return (low / math.exp(margin), high * math.exp(margin)) if measure.ratio else (low - margin, high + margin)
+def differences(seen: Appearance, of_training: Mapping[str, Usual]) -> list[Difference]:
+    """How an image differs from the training images; empty if it is like them, or nobody knows."""
+    found = []
+    for name, each in of_training.items():
+        value = seen.get(name, each.low)
+        cause = MEASURES[name].below if value < each.below else MEASURES[name].above if value > each.above else ""
+        if cause:
+            found.append(Difference(name, value, each, cause))
+    if any(each.name == "noise" and each.value > each.usual.above for each in found):
+        return [each for each in found if each.name != "sharpness"]  # which noise hides
+    return found
+
+
+def unlike(seen: Appearance, training: Sequence[Appearance]) -> dict[str, str]:
+    """How an image differs from the training images, as a sentence for each measure; empty if it is like them.
+
+    >>> unlike({"sharpness": 0.12}, [{"sharpness": value} for value in (0.41, 0.5, 0.62)])
+    {'sharpness': 'sharpness 0.12, training images 0.41–0.62: it may be out of focus, or sampled more finely'}
+    """
+    return {each.name: str(each) for each in differences(seen, usual(training))}
 
 
 def shown(low: float, high: float | None = None) -> str:

@@ -104,6 +104,11 @@ class Image:
         """Rows that are decoded together."""
         return self.array.chunks[self.axes.index("Y")] if isinstance(self.array, zarr.Array) else 1
 
+    @cached_property
+    def ranges(self) -> dict[int, tuple[float, float]]:
+        """The grey values of each plane that become 0 and 1, once `grey.grey_range` has found them."""
+        return {}
+
     def in_memory(self) -> "Image":
         """The same with all values in memory, so that each is read from disk once.
 
