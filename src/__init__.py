@@ -61,6 +61,8 @@ What is made of the pieces:
     prediction/job          one image, from its file to what was asked for
     prediction/predictor    windows of images through one network or several
     prediction/progress     how far it is
+    prediction/rescaling    an image at the pixel size of the training images, and back
+    prediction/outlook      which images are unlike the training images
     prediction/store        a prediction of any size while it grows
     prediction/labelling    label images of predictions, in memory or block by block
     prediction/calibrating  calibrated probabilities beside labels
@@ -164,7 +166,8 @@ The ground:
     files/units             micrometres
     files/tiffs pictures omezarr microscopes   files of each kind, opened
     files/image             images of any size, as people see them, read window by window
-    files/channels          images whose channels lie in a file each
+    files/channels          in one file or in a file each, all or some
+    files/resampled         images on another grid, resampled window by window
     files/grey              from grey values to [0, 1]
     files/kept              what is computed once and kept in a file
 

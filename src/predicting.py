@@ -1,16 +1,22 @@
 """The images of one ``src.predict``: one after another, and small ones of a size together."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing, suppress
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
 from src.command import Failures
+from src.data.appearance import Appearance
 from src.files.channels import open_together
+from src.files.incomplete import sweep_beside
 from src.files.legend import Legend
+from src.files.names import image_name
 from src.files.stored import Reading
 from src.instances import Decoder
-from src.prediction.job import Begun, Wishes, begin, finish
+from src.prediction.job import KINDS, Begun, Wishes, begin, finish
+from src.prediction.names import ENDINGS, prediction_file
+from src.prediction.outlook import Outlook
 from src.prediction.outputs import summary
 from src.prediction.predictor import Predictor, fill, fill_together
 from src.saying import say, warn
@@ -27,6 +33,7 @@ def predict_all(
     wishes: Wishes,
     legend: Legend,
     failures: Failures,
+    outlook: Outlook | None = None,
 ) -> None:
     """Predict images, and say of each what has become of it; one that fails ends no other.
 
@@ -38,7 +45,12 @@ def predict_all(
         wishes: what is asked for of each image.
         legend: of the classes.
         failures: where the files that failed are noted.
+        outlook: what the training images look like, with which images are compared that are predicted now.
     """
+    outlook = outlook or Outlook()
+    wishes = replace(wishes, compared=bool(outlook.usual))
+    seen: dict[str, Appearance] = {}
+    unknown = 0
     if "table" in wishes.write:
         summary.check_room(wishes.output, wishes.overwrite)
     small: list[Begun] = []
@@ -51,7 +63,10 @@ def predict_all(
             begun = begin(image, predictor, decoder, wishes, legend)
             if isinstance(begun, str):
                 say(begun)
-            elif begun.small:
+                continue
+            seen[image.name] = begun.seen  # of its cells too, when they are labelled
+            unknown += wishes.scale.of(begun.measured) is None
+            if begun.small:
                 small.append(begun)
             else:
                 fill(begun.probabilities, predictor, wishes.shard, wishes.shards)
@@ -60,8 +75,39 @@ def predict_all(
             finish_together(small, predictor, failures)
             small = []
     finish_together(small, predictor, failures)
+    compare(seen, unknown, outlook)
     if "table" in wishes.write and (page := summary.write(wishes.output)):
         say(f"cells of all images: {page}")
+
+
+def sweep(output: Path, inputs: Iterable[Sequence[Path]]) -> None:
+    """Remove what interrupted commands have left of the results of images.
+
+    Args:
+        output: their folder.
+        inputs: the files of each image.
+    """
+    finals = [prediction_file(Path(), image_name(i), kind, end) for i in inputs for kind in KINDS for end in ENDINGS]
+    sweep_beside(output, {*summary.FILES, *(final.name for final in finals)})
+
+
+def compare(seen: Mapping[str, Appearance], unknown: int, outlook: Outlook) -> None:
+    """Say which images are unlike the training images.
+
+    Args:
+        seen: what the images look like, by their names.
+        unknown: of them, those that are predicted as they are because nobody knows their pixel size.
+        outlook: what the training images look like.
+    """
+    for name, each in seen.items():
+        outlook.look(name, each)
+    for line in outlook.lines():
+        warn(line)
+    if unknown:
+        warn(
+            f"{unknown} of {len(seen)} images do not say their pixel size and are predicted as they are; "
+            f"pixel_size=0.5 says it for all, in µm"
+        )
 
 
 def finish_together(small: Sequence[Begun], predictor: Predictor, failures: Failures) -> None:

@@ -49,22 +49,22 @@ class Measure:
         return abs(value) < LARGEST and (value > 0 or not self.ratio)
 
 
-INVERTED = "light and dark may be exchanged, or it is of another kind"
+INVERTED = "perhaps light and dark are exchanged, or it is another kind of image"
 MEASURES = {
-    "levels": Measure("grey levels", 2, True, "it may be exported with too little contrast, or to fewer bits", ""),
-    "saturated": Measure("share of saturated pixels", 0.02, False, "", "it may be overexposed"),
+    "levels": Measure("grey levels", 2, True, "perhaps exported with too little contrast, or to fewer bits", ""),
+    "saturated": Measure("share of saturated pixels", 0.02, False, "", "perhaps overexposed"),
     "median": Measure("median of the scaled grey values", 0.1, False, INVERTED, INVERTED),
     "skewness": Measure("skewness of the grey values", 0.5, False, INVERTED, INVERTED),
-    "noise": Measure("noise", 1.5, True, "it may be smoothed", "it may be exposed too briefly"),
+    "noise": Measure("noise", 1.5, True, "perhaps smoothed", "perhaps exposed too briefly"),
     "sharpness": Measure(
         "sharpness",
         1.4,
         True,
-        "it may be out of focus, or sampled more finely",
-        "it may be sharpened, or sampled more coarsely",
+        "perhaps out of focus, or sampled more finely",
+        "perhaps sharpened, or sampled more coarsely",
     ),
     "pixel_size": Measure("pixel size in µm", 1.15, True, *["rescale=auto predicts at the training pixel size"] * 2),
-    "diameter": Measure("diameter of the cells in px", 1.5, True, *["magnification or pixel size may differ"] * 2),
+    "diameter": Measure("diameter of the cells in px", 1.5, True, *["perhaps of another magnification"] * 2),
 }
 
 
@@ -147,8 +147,12 @@ class Difference:
     cause: str
 
     def __str__(self) -> str:
-        title, usual = MEASURES[self.name].title, shown(self.usual.low, self.usual.high)
-        return f"{title} {shown(self.value)}, training images {usual}: {self.cause}"
+        return self.said(shown(self.value))
+
+    def said(self, value: str) -> str:
+        """The difference as a sentence, with a value, or several of them, as they are to be shown."""
+        usual = shown(self.usual.low, self.usual.high)
+        return f"{MEASURES[self.name].title} {value}, training images {usual}: {self.cause}"
 
 
 def usual(training: Sequence[Appearance]) -> dict[str, Usual]:
@@ -189,14 +193,14 @@ def unlike(seen: Appearance, training: Sequence[Appearance]) -> dict[str, str]:
     """How an image differs from the training images, as a sentence for each measure; empty if it is like them.
 
     >>> unlike({"sharpness": 0.12}, [{"sharpness": value} for value in (0.41, 0.5, 0.62)])
-    {'sharpness': 'sharpness 0.12, training images 0.41–0.62: it may be out of focus, or sampled more finely'}
+    {'sharpness': 'sharpness 0.12, training images 0.41–0.62: perhaps out of focus, or sampled more finely'}
     """
     return {each.name: str(each) for each in differences(seen, usual(training))}
 
 
 def shown(low: float, high: float | None = None) -> str:
     """A value, or the lowest and the highest of several, as messages have them."""
-    values = (low,) if high is None else (low, high)
+    values = (low,) if high in (None, low) else (low, high)
     return "–".join(f"{value:.0f}" if abs(value) >= 10 else f"{value:.2g}" for value in values)
 
 

@@ -155,7 +155,7 @@ def test_an_image_that_is_unlike_them_is_warned_of_and_how(name, micrographs, tr
 def test_the_sentence_names_value_range_and_cause():
     training = [{"sharpness": value, "pixel_size": 0.5} for value in (0.45, 0.5, 0.55, 0.62)]
     assert unlike({"sharpness": 0.21, "pixel_size": 0.5}, training) == {
-        "sharpness": "sharpness 0.21, training images 0.45–0.62: it may be out of focus, or sampled more finely"
+        "sharpness": "sharpness 0.21, training images 0.45–0.62: perhaps out of focus, or sampled more finely"
     }
     assert list(unlike({"pixel_size": 0.57}, training)) == []
     assert "rescale=auto" in unlike({"pixel_size": 0.6}, training)["pixel_size"]
