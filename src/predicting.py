@@ -7,14 +7,14 @@ from itertools import groupby
 from pathlib import Path
 
 from src.command import Failures
-from src.data.appearance import Appearance
+from src.data.appearance import Appearance, appearance
 from src.files.channels import open_together
 from src.files.incomplete import sweep_beside
 from src.files.legend import Legend
 from src.files.names import image_name
 from src.files.stored import Reading
 from src.instances import Decoder
-from src.prediction.job import KINDS, Begun, Wishes, begin, finish
+from src.prediction.job import KINDS, Begun, Wishes, as_predicted, begin, finish
 from src.prediction.names import ENDINGS, prediction_file
 from src.prediction.outlook import Outlook
 from src.prediction.outputs import summary
@@ -63,6 +63,8 @@ def predict_all(
             begun = begin(image, predictor, decoder, wishes, legend)
             if isinstance(begun, str):
                 say(begun)
+                if wishes.compared and "table" in wishes.write:  # so that the page tells of it again
+                    seen[image.name] = appearance(as_predicted(image, predictor, wishes))
                 continue
             seen[image.name] = begun.seen  # of its cells too, when they are labelled
             unknown += wishes.scale.of(begun.measured) is None
@@ -76,7 +78,7 @@ def predict_all(
             small = []
     finish_together(small, predictor, failures)
     compare(seen, unknown, outlook)
-    if "table" in wishes.write and (page := summary.write(wishes.output)):
+    if "table" in wishes.write and (page := summary.write(wishes.output, outlook.sentences())):
         say(f"cells of all images: {page}")
 
 

@@ -1,6 +1,6 @@
 """``cells.html``: how many cells all images have, how large and how bright they are, and which images stand out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,11 @@ BINS = 40
 
 
 def write_cells_page(
-    file: Path, cells: Mapping[str, Mapping[str, np.ndarray]], pictures: Mapping[str, str], made_from: str
+    file: Path,
+    cells: Mapping[str, Mapping[str, np.ndarray]],
+    pictures: Mapping[str, str],
+    made_from: str,
+    unlike: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
     """Write the page.
 
@@ -26,14 +30,17 @@ def write_cells_page(
         cells: of each image by its name, each measure of its cells: as many values as there are cells.
         pictures: the address of a picture of each image that has one.
         made_from: says that the page is ours.
+        unlike: how images differ from the training images, by name.
     """
     rows = {name: medians(measures) for name, measures in cells.items()}
     outstanding = standing_out(rows)
-    ordered = sorted(rows, key=lambda name: name not in {each for each, _ in outstanding})  # these first
+    odd = {each for each, _ in outstanding} | set(unlike or {})
+    ordered = sorted(rows, key=lambda name: name not in odd)  # these first
     total = int(sum(row["cells"] for row in rows.values()))
     page = template("cells.html.j2").render(
         title=f"{total:,} cells in {len(rows):,} images",
         outstanding=outstanding,
+        unlike=unlike or {},
         judged=len(rows) >= FEWEST,
         columns=list(dict.fromkeys(name for row in rows.values() for name in row)),
         rows=[(name, {measure: shown(value) for measure, value in rows[name].items()}) for name in ordered],

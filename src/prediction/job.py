@@ -158,6 +158,15 @@ def begin(
     return Begun(image, measured, probabilities, predictor.dtype, finals, sources, decoder, wishes, legend, seen)
 
 
+def as_predicted(image: Image, predictor: Predictor, wishes: Wishes) -> Image:
+    """The image as networks see it: with the channels that they take, of the size at which it is predicted.
+
+    Raises:
+        ValueError: it does not fit.
+    """
+    return wishes.scale(with_channels(wishes.scale.sized(image), wishes.channels, predictor.in_channels))
+
+
 def finish(begun: Begun) -> str:
     """Write what is asked for of an image whose probabilities are computed; → what has become of it."""
     image, probabilities, wishes = begun.image, begun.probabilities, begun.wishes

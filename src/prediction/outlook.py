@@ -20,6 +20,10 @@ class Outlook:
         """Compare an image, by its name, with the training images."""
         self.found[image] = differences(seen, self.usual)
 
+    def sentences(self) -> dict[str, list[str]]:
+        """Of each image that differs, how it does."""
+        return {image: [str(each) for each in found] for image, found in self.found.items() if found}
+
     def lines(self) -> Iterator[str]:
         """A line for each way to differ, and how many images do; of a single one its name."""
         kinds: dict[tuple[str, str], dict[str, Difference]] = {}

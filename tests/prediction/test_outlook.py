@@ -25,6 +25,14 @@ def test_a_single_image_goes_by_its_name():
     ]
 
 
+def test_of_each_image_there_are_the_sentences_of_its_own():
+    outlook = Outlook(TRAINING)
+    outlook.look("a", {"sharpness": 0.1, "pixel_size": 1.0})
+    outlook.look("b", TRAINING[1])
+    found = outlook.sentences()
+    assert list(found) == ["a"] and len(found["a"]) == 2 and found["a"][0].startswith("sharpness 0.1, training")
+
+
 def test_several_are_counted_with_the_range_of_their_values():
     blurred = {f"b{number}": {"sharpness": 0.1 + number / 100} for number in range(12)}
     usual = {f"u{number}": TRAINING[number % 4] for number in range(28)}
