@@ -40,6 +40,7 @@ One training run:
     run/checkpoint          from which an interrupted run goes on as if nothing had happened
     run/schedule            ends training where the learning rate has come to its end
     run/curves rows         metrics.csv, written and read
+    run/tracking            the same in MLflow
     run/ranks               one run on many devices
     run/device              precision that the hardware is fast in
     run/lightning_seam      what Lightning's documentation does not promise

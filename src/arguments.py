@@ -90,6 +90,8 @@ def with_keys(verb: str, arguments: list[str]) -> list[str]:
             found.append(f"{keys.pop(0)}={each}")
         else:
             found.append(each)  # which has no meaning, as will be said
+    if verb == "check" and not {"experiment", "data"} & set(map(key_of, found)):
+        found.append("data=folder")  # not in conf/check.yaml, where it would override the data of an experiment
     return found
 
 

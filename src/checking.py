@@ -246,7 +246,7 @@ def choose(sweep: Path | None = None, but: str | None = None) -> None:
             if key_of(each) in constant and not each.startswith((*OF_OTHERS, "hydra", "data="))
         ]
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            config = compose("check", quoted(arguments))
+            config = compose("check", ["data=folder", *quoted(arguments)])
             limits.allow(config["max_pixels"])
             found = summary(config, chosen=False)
             found["findings"] = [each for each in found["findings"] if each["code"] != but]

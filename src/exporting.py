@@ -190,7 +190,7 @@ def _opened_again(
     else:
         shown = as_bioimageio.fitting(leaving, example)
         as_bioimageio.write(leaving, named, shown, file)
-        for weights, found in as_bioimageio.differences(file, shown).items():
+        for weights, found in as_bioimageio.differences(file, shown, leaving.trained.model.depth).items():
             yield file, f"bioimageio.core {version('bioimageio.core')}, {weights}", shown, found
     weights = file.with_suffix(".safetensors")
     as_torch.save_weights(leaving, weights)

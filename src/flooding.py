@@ -1,24 +1,24 @@
-"""The summits of a landscape, each with the slopes that lead up to it."""
+"""A watershed from h-maxima: parts a mask into regions, one around each peak of a surface."""
 
 import numba
 import numpy as np
 
 
 def basins(surface: np.ndarray, mask: np.ndarray, depth: float) -> np.ndarray:
-    """Part a mask into the summits of a surface that stand out, each with the slopes that lead up to it.
+    """Part a mask into regions, one around each peak of a surface that rises more than ``depth`` above its saddles.
 
-    Pixels are met from the highest one down. One without neighbours is a new summit; another one joins its highest
-    neighbour; where it joins two summits, and the lower of them rises at most ``depth`` above it, they are one. So
-    the summits are the h-maxima of the surface (Soille, *Morphological Image Analysis*, 2003, §6.3.4) and the parts the
-    watershed that grows from them.
+    Pixels are visited from the highest to the lowest. A pixel without a visited neighbour is a new peak; any other
+    joins its highest neighbour. Where it connects two peaks, and the lower of them rises at most ``depth`` above it,
+    they become one. So the peaks are the h-maxima of the surface (Soille, *Morphological Image Analysis*, 2003,
+    §6.3.4) and the regions are the watershed that grows from them.
 
     Args:
-        surface: ``(H, W)`` real numbers.
-        mask: what to part, ``(H, W)`` booleans.
+        surface: heights, real numbers ``(H, W)``.
+        mask: pixels to part, booleans ``(H, W)``.
         depth: h, in units of the surface.
 
     Returns:
-        ``(H, W)`` int32, numbered from 1 row by row as one meets them, 0 outside the mask.
+        Label image ``(H, W)`` int32, 0 outside the mask; regions are numbered from 1 in reading order.
 
     >>> basins(np.array([[1, 3, 2, 4, 1]]), np.ones((1, 5), bool), 0.5)
     array([[1, 1, 2, 2, 2]], dtype=int32)
@@ -27,17 +27,18 @@ def basins(surface: np.ndarray, mask: np.ndarray, depth: float) -> np.ndarray:
     """
     heights = np.ascontiguousarray(surface, np.float32).ravel()
     inside = np.flatnonzero(mask)
-    # One number for height and place sorts several times faster than one by the other, and leaves no ties.
+    # Height and place packed into one integer sort several times faster than a stable argsort, and there are no ties.
     bits = heights[inside].view(np.int32)
-    rising = np.where(bits < 0, bits ^ 0x7FFFFFFF, bits).astype(np.int64)  # in the order of the real numbers
+    rising = np.where(bits < 0, bits ^ 0x7FFFFFFF, bits).astype(np.int64)  # integers in the order of the heights
     order = np.sort((~rising << 32) | inside) & 0xFFFFFFFF
-    return _basins(heights, order, inside, surface.shape[1], depth).reshape(surface.shape)
+    above = _joined(heights, order, surface.shape[1], depth)
+    return _numbered(above, inside).reshape(surface.shape)
 
 
 @numba.njit(cache=True, nogil=True)
-def _top(above, place):
-    """The summit that a pixel belongs to; the way there is shortened for the next one who asks."""
-    top = place
+def _top(above: np.ndarray, place: int) -> int:
+    """The peak that a pixel belongs to; shortens the path to it for later calls (union-find)."""
+    top: int = place
     while above[top] != top:
         top = above[top]
     while above[place] != top:
@@ -46,8 +47,9 @@ def _top(above, place):
 
 
 @numba.njit(cache=True, nogil=True)
-def _basins(heights, order, inside, width, depth):
-    above = np.full(len(heights), -1, np.int32)  # of each pixel met another one of its part, of a summit itself
+def _joined(heights: np.ndarray, order: np.ndarray, width: int, depth: float) -> np.ndarray:
+    """For each pixel another pixel of its region, for a peak itself; -1 for pixels that are not in ``order``."""
+    above = np.full(len(heights), -1, np.int32)
     tops = np.empty(4, np.int32)
     for here in order:
         column, count, joined = here % width, 0, -1
@@ -61,7 +63,7 @@ def _basins(heights, order, inside, width, depth):
             count += 1
             if joined < 0 or heights[beside] > heights[joined]:
                 joined = beside
-        # What does not stand out joins the one that the pixel leads to, through which they touch.
+        # Peaks too low to stay apart are merged into the highest of those that meet at this pixel.
         owner = here if joined < 0 else _top(above, joined)
         for place in range(count):
             if heights[owner] - heights[here] <= depth and heights[tops[place]] > heights[owner]:
@@ -70,8 +72,14 @@ def _basins(heights, order, inside, width, depth):
             if heights[tops[place]] - heights[here] <= depth:
                 above[tops[place]] = owner
         above[here] = owner
-    number, numbers = 0, np.zeros(len(heights), np.int32)
-    found = np.zeros(len(heights), np.int32)
+    return above
+
+
+@numba.njit(cache=True, nogil=True)
+def _numbered(above: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Number the regions from 1 in the order of their first pixels."""
+    number, numbers = 0, np.zeros(len(above), np.int32)
+    found = np.zeros(len(above), np.int32)
     for here in inside:
         top = _top(above, here)
         if numbers[top] == 0:

@@ -1,7 +1,7 @@
-"""From probabilities to a label image: the choices of ``conf/instances``, and the words that they are made of.
+"""Decoders, from probabilities to a label image: the choices of ``conf/instances`` and the steps that they share.
 
-A choice is a value: it knows its parameters and how to number, and nothing of the network. Each takes class
-probabilities ``(K, H, W)`` and a threshold and gives ``(H, W)`` int32.
+Each choice is a frozen dataclass of its parameters and independent of the network. Called with class probabilities
+``(K, H, W)`` and a threshold, it returns a label image ``(H, W)`` int32.
 """
 
 from dataclasses import dataclass, replace
@@ -17,22 +17,22 @@ from src.tidying import tidy
 
 @dataclass(frozen=True)
 class Classes:
-    """Name the class of each pixel instead of numbering cells."""
+    """Label each pixel with its class (semantic segmentation)."""
 
     of_classes: ClassVar[bool] = True
 
     def __call__(self, probabilities: np.ndarray, threshold: float) -> np.ndarray:
-        """The class of each pixel, as `classes` finds it."""
+        """The class of each pixel, as `classes` computes it."""
         return classes(probabilities, threshold).astype(np.int32)
 
 
 @dataclass(frozen=True)
 class Components:
-    """Number the 4-connected components of what is not background.
+    """Take the 4-connected components of the foreground as cells.
 
     Attributes:
-        min_size: pixels; a smaller cell becomes background.
-        fill_holes: whether background that one cell encloses becomes part of it.
+        min_size: smallest area of a cell in pixels; a smaller cell becomes background.
+        fill_holes: whether background that one cell encloses becomes part of the cell.
     """
 
     min_size: int = 0
@@ -46,18 +46,18 @@ class Components:
 
 @dataclass(frozen=True)
 class Watershed:
-    """Number the cells, and part those that touch where the probability of cell is low between them.
+    """Separate touching cells where the probability of cell is low between them: a marker-controlled watershed.
 
-    A marker is a component of the pixels that are surest to be a cell; from the markers, cells grow
-    downhill to the threshold. Where no pixel is that sure, the component stays one cell. A marker from
-    which less than ``min_size`` would grow is none, so that its pixels go to the cells around it.
+    Markers are the components of the pixels whose probability of cell is highest; cells grow from them
+    downhill to the threshold. A component of the foreground without a marker stays one cell. A marker
+    whose cell would be smaller than ``min_size`` is dropped, so that its pixels join the cells around it.
 
     Attributes:
-        marker: how much surer a marker must be: 0 as sure as the threshold, 1 certain.
-        boundary: the class, if there is one, of the boundary between cells. It belongs to cells but
-            not to markers.
-        min_size: pixels; a smaller cell that touches no other one becomes background.
-        fill_holes: whether background that one cell encloses becomes part of it.
+        marker: how probable the pixels of a marker are: 0 as probable as the threshold, 1 certain.
+        boundary: the class of the boundary between cells, if there is one. Its pixels belong to cells
+            but not to markers.
+        min_size: smallest area in pixels; a smaller cell that touches no other one becomes background.
+        fill_holes: whether background that one cell encloses becomes part of the cell.
 
     Raises:
         ValueError: ``marker`` is not from 0 to 1.
@@ -75,7 +75,7 @@ class Watershed:
             raise ValueError(f"expected instances.marker from 0 to 1, but got {self.marker}; nearest valid: {near}")
 
     def __call__(self, probabilities: np.ndarray, threshold: float) -> np.ndarray:
-        """The cell of each pixel; raises ValueError if ``boundary`` is none of several classes."""
+        """The cell of each pixel; raises ValueError if ``boundary`` is no valid class."""
         cell, inside = _cell_and_inside(probabilities, self.boundary)
         foreground = cell > threshold
         markers = components(foreground & (inside > threshold + self.marker * (1 - threshold)))
@@ -89,22 +89,21 @@ class Watershed:
 
 @dataclass(frozen=True)
 class Distance:
-    """Number the cells, and part those that touch where they are narrow between them.
+    """Separate touching cells at their necks: a watershed from the h-maxima of the smoothed distance transform.
 
-    The distance of each pixel of a cell to the background is a landscape, in which each cell is a summit and the neck
-    between two cells a saddle. Two cells are parted if the lower summit rises more than ``depth`` above the saddle:
-    a watershed from the h-maxima of the smoothed distance.
+    In the distance of each foreground pixel to the background, a cell is a peak and the neck between two cells is a
+    saddle. Two cells are separated if the lower peak rises more than ``depth`` above the saddle.
 
     Attributes:
-        depth: pixels by which a neck has to be narrower, from its middle to its border, than the cells that it joins.
+        depth: pixels by which a neck must be narrower, from its middle to its border, than the cells that it joins.
         smoothing: standard deviation in pixels of the Gaussian that smooths the distance.
-        probability: whether the distance is multiplied by the probability of cell, so that a dark line across a neck
-            parts it too.
-        boundary: as of `Watershed`; the distance is that to the boundary or the background, the probability that of
-            neither.
-        whole: whether the distance is that to the background alone, where there is a boundary.
-        min_size: pixels; a smaller cell becomes background.
-        fill_holes: whether background that one cell encloses becomes part of it.
+        probability: whether the distance is multiplied by the probability of cell, so that a line of low probability
+            across a neck separates cells too.
+        boundary: as of `Watershed`. If given, the distance is that to the boundary or the background, and the
+            probability is that of being neither.
+        whole: whether the distance ignores the boundary and is that to the background alone.
+        min_size: smallest area of a cell in pixels; a smaller cell becomes background.
+        fill_holes: whether background that one cell encloses becomes part of the cell.
 
     Raises:
         ValueError: ``depth`` or ``smoothing`` is below 0.
@@ -123,10 +122,10 @@ class Distance:
         for name in ("depth", "smoothing"):
             value = getattr(self, name)
             if not 0 <= value < np.inf:
-                raise ValueError(f"expected instances.{name} from 0 on, but got {value}; nearest valid: 0")
+                raise ValueError(f"expected instances.{name} of at least 0, but got {value}; nearest valid: 0")
 
     def __call__(self, probabilities: np.ndarray, threshold: float) -> np.ndarray:
-        """The cell of each pixel; raises ValueError if ``boundary`` is none of several classes."""
+        """The cell of each pixel; raises ValueError if ``boundary`` is no valid class."""
         from src.flooding import basins
 
         cell, inside = _cell_and_inside(probabilities, self.boundary)
@@ -139,14 +138,14 @@ class Distance:
 
 @dataclass(frozen=True)
 class Membranes:
-    """Number what membranes enclose: segments that grow until lines as wide as asked for are left between them.
+    """Segment cells that membranes enclose: cells grow until only a line of background is left between them.
 
-    They grow downhill in the probability of cell, so that lines lie where a membrane is surest, and what is too small
-    to be a cell belongs to one.
+    They grow downhill in the probability of cell, so that the lines lie where a membrane is most probable. Components
+    smaller than ``min_size`` become part of the cells around them.
 
     Attributes:
-        line: width of the background between segments in pixels: 1, or more; 0 leaves none.
-        min_size: pixels; a smaller piece of what is no membrane is flooded by the segments around it.
+        line: width in pixels of the background between cells; 0 for none.
+        min_size: smallest area in pixels of a component from which a cell grows.
 
     Raises:
         ValueError: ``line`` or ``min_size`` is below 0.
@@ -160,10 +159,10 @@ class Membranes:
         for name in ("line", "min_size"):
             value = getattr(self, name)
             if value < 0:
-                raise ValueError(f"expected instances.{name} from 0 on, but got {value}; nearest valid: 0")
+                raise ValueError(f"expected instances.{name} of at least 0, but got {value}; nearest valid: 0")
 
     def __call__(self, probabilities: np.ndarray, threshold: float) -> np.ndarray:
-        """The segment of each pixel, 0 on lines; 0 everywhere where no segment is large enough."""
+        """The cell of each pixel, 0 on lines; 0 everywhere if no component is large enough."""
         cell = cell_probability(probabilities)
         seeds = tidy(components(cell > threshold), self.min_size)
         if not seeds.any():
@@ -175,14 +174,14 @@ class Membranes:
 
 @dataclass(frozen=True)
 class Auto:
-    """Number the cells in the way that turns out best on the validation slices, once training has ended.
+    """Stands for the decoder that scores best on the validation images, which is chosen after training.
 
-    A checkpoint holds what was chosen. Until then cells are parted by their width, as `Distance` does.
+    The checkpoint stores the choice. Until it is made, `meanwhile` segments the cells.
 
     Attributes:
         boundary: as of `Watershed`.
-        min_size: pixels of the smallest cells to expect; larger sizes are tried too.
-        fill_holes: whether background that one cell encloses becomes part of it.
+        min_size: area in pixels of the smallest cells to expect; larger ones are tried too.
+        fill_holes: whether background that one cell encloses becomes part of the cell.
     """
 
     boundary: int | None = None
@@ -196,34 +195,34 @@ class Auto:
 
     @property
     def meanwhile(self) -> Distance:
-        """What numbers the cells before anything is chosen."""
-        size = {"min_size": self.min_size, "fill_holes": self.fill_holes}
+        """The decoder that is used until one is chosen."""
         if self.boundary is None:
-            return Distance(1.0, 2.0, True, **size)
-        return Distance(0.5, 1.0, True, self.boundary, whole=True, **size)
+            return Distance(1.0, 2.0, min_size=self.min_size, fill_holes=self.fill_holes)
+        return Distance(0.5, 1.0, True, self.boundary, self.min_size, self.fill_holes, whole=True)
 
 
 Numbering = Classes | Components | Watershed | Distance | Membranes | Auto
 
 
 def with_boundary(numbering: Numbering, like: Numbering) -> Numbering:
-    """A way of numbering that knows the class of boundaries that another one knows, where it takes one and has none."""
-    known = getattr(like, "boundary", None)
-    return replace(numbering, boundary=known) if getattr(numbering, "boundary", 0) is None else numbering
+    """A numbering with the boundary class of another one, if it takes such a class and has none."""
+    if isinstance(numbering, Watershed | Distance | Auto) and numbering.boundary is None:
+        return replace(numbering, boundary=getattr(like, "boundary", None))
+    return numbering
 
 
 def names_classes(numbering: str) -> bool:
-    """Whether the choice of this name makes label images of classes, not of cells."""
+    """Whether the numbering of this name labels classes, not cells."""
     return numbering == Classes.__name__
 
 
 @dataclass(frozen=True)
 class Decoder:
-    """What makes label images of probabilities: a way of numbering, and the threshold that it takes.
+    """Turns probabilities into label images: a numbering and its threshold.
 
     Attributes:
         numbering: one of the choices above.
-        threshold: probability above which a pixel is foreground.
+        threshold: a pixel is foreground if its probability of cell is above this.
     """
 
     numbering: Numbering
@@ -235,49 +234,50 @@ class Decoder:
 
 
 def classes(probabilities: np.ndarray, threshold: float) -> np.ndarray:
-    """Class of each pixel ``(H, W)``: of two, class 1 above the threshold; of more, the most probable."""
+    """Class of each pixel ``(H, W)``: class 1 above the threshold if there are two classes, else the most probable."""
     if len(probabilities) == 2:
-        return (probabilities[1] > threshold).astype(np.uint8)
-    return probabilities.argmax(axis=0)
+        return np.asarray(probabilities[1] > threshold, np.uint8)
+    return np.asarray(probabilities.argmax(axis=0))
 
 
 def cell_probability(probabilities: np.ndarray) -> np.ndarray:
-    """Probability of not being class 0, ``(H, W)``, of class probabilities ``(K, H, W)``."""
-    return probabilities[1] if len(probabilities) == 2 else 1 - probabilities[0]
+    """Probability of not being class 0, ``(H, W)``, from class probabilities ``(K, H, W)``."""
+    cell: np.ndarray = probabilities[1] if len(probabilities) == 2 else 1 - probabilities[0]
+    return cell
 
 
 def components(foreground: np.ndarray, corners: bool = False) -> np.ndarray:
-    """Number the connected components of a mask ``(H, W)`` from 1, row by row as one meets them, as int32.
+    """Number the connected components of a mask ``(H, W)`` from 1 in reading order, as int32.
 
     Args:
         foreground: the mask.
-        corners: whether pixels that touch by a corner are connected. Membranes are drawn as thin as one pixel, and
-            a diagonal step would leap across them.
+        corners: whether components are 8-connected. The default is 4-connected, because membranes may be one pixel
+            wide and a diagonal step would cross them.
     """
-    found = cv2.connectedComponents(foreground.astype(np.uint8), connectivity=8 if corners else 4)[1]
+    found: np.ndarray = cv2.connectedComponents(foreground.astype(np.uint8), connectivity=8 if corners else 4)[1]
     if not corners:
         return found
-    values, first = np.unique(found, return_index=True)  # OpenCV looks at squares of pixels and numbers by them
+    values, first = np.unique(found, return_index=True)  # OpenCV numbers them by blocks of pixels
     number = np.zeros(found.max() + 1, np.int32)
     number[values[values > 0][np.argsort(first[values > 0])]] = np.arange(1, np.count_nonzero(values) + 1)
-    return number[found]
+    return np.asarray(number[found])
 
 
 def pieces(labels: np.ndarray) -> np.ndarray:
-    """Number the 4-connected pieces of equal value of an image ``(H, W)`` of integers; 0 stays background."""
-    return label(labels, background=0, connectivity=1)
+    """Number the 4-connected components of equal value in an integer image ``(H, W)``; 0 stays background."""
+    return np.asarray(label(labels, background=0, connectivity=1))
 
 
 def numbered(cells: np.ndarray) -> np.ndarray:
-    """Cells ``(H, W)`` as they are if they are numbered, or of a mask of 0 and 1 its components."""
+    """A label image ``(H, W)`` unchanged, or the components of a mask of 0 and 1."""
     return cells if cells.max() > 1 else components(cells > 0)
 
 
 def _cell_and_inside(probabilities: np.ndarray, boundary: int | None) -> tuple[np.ndarray, np.ndarray]:
-    """Probability of cell, and of cell but for a class of boundaries between cells, ``(H, W)`` each.
+    """Probability of cell, and of cell without the boundary class, ``(H, W)`` each.
 
     Raises:
-        ValueError: ``boundary`` is no class, the background, or the only one beside it.
+        ValueError: ``boundary`` is no class, is the background, or is the only other class.
     """
     count, cell = len(probabilities), cell_probability(probabilities)
     if boundary is None:
@@ -291,8 +291,8 @@ def _cell_and_inside(probabilities: np.ndarray, boundary: int | None) -> tuple[n
 
 
 def _grown(inside: np.ndarray, markers: np.ndarray, foreground: np.ndarray) -> np.ndarray:
-    """Cells grown from markers over the foreground; a component without a marker is one cell."""
+    """Grow cells from markers over the foreground; a component without a marker is one cell."""
     whole = components(foreground)
     unmarked = ~np.isin(whole, whole[markers > 0]) & foreground
     markers = np.where(unmarked, whole + markers.max(), markers)
-    return watershed(-inside, markers, mask=foreground).astype(np.int32)
+    return np.asarray(watershed(-inside, markers, mask=foreground), np.int32)

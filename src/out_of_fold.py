@@ -18,7 +18,7 @@ from src.metrics import reliability
 from src.metrics.bootstrap import intervals, means
 from src.metrics.calibration import Calibration, fitted, needed, tally
 from src.metrics.choosing import Contest, Judged
-from src.metrics.confidence import Cells, cells_of, confidences, held
+from src.metrics.confidence import Cells, by_tenths, cells_of, confidences
 from src.metrics.evaluator import Evaluator, Probabilities, Sums
 from src.model.layout import part_of
 from src.model.trained import Trained
@@ -92,7 +92,7 @@ def pool(directory: Path) -> dict:
         "mean_of_folds": means([row["scores"] for row in rows_of_folds]),
         "folds": rows_of_folds,
         **decoding,
-        "calibration": calibrated | {"threshold": fit.told(decoder).threshold},
+        "calibration": calibrated | {"threshold": fit.for_calibrated(decoder).threshold},
         "cells": cells,
         "ensemble": untouched.scored(config, stack, plan, trained, decoder, fit, metrics) if plan.untouched else None,
         "seconds": sum(row["seconds"] for row in rows_of_folds),
@@ -213,4 +213,4 @@ def write_cells(images: Sequence[Image], folds: int, file: Path) -> dict | None:
             rows.append(row | {"confidence": round(confidence, 4), "matched": int(matched)})
     write_rows(file, rows)
     said, matched = (np.array([row[key] for row in rows]) for key in ("confidence", "matched"))
-    return {**asdict(fit), "held": held(said, matched)}
+    return {**asdict(fit), "held": by_tenths(said, matched)}

@@ -33,13 +33,13 @@ def main(config: DictConfig) -> None:
     listed = isinstance(config.checkpoint, ListConfig)
     trained, decoder, calibration = opened(config.checkpoint if listed else [config.checkpoint])
     training = [row for each in trained for row in each.appearance]
-    asked = calibration.told(decoder)  # what a person asks for is of probabilities as they are written
+    asked = calibration.for_calibrated(decoder)  # what a person asks for is of probabilities as they are written
     if config.threshold != "auto":
         asked = replace(asked, threshold=config.threshold)
     if "instances" in config:
         asked = replace(asked, numbering=with_boundary(build.make(config, "instances"), decoder.numbering))
     if "instances" in config or config.threshold != "auto":
-        decoder = calibration.undone(asked)
+        decoder = calibration.for_uncalibrated(asked)
     tta = common_average(trained) if config.tta == "auto" else config.tta
     scored, precision = common_precision(trained), str(config.precision)
     device, dtype = inference(precision, middle_channels(trained[0].model), scored)

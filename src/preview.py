@@ -14,7 +14,7 @@ from src.saying import doing, say
 def main(config: DictConfig) -> None:
     from src import checking, folding, training
     from src.pages.page import write_preview_page
-    from src.pages.samples import described, slices_figure, tiles_figure, weighed
+    from src.pages.samples import draws_summary, images_figure, tiles_figure, weights_summary
 
     if Path(config.output).suffix != ".html":
         raise ValueError(f"expected output to end in .html, but got {config.output}")
@@ -24,8 +24,8 @@ def main(config: DictConfig) -> None:
     data = training.make_data(chosen)
     data.setup()
     with doing(f"drawing {config.draws} tiles"):
-        lines = [described(data.patches, config.draws), weighed(data.patches, data.classes)]
-        figures = tiles_figure(data.patches), slices_figure(data.patches)
+        lines = [draws_summary(data.patches, config.draws), weights_summary(data.patches, data.classes)]
+        figures = tiles_figure(data.patches), images_figure(data.patches)
     for line in lines:
         say(line)
     write_preview_page(Path(config.output), "Before training", lines, *figures)

@@ -71,7 +71,7 @@ def known_keys(verb: str) -> list[str]:
             config = compose(verb, nouns)
         except (HydraException, OmegaConfBaseException):
             config = compose(verb)
-        own = values(compose("check")) if "data" in config else {}  # of a folder of one's own
+        own = values(compose("check", ["data=folder"])) if "data" in config else {}  # of a folder of one's own
     return sorted({*(folder.name for folder in CONF.iterdir() if folder.is_dir()), *values(config), *own})
 
 

@@ -1,4 +1,4 @@
-"""Lines for a person: printed so that they fit, and said while something takes long."""
+"""Messages on the terminal: wrapped to its width, and progress of steps that take long."""
 
 import os
 import re
@@ -10,23 +10,23 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-WIDTH = 100  # columns of a line in a file, and at most on a terminal
-MINUTE = 60.0  # seconds between two lines on what still goes on
-MOMENT = 3.0  # seconds for which nothing is said of what is being done
+WIDTH = 100  # columns of a line in a file; the maximum on a terminal
+MINUTE = 60.0  # seconds between two messages of progress
+MOMENT = 3.0  # seconds that a step may take without a message
 
-# Characters that steer a terminal: controls but for tab and line, ends of lines and directions of text, halves.
+# Control characters except tab and newline; separators of lines and marks of text direction; surrogates.
 CONTROLS = (
     *(range(9), range(11, 32), range(127, 160)),
     *(range(0x2028, 0x202F), range(0x2066, 0x206A), range(0xD800, 0xE000)),
 )
 
-# A command to be copied: its arguments are quoted whole, or begin with a key.
+# A command that a user can copy. Each argument is an option, is quoted as a whole, or has the form key=value.
 ARGUMENT = r"""(?:-m|--[a-z-]+|'(?:[^']|'"'"')*'|[+~]?[\w./@]+=(?:'[^']*'|"[^"]*"|[^\s;'"])*)"""
 COMMAND = re.compile(rf"python -m src\.[a-z]+(?: {ARGUMENT})+(?<![,.:)])")
 
 
 def printable(text: str) -> str:
-    r"""Text without characters that steer a terminal, which the name of a file may hold: they are shown as escapes.
+    r"""Escape the control characters of a text: the name of a file may contain some, and a terminal obeys them.
 
     >>> printable("a\x1b[2J.tif")
     'a\\x1b[2J.tif'
@@ -35,17 +35,17 @@ def printable(text: str) -> str:
 
 
 def say(line: str) -> None:
-    """Print a line, in which names of files may stand."""
+    """Print a message, wrapped and with its control characters escaped."""
     print(wrapped(line), flush=True)
 
 
 def warn(line: str) -> None:
-    """Say on standard error what the user should know but what stops nothing."""
+    """Print a warning to standard error."""
     print(wrapped(f"warning: {line}"), file=sys.stderr, flush=True)
 
 
 def is_first() -> bool:
-    """Whether this is the first process of a run, as torchrun, `run.ranks` or Slurm has numbered it."""
+    """Whether this is rank 0 of a run that torchrun, `run.ranks` or Slurm has started."""
     if "RANK" in os.environ:
         return os.environ["RANK"] == "0"
     if "LOCAL_RANK" in os.environ:
@@ -54,13 +54,13 @@ def is_first() -> bool:
 
 
 def columns() -> int:
-    """The width of lines: what ``COLUMNS`` says, or that of the terminal, but no more than `WIDTH`."""
+    """The width of printed lines: ``COLUMNS`` if it is set, else that of the terminal, at most `WIDTH`."""
     terminal = shutil.get_terminal_size((WIDTH, 0)).columns
     return terminal if "COLUMNS" in os.environ else min(terminal, WIDTH)
 
 
 def wrapped(text: str, width: int | None = None) -> str:
-    """Text in lines that fit, of printable characters; a command to be copied stands on a line of its own.
+    """Wrap a text and escape its control characters; a command gets a line of its own, so that users can copy it.
 
     >>> print(wrapped("expected images, but got none; see python -m src.check data.root=here first", 60))
     expected images, but got none; see
@@ -72,7 +72,7 @@ def wrapped(text: str, width: int | None = None) -> str:
 
 
 def _fitting(line: str, width: int) -> Iterator[str]:
-    """The lines of a line: what does not fit goes on below it, indented further."""
+    """Wrap one line; the lines that continue it are indented by two more columns."""
     indent = line[: len(line) - len(line.lstrip(" "))]
     if line.startswith("python -m src."):
         yield f"  {line}"
@@ -84,8 +84,14 @@ def _fitting(line: str, width: int) -> Iterator[str]:
         below = f"{indent}  "
         if words:
             first = below if begun else indent
-            kept = {"break_long_words": False, "break_on_hyphens": False}
-            yield from textwrap.wrap(words, width, initial_indent=first, subsequent_indent=below, **kept)
+            yield from textwrap.wrap(
+                words,
+                width,
+                initial_indent=first,
+                subsequent_indent=below,
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
             begun = True
         if found:
             yield (below if begun else indent) + found[0]
@@ -96,11 +102,11 @@ def _fitting(line: str, width: int) -> Iterator[str]:
 
 @contextmanager
 def each_minute(line: Callable[[], str], wait: Callable[[float], bool] | None = None) -> Iterator[None]:
-    """Say each minute how far something is, until it ends; in a thread, so that nothing need ask for it.
+    """Print the progress of a block each minute, from a thread of its own.
 
     Args:
-        line: says how far it is; "" says nothing.
-        wait: waits for so many seconds; → whether it has ended meanwhile.
+        line: returns the message; nothing is printed for an empty one.
+        wait: takes seconds, waits for them and returns whether the block has ended; None uses the clock.
     """
 
     def speak(ended: threading.Event) -> None:
@@ -114,33 +120,33 @@ def each_minute(line: Callable[[], str], wait: Callable[[float], bool] | None = 
 
 @contextmanager
 def doing(what: str) -> Iterator[None]:
-    """Say what takes more than a moment: that it has begun, each minute that it goes on, and how long it took.
+    """Print that a block has begun, its progress each minute and its duration, if it takes longer than `MOMENT`.
 
     Args:
-        what: such as ``weight maps of 24 images``.
+        what: name of the step, such as ``weight maps of 24 images``.
     """
-    if not is_first():  # which says it for all
+    if not is_first():  # rank 0 prints for all
         yield
         return
-    begun, said = time.monotonic(), []
+    begun, printed = time.monotonic(), []
 
     def speak(ended: threading.Event) -> None:
         if ended.wait(MOMENT):
             return
-        said.append(what)
+        printed.append(what)
         say(f"{what} …")
         while not ended.wait(MINUTE):
             say(f"{what}: {duration(time.monotonic() - begun)} so far")
 
     with _meanwhile(speak):
         yield
-    if said:
+    if printed:
         say(f"{what}: {duration(time.monotonic() - begun)}")
 
 
 @contextmanager
 def _meanwhile(speak: Callable[[threading.Event], None]) -> Iterator[None]:
-    """Speak in a thread until the block ends, of which an event tells the thread."""
+    """Call ``speak`` in a thread during the block; its argument is an event that is set when the block ends."""
     ended = threading.Event()
     thread = threading.Thread(target=speak, args=(ended,), daemon=True)
     thread.start()
@@ -152,7 +158,7 @@ def _meanwhile(speak: Callable[[threading.Event], None]) -> Iterator[None]:
 
 
 def shortened(text: str, longest: int) -> str:
-    """Text of at most so many characters, of which those in the middle are left out.
+    """Text of at most ``longest`` characters: an ellipsis replaces the middle of a longer one.
 
     >>> shortened("a long name of a file.tif", 15)
     'a long …ile.tif'
@@ -164,7 +170,7 @@ def shortened(text: str, longest: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A duration as a person says it.
+    """A duration in seconds, minutes or hours, whichever reads best.
 
     >>> duration(42), duration(150), duration(9000)
     ('42 s', '2.5 min', '2 h 30 min')

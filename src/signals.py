@@ -1,4 +1,4 @@
-"""Signals that ask a command to stop: where it stops, and who answers them."""
+"""Signals that ask a command to stop, and their handlers."""
 
 import os
 import signal
@@ -11,25 +11,25 @@ from src.saying import warn
 
 
 def _known(*names: str) -> tuple[signal.Signals, ...]:
-    """Of some signals those that this operating system has."""
+    """Those of the named signals that this operating system has."""
     return tuple(getattr(signal, name) for name in names if hasattr(signal, name))
 
 
-# Of a cluster that takes the machine back (TERM, and USR1 or USR2 before), of the terminal (INT; on Windows BREAK too).
+# A cluster that takes the machine back sends TERM, before it USR1 or USR2; a terminal sends INT, on Windows also BREAK.
 SIGNALS = _known("SIGTERM", "SIGUSR1", "SIGUSR2", "SIGINT", "SIGBREAK")
 BEFORE_TIME_IS_UP = _known("SIGUSR1", "SIGUSR2")
 
-# On Windows `os.kill` ends a process, whatever the signal, and processes have no groups but those of a terminal.
+# On Windows `os.kill` ends a process whatever the signal, and the only groups of processes are those of a terminal.
 BETWEEN_PROCESSES = hasattr(signal, "SIGKILL")
 
 
 class Stopped(BaseException):
-    """Signals asked this process to stop; no `Exception`, so that nothing takes it for a failure that it can mend.
+    """A signal asked this process to stop. It is no `Exception`, so that nothing handles it as an error.
 
     Attributes:
-        numbers: of the signals, the first one first.
-        where: how far it came, in words; may be empty.
-        told: whether the user has been told.
+        numbers: numbers of the signals in the order of their arrival.
+        where: how far the process came, as a phrase; may be empty.
+        told: whether the message has been printed.
     """
 
     told = False
@@ -44,12 +44,12 @@ class Stopped(BaseException):
 
     @property
     def status(self) -> int:
-        """What the process ends with."""
+        """Exit status of the process: 128 + the number of the first signal."""
         return 128 + self.numbers[0]
 
 
 def stop(number: int, frame: FrameType | None) -> None:
-    """Answer a signal by stopping at once.
+    """Handle a signal by stopping at once.
 
     Raises:
         Stopped: always.
@@ -64,7 +64,7 @@ def are_heeded() -> bool:
 
 @contextmanager
 def heeded(by: Callable[[int, FrameType | None], None] = stop) -> Iterator[None]:
-    """Give the signals that ask to stop to ``by``, and afterwards to whom they went before."""
+    """Let ``by`` handle the signals that ask to stop during a block; then restore the earlier handlers."""
     before = {number: signal.signal(number, by) for number in SIGNALS}
     try:
         yield
@@ -74,17 +74,17 @@ def heeded(by: Callable[[int, FrameType | None], None] = stop) -> Iterator[None]
 
 
 def ignore(worker: int) -> None:
-    """Leave it to the process that trains to stop for a signal that the whole group of processes gets.
+    """Ignore these signals in a worker process: its group gets them too, and the training process stops the workers.
 
     Args:
-        worker: number of the worker process that calls this.
+        worker: number of the worker process, as a data loader passes it.
     """
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
 
 def hand_over(numbers: list[int]) -> None:
-    """Give signals to whom they were for before a command took them, such as a cluster's requeueing."""
+    """Pass signals on to the handlers from before this command, or requeue its Slurm job."""
     for number in numbers:
         handler = signal.getsignal(number)
         if callable(handler) and handler is not signal.default_int_handler:
@@ -97,4 +97,4 @@ def _requeue(job: str) -> None:
     try:
         subprocess.run(["scontrol", "requeue", job], check=True)
     except (OSError, subprocess.CalledProcessError) as error:
-        warn(f"job {job} is not back in the queue: {error}")
+        warn(f"job {job} could not be requeued: {error}")

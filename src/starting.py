@@ -25,7 +25,7 @@ def start_from(module: Segmenter, checkpoint: Path, freeze: bool) -> None:
     with checkpoint.open("rb") as file:
         module.begun_with, module.taken = hashlib.file_digest(file, "sha256").hexdigest(), taken
     if freeze:
-        module.freeze([layer for layer in taken if layer.startswith("down.")])
+        module.freeze_layers([layer for layer in taken if layer.startswith("down.")])
     if is_first():
         rest = f"; not {', '.join(others)}" if others else ""
         frozen = f"; {len(module.frozen)} of them stay as they are" if freeze else ""

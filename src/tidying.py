@@ -1,4 +1,4 @@
-"""Cells without holes and scraps, numbered from 1."""
+"""Post-processing of label images: fill holes, drop small cells, renumber."""
 
 import cv2
 import numpy as np
@@ -9,12 +9,12 @@ def tidy(labels: np.ndarray, min_size: int = 0, fill_holes: bool = False) -> np.
     """Fill the holes of each cell, drop small cells, and number the rest from 1.
 
     Args:
-        labels: cells ``(H, W)`` integers, 0 = background.
-        min_size: pixels; a smaller cell becomes background.
-        fill_holes: whether background that one cell encloses becomes part of it.
+        labels: label image ``(H, W)``, integers, 0 = background.
+        min_size: smallest area of a cell in pixels; a smaller cell becomes background.
+        fill_holes: whether background that one cell encloses becomes part of the cell.
 
     Returns:
-        ``(H, W)`` int32.
+        Label image ``(H, W)`` int32.
     """
     if fill_holes:
         labels = _filled(labels)
@@ -23,7 +23,7 @@ def tidy(labels: np.ndarray, min_size: int = 0, fill_holes: bool = False) -> np.
     kept[0] = False
     numbered = np.where(kept, np.cumsum(kept), 0).astype(np.int32)[labels]
     dropped = np.count_nonzero(kept) < np.count_nonzero(sizes[1:])
-    return _filled(numbered) if fill_holes and dropped else numbered  # where a small cell was dropped from a hole
+    return _filled(numbered) if fill_holes and dropped else numbered  # a small cell dropped from a hole leaves one
 
 
 def _filled(labels: np.ndarray) -> np.ndarray:
@@ -32,7 +32,7 @@ def _filled(labels: np.ndarray) -> np.ndarray:
         return labels
     filled, places = labels.copy(), ndimage.find_objects(labels)
     boxes = {cell: places[cell - 1] for cell in around.tolist()}
-    # From the inside, so that the hole of a cell within the hole of another is its own.
+    # Small cells first: a cell that lies in the hole of another one fills its own holes.
     for cell, (rows, columns) in sorted(boxes.items(), key=lambda item: np.prod([p.stop - p.start for p in item[1]])):
         there = filled[rows, columns]
         there[_without_holes(labels[rows, columns] == cell) & (there == 0)] = cell
@@ -40,20 +40,21 @@ def _filled(labels: np.ndarray) -> np.ndarray:
 
 
 def _without_holes(mask: np.ndarray) -> np.ndarray:
-    """A mask and all that cannot be reached from its border by steps to the four neighbours."""
+    """A mask with its holes filled: background that has no 4-connected path to the image border."""
     around = np.pad(mask.astype(np.uint8), 1)
     cv2.floodFill(around, None, (0, 0), 2, flags=4)
-    return around[1:-1, 1:-1] != 2
+    filled: np.ndarray = around[1:-1, 1:-1] != 2
+    return filled
 
 
 def _around_holes(labels: np.ndarray) -> np.ndarray:
-    """The cells beside background that does not reach the border: what has a hole is one of them."""
+    """The cells that touch background which does not reach the image border; only they can have holes."""
     background = (labels == 0).astype(np.uint8)
     _, numbers, boxes, _ = cv2.connectedComponentsWithStats(background, connectivity=4, ltype=cv2.CV_32S)
     height, width = labels.shape
     left, top, wide, high = boxes[:, :4].T
     enclosed = (left > 0) & (top > 0) & (left + wide < width) & (top + high < height)
-    enclosed[0] = False  # what is no background
+    enclosed[0] = False  # number 0 is the foreground
     if not enclosed.any():
         return np.zeros(0, int)
     beside = cv2.dilate(enclosed[numbers].astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3)))

@@ -40,9 +40,9 @@ def check(run_command, tmp_path):
 def test_data_without_fault_have_no_finding(own, check):
     status, found, printed, error = check(own, *CELLS)
     assert (status, found) == (0, []), error
-    assert f"{IMAGES} slices of {SIDE}×{SIDE} px" in printed
+    assert f"{IMAGES} images of {SIDE}×{SIDE} px" in printed
     assert "labels: instances; 70 cells" in printed
-    assert "train: 7 slices" in printed and "held-out: 2 slices (cell_08, cell_09)" in printed
+    assert "training images: 7 (" in printed and "held-out images: 2 (cell_08, cell_09)" in printed
 
 
 @pytest.mark.parametrize("name", ["no labels", "empty", "stray pixels"])
@@ -107,7 +107,7 @@ def test_what_was_kept_and_is_damaged_is_looked_at_again(own, check, tmp_path):
     file.write_text(whole[: len(whole) // 2])
     again = check(own)
     assert again[:3] == first[:3]
-    assert again[3].splitlines()[-1].startswith(f"warning: {file} is no cache that can be used (")
+    assert again[3].splitlines()[-1].startswith(f"warning: {file} is no valid cache (")
     assert file.read_text() == whole
     assert check(own) == first
 
@@ -189,6 +189,13 @@ def test_the_experiment_follows_from_the_kind_of_labels(kind, own, check):
     assert ("model.classes=3" in printed) == (kind == "classes")
 
 
+def test_an_experiment_is_checked_with_its_own_data(run_command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DATA_DIR", str(tmp_path))
+    status, _, error = run_command("check", "experiment=nuclei")
+    assert status == 1 and f"there is none at {tmp_path / 'nuclei_fluo'}" in error
+
+
 def test_a_folder_that_is_none_is_one_message(check, tmp_path):
     (tmp_path / "empty").mkdir()
     for root, words in ((tmp_path / "none", "there is none at"), (tmp_path / "empty", "images/ and labels/")):
@@ -206,7 +213,7 @@ def test_known_data_can_be_checked_too(data, run_command, tmp_path):
             write(tmp_path / f"isbi2012/train-{name}.tif", array)
     status, printed, error = run_command("check", f"data={data}", f"data_dir={tmp_path}", *arguments)
     assert status == 0, error
-    assert "30 slices" in printed
+    assert "30 images" in printed
 
 
 def test_a_check_needs_no_network_and_no_trainer(own, tmp_path):

@@ -146,7 +146,7 @@ def test_the_printed_line_is_learnt_from(name, check, tmp_path):
         r"^memory: about [0-9.]+ GiB to train \(batch 1, tile \d+, 32 channels\)\ntrain:\n  python", printed, re.M
     )
     config = begin(arguments)
-    found = re.search(r"(\d+) slices of (\d+)×(\d+)( to (\d+)×(\d+))? px", printed)
+    found = re.search(r"(\d+) images of (\d+)×(\d+)( to (\d+)×(\d+))? px", printed)
     sides = [int(side) for side in found.groups() if side and side.isdigit()][1:]
     learnt = config["data"]["tile"] - 184
     assert learnt <= 260 and (learnt == 260 or learnt**2 < 2 * max(sides) ** 2)

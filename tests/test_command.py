@@ -15,7 +15,7 @@ def test_slices_with_commas_are_one_value_unless_they_are_swept(run_command, tmp
     small = ("data=phantom", "data.source.size=64", f"cache_dir={tmp_path}")
     status, printed, error = run_command("check", *small, "data.train=0-9,15", "data.held_out=20", "data.validation=18")
     assert status == 0, error
-    assert "train: 11 slices" in printed
+    assert "training images: 11 (" in printed
     status, _, error = run_command("check", "-m", *small, "data.train=0-9,15", f"hydra.sweep.dir={tmp_path}")
     assert status == 0, error
 

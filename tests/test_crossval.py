@@ -83,7 +83,7 @@ def test_issued_again_a_finished_cross_validation_is_finished(folded, crossval, 
     assert printed.count("is finished") == 2 and "steps 0 to" not in printed
     assert "2 folds of 23 images, 11 to 12 each: contiguous slices" in printed
     assert "2 held-out images are left for the mean of the networks" in printed
-    assert "95 % interval of v_rand" in printed and read(directory) == before
+    assert "95 % confidence interval of v_rand" in printed and read(directory) == before
 
 
 @pytest.mark.slow
@@ -120,8 +120,8 @@ def test_a_folder_of_few_images_is_left_one_out_and_copies_stay_together(crossva
         (["folds=2,3"], "several of folds"),
         (["hparams_search=optuna"], "expected no search"),
         (["seed=1,2"], "several of seed"),
-        (["data.train=0-9", "data.validation=8"], "slice 8 in train and validation"),
-        (["data.train=0-1", "data.validation=", "data.held_out=20"], "to learn from"),
+        (["data.train=0-9", "data.validation=8"], "image 8 in train and validation"),
+        (["data.train=0-1", "data.validation=", "data.held_out=20"], "training slices that are unlike"),
         (["modle.depth=2"], "modle"),
     ],
 )

@@ -46,4 +46,4 @@ def test_the_folds_of_a_command_line_in_words():
 def test_check_and_preview_show_the_parts_of_a_fold(run_command, tmp_path):
     status, printed, error = run_command("check", "data=phantom", SIZE, "folds=5", "fold=1")
     assert status == 0, error
-    assert "train: 13 slices" in printed and "held-out: 5 slices (slice_05 … slice_09)" in printed
+    assert "training images: 13 (" in printed and "held-out images: 5 (slice_05 … slice_09)" in printed

@@ -54,20 +54,20 @@ def test_cells_that_touch_at_a_corner_only_are_two():
 
 
 @pytest.mark.parametrize(("threshold", "expected"), [(0.2, [1, 1, 1]), (0.5, [0, 0, 1]), (0.9, [0, 0, 0])])
-def test_a_cell_is_what_is_above_the_threshold_and_not_at_it(threshold, expected):
+def test_cells_are_above_the_threshold_and_not_at_it(threshold, expected):
     probabilities = two_classes([[0.25, 0.5, 0.75]])
     assert classes(probabilities, threshold).tolist() == [expected]
     assert components(probabilities, threshold).tolist() == [expected]
     assert watershed(probabilities, threshold, marker=0.5).tolist() == [expected]
 
 
-def test_of_three_classes_the_most_probable_is_named_at_any_threshold():
+def test_with_three_classes_the_most_probable_is_labelled_at_any_threshold():
     probabilities = np.array([[[0.6, 0.2, 0.1]], [[0.3, 0.5, 0.1]], [[0.1, 0.3, 0.8]]], np.float32)
     for threshold in (0.1, 0.9):
         assert classes(probabilities, threshold).tolist() == [[0, 1, 2]]
 
 
-def test_of_three_classes_a_cell_is_what_is_not_background():
+def test_with_three_classes_everything_but_the_background_is_cell():
     probabilities = np.array([[[0.4, 0.6, 0.1]], [[0.3, 0.2, 0.1]], [[0.3, 0.2, 0.8]]], np.float32)
     assert components(probabilities, 0.5).tolist() == [[1, 0, 2]]
 
@@ -80,7 +80,7 @@ def test_labels_are_int32(number, count):
     assert labels.shape == (4, 5)
 
 
-def test_a_smaller_cell_than_min_size_becomes_background_and_the_rest_is_numbered_on():
+def test_cells_below_min_size_become_background_and_the_rest_is_renumbered():
     image = tenths("9.99.999 ........ 9999....")
     assert components(image, 0.5, min_size=1).tolist() == drawn("1.22.333 ........ 4444....").tolist()
     assert components(image, 0.5, min_size=3).tolist() == drawn(".....111 ........ 2222....").tolist()
@@ -129,7 +129,7 @@ JOINED = """
 """
 
 
-def test_watershed_parts_what_a_weak_bridge_joins_and_components_does_not():
+def test_watershed_separates_cells_at_a_weak_bridge_and_components_does_not():
     assert components(tenths(JOINED), 0.5).max() == 1
     labels = watershed(tenths(JOINED), 0.5, marker=0.5)
     assert labels[2, 4] in (1, 2)
@@ -145,15 +145,15 @@ def test_cells_grow_downhill_and_meet_in_the_valley_wherever_it_is(image, expect
 
 
 @pytest.mark.parametrize(("marker", "cells"), [(0, 1), (0.1, 1), (0.3, 2), (0.7, 2), (0.9, 1), (1, 1)])
-def test_marker_says_how_much_surer_than_the_threshold_the_inside_of_a_cell_is(marker, cells):
-    # Of a threshold of 0.5: 0.3 means 0.65, above the bridge; 0.9 means 0.95, where no cell is left.
+def test_cells_are_separated_if_the_bridge_is_below_the_marker(marker, cells):
+    # At a threshold of 0.5, a marker of 0.3 means 0.65, above the bridge; 0.9 means 0.95, above all cells.
     assert watershed(tenths(JOINED), 0.5, marker=marker).max() == cells
 
 
-def test_marker_counts_from_the_threshold_to_1():
+def test_marker_is_a_fraction_of_the_distance_from_the_threshold_to_1():
     bridge = tenths("9997999")
-    assert watershed(bridge, 0.5, marker=0.3).max() == 1  # surer than 0.65
-    assert watershed(bridge, 0.6, marker=0.3).max() == 2  # surer than 0.72
+    assert watershed(bridge, 0.5, marker=0.3).max() == 1  # markers are above 0.65
+    assert watershed(bridge, 0.6, marker=0.3).max() == 2  # markers are above 0.72
 
 
 def test_a_component_without_a_marker_stays_one_cell():
@@ -167,7 +167,7 @@ TOUCHING = drawn("....... 1112111 1112111 1112111 .......")
 INSIDE_AND_BOUNDARY = np.array([0.9, 0.05, 0.05, 0.05, 0.9, 0.1, 0.05, 0.05, 0.85], np.float32).reshape(3, 3)
 
 
-def test_a_boundary_class_parts_cells_that_touch_and_belongs_to_them():
+def test_a_boundary_class_separates_touching_cells_and_belongs_to_them():
     probabilities = INSIDE_AND_BOUNDARY[:, TOUCHING]
     assert components(probabilities, 0.5).max() == 1
     assert watershed(probabilities, 0.5, marker=0.5).max() == 1
@@ -179,7 +179,7 @@ def test_a_boundary_class_parts_cells_that_touch_and_belongs_to_them():
 
 
 def test_cells_meet_where_the_boundary_is_most_probable():
-    boundary = drawn("0444480") / 10  # cells are surest at both ends
+    boundary = drawn("0444480") / 10  # cells are most probable at both ends
     probabilities = np.stack([np.full(boundary.shape, 0.1), 0.9 - boundary, boundary]).astype(np.float32)
     assert watershed(probabilities, 0.5, marker=0.5, boundary=2)[0, [0, 1, 2, 3, 4, 6]].tolist() == [1, 1, 1, 1, 1, 2]
 
@@ -191,7 +191,7 @@ def test_a_boundary_may_be_any_class_but_the_background():
 
 
 @pytest.mark.parametrize(("count", "boundary"), [(2, 0), (2, 1), (2, 2), (3, 0), (3, 3), (3, -1)])
-def test_what_is_no_boundary_class_is_refused(count, boundary):
+def test_an_invalid_boundary_class_is_refused(count, boundary):
     probabilities = np.full((count, 3, 3), 1 / count, np.float32)
     with pytest.raises(ValueError, match=rf"instances.boundary .* from 1 to {count - 1}, but got {boundary};"):
         watershed(probabilities, 0.5, marker=0.5, boundary=boundary)
@@ -233,7 +233,7 @@ def test_with_a_marker_of_0_or_1_watershed_gives_components(cell, threshold):
         assert same_up_to_numbering(labels, components(two_classes(cell), threshold))
 
 
-def test_the_hole_of_a_cell_in_the_hole_of_another_is_its_own():
+def test_a_cell_in_the_hole_of_another_fills_its_own_hole():
     drawing = "1111111 1.....1 1.111.1 1.1.1.1 1.111.1 1.....1 1111111".replace("1", "9")
     labels = components(tenths(drawing.replace(".", "0")), 0.5, fill_holes=True)
     assert labels[3, 3] == labels[2, 2] != labels[0, 0] == labels[1, 1]
@@ -250,7 +250,7 @@ def test_a_marker_outside_0_to_1_is_refused(marker):
         watershed(tenths("99"), 0.5, marker)
 
 
-def test_a_marker_from_which_little_grows_leaves_its_pixels_to_the_cell_around_it():
+def test_the_pixels_of_a_marker_whose_cell_is_too_small_join_the_cell_around_it():
     image = tenths("9967 9979 9967")
     assert watershed(image, 0.5, marker=0.7).tolist() == drawn("1112 1122 1112").tolist()
     assert watershed(image, 0.5, marker=0.7, min_size=5).tolist() == drawn("1111 1111 1111").tolist()
@@ -268,14 +268,14 @@ def test_a_mask_is_numbered_by_its_4_connected_components():
     assert len({pieces[0, 0], pieces[1, 2], pieces[2, 0]}) == 3 and pieces[1, 2] == pieces[2, 2]
 
 
-def test_numbered_cells_keep_their_numbers_even_in_two_pieces():
+def test_label_images_keep_their_numbers_even_for_cells_in_two_pieces():
     image = np.array([[7, 0, 7], [0, 2, 0]])
     assert numbered(image).tolist() == image.tolist()
 
 
 @pytest.mark.parametrize("corners", [False, True])
 @given(mask=arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=12)))
-def test_components_are_numbered_in_the_order_in_which_one_meets_them(mask, corners):
+def test_components_are_numbered_in_reading_order(mask, corners):
     expected = ndimage.label(mask, np.ones((3, 3)) if corners else None)[0]
     found = connected(mask, corners)
     assert found.tolist() == expected.tolist() and found.dtype == np.int32
@@ -285,7 +285,7 @@ def test_pieces_of_equal_value_that_touch_are_one():
     assert same_up_to_numbering(pieces(drawn("1122 1.22 3311")), drawn("1122 1.22 3344"))
 
 
-def test_a_choice_is_a_value_that_knows_its_parameters():
+def test_a_numbering_compares_by_its_parameters():
     assert Watershed(0.5, min_size=3) == Watershed(marker=0.5, min_size=3) != Watershed(0.5)
     assert len({Components(), Components(), Components(5), Classes()}) == 3
 
@@ -307,7 +307,7 @@ RIBBON = """
 """
 
 
-def test_cells_are_parted_at_a_neck():
+def test_cells_are_separated_at_a_neck():
     labels = Distance(0.5, smoothing=0)(tenths(DUMBBELL), 0.5)
     assert labels.max() == 2
     assert labels[2, :7].tolist() == [1] * 7 and labels[2, 9:].tolist() == [2] * 7
@@ -318,13 +318,13 @@ def test_cells_stay_one_where_the_neck_is_hardly_narrower():
     assert Distance(0.5, smoothing=0)(tenths(RIBBON), 0.5).max() == 1
 
 
-def test_a_doubtful_line_across_parts_cells_only_where_the_probability_counts():
+def test_a_line_of_low_probability_separates_cells_only_with_probability_true():
     line = two_classes(np.where(np.arange(16) == 7, 0.55, 0.9) * np.ones((6, 1)))
     assert Distance(0.5, smoothing=0, probability=True)(line, 0.5).max() == 2
     assert Distance(0.5, smoothing=0, probability=False)(line, 0.5).max() == 1
 
 
-def test_the_distance_is_that_to_a_boundary_which_belongs_to_cells():
+def test_the_distance_is_measured_to_the_boundary_which_belongs_to_cells():
     boundary = np.zeros((7, 15))
     boundary[:, 7] = 0.9
     cell = 0.95 - boundary
@@ -338,11 +338,11 @@ def test_the_distance_is_that_to_a_boundary_which_belongs_to_cells():
 
 @pytest.mark.parametrize("name", ["depth", "smoothing"])
 def test_a_depth_or_smoothing_below_0_is_refused(name):
-    with pytest.raises(ValueError, match=rf"expected instances\.{name} from 0 on, but got -1; nearest valid: 0"):
+    with pytest.raises(ValueError, match=rf"expected instances\.{name} of at least 0, but got -1; nearest valid: 0"):
         Distance(**{"depth": 1} | {name: -1})
 
 
-def test_of_the_whole_cell_the_boundary_weighs_and_does_not_cut():
+def test_with_whole_the_boundary_lowers_the_surface_and_does_not_cut_it():
     probabilities = np.zeros((3, 15, 32), np.float32)
     probabilities[1, 2:13, 2:30] = 0.9
     probabilities[1:, 2:13, 15:17] = [[[0.3]], [[0.6]]]  # where two cells might touch
@@ -373,7 +373,7 @@ MEMBRANE = """
 """
 
 
-def test_segments_grow_until_a_line_is_left_where_the_membrane_is_surest():
+def test_segments_grow_until_a_line_is_left_where_the_membrane_is_most_probable():
     wide = np.array([[0.9, 0.9, 0.4, 0.3, 0.1, 0.3, 0.9, 0.9]] * 3)
     assert Membranes(line=1)(two_classes(wide), 0.5).tolist() == [[1, 1, 1, 1, 0, 2, 2, 2]] * 3
     assert Membranes(line=3)(two_classes(wide), 0.5).tolist() == [[1, 1, 1, 0, 0, 0, 2, 2]] * 3
@@ -394,7 +394,7 @@ def test_what_is_too_small_is_flooded_by_the_cells_around_it():
     assert (Membranes(min_size=2)(two_classes(speck), 0.5) == 1).all()
 
 
-def test_without_a_segment_that_is_large_enough_there_is_none():
+def test_without_a_large_enough_component_the_label_image_is_empty():
     assert not Membranes(min_size=100)(tenths(MEMBRANE), 0.5).any()
 
 
@@ -408,18 +408,18 @@ def test_segments_of_membranes_never_touch(cell):
 
 @pytest.mark.parametrize("name", ["line", "min_size"])
 def test_a_line_or_size_below_0_is_refused(name):
-    with pytest.raises(ValueError, match=rf"expected instances\.{name} from 0 on, but got -1; nearest valid: 0"):
+    with pytest.raises(ValueError, match=rf"expected instances\.{name} of at least 0, but got -1; nearest valid: 0"):
         Membranes(**{name: -1})
 
 
-def test_until_something_is_chosen_cells_are_parted_by_their_width():
+def test_until_a_numbering_is_chosen_auto_uses_the_distance():
     auto = Auto(None, 3, True)
     assert auto.meanwhile == Distance(1.0, 2.0, True, None, 3, True)
     np.testing.assert_array_equal(auto(tenths(DUMBBELL), 0.5), auto.meanwhile(tenths(DUMBBELL), 0.5))
     assert Auto(2, 3, True).meanwhile == Distance(0.5, 1.0, True, 2, 3, True, whole=True)
 
 
-def test_a_numbering_that_is_chosen_later_knows_the_boundary_of_the_network():
+def test_a_numbering_configured_later_gets_the_boundary_class_of_the_network():
     assert with_boundary(Watershed(0.5), Distance(1.0, boundary=2)) == Watershed(0.5, 2)
     assert with_boundary(Watershed(0.5, 1), Distance(1.0, boundary=2)) == Watershed(0.5, 1)
     for without in (Components(3), Membranes(), Classes()):

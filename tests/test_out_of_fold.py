@@ -44,5 +44,5 @@ def test_a_fold_whose_prediction_was_lost_is_named(folded, tmp_path):
 def test_a_fold_that_is_not_finished_is_named(folded, tmp_path):
     directory = folded(tmp_path / "folds")
     (fold_directories(directory)[1] / "scores.json").unlink()
-    with pytest.raises(ValueError, match=r"expected finished folds, but .*fold-1"):
+    with pytest.raises(ValueError, match=r"expected a finished run, but .*fold-1"):
         out_of_fold.pool(directory)

@@ -817,7 +817,7 @@ def test_an_image_is_predicted_as_viewers_show_it(predicted, checkpoint, images,
             options = options | {"extrasamples": ["unassalpha"]}
         tifffile.imwrite(tmp_path / f"{name}.tif", array, **options)
         printed = predicted(tmp_path / f"{name}.tif")
-        assert ("a file in which 0 is white; taken: grey values turned round" in printed) == (name == "negative")
+        assert ("a file in which 0 is white; taken: inverted grey values" in printed) == (name == "negative")
     for name in kinds:
         np.testing.assert_allclose(result(tmp_path / "out", name), result(tmp_path / "out", "upright"), atol=1e-5)
 
@@ -857,7 +857,7 @@ def test_an_image_in_several_files_is_predicted_once(predicted, tmp_path):
 
 def test_networks_trained_on_pixels_seen_otherwise_have_no_mean(network, checkpoint, refused, cell):
     earlier = network(seed=1)
-    assert "trained on pixels that were seen alike" in refused(cell, checkpoint=f"[{earlier},{checkpoint}]")
+    assert "trained on pixels that were read alike" in refused(cell, checkpoint=f"[{earlier},{checkpoint}]")
 
 
 VALUES = {

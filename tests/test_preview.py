@@ -1,4 +1,4 @@
-"""A preview shows what would be learnt from, before anything is trained."""
+"""A preview shows the training images and tiles before training."""
 
 import re
 
@@ -22,11 +22,13 @@ def test_draws_are_counted_and_shown(preview, tmp_path):
     assert (status, error) == (0, "")
     first, second, last = printed.splitlines()
     found = re.match(
-        r"Of 50 tiles drawn, 50 are distinct. They come from 20 slices, of which each was drawn (\d+) to (\d+)", first
+        r"Of 50 tiles drawn, 50 are distinct. They come from 20 training images, each drawn (\d+) to (\d+)", first
     )
     assert found and 0 <= int(found[1]) <= 2 <= int(found[2])
-    assert "A tile is 60 pixels wide; the network is asked about 20 of them." in first
-    assert re.match(r"Weights of pixels are 0\.\d+ to \d+\.?\d*. Of all weight, class 0 \d+%, class 1 \d+%.", second)
+    assert "A tile is 60 pixels wide; the network predicts the inner 20 of them." in first
+    assert re.match(
+        r"Weights of pixels are 0\.\d+ to \d+\.?\d*. Shares of the total weight: class 0 \d+%, class 1 \d+%.", second
+    )
     assert last == f"preview: {file}"
     page = file.read_text()
     assert first in page and page.count("data:image/webp") == 2 and "Scores" not in page

@@ -1,4 +1,4 @@
-"""Each ``python -m`` line of the README runs, shortened to a step on tiny tiles."""
+"""Each ``python -m`` line of the README, and of the pages that it leads to, runs, shortened to a step on tiny tiles."""
 
 import os
 import re
@@ -20,8 +20,16 @@ from src.model import archive
 from tests.conftest import FEW, TINY, composed
 from tests.data.own import change_labels, folder
 
-README, MAKEFILE = ((Path(__file__).parent.parent / name).read_text() for name in ("README.md", "Makefile"))
-LINES = re.findall(r"^python -m src\.(\w+) (.*)$", README, flags=re.MULTILINE)
+ROOT = Path(__file__).parent.parent
+README, MAKEFILE = ((ROOT / name).read_text() for name in ("README.md", "Makefile"))
+PAGES = {
+    file.relative_to(ROOT).as_posix(): file.read_text()
+    for file in (
+        ROOT / "README.md",
+        *(file for place in ("conf", "data", "src") for file in ROOT.glob(f"{place}/**/README.md")),
+    )
+}
+LINES = list(dict.fromkeys(re.findall(r"^python -m src\.(\w+) (.*)$", "\n".join(PAGES.values()), flags=re.MULTILINE)))
 HELP = [
     (verb, example.partition(f"src.{verb} ")[2])
     for verb in ("train", "check", "preview", "predict", "score", "report", "export", "crossval")
@@ -81,11 +89,32 @@ def test_where_there_is_no_make_the_lines_are_those_of_make(shell, python, folde
     ],
 )
 def test_a_shell_completes_keys_and_choices(line, expected):
-    (block,) = re.findall(r"```bash\n(.*?)```", README, flags=re.DOTALL)
+    (block,) = re.findall(r"```bash\n(.*?)```", PAGES["conf/README.md"], flags=re.DOTALL)
     ask = f'{block}\nCOMP_LINE="{line}"\n_unet\necho "${{COMPREPLY[*]}}"'
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     found = subprocess.run(["bash", "-c", ask], capture_output=True, text=True, env=os.environ | {"PATH": path})
     assert (found.stdout.strip(), found.stderr) == (expected, "")
+
+
+def test_the_readme_is_short():
+    assert len(README.splitlines()) <= 200
+
+
+def anchors(page: str) -> set[str]:
+    """The fragments that GitHub gives to the headings of a page."""
+    headings = re.findall(r"^#+ (.*)$", page, flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize(
+    "page", [*PAGES, "RESULTS.md", "CHANGELOG.md", "tests/README.md", "tests/benchmarks/README.md"]
+)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", (ROOT / page).read_text()):
+        name, _, fragment = target.partition("#")
+        file = ((ROOT / page).parent / name if name else ROOT / page).resolve()
+        assert file.exists(), target
+        assert not fragment or fragment in anchors(file.read_text()), target
 
 
 def test_there_are_lines_to_test():
@@ -113,7 +142,7 @@ def test_the_lines_for_napari_compute_what_src_predict_computes(tmp_path, monkey
     }.items():
         status, _, error = run_command(verb, *given.split())
         assert status == 0, error
-    (block,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    (block,) = re.findall(r"```python\n(.*?)```", PAGES["src/exports/README.md"], flags=re.DOTALL)
     shown = []
     exec(block, {"viewer": SimpleNamespace(add_image=shown.append)})
     np.testing.assert_allclose(shown[0], tifffile.imread("out/image_probabilities.tif"), rtol=0, atol=1e-4)

@@ -105,7 +105,7 @@ def test_runs_are_compared_by_the_images_that_both_have_scored(train_slim, run_c
         names.append(str(directory))
     status, printed, error = run_command("report", f"compare=[{','.join(names)}]")
     assert (status, error) == (0, "")
-    assert printed.startswith(f"{names[0]} less {names[1]}: mean v_rand of 3 images ")
+    assert printed.startswith(f"{names[0]} minus {names[1]}: mean v_rand of 3 images ")
 
 
 @pytest.mark.parametrize("arguments", [[], ["run=a", "compare=[a,b]"]])

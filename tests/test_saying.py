@@ -1,4 +1,4 @@
-"""Lines for a person: they fit, a command stands alone, and what takes long says so."""
+"""Messages: wrapped lines, commands on their own lines, and progress of long steps."""
 
 import itertools
 import shlex
@@ -25,7 +25,7 @@ def test_a_warning_goes_to_standard_error(capsys):
 
 @pytest.mark.parametrize("width", [40, 80, 100])
 @pytest.mark.parametrize("command", COMMANDS)
-def test_lines_fit_and_a_command_stands_alone(width, command):
+def test_lines_are_wrapped_and_a_command_gets_its_own_line(width, command):
     lines = saying.wrapped(f"{LONG}{command}; and after it: nothing", width).splitlines()
     (alone,) = (line for line in lines if "python -m" in line)
     assert alone.strip() == command and shlex.split(alone)[:3] == ["python", "-m", f"src.{command[14:19]}"]
@@ -34,7 +34,7 @@ def test_lines_fit_and_a_command_stands_alone(width, command):
     assert words == f"{LONG.strip(' ;')} and after it: nothing"
 
 
-def test_what_fits_and_what_cannot_be_broken_stay_as_they_are():
+def test_short_lines_and_long_words_are_not_broken():
     assert saying.wrapped("  two  spaces\n\nand a line", 40) == "  two  spaces\n\nand a line"
     path = f"{'folder/' * 20}image.tif"
     assert saying.wrapped(f"read {path} now", 40).splitlines() == ["read", f"  {path}", "  now"]
@@ -54,7 +54,7 @@ def test_the_width_of_lines_in_a_file(columns, expected, monkeypatch):
     assert int(found.stdout) == expected
 
 
-def test_a_line_is_said_each_minute_until_it_ends(capsys):
+def test_progress_is_printed_each_minute_until_the_end(capsys):
     waits, answers = [], iter([False, False, False, True])
     steps = itertools.count(1)
 
@@ -67,13 +67,13 @@ def test_a_line_is_said_each_minute_until_it_ends(capsys):
     assert capsys.readouterr().out.splitlines() == ["step 1", "step 2", "step 3"] and waits == [60.0] * 4
 
 
-def test_what_is_done_in_a_moment_is_not_talked_about(capsys):
+def test_a_quick_step_prints_nothing(capsys):
     with saying.doing("weight maps of 3 images"):
         pass
     assert capsys.readouterr().out == ""
 
 
-def test_what_takes_long_is_named_and_timed(capsys, monkeypatch):
+def test_a_long_step_is_named_and_timed(capsys, monkeypatch):
     monkeypatch.setattr(saying, "MOMENT", 0.0)
     monkeypatch.setattr(saying, "MINUTE", 0.01)
     said = []

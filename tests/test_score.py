@@ -527,7 +527,7 @@ def test_values_of_classes_are_read_as_they_are_meant(truth, prediction, options
             NUMBERED,
             -NUMBERED.astype(np.int16) * 2,
             ["metrics=instances"],
-            "prediction.tif holds negative ones, to -14",
+            "prediction.tif holds negative labels, the lowest -14",
         ),
     ],
 )

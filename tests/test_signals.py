@@ -1,4 +1,4 @@
-"""Signals stop a command at once and truthfully, in each of its phases; what it had done is not lost."""
+"""Signals stop a command at once in each of its phases, with a true message and without loss of work."""
 
 import json
 import shutil
@@ -75,7 +75,7 @@ def arguments(folder, network, finished_run, tmp_path) -> Callable[[str], list[s
 
 @pytest.fixture
 def stopped(run_command, arguments, scontrol, tmp_path):
-    """Stop a command in a phase, hold that it says so and leaves nothing behind: → what goes on, as it is to be run."""
+    """Stop a command in a phase, assert its message and a clean exit; returns the command that resumes it."""
 
     def call(name: str, function: str, number: int, *more: str, count: int = 1) -> list[str]:
         given = [*arguments(name), *more]
@@ -98,7 +98,7 @@ def stopped(run_command, arguments, scontrol, tmp_path):
 
 
 def result(directory: Path) -> dict:
-    """All that a run came to, but for the time that it took."""
+    """All results of a run, except its duration."""
     scores = json.loads((directory / "scores.json").read_text()) | {"seconds": 0}
     weights = {name: weights_digest(directory, name) for name in ("best", "last")}
     labels = {file.name: file.read_bytes() for file in (directory / "predictions").glob("*_probabilities.tif")}
@@ -112,7 +112,7 @@ def undisturbed() -> dict:
 
 
 def check_goes_on(name: str, given: list[str], run_command, tmp_path: Path, undisturbed: dict) -> None:
-    """Hold that the same command does its work, and that it comes to what it would have come to."""
+    """Assert that the same command completes the work with the result of an uninterrupted run."""
     status, _, error = run_command(name, *given)
     assert status == 0, error
     if name != "train":
@@ -136,7 +136,7 @@ def check_goes_on(name: str, given: list[str], run_command, tmp_path: Path, undi
         ("check", "inspect_folder", signal.SIGUSR2),
     ],
 )
-def test_a_signal_stops_a_command_and_the_same_command_goes_on(
+def test_a_signal_stops_a_command_and_the_same_command_resumes_it(
     name, function, number, stopped, run_command, tmp_path, undisturbed
 ):
     check_goes_on(name, stopped(name, function, number), run_command, tmp_path, undisturbed)

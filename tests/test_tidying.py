@@ -1,4 +1,4 @@
-"""Holes filled and scraps dropped: drawings, and SciPy's filling of each cell by itself."""
+"""Filled holes and dropped small cells: drawings, and SciPy applied cell by cell."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def drawn(text):
     [
         ("111 1.1 111", "111 111 111"),
         ("111 1.1 1.1", "111 1.1 1.1"),  # open at the border of the image
-        ("11. 1.1 111", "11. 111 111"),  # enclosed: a step by the corner does not lead out
+        ("11. 1.1 111", "11. 111 111"),  # enclosed: 4-connected background does not pass a corner
         ("11111 1...1 1.2.1 1...1 11111", "11111 11111 11211 11111 11111"),
         ("1112 1.32 1112", "1112 1.32 1112"),  # between several cells
     ],
@@ -36,7 +36,7 @@ def test_where_a_small_cell_was_dropped_the_hole_is_filled():
     assert tidy(drawn("111 121 111"), min_size=2, fill_holes=True).tolist() == drawn("111 111 111").tolist()
 
 
-def test_nothing_stays_nothing():
+def test_an_empty_label_image_stays_empty():
     assert not tidy(np.zeros((3, 4), np.int32), 5, True).any()
 
 
@@ -52,7 +52,7 @@ def plainly_filled(labels):
 
 @settings(max_examples=300, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 14), st.integers(1, 14), st.floats(0.3, 1))
-def test_holes_are_filled_as_of_each_cell_by_itself(seed, height, width, share):
+def test_holes_are_filled_as_by_scipy_cell_by_cell(seed, height, width, share):
     random = np.random.default_rng(seed)
     labels = ndimage.label(random.random((height, width)) < share)[0].astype(np.int32)
     expected, found = plainly_filled(labels), tidy(labels, fill_holes=True)

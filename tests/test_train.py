@@ -189,7 +189,7 @@ def test_a_loader_is_spoken_of_once_and_only_if_it_does_not_keep_up(made, times,
     accumulated = ("trainer.accumulate_grad_batches=2", "trainer.val_check_interval=18")
     _, status, printed, error = train_slim("trainer.max_steps=9", *accumulated)
     assert status == 0, error
-    assert printed.count("the loader hardly keeps up: it makes 0.1 tiles/s, and ") == times
+    assert printed.count("the data loader hardly keeps up: it prepares 0.1 tiles/s, and ") == times
 
 
 def test_a_run_directory_holds_what_a_person_looks_for(train):
@@ -265,7 +265,13 @@ def test_a_run_that_goes_on_keeps_its_name_at_weights_and_biases(train_slim, tmp
 @pytest.mark.slow
 def test_the_first_lines_say_what_runs_where(train):
     _, _, printed, _ = train("data.source.size=64")
-    for fact in ("CPU", "precision 32-true", "channels-last", "tiles 60 → 20 px", "20 train, 2 validation, 6 held-out"):
+    for fact in (
+        "CPU",
+        "precision 32-true",
+        "channels-last",
+        "tiles 60 → 20 px",
+        "20 training, 2 validation, 6 held-out",
+    ):
         assert fact in printed
     assert "step 1/1 · loss" in printed and "tiles/s" in printed
 
@@ -383,7 +389,7 @@ def test_a_class_that_occurs_in_no_validation_has_no_score_and_training_says_so(
     assert (directory / "report.html").exists()
     assert status == 0, error
     assert json.loads((directory / "scores.json").read_text())["validation"]["iou_class_2"] is None
-    assert printed.count("diagnosis: in validation there was nothing to judge iou_class_2 by at step 1") == 1
+    assert printed.count("diagnosis: the validation at step 1 had nothing to score iou_class_2 by") == 1
     assert torch.load(directory / "checkpoints" / "best.ckpt", weights_only=True)["global_step"] == 1
 
 

@@ -1,0 +1,1 @@
+"""Annotated images, and the tiles, targets and splits that are made of them."""

@@ -1,4 +1,4 @@
-"""How well labels lie on an image: by what tells areas apart, brightness and edges."""
+"""Measure how well labels fit an image, by brightness and edges."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,25 +9,25 @@ from scipy import fft
 
 from src.files.grey import one_grey
 
-CLEAR = 0.1  # by which one reading has to agree better than another, to be believed
-MIDWAY = 512  # pixels of the longer side at which edges are looked for
-SKETCH = 48  # pixels of a side of what is left
-ALIGNED = 256  # pixels of the longer side at which image and labels are laid upon each other
-SMALLEST = 48  # pixels of the shorter side of that, up to which nobody can tell whether labels lie beside their image
-FARTHEST = 40  # pixels of that size by which they may be found to do so
-LEAST = 3  # and at least, because a hand draws no better
-CLEAR_PEAK = 0.25  # correlation of edges from which their place is known
-UNMOVED = 0.8  # share of it that is left where the labels are now, at most
-# … and on the other side of that. Cells that are drawn too wide fit better moved to any side: of nuclei of the Data
-# Science Bowl that are, at least 0.83 is left.
+CLEAR = 0.1  # smallest difference of two agreements that counts
+MIDWAY = 512  # longer side in pixels at which edges are computed for a sketch
+SKETCH = 48  # side of a sketch in pixels
+ALIGNED = 256  # longer side in pixels at which an offset is measured; the limits below are in pixels of that size
+SMALLEST = 48  # shorter side up to which no offset is measured
+FARTHEST = 40  # largest offset that is searched for
+LEAST = 3  # smallest offset that is evidence of shifted labels: hand-drawn outlines are no more exact
+CLEAR_PEAK = 0.25  # least correlation of edges at the offset
+UNMOVED = 0.8  # largest share of that correlation at offset 0 …
+# … and at the opposite offset. Outlines that are drawn too wide fit better after a shift in any direction: nuclei of
+# the Data Science Bowl with such outlines keep at least 0.83.
 OPPOSITE = 0.7
-BRIGHT = 0.3  # correlation of labels with grey values, from which these tell of an offset too
-AWAY = 5  # pixels of that size around edges that belong to neither side
-FEWEST = 20  # pixels of a side that tell of its texture
+BRIGHT = 0.3  # correlation of labels and grey values from which brightness is evidence too
+AWAY = 5  # distance from edges within which pixels belong to neither cells nor background
+FEWEST = 20  # least number of pixels from which texture is measured
 
 
 def agreement(image: np.ndarray, labels: np.ndarray) -> float:
-    """How much of an image its labels explain, from 0 to 2: by brightness, plus by edges.
+    """Return how well labels fit an image, from 0 to 2: correlation of brightness plus correlation of edges.
 
     Args:
         image: ``(H, W)`` or ``(H, W, C)``.
@@ -39,7 +39,7 @@ def agreement(image: np.ndarray, labels: np.ndarray) -> float:
 
 
 def sketch(grey: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """What `agreements` needs of a grey image ``(H, W)`` float32 and of its labels, small: ``(4, pixels)`` float16."""
+    """Reduce a grey image ``(H, W)`` float32 and its labels to what `agreements` compares: ``(4, pixels)`` float16."""
     step = max(1, max(labels.shape) // MIDWAY)
     labels = labels[::step, ::step]
     grey = cv2.resize(grey, labels.shape[::-1], interpolation=cv2.INTER_AREA) if step > 1 else grey
@@ -54,21 +54,22 @@ def sketch(grey: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def agreements(sketches: Sequence[np.ndarray]) -> np.ndarray:
-    """How much of each image, a row, the labels of each image, a column, explain: as `agreement`, roughly."""
+    """Return approximately the `agreement` of each image (row) with the labels of each image (column)."""
     grey, slope, mask, edges = np.stack(sketches).astype(np.float32).transpose(1, 0, 2)
-    return np.abs(grey @ mask.T) + np.maximum(0, slope @ edges.T)
+    found: np.ndarray = np.abs(grey @ mask.T) + np.maximum(0, slope @ edges.T)
+    return found
 
 
 @dataclass(frozen=True)
 class Laid:
-    """Image and labels laid upon each other, small.
+    """An image and its labels, reduced to the same small size.
 
     Attributes:
-        grey: values, ``(H, W)`` float32.
-        slope: how steeply they rise, likewise.
-        edges: of labels, likewise.
+        grey: grey values, ``(H, W)`` float32.
+        slope: magnitude of their gradient, ``(H, W)`` float32.
+        edges: edges of the labels, ``(H, W)`` float32.
         labels: ``(H, W)`` int32.
-        scale: pixels of the image in one of these, a side.
+        scale: side of one of these pixels in pixels of the image.
     """
 
     grey: np.ndarray
@@ -79,7 +80,7 @@ class Laid:
 
 
 def laid(grey: np.ndarray, labels: np.ndarray) -> Laid:
-    """Lay an image ``(H, W)`` float32 and its labels ``(H, W)`` upon each other at `ALIGNED` pixels."""
+    """Reduce a grey image ``(H, W)`` float32 and its labels ``(H, W)`` to a longer side of `ALIGNED` pixels."""
     scale = max(1.0, max(grey.shape) / ALIGNED)
     size = tuple(max(1, round(side / scale)) for side in grey.shape)[::-1]
     edges = cv2.GaussianBlur(cv2.resize(edges_of(labels), size, interpolation=cv2.INTER_AREA), (0, 0), 1)
@@ -90,12 +91,12 @@ def laid(grey: np.ndarray, labels: np.ndarray) -> Laid:
 
 @dataclass(frozen=True)
 class Offset:
-    """How far labels lie beside their image.
+    """How far labels are shifted against their image.
 
     Attributes:
-        rows, columns: in pixels of the image; down and to the right is positive.
-        step: how exactly that is known, in pixels.
-        sure: whether one image alone is evidence of it.
+        rows, columns: the shift in pixels of the image; down and to the right is positive.
+        step: its precision in pixels.
+        sure: whether this image alone is evidence of a shift.
     """
 
     rows: int
@@ -105,10 +106,10 @@ class Offset:
 
 
 def offset(of: Laid) -> Offset | None:
-    """Find where the edges of labels lie beside those of their image, by the peak of their correlation.
+    """Find the offset of labels by cross-correlation of their edges with those of the image.
 
     Returns:
-        None if nobody can tell.
+        None if there is no clear peak, or the image is too small.
     """
     size = of.slope.shape
     if min(size) <= SMALLEST:
@@ -127,7 +128,7 @@ def offset(of: Laid) -> Offset | None:
     if peak < CLEAR_PEAK:
         return None
     rows, columns = (int(place) - far for place in np.unravel_index(near.argmax(), near.shape))
-    around = cv2.dilate(near.astype(np.float32), np.ones((3, 3), np.uint8))  # the largest value around each
+    around = cv2.dilate(near.astype(np.float32), np.ones((3, 3), np.uint8))  # maximum of 3×3 pixels
     unmoved, opposite = around[far, far] / peak, around[far - rows, far - columns] / peak
     sure = max(abs(rows), abs(columns)) >= LEAST and unmoved <= UNMOVED and opposite <= OPPOSITE
     sure = bool(sure and not _brighter_unmoved(of, rows, columns))
@@ -135,7 +136,7 @@ def offset(of: Laid) -> Offset | None:
 
 
 def _brighter_unmoved(of: Laid, rows: int, columns: int) -> bool:
-    """Whether labels tell bright from dark where they are, and better than without an offset."""
+    """Whether labels separate bright from dark pixels, and at offset 0 at least as well as after the shift."""
     low, high = np.percentile(of.grey[::2, ::2], (1, 99))
     grey, cells = np.clip(of.grey, low, high), of.labels != 0
     unmoved, moved = (abs(_correlation(grey, each)) for each in (cells, np.roll(cells, (-rows, -columns), (0, 1))))
@@ -143,35 +144,36 @@ def _brighter_unmoved(of: Laid, rows: int, columns: int) -> bool:
 
 
 def texture(of: Laid) -> float | None:
-    """How many times as steep grey values are where labels are not 0 as they are elsewhere, away from edges.
+    """Return the median gradient within cells over that of the background, both away from edges.
 
-    Cells have more texture than what surrounds them, in fluorescence, phase contrast and electron microscopy alike: it
-    is 1.2 and more in all of 623 real images (ISBI-2012, T98G, nuclei of the Data Science Bowl).
+    Cells have more texture than their surroundings, in fluorescence, phase contrast and electron microscopy alike: the
+    ratio is 1.2 or more in all of 623 real images (ISBI-2012, T98G, nuclei of the Data Science Bowl).
 
     Returns:
-        None if one side has too few pixels to tell, or no texture.
+        None if cells or background have too few pixels, or the background has no texture.
     """
     inside, kernel = (of.labels != 0).astype(np.uint8), np.ones((AWAY, AWAY), np.uint8)
     cells, ground = (of.slope[cv2.erode(side, kernel) > 0] for side in (inside, 1 - inside))
-    if min(cells.size, ground.size) < FEWEST or (ground := float(np.median(ground))) == 0:
+    if min(cells.size, ground.size) < FEWEST:
         return None
-    return float(np.median(cells)) / ground
+    typical = float(np.median(ground))
+    return float(np.median(cells)) / typical if typical else None
 
 
 def width(of: Laid) -> int:
-    """Diameter of the largest disc within a cell, in pixels of the image, whose border cuts cells off."""
+    """Return the diameter of the largest disc within a cell, in pixels of the image; its border cuts cells off."""
     inside = np.pad(((of.labels != 0) & (edges_of(of.labels) == 0)).astype(np.uint8), 1)
     return round(2 * of.scale * float(cv2.distanceTransform(inside, cv2.DIST_L2, 5).max()))
 
 
 def slope_of(grey: np.ndarray) -> np.ndarray:
-    """How steeply grey values ``(H, W)`` float32 rise at each pixel, float32; noise is smoothed first."""
+    """Return the gradient magnitude of a grey image ``(H, W)`` float32, after a Gaussian filter of σ = 1 px."""
     blurred = cv2.GaussianBlur(grey, (0, 0), 1)
     return cv2.magnitude(cv2.Sobel(blurred, cv2.CV_32F, 1, 0), cv2.Sobel(blurred, cv2.CV_32F, 0, 1))
 
 
 def edges_of(labels: np.ndarray) -> np.ndarray:
-    """How many of its left and upper neighbours each pixel differs from, ``(H, W)`` float32."""
+    """Count, for each pixel, how many of its left and upper neighbours have another label: ``(H, W)`` float32."""
     edges = np.zeros(labels.shape, np.float32)
     edges[1:] += labels[1:] != labels[:-1]
     edges[:, 1:] += labels[:, 1:] != labels[:, :-1]

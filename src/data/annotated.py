@@ -1,38 +1,39 @@
-"""Slices with their labels, read from pairs of files; of what a file leaves open, its labels decide."""
+"""Read images with their labels from pairs of files; the labels resolve what an image file leaves open."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 from src.data.agreement import CLEAR, agreement
 from src.data.finding import ERROR, NOTE, Finding, Refused
-from src.data.matching import Pair, asked
+from src.data.matching import Pair, requested_reading
 from src.data.numbers import Drawn, overlaid, unreadable
 from src.data.sources import Form, read_files
 from src.files.channels import in_memory_together
 from src.files.image import Image, image_of, in_memory
 from src.files.stored import SHOWN, Note, Reading, Stored
 
-AXES = ("ZYX", "CYX", "YXC", "YXZ")  # that programs write without saying so
+AXES = ("ZYX", "CYX", "YXC", "YXZ")  # orders of axes that programs write without declaring them
 
 
 @dataclass(frozen=True)
 class Annotated:
-    """A slice as it is on disk.
+    """One image, or one slice of a stack, with its labels.
 
     Attributes:
-        name: of the image; in a stack with the number of the slice.
-        pair: the files that it is of.
+        name: name of the image; in a stack with the number of the slice.
+        pair: the files.
         image: ``(H, W)`` or ``(H, W, C)``.
         labels: ``(H, W)`` integers.
-        pixel_size: in µm, None if the file does not say.
-        reading: how its pixels were seen.
-        evidence: the orientation that its labels fit, None if nobody can tell, empty if viewers do not turn the file.
-        notes: on its files.
-        in_colours, was_grey, palette, overlap: as of `numbers.Drawn`.
+        pixel_size: in µm, None if unknown.
+        reading: how the pixels were read.
+        evidence: the orientation that the labels fit; None if both fit equally, empty without an orientation tag.
+        notes: findings on its files.
+        in_colours, was_grey, palette, overlap: see `numbers.Drawn`.
     """
 
     name: str
@@ -50,38 +51,50 @@ class Annotated:
 
     @property
     def form(self) -> Form:
-        """How its labels lie on disk."""
+        """How the labels are stored."""
         return self.pair.form
 
 
+class Oriented(Protocol):
+    """How an image was read, without its pixels."""
+
+    @property
+    def reading(self) -> Reading:
+        """How the pixels were read."""
+
+    @property
+    def evidence(self) -> str | None:
+        """See `Annotated.evidence`."""
+
+
 def read_pair(pair: Pair) -> list[Annotated]:
-    """The slices of an image with their labels.
+    """Read an image and its labels, slice by slice if it is a stack.
 
     Raises:
-        Refused: a file cannot be read, or the labels have another size.
+        Refused: a file cannot be read, or the labels have another size than the image.
     """
     try:
         stored = in_memory_together(pair.channels) if pair.channels else in_memory(pair.image)
     except (ValueError, OSError) as error:
         raise Refused(unreadable(pair.image, error)) from error
-    given = asked(pair.orientation, pair.axes)
-    size = tuple(stored.array.shape[stored.axes.index(axis)] for axis in "YX")
-    drawn = read_files(pair.labels, pair.form, pair.image.name, size, given, pair.kind)
+    given = requested_reading(pair.orientation, pair.axes)
+    rows, columns = (stored.array.shape[stored.axes.index(axis)] for axis in "YX")
+    drawn = read_files(pair.labels, pair.form, pair.image.name, (rows, columns), given, pair.kind)
     if drawn.is_prediction:
         found, fix = "a prediction of src.predict or src.train", "move it out of the folder"
-        raise Refused(Finding("own-prediction", ERROR, str(pair.labels), found, "what somebody has drawn", fix))
+        raise Refused(Finding("own-prediction", ERROR, str(pair.labels), found, "labels that a person drew", fix))
     stack = drawn.numbers if drawn.numbers.ndim == 3 else drawn.numbers[None]
     readings = _possible(pair, stored, stack, given)
     seen = {each: _planes(pair.image, stored, each) for each in readings}
     if len(stack) > 1 and all(len(planes) == 1 for planes, _ in seen.values()):
         stack, drawn = _classes_of(stack, drawn)
-    fitting = [each for each in readings if _size(seen[each][0]) == _size(stack)]
-    if not fitting:
+    same_size = [each for each in readings if _size(seen[each][0]) == _size(stack)]
+    if not same_size:
         raise Refused(_mismatch(pair, stored, stack, seen[readings[0]][0]))
-    reading, sure = _best(fitting, {each: seen[each][0] for each in fitting}, stack)
+    reading, sure = _best(same_size, {each: seen[each][0] for each in same_size}, stack)
     planes, image = seen[reading]
     evidence = "" if len(readings) == 1 else reading.orientation if sure else None
-    findings = _told(pair, stored, reading, bool(evidence), image, drawn)
+    findings = _notes(pair, stored, reading, bool(evidence), image, drawn)
     numbered = [pair.name] if len(planes) == 1 else [f"{pair.name}_{number:03d}" for number in range(len(planes))]
     return [
         Annotated(
@@ -93,31 +106,37 @@ def read_pair(pair: Pair) -> list[Annotated]:
 
 
 def _classes_of(stack: np.ndarray, drawn: Drawn) -> tuple[np.ndarray, Drawn]:
-    """Planes ``(K, H, W)`` of an image of one as classes 1 … K, later ones over earlier ones, if each is a mask."""
+    """Merge K planes of masks of a single image into classes 1 … K, later ones over earlier ones."""
     if any(len(np.unique(plane)) > 2 for plane in stack) or drawn.in_colours:
         return stack, drawn
     labels, overlap = overlaid(plane != 0 for plane in stack)
-    note = Note("class-planes", f"{len(stack)} planes of an image of one", "a class each, later ones over earlier ones")
+    note = Note(
+        "class-planes", f"{len(stack)} planes for an image of one", "a class each, later ones over earlier ones"
+    )
     return labels[None], replace(drawn, notes=(*drawn.notes, note), overlap=overlap)
 
 
-def _told(pair: Pair, stored: Stored, reading: Reading, fits: bool, image: Image, drawn: Drawn) -> tuple[Finding, ...]:
-    """What a person should know of how two files were read."""
-    told = [(pair.image, note) for note in image.notes] + [(pair.labels, note) for note in drawn.notes]
+def _notes(
+    pair: Pair, stored: Stored, reading: Reading, decided: bool, image: Image, drawn: Drawn
+) -> tuple[Finding, ...]:
+    """How the two files were read, where a person might expect another way."""
+    notes = [(pair.image, note) for note in image.notes] + [(pair.labels, note) for note in drawn.notes]
     if stored.orientation != 1:
         other = "stored" if reading.orientation == "shown" else "shown"
-        found = f"pixels that viewers turn (tag {stored.orientation})" + (", which its labels fit" if fits else "")
-        taken = {"shown": "turned as viewers do", "stored": "as they are stored"}[reading.orientation]
-        told.append((pair.image, Note("turned", found, taken, f"data.source.orientation={other} takes the other")))
+        found = f"an image that viewers turn (orientation tag {stored.orientation})"
+        taken = {"shown": "the image as viewers show it", "stored": "the image as it is stored"}[reading.orientation]
+        taken += ", which its labels fit" if decided else ""
+        notes.append((pair.image, Note("turned", found, taken, f"data.source.orientation={other} takes the other")))
     if stored.unclear and pair.axes is None:
-        found = f"{stored.array.shape[0]} planes tagged as colours, of which the labels tell what they are"
+        found = f"{stored.array.shape[0]} planes tagged as colours, which may be slices or channels"
         taken = "slices" if reading.axes == "ZYX" else "channels"
-        told.append((pair.image, Note("planes", found, taken, "data.source.axes=ZYX or data.source.axes=CYX chooses")))
-    return tuple(Finding(each.code, NOTE, str(file), each.found, each.taken, each.fix) for file, each in told)
+        taken += ", which its labels fit"
+        notes.append((pair.image, Note("planes", found, taken, "data.source.axes=ZYX or data.source.axes=CYX chooses")))
+    return tuple(Finding(each.code, NOTE, str(file), each.found, each.taken, each.fix) for file, each in notes)
 
 
 def _possible(pair: Pair, stored: Stored, stack: np.ndarray, given: Reading) -> list[Reading]:
-    """How the pixels of an image may be seen, the usual one first."""
+    """The possible ways to read the pixels of an image, the usual one first."""
     if stored.unclear and pair.axes is None:
         slices = len(stack) == stored.array.shape[0] and all(np.ptp(plane) > 0 for plane in stack)
         given = replace(given, axes="ZYX" if slices else "SYX")
@@ -126,7 +145,7 @@ def _possible(pair: Pair, stored: Stored, stack: np.ndarray, given: Reading) -> 
 
 
 def _best(readings: list[Reading], planes: dict[Reading, list[np.ndarray]], stack: np.ndarray) -> tuple[Reading, bool]:
-    """The reading in which the image agrees best with its labels, the first of equals; and whether that is sure."""
+    """The reading in which image and labels agree best, and whether it is clearly the best."""
     if len(readings) == 1:
         return readings[0], True
     agreed = [
@@ -138,17 +157,17 @@ def _best(readings: list[Reading], planes: dict[Reading, list[np.ndarray]], stac
     return readings[best if sure else 0], bool(sure)
 
 
-def _size(planes: Sequence[np.ndarray]) -> str:
-    """How many planes of how many pixels, as `Finding` says it."""
+def _size(planes: Sequence[np.ndarray] | np.ndarray) -> str:
+    """The number of planes and their size, as a text."""
     return f"{len(planes)} × {planes[0].shape[0]}×{planes[0].shape[1]}"
 
 
 def _mismatch(pair: Pair, stored: Stored, stack: np.ndarray, planes: Sequence[np.ndarray]) -> Finding:
-    """That labels have another size than their image, and which key would make them fit."""
-    found, expected = f"{_size(stack)} px", f"labels of the size of their image, {_size(planes)} px"
+    """Report labels of another size than their image, with the option that would make them fit."""
+    found, expected = f"{_size(stack)} px", f"labels of the same size as the image, {_size(planes)} px"
     fix = "export the labels again from the image that was annotated, without resizing"
     if len(planes) == len(stack) and planes[0].shape[1::-1] == stack.shape[1:]:
-        found += ", as if rows and columns were exchanged"
+        found += ", so that rows and columns may be exchanged"
     channels = 1 if planes[0].ndim == 2 else planes[0].shape[2]
     if channels > 1:
         expected += f" with {channels} channels"
@@ -163,16 +182,16 @@ def _mismatch(pair: Pair, stored: Stored, stack: np.ndarray, planes: Sequence[np
 
 
 class ReadTwice:
-    """Reads each pair of files from disk once, for two who ask for it: the check of data, and then training.
+    """Reads each pair of files once, for two callers: the check of the data, and then training.
 
-    What was asked for a second time is not held any longer.
+    The second call returns what the first one read, and frees it.
     """
 
     def __init__(self) -> None:
         self.held: dict[Pair, list[Annotated]] = {}
 
     def __call__(self, pair: Pair) -> list[Annotated]:
-        """As `read_pair`."""
+        """See `read_pair`."""
         if pair in self.held:
             return self.held.pop(pair)
         self.held[pair] = read_pair(pair)
@@ -180,18 +199,18 @@ class ReadTwice:
 
 
 def _planes(file: Path, stored: Stored, reading: Reading) -> tuple[list[np.ndarray], Image]:
-    """The planes of an image as src.predict reads them, each ``(H, W)`` or ``(H, W, C)``; and the image."""
+    """The planes of an image as src.predict reads them, each ``(H, W)`` or ``(H, W, C)``, and the image itself."""
     image = image_of(file, stored, reading)
     bands = [image.band(plane, 0, image.height) for plane in range(image.planes)]
     return [band[0] if len(band) == 1 else np.ascontiguousarray(np.moveaxis(band, 0, -1)) for band in bands], image
 
 
 def settled(pairs: Sequence[list[Annotated]], read: Callable[[Pair], list[Annotated]]) -> list[Annotated]:
-    """The slices of all pairs, of which those whose own labels cannot tell an orientation follow the others.
+    """Join the images of all pairs; images whose labels fit several orientations are read again as most others are.
 
     Args:
-        pairs: the slices of each pair of files.
-        read: gives them.
+        pairs: the images of each pair of files.
+        read: reads a pair.
     """
     orientation = reading_of([each for slices in pairs for each in slices]).orientation
     found = []
@@ -201,15 +220,15 @@ def settled(pairs: Sequence[list[Annotated]], read: Callable[[Pair], list[Annota
     return found
 
 
-def undecided(each: Annotated, orientation: str) -> bool:
-    """Whether a slice was seen in another orientation than most, for no reason of its own."""
+def undecided(each: Oriented, orientation: str) -> bool:
+    """Whether an image was read in another orientation than most although its labels fit both."""
     return each.evidence is None and each.reading.orientation != orientation
 
 
-def reading_of(slices: Sequence[Annotated]) -> Reading:
-    """How the pixels of most files are seen that leave a choice."""
-    told = Counter(each.evidence for each in slices if each.evidence)
+def reading_of(slices: Sequence[Oriented]) -> Reading:
+    """Return how most files that leave a choice were read."""
+    fitting = Counter(each.evidence for each in slices if each.evidence)
     axes = Counter(each.reading.axes for each in slices if each.reading.axes)
     usual = slices[0].reading if slices else SHOWN
-    orientation = told.most_common(1)[0][0] if told else usual.orientation
+    orientation = fitting.most_common(1)[0][0] if fitting else usual.orientation
     return replace(usual, orientation=orientation, axes=axes.most_common(1)[0][0] if axes else None)

@@ -1,44 +1,58 @@
 """The augmentation of the paper (§3.1) as one warp: shift, rotation, mirroring, elastic deformation.
 
-Choosing a tile, moving it and bending it are one map from the pixels of the tile to positions in
-the slice, and one interpolation per array: the image is blurred once, and only the tile is computed.
-As an albumentations transform it composes with every other, which only sees the tile.
+Choosing a tile, moving it and deforming it are one map from the pixels of the tile to positions in the image, with
+one interpolation per array: the image is blurred once, and only the tile is computed. Warp is an albumentations
+transform; the transforms that follow it in a pipeline see only the tile.
 """
 
+from collections.abc import Callable
 from functools import cache
+from typing import TypedDict
 
 import albumentations as A
 import cv2
 import numpy as np
 from scipy.interpolate import CubicSpline
+from typing_extensions import override
 
-# A tile belongs to one worker, so threads gain nothing; and OpenCV's pool of threads, once used,
-# blocks for ever in a forked worker.
+# Each worker makes its own tiles, so threads gain nothing; and OpenCV's thread pool, once used, deadlocks in a forked
+# worker.
 cv2.setNumThreads(1)
 
 GRID = 3  # §3.1: displacement vectors on a coarse 3 by 3 grid
 LARGEST_SOURCE = 32766  # cv2.remap addresses its source with signed 16-bit integers
-CUBIC_CHANNELS = 4  # and takes at most four channels in cubic mode
+CUBIC_CHANNELS = 4  # cv2.remap takes at most four channels in cubic mode
 
 
-class Warp(A.DualTransform):
-    """Cut a randomly placed, rotated, mirrored and elastically deformed tile out of a slice.
+class Given(TypedDict, total=False):
+    """The arrays that are given to a pipeline together, and what may be given beside them."""
 
-    Its centre is uniform over the slice unless a ``centre`` ``(x, y)`` is given beside the arrays;
-    what lies beyond the border is mirrored (figure 2). The
-    targets are ``image`` (bicubic, clipped to [0, 1]), ``mask`` (nearest) and ``weight`` (linear),
-    each ``(H, W)`` or ``(H, W, C)``. The image comes back with side ``tile``; mask and weight without
-    the ``context`` that may be given beside them: pixels at each border for which the network says
-    nothing, and for which none are computed.
+    image: np.ndarray
+    mask: np.ndarray
+    weight: np.ndarray
+    centre: tuple[float, float] | None
+    context: int
+
+
+class Warp(A.DualTransform):  # type: ignore[misc]  # albumentations is not typed
+    """Cut a randomly placed, rotated, mirrored and elastically deformed tile out of an image.
+
+    The centre of the tile is uniform over the image, unless a ``centre`` ``(x, y)`` is given beside the arrays. Pixels
+    beyond the border of the image are mirrored (figure 2). The targets are ``image`` (bicubic, clipped to [0, 1]),
+    ``mask`` (nearest) and ``weight`` (linear), each ``(H, W)`` or ``(H, W, C)``. The image is returned with side
+    ``tile``. If ``context`` is given beside the arrays, mask and weight lack so many pixels at each border, for which
+    the network has no output.
 
     Args:
-        tile: side of the result in pixels.
+        tile: side of the tile in pixels.
         rotation: largest rotation either way in degrees, uniform (180 = any direction).
         mirror: whether half of the tiles are mirrored.
         elastic: standard deviation in pixels of the Gaussian displacements on the 3 by 3 grid.
-        scale: largest factor by which what is seen is enlarged or made smaller, uniform in its logarithm; 1, as in
-            the paper, leaves it.
-        p: probability to be applied; anything below 1 would return whole slices among tiles.
+        scale: largest factor of magnification and of reduction, log-uniform; 1, as in the paper, changes no sizes.
+        p: probability that the warp is applied; anything below 1 returns whole images among tiles.
+
+    Raises:
+        ValueError: ``scale`` is below 1.
     """
 
     def __init__(
@@ -56,28 +70,38 @@ class Warp(A.DualTransform):
         self.tile, self.rotation, self.mirror, self.elastic, self.scale = tile, rotation, mirror, elastic, scale
 
     @property
-    def targets(self):
+    @override
+    def targets(self) -> dict[str, Callable[..., np.ndarray]]:
         return {"image": self.apply, "mask": self.apply_to_mask, "weight": self.apply_to_weight}
 
-    def get_params_dependent_on_data(self, params: dict, data: dict) -> dict:
+    @override
+    def get_params_dependent_on_data(self, params: dict[str, object], data: Given) -> dict[str, object]:
         random = self.random_generator
         height, width = data["image"].shape[:2]
         anywhere = random.uniform((0, 0), (width - 1, height - 1))
-        centre = anywhere if data.get("centre") is None else data["centre"]
+        centre = data.get("centre")
         angle = np.deg2rad(random.uniform(-self.rotation, self.rotation))
         flip = -1 if self.mirror and random.random() < 0.5 else 1
         displacements = random.normal(scale=self.elastic, size=(2, GRID, GRID)) if self.elastic else None
         factor = np.exp(random.uniform(-1, 1) * np.log(self.scale)) if self.scale > 1 else 1.0
-        x, y = coordinates(self.tile, centre, angle, flip, displacements, factor)
+        x, y = coordinates(self.tile, anywhere if centre is None else centre, angle, flip, displacements, factor)
         return {"x": x, "y": y, "context": data.get("context", 0)}
 
-    def apply(self, img: np.ndarray, x: np.ndarray, y: np.ndarray, **params) -> np.ndarray:
-        return np.clip(sample(img, x, y, cv2.INTER_CUBIC), 0, 1)
+    @override
+    def apply(self, img: np.ndarray, x: np.ndarray, y: np.ndarray, **params: object) -> np.ndarray:
+        tile: np.ndarray = np.clip(sample(img, x, y, cv2.INTER_CUBIC), 0, 1)
+        return tile
 
-    def apply_to_mask(self, mask: np.ndarray, x: np.ndarray, y: np.ndarray, context: int, **params) -> np.ndarray:
+    @override
+    def apply_to_mask(
+        self, mask: np.ndarray, x: np.ndarray, y: np.ndarray, context: int, **params: object
+    ) -> np.ndarray:
         return sample(mask, _inner(x, context), _inner(y, context), cv2.INTER_NEAREST)
 
-    def apply_to_weight(self, weight: np.ndarray, x: np.ndarray, y: np.ndarray, context: int, **params) -> np.ndarray:
+    def apply_to_weight(
+        self, weight: np.ndarray, x: np.ndarray, y: np.ndarray, context: int, **params: object
+    ) -> np.ndarray:
+        """The weight map of the tile, ``(tile − 2 context)`` pixels wide."""
         return sample(weight, _inner(x, context), _inner(y, context), cv2.INTER_LINEAR)
 
 
@@ -88,8 +112,8 @@ def _inner(positions: np.ndarray, context: int) -> np.ndarray:
 def reseed(pipeline: A.Compose, random: np.random.Generator) -> None:
     """Make the next call of a pipeline depend on ``random`` alone.
 
-    Albumentations repeats its draws in every worker and every epoch, and gives all transforms of a
-    pipeline the same seed, so that a large shift would always come with the same brightness.
+    Albumentations repeats its random numbers in every worker and every epoch, and gives all transforms of a pipeline
+    the same seed, so that the same shift would always come with the same brightness.
     """
     pipeline.set_random_seed(int(random.integers(2**32)))
     for transform in pipeline.transforms:
@@ -104,16 +128,16 @@ def coordinates(
     displacements: np.ndarray | None = None,
     factor: float = 1.0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Where in the slice each pixel of a tile comes from.
+    """The position in the image that each pixel of a tile is taken from.
 
     Args:
         tile: side of the tile in pixels.
-        centre: ``(x, y)`` in the slice of the tile's centre.
+        centre: centre ``(x, y)`` of the tile, in the image.
         angle: rotation in radians.
         flip: −1 mirrors left and right before the rotation.
-        displacements: elastic displacements in pixels, ``(2, 3, 3)`` for x and y, at the corners,
-            the middles of the sides and the centre of the tile; cubic splines run between them.
-        factor: by which the tile shows the slice enlarged; below 1 smaller.
+        displacements: elastic displacements in pixels, ``(2, 3, 3)`` for x and y, at the corners, the middles of the
+            sides and the centre of the tile; interpolated by cubic splines.
+        factor: magnification of the image in the tile; below 1 a reduction.
 
     Returns:
         x and y, each ``(tile, tile)`` float32.
@@ -123,11 +147,13 @@ def coordinates(
     x = (cosine * flip * offset + np.float32(centre[0]))[None, :] - (sine * offset)[:, None]
     y = (sine * flip * offset + np.float32(centre[1]))[None, :] + (cosine * offset)[:, None]
     if displacements is not None:
-        # The spline is linear in its nodes: two thin products instead of a resampling. By einsum, because
-        # BLAS wakes its threads for them and takes ten times as long.
+        # The spline is linear in its nodes: two thin products replace a resampling. einsum computes them, because BLAS
+        # would wake its threads and take ten times as long.
         basis = spline_basis(tile)
-        for positions, nodes in zip((x, y), displacements.astype(np.float32), strict=True):
-            positions += np.einsum("ik,kj->ij", basis @ nodes, np.ascontiguousarray(basis.T))
+        across = np.ascontiguousarray(basis.T)
+        nodes_x, nodes_y = displacements.astype(np.float32)
+        x += np.einsum("ik,kj->ij", basis @ nodes_x, across)
+        y += np.einsum("ik,kj->ij", basis @ nodes_y, across)
     return x, y
 
 
@@ -136,7 +162,7 @@ def spline_basis(tile: int) -> np.ndarray:
     """Natural cubic splines through unit vectors at 3 equidistant nodes, ``(tile, 3)`` float32."""
     nodes = np.arange(GRID)
     spline = CubicSpline(nodes, np.eye(GRID), bc_type="natural")
-    return spline(np.linspace(0, GRID - 1, tile)).astype(np.float32)
+    return np.asarray(spline(np.linspace(0, GRID - 1, tile)), np.float32)
 
 
 def sample(source: np.ndarray, x: np.ndarray, y: np.ndarray, interpolation: int) -> np.ndarray:
@@ -144,11 +170,12 @@ def sample(source: np.ndarray, x: np.ndarray, y: np.ndarray, interpolation: int)
 
     Args:
         source: ``(H, W)`` or ``(H, W, C)`` of any size and number of channels, uint8, uint16 or float32.
-        x, y: ``(h, w)`` float32, in pixels.
+        x: horizontal positions in pixels, ``(h, w)`` float32.
+        y: vertical positions, likewise.
         interpolation: an OpenCV flag.
 
     Returns:
-        ``(h, w)`` or ``(h, w, C)``, the dtype of ``source``.
+        ``(h, w)`` or ``(h, w, C)``, with the dtype of ``source``.
     """
     x, y = _mirrored_near(x, source.shape[1]), _mirrored_near(y, source.shape[0])
     if max(source.shape[:2]) > LARGEST_SOURCE:
@@ -164,17 +191,18 @@ def sample(source: np.ndarray, x: np.ndarray, y: np.ndarray, interpolation: int)
 
 
 def _mirrored_near(positions: np.ndarray, length: int) -> np.ndarray:
-    """Positions folded into the source where they lie further away than OpenCV mirrors rightly (once)."""
+    """The positions, folded into the source if some lie beyond the one reflection that OpenCV computes correctly."""
     if -length < positions.min() and positions.max() < min(2 * length - 1, LARGEST_SOURCE):
         return positions
     period = max(1, 2 * (length - 1))
-    folded = np.abs(positions) % period
-    return np.minimum(folded, period - folded).astype(np.float32)
+    folded: np.ndarray = np.abs(positions) % period
+    mirrored: np.ndarray = np.minimum(folded, period - folded)
+    return mirrored.astype(np.float32)
 
 
 def _window(source: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The part of a very large source that the positions touch, and the positions in it."""
-    context = 3  # pixels that bicubic interpolation may read around a position
+    """The part of a very large source that the positions need, and the positions within that part."""
+    context = 3  # bicubic interpolation reads at most so many pixels around a position
     left, top = max(0, int(x.min()) - context), max(0, int(y.min()) - context)
     window = source[top : int(y.max()) + context + 1, left : int(x.max()) + context + 1]
     return window, x - np.float32(left), y - np.float32(top)

@@ -1,4 +1,4 @@
-"""Which of several folders holds the labels; where two may, the person chooses."""
+"""Find the folder that holds the labels; where two may, ask the user to choose."""
 
 import shlex
 from collections.abc import Sequence
@@ -16,15 +16,15 @@ USUAL = ("labels", "masks", "label", "mask", "annotations", "SegmentationClass")
 
 
 def folder_of_labels(root: Path, places: Sequence[Place], asked: str | None) -> tuple[str | None, list[Finding]]:
-    """The name of the folder of labels, None if there is none, and what to know of others that may be meant as well.
+    """Return the name of the folder of labels, None if there is none, and findings on folders that may be meant.
 
     Args:
-        root: the folder of all.
-        places: of its images.
-        asked: the name or path that was asked for.
+        root: the folder of the data set.
+        places: its folders of images.
+        asked: ``data.source.labels``, a name or path; None: search.
 
     Raises:
-        FileNotFoundError: there is no such folder as was asked for.
+        FileNotFoundError: the folder ``asked`` does not exist.
     """
     if asked is not None:
         return _as_asked(root, places, asked), []
@@ -32,42 +32,50 @@ def folder_of_labels(root: Path, places: Sequence[Place], asked: str | None) -> 
         dict.fromkeys(name for place in places for name in place.masks),
         key=lambda name: USUAL.index(name) if name in USUAL else len(USUAL),
     )
+    return _named_as_labels(root, places, names) if names else _named_otherwise(places)
+
+
+def _named_as_labels(root: Path, places: Sequence[Place], names: Sequence[str]) -> tuple[str, list[Finding]]:
+    """Choose among folders with names that are usual for labels, the most usual ones first."""
     filled = [name for name in names if any(_has_labels(place, name) for place in places)] if len(names) > 1 else names
-    where = str(places[0].images.parent) if places else str(root)
     if len(filled) > 1:
-        return filled[0], [_two(where, filled)]
-    if filled and filled[0] == "SegmentationClass" and (root / OBJECTS).is_dir():
-        fix = f"data.source.labels={OBJECTS} data.source.kind=instances takes the objects"
-        file = str(places[0].masks[filled[0]])
-        return filled[0], [Finding("objects-too", NOTE, file, f"{OBJECTS} beside it", "the classes", fix)]
-    others = list(dict.fromkeys(name for place in places for name in _of_all_images(place)))
-    if filled or names:
-        name = (filled or names)[0]
-        if not others:
-            return name, []
-        what = f"as many label images in {' and in '.join(others)}"
-        fix = f"{_key(others[0])} takes those"
-        file = str(next(place.masks[name] for place in places if name in place.masks))
-        return name, [Finding("other-labels", WARNING, file, what, "labels, as which these are taken", fix)]
+        return filled[0], [_two(places, filled)]
+    name = (filled or names)[0]
+    file = str(next(place.masks[name] for place in places if name in place.masks))
+    if filled and name == "SegmentationClass" and (root / OBJECTS).is_dir():
+        fix = f"data.source.labels={OBJECTS} data.source.kind=instances uses the objects instead"
+        return name, [Finding("objects-too", NOTE, file, f"{OBJECTS} beside it", "the classes", fix)]
+    others = _with_a_label_image_each(places)
+    if not others:
+        return name, []
+    found, fix = f"as many label images in {' and in '.join(others)}", f"{_key(others[0])} uses those instead"
+    return name, [Finding("other-labels", WARNING, file, found, "one folder of labels; this one is used", fix)]
+
+
+def _named_otherwise(places: Sequence[Place]) -> tuple[str | None, list[Finding]]:
+    """Choose among folders of any name by what they hold."""
+    others = _with_a_label_image_each(places)
+    if not others:
+        return None, []
     if len(others) > 1:
-        return others[0], [_two(where, others)]
-    if others:
-        what, fix = f"{others[0]}/, with a label image for each image", "nothing, if that is meant"
-        return others[0], [Finding("labels-by-names", NOTE, where, what, "labels, as which these are taken", fix)]
-    return None, []
+        return others[0], [_two(places, others)]
+    where, found = str(places[0].images.parent), f"{others[0]}/, with a label image for each image"
+    expected = "a folder of labels; this one is used"
+    return others[0], [Finding("labels-by-names", NOTE, where, found, expected, "nothing, if that is meant")]
 
 
 def _key(name: str) -> str:
     return f"data.source.labels={shlex.quote(name)}"
 
 
-def _two(where: str, names: Sequence[str]) -> Finding:
+def _two(places: Sequence[Place], names: Sequence[str]) -> Finding:
+    where = str(places[0].images.parent)
     what, fix = f"labels in {' and in '.join(names)}", " or ".join(map(_key, names))
     return Finding("two-label-folders", ERROR, where, what, "one folder of labels", fix)
 
 
 def _as_asked(root: Path, places: Sequence[Place], asked: str) -> str:
-    """The name under which places have the folder that was asked for, by its name or its path."""
+    """The name of the folder ``asked`` in `Place.masks` or `Place.others`."""
     for place in places:
         for name, folder in (place.masks | place.others).items():
             if asked.rstrip("/") in (name, folder.name, folder.relative_to(root).as_posix()):
@@ -81,13 +89,18 @@ def _as_asked(root: Path, places: Sequence[Place], asked: str) -> str:
 
 
 def _has_labels(place: Place, name: str) -> bool:
-    """Whether a folder of a place holds labels of any of its images, or of an image of its own."""
+    """Whether a folder of labels holds any for the images of its place."""
     folder = place.masks.get(name)
     return folder is not None and bool(label_files(folder, by_stem(place.images, IMAGE_SUFFIXES)[0])[0])
 
 
+def _with_a_label_image_each(places: Sequence[Place]) -> list[str]:
+    """Names of the folders that hold a label image for each image of a place, except predictions of this program."""
+    return list(dict.fromkeys(name for place in places for name in _of_all_images(place)))
+
+
 def _of_all_images(place: Place) -> list[str]:
-    """Folders of other names with a label image for each image of a place, but for our own predictions."""
+    """Those of one place."""
     pictured = by_stem(place.images, IMAGE_SUFFIXES)[0] if place.others else {}
     found = []
     for name, folder in place.others.items():

@@ -1,9 +1,9 @@
-"""One table of colours for all label files of a folder, so that a colour is the same class in each of them."""
+"""One colour table for all label files of a folder, so that a colour is the same class in each of them."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -16,12 +16,12 @@ LABELMAP = "labelmap.txt"
 
 
 def read_labelmap(root: Path) -> dict[int, str] | None:
-    """The names of packed colours, in the order of CVAT's ``labelmap.txt``; None if there is no such file.
+    """Read the names of packed colours from CVAT's ``labelmap.txt``, in its order; None if there is no such file.
 
-    A line is ``name:red,green,blue:parts:actions``.
+    A line reads ``name:red,green,blue:parts:actions``.
 
     Raises:
-        Refused: a line is none.
+        Refused: a line has another format.
     """
     file = root / LABELMAP
     if not file.is_file():
@@ -36,14 +36,14 @@ def read_labelmap(root: Path) -> dict[int, str] | None:
             if not all(0 <= part < 256 for part in (red, green, blue)):
                 raise ValueError(line)
         except ValueError as error:
-            expected, fix = "name:red,green,blue, each from 0 to 255", "mend the line, or remove the file"
+            expected, fix = "name:red,green,blue, each from 0 to 255", "correct the line, or remove the file"
             raise Refused(Finding("labelmap", ERROR, str(file), repr(line[:80]), expected, fix)) from error
         found[red << 16 | green << 8 | blue] = name.strip()
     return found
 
 
 def line(name: str, colour: int) -> str:
-    """The line of a packed colour in a labelmap.
+    """Write the line of a packed colour in a labelmap.
 
     >>> line("cell", 0x307020)
     'cell:48,112,32'
@@ -52,9 +52,9 @@ def line(name: str, colour: int) -> str:
 
 
 def table(described: Sequence[Description], labelmap: dict[int, str] | None) -> tuple[int, ...]:
-    """The packed colours of class 0, 1, …: those of a labelmap, else by frequency after the background.
+    """Return the packed colours of class 0, 1, …: those of a labelmap, else the background and then by frequency.
 
-    The background is black, or where that does not occur the most frequent colour.
+    The background is black, or the most frequent colour if black does not occur.
     """
     if labelmap:
         return tuple(labelmap)
@@ -67,19 +67,19 @@ def table(described: Sequence[Description], labelmap: dict[int, str] | None) -> 
 
 
 def mixed(file: Path, in_colours: bool) -> Finding:
-    """That one file holds colours where most hold numbers, or numbers where most hold colours."""
+    """Report a file that holds colours where most hold numbers, or the other way round."""
     found, expected = ("colours", "numbers") if in_colours else ("numbers", "colours")
     fix = f"save all labels as {expected}, or all as {found}"
     return Finding("rgb-label", ERROR, str(file), found, f"{expected}, as in most files", fix)
 
 
 def are_classes(described: Sequence[Description]) -> bool:
-    """Whether so few colours occur that each stands for a class; else each object has one of its own."""
+    """Whether so few colours occur that each is a class; with more, each is a cell."""
     return len(set().union(*(each.counts for each in described))) <= MOST_CLASSES + 1
 
 
 def shown(values: Sequence[int], names: Sequence[str] = ()) -> str:
-    """A table of colours as a person reads it."""
+    """Format a colour table for a person."""
     named = [*names, *[""] * (len(values) - len(names))]
     return ", ".join(
         f"{place} {name + ' ' if name else ''}{unpacked(value)}"
@@ -88,19 +88,30 @@ def shown(values: Sequence[int], names: Sequence[str] = ()) -> str:
 
 
 class Labelled(Protocol):
-    """What is known of the labels of one file or slice, with its pixels or without them, as of `numbers.Drawn`."""
+    """How the labels of one file or image are stored, see `numbers.Drawn`; their pixels are not needed."""
 
-    in_colours: bool
-    was_grey: bool
-    palette: tuple[int, ...]
+    @property
+    def in_colours(self) -> bool:
+        """Whether the labels are colours."""
+
+    @property
+    def was_grey(self) -> bool:
+        """Whether the labels were saved as equal red, green and blue."""
+
+    @property
+    def palette(self) -> tuple[int, ...]:
+        """Packed colour of number 0, 1, …; empty without a palette."""
+
+
+AnyLabelled = TypeVar("AnyLabelled", bound=Labelled)
 
 
 def tell(files: Sequence[Labelled], values: Sequence[Iterable[int]]) -> bool:
-    """Whether labels are told by their colours: they have no numbers, or a number has other colours in other files.
+    """Whether colours and not numbers identify labels: some files have no numbers, or palettes differ between files.
 
     Args:
-        files: all of them.
-        values: the numbers that occur in each; may be empty.
+        files: all label files.
+        values: the numbers that occur in each of them; may be empty.
     """
     seen: dict[int, int] = {}
     pairs = zip(files, values, strict=bool(values))
@@ -109,8 +120,8 @@ def tell(files: Sequence[Labelled], values: Sequence[Iterable[int]]) -> bool:
     return differ or any(each.in_colours for each in files)
 
 
-def odd_ones(files: Sequence[Labelled]) -> list[Labelled]:
-    """Those with colours where most have numbers, or with numbers where most have colours."""
+def odd_ones(files: Sequence[AnyLabelled]) -> list[AnyLabelled]:
+    """Return the files with colours where most have numbers, or with numbers where most have colours."""
     in_colours, in_numbers = (
         [each for each in files if each.in_colours is coloured and not (each.was_grey or each.palette)]
         for coloured in (True, False)
@@ -119,14 +130,14 @@ def odd_ones(files: Sequence[Labelled]) -> list[Labelled]:
 
 
 def alike(labels: np.ndarray, each: Labelled, in_colours: bool) -> np.ndarray:
-    """The labels of a file in packed colours, if those of its folder are told by their colours."""
+    """Convert the labels of a file to packed colours if ``in_colours``, as those of its folder are."""
     if not in_colours or each.in_colours:
         return labels
     return np.asarray(each.palette, np.int32)[labels] if each.palette else as_colours(labels)
 
 
 def packed_counts(counts: dict[int, int], each: Labelled) -> dict[int, int]:
-    """How often each packed colour occurs in a file, of how often each value does."""
+    """Convert pixel counts of the values of a file to pixel counts of packed colours."""
     colours = alike(np.array(list(counts), np.int32), each, True).tolist()
     found: Counter[int] = Counter()
     for colour, count in zip(colours, counts.values(), strict=True):

@@ -1,19 +1,22 @@
-"""The LightningDataModule: from annotated slices to training tiles and whole slices."""
+"""The LightningDataModule: from annotated images to training tiles and whole images."""
 
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import TypedDict
 
 import lightning
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader
+from typing_extensions import override
 
 from src import signals
 from src.data.appearance import MOST_ROWS, Appearance, of_slice
-from src.data.patches import Draws, Patches, image_tensor
+from src.data.patches import Draws, Patches, Tile, image_tensor
 from src.data.split import split
 from src.data.stack import Stack, stacked
 from src.data.targets import Target, learnt
@@ -24,37 +27,53 @@ from src.files.stored import Reading
 from src.saying import doing
 
 
+class WholeImage(TypedDict, total=False):
+    """A validation or held-out image as a network takes it; empty where a process has none left.
+
+    Its arrays are image ``(C, H, W)``, target ``(H, W)`` int64, known ``(H, W)`` bool and instances ``(H, W)`` int32.
+    """
+
+    name: str
+    image: Tensor
+    target: Tensor
+    known: Tensor
+    instances: Tensor
+
+
+WholeImages = DataLoader[WholeImage] | list[WholeImage]
+
+
 class SliceData(lightning.LightningDataModule):
-    """Slices in memory, split into contiguous groups, because neighbouring slices are near copies.
+    """Annotated images in memory, split into training, validation and held-out images.
 
     Args:
-        source: reads or makes the annotated slices; called once in each process, first in one on each machine.
-        train: slices to learn from, as `data.split` reads it: such as ``0-19`` or ``plate1_*``, or auto.
-        validation: slices that choose checkpoint and threshold; may be empty.
-        held_out: slices that are scored once, at the end.
+        source: reads or makes the annotated images; called once in each process, first in one on each machine.
+        train: training images, as `data.split` reads them: such as ``0-19``, ``plate1_*`` or auto.
+        validation: validation images, which choose the checkpoint and the threshold; may be empty.
+        held_out: held-out images, which are scored once, at the end.
         tile: side of the network's input in pixels.
-        batch_size: tiles a step, over all processes together (1 in the paper).
+        batch_size: tiles per step, over all processes together (1 in the paper).
         workers: processes that prepare tiles.
-        classes: number of classes that the network tells apart (K).
-        channels: of the images.
+        classes: number of classes (K).
+        channels: number of channels of the images.
         augment: an `albumentations.Compose` that cuts tiles.
-        weight_map: eq. 2.
-        context: pixels at each border of a tile for which the network says nothing.
-        seed: of the stream of tiles.
-        scaling: of grey values to [0, 1], one of `files.stored.SCALINGS`.
-        target: what is learnt of cells and classes.
-        ridge: background drawn between instances of one class that touch, 0, 1 or 2 pixels wide (§3), where ``target``
-            leaves it to that.
-        foreground: share of tiles whose centre lies in a class of its own choice, so that rare ones are seen.
-        root: where the source finds the files, if it says so; named in messages only.
-        folder: where those files lie, so that a finished run can tell whether they have changed; None: `root`.
-        cache_dir: where weight maps are kept.
-        groups: a pattern of names by which slices belong together, such as ``{patient}[LR]``, see `split.together`;
-            the automatic split does not part them.
+        weight_map: the weight map of eq. 2.
+        context: pixels at each border of a tile for which the network has no output.
+        seed: seed of the stream of tiles.
+        scaling: how grey values are scaled to [0, 1], one of `files.stored.SCALINGS`.
+        target: the classes that are learnt from annotated cells.
+        ridge: width of the background drawn between touching cells of one class, 0, 1 or 2 pixels (§3); not used if
+            ``target`` adds a boundary.
+        foreground: share of tiles centred on a class other than 0, so that rare classes are seen.
+        root: the folder of the files, if there is one; named in messages only.
+        folder: the folder that is compared with a finished run, to tell whether its files have changed; None: `root`.
+        cache_dir: the folder in which weight maps are cached.
+        groups: a pattern of names by which images belong together, such as ``{patient}[LR]``, see `split.together`;
+            the automatic split keeps them together.
 
     Attributes:
-        reading: how the pixels of its files are seen, known when they have been read.
-        legend: of its classes, likewise.
+        reading: how the pixels of the files were read; known after `setup`.
+        legend: the names of the classes, likewise.
     """
 
     def __init__(
@@ -68,7 +87,7 @@ class SliceData(lightning.LightningDataModule):
         workers: int,
         classes: int,
         channels: int,
-        augment: Callable[..., dict],
+        augment: Callable[..., dict[str, np.ndarray]],
         weight_map: WeightMap,
         context: int,
         seed: int,
@@ -87,23 +106,26 @@ class SliceData(lightning.LightningDataModule):
         self.groups, self.target = groups, target
         self.tile, self.batch_size, self.workers, self.ridge = tile, batch_size, workers, ridge
         self.foreground, self.root, self.scaling = foreground, root, scaling
-        self.folder = Path(folder or root) if folder or root else None
+        compared = folder or root
+        self.folder = Path(compared) if compared else None
         self.classes, self.channels, self.augment, self.weight_map = classes, channels, augment, weight_map
         self.context, self.seed, self.cache_dir = context, seed, Path(cache_dir)
         self.split: dict[str, Stack] = {}
         self.reading, self.legend = Reading(scaling=scaling), NUMBERS
 
+    @override
     def prepare_data(self) -> None:
-        # What is downloaded here is also read here, once; `setup` reads it in the other processes.
+        # One process per machine downloads the data and keeps what it reads; `setup` reads it in the others.
         self.setup()
 
+    @override
     def setup(self, stage: str | None = None) -> None:
         if self.split:
             return
         stack = self.source()
         images = list(stack.images)
         fitting = [with_channels(image, self.channels) for image in images]
-        if any(each is not image for each, image in zip(fitting, images, strict=True)):  # else nothing is copied
+        if any(each is not image for each, image in zip(fitting, images, strict=True)):  # avoids a copy
             stack = replace(stack, images=stacked(fitting))
         numbers = split(self.parts, stack.names, stack.files, stack.parts, self.groups)
         self.check_images(stack)
@@ -112,10 +134,10 @@ class SliceData(lightning.LightningDataModule):
         self.split = {group: stack.take(chosen) for group, chosen in numbers.items()}
 
     def check_images(self, stack: Stack) -> None:
-        """Refuse images that do not fit the network, or have no neighbours to mirror.
+        """Refuse images of another number of channels, and images that are too small to be mirrored.
 
         Raises:
-            ValueError: names the image.
+            ValueError: such an image is there; the message names it.
         """
         where = f" in {self.root}" if self.root else ""
         for image, name in zip(stack.images, stack.names, strict=True):
@@ -130,10 +152,10 @@ class SliceData(lightning.LightningDataModule):
                 )
 
     def tiles_of_process(self, ranks: int) -> int:
-        """Tiles a step that each of ``ranks`` processes draws.
+        """Tiles per step that each of ``ranks`` processes draws.
 
         Raises:
-            ValueError: the tiles of a step cannot be shared out evenly.
+            ValueError: the processes cannot share the tiles of a step evenly.
         """
         if self.batch_size % ranks:
             raise ValueError(
@@ -142,8 +164,11 @@ class SliceData(lightning.LightningDataModule):
             )
         return self.batch_size // ranks
 
-    def train_dataloader(self) -> DataLoader:
+    @override
+    def train_dataloader(self) -> DataLoader[Tile]:
         trainer = self.trainer
+        if trainer is None:
+            raise RuntimeError("expected a trainer, which knows where training starts, but there is none")
         ranks = trainer.world_size
         draws_per_step = self.batch_size * trainer.accumulate_grad_batches
         draws = Draws(
@@ -155,12 +180,12 @@ class SliceData(lightning.LightningDataModule):
             sampler=draws,
             num_workers=self.workers,
             worker_init_fn=signals.ignore,
-            persistent_workers=self.workers > 0,  # only those does Lightning end when training is stopped
+            persistent_workers=self.workers > 0,  # Lightning ends only these when training is stopped
             pin_memory=torch.cuda.is_available(),
         )
 
     def tiles_per_second(self, samples: int = 5) -> float:
-        """How many tiles the workers of a process can make, from a few made here."""
+        """How many tiles per second the workers of a process can make, measured on a few tiles."""
         started = time.perf_counter()
         for draw in range(samples):
             self.patches[draw]
@@ -186,25 +211,27 @@ class SliceData(lightning.LightningDataModule):
         sizes = stack.pixel_sizes or [None] * len(stack)
         return [of_slice(stack.images[n], stack.instances[n], self.scaling, sizes[n]) for n in chosen]
 
-    def val_dataloader(self) -> DataLoader | list:
-        return self._whole_slices("validation")
+    @override
+    def val_dataloader(self) -> WholeImages:
+        return self._whole_images("validation")
 
-    def test_dataloader(self) -> DataLoader | list:
-        return self._whole_slices("held_out")
+    @override
+    def test_dataloader(self) -> WholeImages:
+        return self._whole_images("held_out")
 
-    def choosing_dataloader(self, most_pixels: int) -> DataLoader | list:
-        """Validation slices for what is chosen at the end: all, or evenly chosen ones of so many pixels together."""
+    def choosing_dataloader(self, most_pixels: int) -> WholeImages:
+        """Validation images for choices after training: all, or evenly spaced ones of ``most_pixels`` in total."""
         stack = self.split["validation"]
         sizes = [image.shape[0] * image.shape[1] for image in stack.images]
         count = min(len(stack), max(1, most_pixels * len(stack) // max(1, sum(sizes))))
-        return self._whole_slices("validation", np.linspace(0, len(stack) - 1, count).astype(int).tolist())
+        return self._whole_images("validation", np.linspace(0, len(stack) - 1, count).astype(int).tolist())
 
-    def _whole_slices(self, group: str, chosen: list[int] | None = None) -> DataLoader | list:
-        """The share of this process; an empty dictionary where the others have one slice more."""
+    def _whole_images(self, group: str, chosen: list[int] | None = None) -> WholeImages:
+        """The images of this process; an empty dictionary is added if other processes have one image more."""
         stack = self.split[group] if chosen is None else self.split[group].take(chosen)
         rank, ranks = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         share = stack.take(list(range(rank, len(stack), ranks)))
-        slices = [
+        images: list[WholeImage] = [
             {
                 "image": image_tensor(normalise(image, self.scaling)),
                 "target": torch.from_numpy(target.astype(np.int64)),
@@ -216,6 +243,6 @@ class SliceData(lightning.LightningDataModule):
                 share.images, share.targets, share.known, share.instances, share.names, strict=True
             )
         ]
-        # All must take part in each step of judging, because they add up the scores together.
-        slices += [{}] * (-(-len(stack) // ranks) - len(slices))
-        return DataLoader(slices) if slices else []
+        # Scores are reduced over ranks, so every process must take part in every step.
+        images += [{}] * (-(-len(stack) // ranks) - len(images))
+        return DataLoader(images) if images else []  # type: ignore[arg-type]  # a list is a data set too

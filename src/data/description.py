@@ -1,6 +1,6 @@
-"""What a label image holds, measured once, so that it can be judged with others without its pixels."""
+"""Measure a label image once, so that later decisions about all label images need no pixels."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -10,31 +10,33 @@ from src.files.arrays import STRIP, strips_of, value_counts
 from src.instances import components, pieces
 
 MOST_CLASSES = 20  # values up to which labels may be classes
-MAIN_PIECE = 0.9  # share of a value's pixels in its largest piece, from which it is one piece
-EDGE = 8  # pixels around an edge that smoothing or JPEG alter, at most
-LARGEST_NUMBER = 2**20  # of a cell, up to which a list of all numbers is a short one
-LONG = 1 / 3  # of the longer side of an image: what is as long reaches across it
-STRETCHED = 8  # pixels of a piece over its largest width squared: 0.8 of a disc, more the longer and thinner it is
-HOLLOW = 0.45  # share of its convex hull that a branching or winding piece fills, at most
-SLENDER = 8  # length over width of a straight piece
-FEWEST_MESHES = 6  # cells that a net of lines parts
-LARGEST_MESH = 0.5  # share of what lies between the lines
-COMPACT = 0.6  # share of their convex hulls that cells fill, also those that touch; membranes fill a quarter
-INTERPOLATED = 0.2  # share of the pixels along edges whose value lies between those on both sides
-ONE_VALUE = 0.8  # share of those pixels that a class drawn around others has
+MAIN_PIECE = 0.9  # share of a value's pixels in its largest piece, from which stray pixels are ignored
+EDGE = 8  # largest distance in pixels from an edge at which smoothing or JPEG alters values
+LARGEST_NUMBER = 2**20  # of a cell, up to which a list with an entry for each number fits in memory
+LONG = 1 / 3  # of the longer side of an image: longer pieces may be vessels or fibres
+STRETCHED = 8  # area of a piece over its largest width squared; 0.8 for a disc, larger for long and thin pieces
+HOLLOW = 0.45  # largest solidity (share of the convex hull) of a branching or winding piece
+SLENDER = 8  # least length over width of a straight piece
+FEWEST_MESHES = 6  # cells that a net of lines separates
+LARGEST_MESH = 0.5  # largest share of one cell in the area between the lines
+COMPACT = 0.6  # least solidity of cells, also of those that touch; membranes have a quarter
+INTERPOLATED = (
+    0.2  # share of pixels along edges with a value between those on both sides, from which labels were resized
+)
+ONE_VALUE = 0.8  # share of those pixels with the same value, from which it is a class drawn around others
 EIGHT_BITS = 255
 
 
 @dataclass(frozen=True)
 class Area:
-    """Where and what the pixels of one value are: centre and size as shares of the image, grey as deviation.
+    """Position, size and brightness of the pixels of one value.
 
     Attributes:
-        y, x: the centre, from 0 to 1.
-        share: of the pixels.
-        grey: the median grey value in standard deviations from the mean of the image; 0 without an image.
-        spans: whether it reaches from one border of the image to the opposite one.
-        border: share of the pixels along the border of the image.
+        y, x: centre, as shares of the height and width of the image.
+        share: share of the pixels of the image.
+        grey: median grey value, in standard deviations from the mean of the image; 0 without an image.
+        spans: whether it touches two opposite borders of the image.
+        border: share of the border pixels of the image.
     """
 
     y: float
@@ -47,24 +49,26 @@ class Area:
 
 @dataclass(frozen=True)
 class Description:
-    """What one label image holds, from which follow its kind and what is wrong with it.
+    """Measurements of one label image, from which its kind and its errors are inferred.
+
+    "Foreground" means all pixels that are not 0; a piece is a 4-connected component of one value other than 0.
 
     Attributes:
-        counts: pixels of each value.
-        single: of the values but 0, the share that is one connected piece.
-        pieces: connected pieces of one value.
-        cells: values but 0 if there are several, else the pieces, of branching ones those that also touch by corners.
-        side: longest side of the bounding boxes of pieces in pixels, 0 if there are none.
-        area: 5th percentile of the areas of cells in pixels; 0 if there are none.
+        counts: number of pixels of each value.
+        single: share of the foreground values with a single piece.
+        pieces: number of pieces.
+        cells: number of foreground values if there are several, else of pieces; branches are joined at corners too.
+        side: longest side of a bounding box of a piece in pixels, 0 without pieces.
+        area: 5th percentile of the areas of cells in pixels, 0 without cells.
         thin: whether 0 is a thin line between pieces.
-        smoothed: whether values lie between two that dominate, as resizing and JPEG leave them.
-        whole: of the values but 0, the share whose largest piece holds nearly all pixels.
-        areas: of each value, where there are at most `MOST_CLASSES`.
-        is_net: whether what is not 0 is a net of thin lines around cells.
-        is_branching: whether what is not 0 is mostly long and thin, as vessels and fibres are.
-        has_blobs: whether 0 is compact pieces in what surrounds them.
-        interpolated: whether numbers lie between those of neighbours, as resizing leaves them.
-        wrapped: whether more numbers were drawn than 8 bits hold.
+        smoothed: whether values lie between two dominant ones, as after resizing or JPEG compression of a mask.
+        whole: share of the foreground values whose largest piece holds nearly all their pixels.
+        areas: of each value; empty if there are more than `MOST_CLASSES` besides 0.
+        is_net: whether the foreground is a net of thin lines around cells.
+        is_branching: whether most of the foreground is long and thin, such as vessels and fibres.
+        has_blobs: whether 0 is several compact pieces surrounded by foreground.
+        interpolated: whether values lie between those of neighbouring cells, as after resizing with interpolation.
+        wrapped: whether there are more cells than numbers in 8 bits, so that numbers repeat.
     """
 
     counts: dict[int, int]
@@ -76,7 +80,7 @@ class Description:
     thin: bool
     smoothed: bool
     whole: float = 1.0
-    areas: dict[int, Area] | None = None
+    areas: dict[int, Area] = field(default_factory=dict)
     is_net: bool = False
     is_branching: bool = False
     has_blobs: bool = False
@@ -85,11 +89,11 @@ class Description:
 
 
 def describe(labels: np.ndarray, image: np.ndarray | None = None) -> Description:
-    """What a label image ``(H, W)`` of integers holds.
+    """Measure a label image.
 
     Args:
-        labels: the label image.
-        image: of which it is, ``(H, W)``; None leaves the grey values of areas out.
+        labels: ``(H, W)`` integers.
+        image: the annotated image, ``(H, W)``; without it the grey values of areas are 0.
     """
     values, counts = value_counts(labels)
     cells = values[values != 0]
@@ -105,15 +109,15 @@ def describe(labels: np.ndarray, image: np.ndarray | None = None) -> Description
         counts=dict(zip(map(int, values), map(int, counts), strict=True)),
         single=float(np.mean([len(each) == 1 for each in found])) if found else 1.0,
         pieces=len(of_pieces),
-        # Branches as thin as a pixel hang together by corners.
+        # Branches of one pixel width touch at corners only.
         cells=int(components(labels != 0, corners=True).max()) if branching else len(areas),
         side=int(max(sides, default=0)),
         area=float(np.percentile(areas, 5)) if len(areas) else 0.0,
-        # Lines part several cells, and are connected with each other.
+        # The lines separate several cells and are connected.
         thin=_is_thin(labels == 0) and len(of_pieces) >= max(2, components(labels == 0, corners=True).max()),
         smoothed=_is_smoothed(labels, values, counts),
         whole=float(np.mean(np.array(main) >= MAIN_PIECE)) if found else 1.0,
-        areas=_areas(labels, values, image) if len(values) <= MOST_CLASSES + 1 else None,
+        areas=_areas(labels, values, image) if len(values) <= MOST_CLASSES + 1 else {},
         is_net=is_net,
         is_branching=branching,
         has_blobs=is_mask and _has_blobs(labels == 0),
@@ -123,7 +127,7 @@ def describe(labels: np.ndarray, image: np.ndarray | None = None) -> Description
 
 
 def is_mixed(labels: np.ndarray) -> bool:
-    """Whether the numbers of a label image ``(H, W)`` were mixed, by interpolation or in 8 bits."""
+    """Whether numbers of cells in a label image ``(H, W)`` are wrong, by interpolation or by overflow of 8 bits."""
     values, _ = value_counts(labels)
     cells = values[values != 0]
     return _is_interpolated(labels, len(cells)) or (
@@ -132,9 +136,9 @@ def is_mixed(labels: np.ndarray) -> bool:
 
 
 def _pieces(labels: np.ndarray, cells: np.ndarray) -> list[np.ndarray]:
-    """Boxes of the connected pieces of each of the values ``cells``, as `component_boxes` gives them.
+    """Return `component_boxes` of each value of ``cells``.
 
-    Each value is looked at in its bounding box, which takes less memory than numbering all pieces at once.
+    Searching each value in its own bounding box takes less memory than numbering all pieces at once.
     """
     if len(cells) and (cells[0] < 0 or cells[-1] > LARGEST_NUMBER):
         numbers = np.empty(labels.shape, np.int32)
@@ -176,19 +180,20 @@ def _border(image: np.ndarray) -> np.ndarray:
 
 
 def _widths(mask: np.ndarray) -> np.ndarray:
-    """Of each pixel of a mask its distance to what is outside, ``(pixels,)``."""
-    return cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5)[mask]
+    """The distance of each foreground pixel of a mask to the background, ``(pixels,)``."""
+    distances: np.ndarray = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5)[mask]
+    return distances
 
 
 def _is_thin(background: np.ndarray) -> bool:
-    """Whether the background, less than half of an image, is less than half as thick as what lies between it."""
+    """Whether the background covers at most half of the image and is less than half as thick as the foreground."""
     if background.mean() > 0.5 or not background.any():
         return False
     return bool(np.median(_widths(background)) < 0.5 * np.median(_widths(~background)))
 
 
 def _is_net(lines: np.ndarray) -> bool:
-    """Whether thin lines part an image into many cells, of which none is most of it."""
+    """Whether thin lines divide an image into many cells, none of which covers most of it."""
     if not _is_thin(lines):
         return False
     meshes = component_boxes(~lines)[:, cv2.CC_STAT_AREA]
@@ -197,7 +202,7 @@ def _is_net(lines: np.ndarray) -> bool:
 
 
 def _is_branching(mask: np.ndarray) -> bool:
-    """Whether most of a mask lies in pieces that reach across an image, and branch, wind or are straight and narrow."""
+    """Whether most of a mask lies in long pieces that branch, wind, or are straight and narrow."""
     long = 0
     numbers = components(mask, corners=True)
     for number, box in enumerate(ndimage.find_objects(numbers), start=1):
@@ -205,17 +210,17 @@ def _is_branching(mask: np.ndarray) -> bool:
         if max(sides) < LONG * max(mask.shape):
             continue
         piece = np.pad(numbers[box] == number, 1)
-        area, width = np.count_nonzero(piece), 2 * _widths(piece).max()
+        area, width = int(np.count_nonzero(piece)), 2 * _widths(piece).max()
         if area < STRETCHED * width**2 / 4:
             continue
         (_, axes, _), solid = cv2.minAreaRect(_contour(piece)), _solidity(piece)
         if solid < HOLLOW or max(axes) > SLENDER * (min(axes) + 1):
             long += area
-    return long > 0.5 * np.count_nonzero(mask)
+    return long > 0.5 * int(np.count_nonzero(mask))
 
 
 def _has_blobs(zero: np.ndarray) -> bool:
-    """Whether 0 is several compact pieces within one piece that holds nearly all of the border of the image."""
+    """Whether 0 is several compact pieces within one foreground piece that covers most of the border of the image."""
     if not 0 < zero.mean() < 0.5:
         return False
     numbers = components(zero)
@@ -234,10 +239,10 @@ def _contour(piece: np.ndarray) -> np.ndarray:
 
 
 def _solidity(piece: np.ndarray) -> float:
-    """Share of its convex hull that a piece fills."""
+    """Area of a piece over the area of its convex hull."""
     hull = np.zeros(piece.shape, np.uint8)
     cv2.fillConvexPoly(hull, cv2.convexHull(_contour(piece)), 1)
-    return np.count_nonzero(piece) / max(1, np.count_nonzero(hull))
+    return int(np.count_nonzero(piece)) / max(1, int(np.count_nonzero(hull)))
 
 
 def _is_smoothed(labels: np.ndarray, values: np.ndarray, counts: np.ndarray) -> bool:
@@ -246,17 +251,16 @@ def _is_smoothed(labels: np.ndarray, values: np.ndarray, counts: np.ndarray) -> 
         return False
     rest = (labels != first) & (labels != second)
     near = np.ones((2 * EDGE + 1,) * 2, np.uint8)
-    between = cv2.dilate((labels == first).astype(np.uint8), near) & cv2.dilate(
-        (labels == second).astype(np.uint8), near
-    )
+    near_first, near_second = (cv2.dilate((labels == value).astype(np.uint8), near) > 0 for value in (first, second))
+    between = near_first & near_second
     if rest.mean() > 0.4 or between[rest].mean() < 0.9:
         return False
-    # Neighbouring cells may lie so too, but each of them is one piece.
+    # Cells may touch in the same way, but each of them is one piece.
     return bool(pieces(np.where(rest, labels, 0)).max() > 2 * (len(values) - 2))
 
 
 def _is_interpolated(labels: np.ndarray, cells: int) -> bool:
-    """Whether many pixels along edges have a value between those of the pixels on both sides, and not all the same."""
+    """Whether many pixels along edges have values between those on both sides, and not all of them the same value."""
     if cells < 4 or min(labels.shape) < 3:
         return False
     along, found = 0, []
@@ -264,7 +268,7 @@ def _is_interpolated(labels: np.ndarray, cells: int) -> bool:
     for top in range(0, len(labels) - 2, rows):
         part = labels[top : top + rows + 2]
         middle = part[1:-1, 1:-1]
-        along += np.count_nonzero((middle != part[:-2, 1:-1]) | (middle != part[1:-1, :-2]))
+        along += int(np.count_nonzero((middle != part[:-2, 1:-1]) | (middle != part[1:-1, :-2])))
         between = np.zeros(middle.shape, bool)
         for one, other in ((part[1:-1, :-2], part[1:-1, 2:]), (part[:-2, 1:-1], part[2:, 1:-1])):
             between |= (np.minimum(one, other) < middle) & (middle < np.maximum(one, other))
@@ -276,11 +280,11 @@ def _is_interpolated(labels: np.ndarray, cells: int) -> bool:
 
 
 def _is_wrapped(cells: np.ndarray, found: list[np.ndarray]) -> bool:
-    """Whether nearly all numbers of 8 bits occur, some for several cells: from 256 on they begin again, or stay."""
+    """Whether nearly all numbers of 8 bits occur, and some of them for several cells: 256 and more overflowed."""
     if not _fills_eight_bits(cells):
         return False
     usual = np.median([each[:, cv2.CC_STAT_AREA].max() for each in found])
-    again = [np.count_nonzero(each[:, cv2.CC_STAT_AREA] > usual / 4) - 1 for each in found]
+    again = [int(np.count_nonzero(each[:, cv2.CC_STAT_AREA] > usual / 4)) - 1 for each in found]
     return sum(max(0, each) for each in again) >= 3
 
 
@@ -289,5 +293,5 @@ def _fills_eight_bits(cells: np.ndarray) -> bool:
 
 
 def component_boxes(foreground: np.ndarray) -> np.ndarray:
-    """Left, top, width, height and area of each 4-connected component of a mask ``(H, W)``, ``(components, 5)``."""
+    """Left, top, width, height and area of each 4-connected component of a mask, ``(components, 5)``."""
     return cv2.connectedComponentsWithStats(foreground.astype(np.uint8), connectivity=4, ltype=cv2.CV_32S)[2][1:]

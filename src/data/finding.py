@@ -1,4 +1,4 @@
-"""What is wrong with data: found where, what was expected, and the line that mends it."""
+"""One problem of the data: its file, what was found, what was expected, and the fix."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -6,20 +6,20 @@ from dataclasses import dataclass
 from src.files.reading import Layout
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
-SHOWN_FILES = 3  # of those that have the same finding
+SHOWN_FILES = 3  # listed of those with the same finding
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong, or that one should know, about data.
+    """One problem of the data, or one fact about them that a person should know.
 
     Attributes:
-        code: names the kind of finding, the same in every version.
-        severity: `ERROR` (training would be wrong, and is refused), `WARNING` or `NOTE`.
-        file: where; a folder if it is about all of it.
-        found: what is there.
-        expected: what should be there.
-        fix: what to do, if possible as a line to type.
+        code: kind of finding; it stays the same from version to version.
+        severity: `ERROR` (training would be wrong and is refused), `WARNING` or `NOTE`.
+        file: the file; the folder if the finding is about all its files.
+        found: what the file holds.
+        expected: what it should hold.
+        fix: what to do, as a line to type if possible.
     """
 
     code: str
@@ -33,8 +33,8 @@ class Finding:
         return f"{self.file}: expected {self.expected}, but got {self.found}; {self.fix}"
 
 
-def by_code(findings: list[dict]) -> dict[tuple[str, str], list[dict]]:
-    """Findings as plain values by severity and code, in the order in which they come."""
+def by_code(findings: list[dict[str, str]]) -> dict[tuple[str, str], list[dict[str, str]]]:
+    """Group findings, each a dictionary of its attributes, by severity and code; the order is kept."""
     alike = defaultdict(list)
     for finding in findings:
         alike[finding["severity"], finding["code"]].append(finding)
@@ -42,14 +42,14 @@ def by_code(findings: list[dict]) -> dict[tuple[str, str], list[dict]]:
 
 
 class Refused(ValueError):
-    """Refuse data that cannot be used, with a finding that a check can list among others.
+    """Data that cannot be used: an error that carries its finding, so that a check can list it among others.
 
     Args:
-        finding: why.
-        message: what to tell a person, where it is not the finding itself, such as for a choice that is in no file.
+        finding: the reason.
+        message: replaces the finding as text of the error, for example where no file is to blame but an option.
 
     Attributes:
-        finding: why.
+        finding: the reason.
     """
 
     def __init__(self, finding: Finding, message: str = "") -> None:

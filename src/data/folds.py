@@ -1,4 +1,4 @@
-"""Which images each fold of a cross-validation learns from, chooses by and scores."""
+"""The training, validation and held-out images of each fold of a cross-validation."""
 
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
@@ -9,28 +9,27 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from src.data.finding import ERROR, Finding, Refused
 from src.data.likeness import in_series, near_copies, thumbnail
-from src.data.split import GROUPS, VALIDATION, check_groups, chosen, split, together, told_groups
+from src.data.split import GROUPS, VALIDATION, check_groups, chosen, grouping_pattern, refused, split, together
 from src.data.stack import Stack
 from src.files.arrays import content_hash
 from src.files.grey import one_grey
 
-USUAL = 5  # folds, where nobody says how many
-LEAVE_ONE_OUT = 12  # images, of fewer each is a fold of its own
-ALIKE_SIZES = 0.8  # share of images whose size is not theirs alone, from which sizes tell microscopes apart
+USUAL = 5  # folds by default
+LEAVE_ONE_OUT = 12  # with fewer images, each is a fold of its own
+ALIKE_SIZES = 0.8  # least share of images that share their size with another one, if sizes are to mean microscopes
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The folds of a cross-validation, by the numbers of slices.
+    """The folds of a cross-validation, by the numbers of images.
 
     Attributes:
-        folds: of each fold what it learns from (train), chooses by (validation) and scores (held_out); each slice that
-            takes part is scored by one of them.
-        untouched: slices that somebody has named as held out, which no fold sees.
-        left_out: slices that take no part, because they are neighbours or near copies of untouched ones.
-        apart: what keeps a fold apart from the others, in words.
+        folds: the numbers of the train, validation and held_out images of each fold; each image that takes part is
+            held out in exactly one fold.
+        untouched: images that the configuration names as held out, which no fold sees.
+        left_out: images that take no part, because they are neighbours or near copies of untouched ones.
+        apart: what separates the folds, in words.
     """
 
     folds: list[dict[str, list[int]]]
@@ -40,33 +39,33 @@ class Plan:
 
     @property
     def scored(self) -> list[int]:
-        """The slices that take part."""
+        """The images that take part, each held out in one fold."""
         return sorted(number for fold in self.folds for number in fold["held_out"])
 
 
 def planned(stack: Stack, groups: dict[str, str], pattern: str | None = None, count: int | None = None) -> Plan:
-    """Plan the folds of a cross-validation, so that nothing that is scored is like anything that was learnt from.
+    """Plan the folds of a cross-validation without data leakage: no held-out image is like a training image.
 
-    Slices of one stack, or of a series of sections or frames in a file each, are scored in contiguous stretches with a
-    slice left out around each. Other images are dealt by file, or by what their names say belongs together; near
-    copies stay in one fold. Each fold holds as many of each size and kind of ground as the others.
+    Slices of one stack, or of a series of sections or frames with a file each, are held out in contiguous stretches
+    with a slice left out around each. Other images are dealt to folds by file, or by groups that their names show;
+    near copies stay in one fold. Image sizes and bright or dark backgrounds are spread evenly over the folds.
 
     Args:
-        stack: all slices.
-        groups: the split, as `data.split.split` takes it. What is named as held out there is left untouched.
-        pattern: of names, by which slices belong together; None: as the names tell, if they do.
-        count: of folds; None: `USUAL`, or one an image where there are fewer than `LEAVE_ONE_OUT`.
+        stack: all images.
+        groups: the split, as `data.split.split` takes it; its held-out images remain untouched.
+        pattern: a pattern of names by which images belong together; None: `grouping_pattern` looks for one.
+        count: number of folds; None: `USUAL`, or one per image if there are fewer than `LEAVE_ONE_OUT`.
 
     Raises:
-        Refused: the split is none, or there are too few images for so many folds that have nothing in common.
+        Refused: the split is invalid, or there are too few unrelated images for so many folds.
     """
     files = stack.files or [""] * len(stack)
     taking, untouched = taking_part(stack, files, groups, pattern)
     seen = np.stack([thumbnail(one_grey(image)) for image in stack.images])
-    seen[[not target.any() for target in stack.targets]] = 0  # images with nothing in them are all alike
+    seen[[not target.any() for target in stack.targets]] = 0  # empty images are all alike, so likeness means nothing
     alike = copies(seen, [content_hash(image) if np.ptp(image) else str(n) for n, image in enumerate(stack.images)])
     single = pattern is None and len({files[number] for number in taking}) == 1
-    pattern = pattern or (None if single else told_groups(stack.names))
+    pattern = pattern or (None if single else grouping_pattern(stack.names))
     series = pattern is None and len(set(files)) == len(files) and in_series(seen[taking])
     close = [one | other for one, other in zip(alike, neighbours(files, series), strict=True)]
     left_out = [number for number in taking if close[number] & set(untouched)]
@@ -86,20 +85,20 @@ def planned(stack: Stack, groups: dict[str, str], pattern: str | None = None, co
 def taking_part(
     stack: Stack, files: Sequence[str], groups: dict[str, str], pattern: str | None
 ) -> tuple[list[int], list[int]]:
-    """Tell which slices take part in a cross-validation, and which are left untouched.
+    """The images that take part in a cross-validation, and those that remain untouched.
 
-    All take part that are learnt from, choose or lie in the gap between such slices of one file; of an automatic
-    split all, but for those that a folder such as ``test/`` holds.
+    Training and validation images take part, and slices in the gap between two of them in one file. With an automatic
+    split all images take part but those in a folder such as ``test/``.
 
     Raises:
-        Refused: the split is none.
+        Refused: the split is invalid.
     """
     if all(groups[group] == "auto" for group in GROUPS):
-        said = stack.parts or []
-        if "train" not in said or not {"validation", "held_out"} & set(said):
+        parts = stack.parts or []
+        if "train" not in parts or not {"validation", "held_out"} & set(parts):
             return list(range(len(stack))), []
-        numbers = split(groups, stack.names, list(files), said, pattern)
-        untouched = numbers["held_out"] if "held_out" in said else []
+        numbers = split(groups, stack.names, list(files), parts, pattern)
+        untouched = numbers["held_out"] if "held_out" in parts else []
         return sorted({number for part in numbers.values() for number in part} - set(untouched)), untouched
     if str(groups["held_out"]).strip():
         named = split(groups, stack.names, list(files))
@@ -114,27 +113,27 @@ def taking_part(
 
 
 def copies(seen: np.ndarray, digests: Sequence[str]) -> list[set[int]]:
-    """Of each image those that are nearly the same, or the same.
+    """The copies and near copies of each image.
 
     Args:
-        seen: thumbnails ``(N, …)``; zeros of those that show nothing.
-        digests: equal of equal images.
+        seen: thumbnails ``(N, …)``; zeros for empty images.
+        digests: a digest of each image, equal for equal images.
     """
-    found = [set() for _ in digests]
+    found: list[set[int]] = [set() for _ in digests]
     shown = np.flatnonzero(seen.any(axis=1))
-    for number in shown if len(shown) > 1 else ():
+    for number in shown.tolist() if len(shown) > 1 else ():
         others = shown[shown != number]
         for other in others[near_copies(seen[others] @ seen[number])].tolist():
             found[number].add(other)
-            found[other].add(int(number))
-    same = defaultdict(set)
+            found[other].add(number)
+    same: dict[str, set[int]] = defaultdict(set)
     for number, digest in enumerate(digests):
         same[digest].add(number)
     return [(found[number] | same[digest]) - {number} for number, digest in enumerate(digests)]
 
 
 def neighbours(files: Sequence[str], series: bool) -> list[set[int]]:
-    """Of each slice the ones before and after it in its file, or in a series of files."""
+    """The slices before and after each slice in its file, or in a series of files."""
     numbers = range(len(files))
     return [
         {other for other in (number - 1, number + 1) if other in numbers and (series or files[other] == files[number])}
@@ -143,15 +142,15 @@ def neighbours(files: Sequence[str], series: bool) -> list[set[int]]:
 
 
 def stretches(order: Sequence[int], close: Sequence[set[int]], count: int) -> list[dict[str, list[int]]]:
-    """Fold slices that follow each other: each fold scores a contiguous stretch, and the slices behind it choose.
+    """Fold consecutive slices: each fold holds out a contiguous stretch, and the slices after it are for validation.
 
     Args:
         order: the slices that take part.
-        close: of each slice those that it is too much like to be learnt from, when it is judged.
-        count: of folds.
+        close: for each slice, the slices that are too much like it to train on while it is held out.
+        count: number of folds.
 
     Raises:
-        Refused: a fold is left with nothing to learn from.
+        Refused: no training slices are left for a fold.
     """
     size, folds = _chooses(len(order)), []
     for part in np.array_split(order, count):
@@ -163,14 +162,14 @@ def stretches(order: Sequence[int], close: Sequence[set[int]], count: int) -> li
         if not learns:
             learns, chooses = free, []
         if not learns:
-            expected = "slices that are unlike those that a fold scores, to learn from"
-            raise _refused(expected, f"none beside {len(held)} of {len(order)}", "more slices, or other folds")
+            expected = "training slices that are unlike the held-out ones of a fold"
+            raise refused(expected, f"none beside {len(held)} of {len(order)}", "more slices, or other folds")
         folds.append({"train": sorted(learns), "validation": sorted(chooses), "held_out": held})
     return folds
 
 
 def united(taking: Sequence[int], keys: Sequence[Hashable], alike: Sequence[set[int]]) -> list[list[int]]:
-    """Group the slices that must not be parted: those of one key, and near copies; in the order of the first ones."""
+    """Group the images that must stay together: those of one key, and near copies; ordered by their first image."""
     place = {number: index for index, number in enumerate(taking)}
     first: dict[Hashable, int] = {}
     edges = [(place[number], first.setdefault(keys[number], place[number])) for number in taking]
@@ -185,12 +184,12 @@ def united(taking: Sequence[int], keys: Sequence[Hashable], alike: Sequence[set[
 
 
 def deal(units: list[list[int]], kind: Sequence[Hashable], count: int) -> list[list[list[int]]]:
-    """Deal groups of slices to folds: of each kind as many to each, those that follow each other to the same one.
+    """Deal groups of images to folds: each kind spread evenly, consecutive groups to the same fold.
 
     Args:
-        units: slices that must not be parted.
-        kind: of each slice; that of a group is its first one's.
-        count: of folds.
+        units: groups of images that must stay together.
+        kind: the kind of each image; the first image gives that of a group.
+        count: number of folds.
     """
     of_kind: dict[Hashable, list[list[int]]] = defaultdict(list)
     for unit in units:
@@ -200,12 +199,12 @@ def deal(units: list[list[int]], kind: Sequence[Hashable], count: int) -> list[l
     for alike in of_kind.values():
         for place, part in enumerate(np.array_split(range(len(alike)), count)):
             folds[(start + place) % count] += [alike[each] for each in part]
-        start += len(alike) % count  # where one kind does not go round, the next one goes on
+        start += len(alike) % count  # the next kind continues with the fold after the last one
     return folds
 
 
 def of_units(dealt: list[list[list[int]]], kind: Sequence[Hashable]) -> list[dict[str, list[int]]]:
-    """What each fold learns from, chooses by and scores, of groups that were dealt: the fold behind it chooses."""
+    """Make folds of dealt groups: a fold's validation images come from the fold after it."""
     wanted, folds = _chooses(sum(len(unit) for fold in dealt for unit in fold)), []
     for place, held in enumerate(dealt):
         pool = [*_mixed(dealt[(place + 1) % len(dealt)], kind)]
@@ -214,7 +213,7 @@ def of_units(dealt: list[list[list[int]]], kind: Sequence[Hashable]) -> list[dic
         while len(pool) > 1 and len(chooses) < wanted:
             chooses += pool.pop(0)
         learns = sorted(number for unit in pool for number in unit)
-        if not chooses and len(learns) > 2:  # of one other stack, its end
+        if not chooses and len(learns) > 2:  # one other stack is left, whose last slices become validation slices
             size = _chooses(len(learns))
             learns, chooses = learns[: -size - 1], learns[-size:]
         held_out = sorted(number for unit in held for number in unit)
@@ -223,19 +222,19 @@ def of_units(dealt: list[list[list[int]]], kind: Sequence[Hashable]) -> list[dic
 
 
 def kinds(stack: Stack) -> list[Hashable]:
-    """Of each image its size, where sizes tell microscopes apart, and whether its ground is bright."""
+    """The kind of each image: its size, if sizes mean microscopes, and whether its background is bright."""
     sizes = [image.shape[:2] for image in stack.images]
     count = Counter(sizes)
-    told = sum(number for number in count.values() if number > 1) >= ALIKE_SIZES * len(sizes)
+    meant = sum(number for number in count.values() if number > 1) >= ALIKE_SIZES * len(sizes)
     bright = []
     for image in stack.images:
         low, middle, high = np.percentile(one_grey(image), (1, 50, 99))
         bright.append(bool(middle - low > high - middle))
-    return [(size if told else None, each) for size, each in zip(sizes, bright, strict=True)]
+    return [(size if meant else None, each) for size, each in zip(sizes, bright, strict=True)]
 
 
 def as_text(numbers: Sequence[int]) -> str:
-    """Numbers as `data.split.chosen` reads them.
+    """Write numbers in the form that `data.split.chosen` reads.
 
     >>> as_text([0, 1, 2, 5, 7, 8])
     '0-2,5,7-8'
@@ -250,8 +249,8 @@ def as_text(numbers: Sequence[int]) -> str:
 
 
 def _mixed(units: list[list[int]], kind: Sequence[Hashable]) -> list[list[int]]:
-    """Groups in an order in which kinds take turns."""
-    rank: Counter = Counter()
+    """The groups, ordered so that kinds take turns."""
+    rank: Counter[Hashable] = Counter()
     ranks = []
     for unit in units:
         ranks.append(rank[kind[unit[0]]])
@@ -260,41 +259,36 @@ def _mixed(units: list[list[int]], kind: Sequence[Hashable]) -> list[list[int]]:
 
 
 def _chooses(count: int) -> int:
-    """How many of so many slices choose."""
+    """How many of ``count`` images are for validation."""
     return max(1, round(VALIDATION * count))
 
 
 def _checked(count: int | None, most: int, images: int, what: str) -> int:
-    """How many folds there are to be.
+    """The number of folds.
 
     Raises:
         Refused: there are too few images.
     """
     if most < 2:
-        raise _refused(f"at least 2 {what} that are unlike each other", f"{most} of {images} images", "more images")
+        raise refused(f"at least 2 {what} that are unlike each other", f"{most} of {images} images", "more images")
     folds = count or (most if images < LEAVE_ONE_OUT else min(USUAL, most))
     if folds > most:
-        expected = f"at most {most} folds, because there are {most} {what} to keep apart"
-        raise _refused(expected, f"folds={folds}", f"folds={most}")
+        expected = f"at most {most} folds, because there are {most} {what}"
+        raise refused(expected, f"folds={folds}", f"folds={most}")
     return folds
 
 
 def _check_untouched(
     keys: Sequence[Hashable], taking: list[int], untouched: list[int], pattern: str | None, names: list[str]
 ) -> None:
-    """Refuse that what belongs together is learnt from and held out.
+    """Refuse a split of images that belong together into training and held-out images.
 
     Raises:
-        Refused: names two such slices.
+        Refused: there are such images; the message names two of them.
     """
     held = {keys[number]: number for number in untouched}
     for number in taking if pattern else ():
         if keys[number] in held:
-            found = f"{names[number]} to learn from and {names[held[keys[number]]]} held out, both of {keys[number]}"
-            expected = f"images that data.groups='{pattern}' keeps together on one side"
-            raise _refused(expected, found, "data.held_out=… with all of them, or data.groups='{image}'")
-
-
-def _refused(expected: str, found: str, nearest: str) -> Refused:
-    message = f"expected {expected}, but got {found}; nearest valid: {nearest}"
-    return Refused(Finding("split", ERROR, "the data", found, expected, nearest), message)
+            found = f"{names[number]} for training and {names[held[keys[number]]]} held out, both of {keys[number]}"
+            expected = f"all images that data.groups='{pattern}' keeps together either for training or held out"
+            raise refused(expected, found, "data.held_out=… with all of them, or data.groups='{image}'")

@@ -1,8 +1,8 @@
-"""What the values of labels mean, judged by all label images together.
+"""Decide what the values of labels mean, from all label images together.
 
 ==========  ===================================================================================
 binary      0 is background, one other value is foreground; cells are its components
-boundary    the same, where the background is a thin line between cells (membranes, as ISBI-2012)
+boundary    the same, but the background is thin lines between cells (membranes, as in ISBI-2012)
 instances   0 is background, every other value one cell
 classes     each value a class
 ==========  ===================================================================================
@@ -19,14 +19,14 @@ from src.data.description import MOST_CLASSES, Area, Description
 from src.data.numbers import WHITE
 
 KINDS = ("binary", "boundary", "instances", "classes")
-FEW_CLASSES = 4  # up to which values that look alike may be classes
-MOST_SCATTERED = 0.75  # share of values in one piece, below which values are no cells
-AT_ITS_PLACE = 0.15  # of the image, by which the centre of an organ moves from image to image, at most
-CHANCE = 0.01  # of such a correlation where there is none (F test), below which it is believed
-KEPT = 0.7  # correlation of what a value has in one image with what it has in another, from which it keeps it
-ALIKE = 0.2  # standard deviation over mean of areas, up to which all are of one size, as wells are
-MASKED = {1, *WHITE}  # values by which programs mark the foreground of a mask
-VOID = WHITE[:2]  # by which they mark what nobody has annotated
+FEW_CLASSES = 4  # number of values up to which compact pieces may be classes
+MOST_SCATTERED = 0.75  # share of values in one piece, below which values are classes
+AT_ITS_PLACE = 0.15  # largest movement of the centre of an organ between images, as a share of the image
+CHANCE = 0.01  # significance level of the F test for a correlation between images
+KEPT = 0.7  # intraclass correlation from which a property of a value is constant over images
+ALIKE = 0.2  # standard deviation over mean of areas, up to which all have one size, such as wells
+MASKED = {1, *WHITE}  # values that programs use for the foreground of a mask
+VOID = WHITE[:2]  # values that programs use for unannotated pixels
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,10 @@ class Judgement:
 
     Attributes:
         kind: one of `KINDS`.
-        values: those of class 0, 1, …; of instances the background alone. None: 0 is background, all others are not.
-        other: the kind that they may be just as well, None if there is no doubt.
-        reasons: what a person should know: few-numbers, thin-pieces, mixed-mask, white-lines, white-ground, no-zero.
+        values: the values of class 0, 1, …; of instances that of the background alone. None: 0 is background and all
+            other values are foreground.
+        other: the second most likely kind, None if there is no doubt.
+        reasons: peculiarities to report: few-numbers, thin-pieces, mixed-mask, white-lines, white-ground, no-zero.
     """
 
     kind: str
@@ -46,39 +47,39 @@ class Judgement:
     reasons: tuple[str, ...] = ()
 
 
-def judged(
+def decide(
     described: Sequence[Description],
     kind: str = "auto",
     values: Sequence[int] | None = None,
     said: str = "",
 ) -> Judgement:
-    """What was asked for, and where nothing was, what the files say, or what their values look like.
+    """Return the configured kind and values; what is not configured follows from the files, or else from their values.
 
     Args:
-        described: each label image, without what nobody has annotated.
-        kind: one of `KINDS`, or auto.
-        values: those of class 0, 1, …, if they were chosen.
-        said: the kind that the files themselves say, empty if they do not.
+        described: each label image, without its unannotated pixels.
+        kind: ``data.source.kind``, one of `KINDS` or auto.
+        values: ``data.source.values``, the values of class 0, 1, …, or None.
+        said: the kind that the files declare, empty if they declare none.
 
     Raises:
-        ValueError: there is no such kind.
+        ValueError: ``kind`` does not exist.
     """
     if kind not in ("auto", *KINDS):
         raise ValueError(f"expected data.source.kind to be auto, {', '.join(KINDS)}, but got {kind}")
-    found = Judgement(said) if said else looks(described)
+    found = Judgement(said) if said else infer(described)
     if kind == "auto":
         kind = found.kind if values is None else _kind_of(found, values)
     if values is not None:
         return replace(found, kind=kind, values=tuple(values))
     if kind != found.kind:
-        # What was asked for is taken as it stands: 0 is background, and a doubt is for the check to say.
+        # The configured kind counts, with 0 as background; the check reports doubts.
         kept = found.values if "no-zero" in found.reasons and kind != "instances" else None
         found = replace(found, kind=kind, values=kept)
     return replace(found, values=_class_values(described, found)) if kind == "classes" else found
 
 
 def _kind_of(found: Judgement, values: Sequence[int]) -> str:
-    """The kind of labels whose values were chosen, but not their kind."""
+    """The kind of labels of which only the values were configured."""
     if found.kind == "instances":
         return "instances" if len(values) == 1 else "classes"
     same_ground = values[0] == (found.values or (0,))[0]
@@ -86,18 +87,18 @@ def _kind_of(found: Judgement, values: Sequence[int]) -> str:
 
 
 def _class_values(described: Sequence[Description], found: Judgement) -> tuple[int, ...]:
-    """The values of class 0, 1, …: all that occur; 0 first, which is background also where it does not occur."""
-    occurring = sorted(set().union(*(each.counts for each in described)))
+    """The values of class 0, 1, …: 0, which is background even if it does not occur, and all others that occur."""
+    occurring = sorted({value for each in described for value in each.counts})
     if "mixed-mask" in found.reasons:
         return (0,)
     return found.values or tuple(occurring if found.reasons == ("no-zero",) else sorted({0, *occurring}))
 
 
-def looks(described: Sequence[Description]) -> Judgement:
-    """What labels are by their values, and by where these lie."""
+def infer(described: Sequence[Description]) -> Judgement:
+    """Infer the kind of labels from their values and the shapes of their pieces."""
     drawn = [each for each in described if set(each.counts) != {0}]
     values = [tuple(sorted(value for value in each.counts if value != 0)) for each in drawn]
-    foreground = set().union(*values)
+    foreground = {value for each in values for value in each}
     if not any(0 in each.counts for each in described) and 2 <= len(foreground) <= MOST_CLASSES:
         return _without_zero(drawn, values, sorted(foreground))
     if all(len(each) == 1 for each in values) and (len(foreground) <= 1 or foreground <= MASKED):
@@ -108,7 +109,7 @@ def looks(described: Sequence[Description]) -> Judgement:
 def _mask(drawn: Sequence[Description], mixed: bool) -> Judgement:
     reasons = ("mixed-mask",) if mixed else ()
     if _most(each.is_net for each in drawn):
-        white = max(set().union(*(each.counts for each in drawn)))
+        white = max(value for each in drawn for value in each.counts)
         return Judgement("boundary", (white, 0), "classes", (*reasons, "white-lines"))
     if _most(each.thin for each in drawn):
         return Judgement("boundary", reasons=reasons)
@@ -119,21 +120,21 @@ def _mask(drawn: Sequence[Description], mixed: bool) -> Judgement:
     return Judgement("binary", reasons=reasons)
 
 
-def _without_zero(drawn: Sequence[Description], values: Sequence[tuple], foreground: list[int]) -> Judgement:
-    """Labels in which each pixel has a value, such as the 1 and 2 of ilastik."""
+def _without_zero(drawn: Sequence[Description], values: Sequence[tuple[int, ...]], foreground: list[int]) -> Judgement:
+    """The kind of labels without 0, such as the 1 and 2 of ilastik."""
     numbers = _numbers(drawn, values)
     if len(foreground) > 2:
         return replace(numbers, reasons=("no-zero",)) if numbers.kind == "classes" else numbers
     border = {value: sum(each.areas[value].border for each in drawn if value in each.areas) for value in foreground}
-    ground = max(foreground, key=border.get)
+    ground = max(foreground, key=lambda value: border[value])
     return Judgement("binary", (ground, *(value for value in foreground if value != ground)), "classes", ("no-zero",))
 
 
-def _numbers(drawn: Sequence[Description], values: Sequence[tuple]) -> Judgement:
-    """Few different numbers, which may name classes or count cells.
+def _numbers(drawn: Sequence[Description], values: Sequence[tuple[int, ...]]) -> Judgement:
+    """The kind of labels with few different numbers, which may be classes or numbers of cells.
 
-    A cell is one piece, and lies, grows and shines as it happens; a class is in several pieces, or keeps its place, its
-    size or its grey level from image to image.
+    A cell is one piece, of random position, size and grey level. A class has several pieces, or its position, size or
+    grey level is the same in all images.
     """
     if np.mean([each.single for each in drawn]) < MOST_SCATTERED > np.mean([each.whole for each in drawn]):
         return Judgement("classes", other="instances")
@@ -141,10 +142,11 @@ def _numbers(drawn: Sequence[Description], values: Sequence[tuple]) -> Judgement
         Judgement(kind, None, other, ("few-numbers",))
         for kind, other in (("classes", "instances"), ("instances", "classes"))
     )
-    count = len(set().union(*values))
+    numbers = {value for each in values for value in each}
+    count = len(numbers)
     sure = Judgement("instances") if count > FEW_CLASSES else cells
     closed_up = all(each == tuple(range(1, len(each) + 1)) for each in values)
-    recurring = [value for value in set().union(*values) if sum(value in each for each in values) > 1]
+    recurring = [value for value in numbers if sum(value in each for each in values) > 1]
     areas = [{value: each.areas[value] for value in found} for each, found in zip(drawn, values, strict=True)]
     if len(values) == 1 or not recurring:
         layers = any(area.spans for each in areas for area in each.values())
@@ -164,10 +166,10 @@ def _kept(
     of: Callable[[Area], list[float]],
     farthest: float = math.inf,
 ) -> float:
-    """How well a value is known by what its areas are: the intraclass correlation (Fisher 1925) over images.
+    """The intraclass correlation (Fisher 1925) of a property of areas, with values as classes and images as members.
 
-    1: each value has it the same in all images, and another one than other values. 0: no more than by chance, or it
-    deviates by more than ``farthest``.
+    1: the property is constant for each value and differs between values. 0: the correlation is not significant, or
+    the property of a value varies by more than ``farthest``.
     """
     groups = [np.array([of(each[value]) for each in areas if value in each]) for value in values]
     sizes = np.array([len(group) for group in groups])
@@ -184,10 +186,10 @@ def _kept(
 
 
 def _alike(areas: Sequence[dict[int, Area]]) -> bool:
-    """Whether all areas are of one size, and none reaches across an image, as layers do."""
+    """Whether all areas have one size and none spans its image, as layers do."""
     every = [area for each in areas for area in each.values()]
     shares = np.array([area.share for area in every])
-    return shares.std() <= ALIKE * shares.mean() and not any(area.spans for area in every)
+    return bool(shares.std() <= ALIKE * shares.mean()) and not any(area.spans for area in every)
 
 
 def _most(found: Iterable[bool]) -> bool:
@@ -196,26 +198,26 @@ def _most(found: Iterable[bool]) -> bool:
 
 
 def without(described: Sequence[Description], value: int) -> list[Description]:
-    """Label images without one value, as far as it can be known without their pixels."""
+    """Remove a value from descriptions of label images, as far as that is possible without their pixels."""
     return [
         replace(
             each,
             counts={other: count for other, count in each.counts.items() if other != value},
-            areas=each.areas and {other: area for other, area in each.areas.items() if other != value},
+            areas={other: area for other, area in each.areas.items() if other != value},
         )
         for each in described
     ]
 
 
 def void(described: Sequence[Description]) -> int | None:
-    """A value that may mark what nobody has annotated: 255 where all other values are small numbers without gaps."""
-    values = set().union(*(each.counts for each in described))
+    """Return the value that may mark unannotated pixels, 255 or 65 535 beside classes without gaps; else None."""
+    values = {value for each in described for value in each.counts}
     for value in VOID:
         others = values - {value, 0}
         having = [each for each in described if value in each.counts]
         if value not in values or not others or max(others) > MOST_CLASSES:
             continue
         if others == set(range(1, max(others) + 1)) and 2 * len(having) > len(described) and len(values) > 2:
-            # In a mask of 0, 1 and 255, of which no image has all three, 1 and 255 mean the same.
+            # If 0, 1 and 255 never occur in one image, both 1 and 255 are foreground.
             return value if any(len(each.counts) > 2 for each in having) else None
     return None

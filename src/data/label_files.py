@@ -1,4 +1,4 @@
-"""The labels that lie in a folder, in whatever files they are, by the names of their images."""
+"""Find the labels of each image in a folder: label images, files per class or per object, or shapes."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -14,6 +14,7 @@ from src.files.names import (
     IMAGE_SUFFIXES,
     LABEL_SUFFIXES,
     PICTURED,
+    PREDICTED,
     REFUSED_SUFFIXES,
     SHAPE_SUFFIXES,
     base_of,
@@ -24,27 +25,27 @@ from src.files.names import (
     without_ending,
 )
 
-NUMBERED = r"(.*[_\-. ]|)\d+"  # what stands behind the name of the image in that of a file of one object
-LABEL_ENDINGS = ("_cp_masks", "_masks", "_mask", "_labels", "_label", "_seg", "_Simple Segmentation")
-LABEL_ENDINGS += ("_RoiSet", "_rois")  # of zips
+NUMBERED = r"(.*[_\-. ]|)\d+"  # end of the name of a file of one object, after the name of the image
+LABEL_ENDINGS: tuple[str, ...] = ("_cp_masks", "_masks", "_mask", "_labels", "_label", "_seg", "_Simple Segmentation")
+LABEL_ENDINGS += ("_RoiSet", "_rois")  # of ZIP files
 
 
 def label_files(
     folder: Path, images: Mapping[str, Path], classes: Sequence[str] | None = None, leave: Collection[Path] = ()
 ) -> tuple[dict[str, tuple[Path, Form]], list[Finding]]:
-    """The labels that lie in a folder, by the names of their images, and files that cannot be told apart.
+    """Find the labels in a folder by the names of their images, with findings on files that are ambiguous.
 
     Args:
-        folder: label images, files of one class or one object each, OME-Zarr, or shapes.
-        images: by name; one that lies in the same folder is not taken for labels.
-        classes: names of classes, of which NAME_CLASS is a file; None finds them out.
-        leave: files that are no labels.
+        folder: holds label images, one file per class or per object, OME-Zarr, or shapes.
+        images: files of the images by name; they are no labels if they lie in the same folder.
+        classes: names of classes with a file NAME_CLASS each; None: search for them.
+        leave: other files that are no labels.
     """
-    own = {*images.values(), *leave}
+    no_labels = {*images.values(), *leave}
     files, findings = by_stem(
         folder,
         (*LABEL_SUFFIXES, *REFUSED_SUFFIXES),
-        [file for file in folder.iterdir() if file not in own and not stem(file).endswith(PICTURED)],
+        [file for file in folder.iterdir() if file not in no_labels and not stem(file).endswith(PICTURED)],
     )
     found, more = _object_folders(folder, images)
     by_class = _class_files(files, images, classes) or _class_folders(folder, images, classes)
@@ -52,33 +53,43 @@ def label_files(
         found[name] = (next(iter(parts.values()), folder), Form(tuple(parts.values()), tuple(parts), "classes"))
     used = {file for parts in by_class.values() for file in parts.values()}
     rest = {name: file for name, file in files.items() if file not in used}
+    objects = _object_files(rest, images)
+    labelled, twice = ({}, []) if objects else _one_each(folder, rest, images)
+    found |= {name: (file, ONE_FILE) for name, file in labelled.items()} | objects
+    of_shapes, others = _shapes(folder)
+    both = found.keys() & of_shapes.keys()
+    predicted = {name for name in both if is_prediction(of_shapes[name][0])}  # the outlines of the labels beside them
+    of_shapes = {name: each for name, each in of_shapes.items() if name not in predicted}
+    for name in both - predicted:
+        what, fix = f"{of_shapes[name][0].name} beside it", "move one of the two out of the folder"
+        more.append(Finding("same-name", ERROR, str(found[name][0]), what, "one file of each name", fix))
+    return found | of_shapes, [*findings, *more, *twice, *others]
+
+
+def _one_each(
+    folder: Path, files: Mapping[str, Path], images: Mapping[str, Path]
+) -> tuple[dict[str, Path], list[Finding]]:
+    """The label image of each image; of two the one that is no prediction of this program."""
     labelled: dict[str, Path] = {}
-    for name, file in rest.items() if not (objects := _object_files(rest, images)) else ():
+    findings = []
+    for name, file in files.items():
         image = _image_of(name, images)
         other = labelled.setdefault(image, file)
         if other == file:
             continue
         worse = next((each for each in (other, file) if each.suffix == ".npy" or is_prediction(each)), None)
         if worse is None:
-            more.append(_twice(folder, images, image, (other, file)))
+            findings.append(_twice(folder, images, image, (other, file)))
             continue
         labelled[image] = other if worse == file else file
-        if worse.suffix != ".npy":  # which Cellpose leaves beside the masks
-            what, taken = f"{worse.name}, a prediction of src.predict", f"{labelled[image].name}"
-            more.append(Finding("own-prediction", NOTE, str(worse), what, taken, "nothing, if that is meant"))
-    found |= {name: (file, ONE_FILE) for name, file in labelled.items()} | objects
-    of_shapes, others = _shapes(folder)
-    both = found.keys() & of_shapes.keys()
-    own = {name for name in both if is_prediction(of_shapes[name][0])}  # which holds the cells of the labels beside it
-    of_shapes = {name: each for name, each in of_shapes.items() if name not in own}
-    for name in both - own:
-        what, fix = f"{of_shapes[name][0].name} beside it", "move one of the two out of the folder"
-        more.append(Finding("same-name", ERROR, str(found[name][0]), what, "one file of each name", fix))
-    return found | of_shapes, [*findings, *more, *others]
+        if worse.suffix != ".npy":  # Cellpose saves one beside its masks
+            what, used = f"{worse.name}, a prediction of src.predict", f"{labelled[image].name}, which is used"
+            findings.append(Finding("own-prediction", NOTE, str(worse), what, used, "nothing, if that is meant"))
+    return labelled, findings
 
 
 def _twice(folder: Path, images: Mapping[str, Path], image: str, both: tuple[Path, Path]) -> Finding:
-    """That an image has two files of labels, with the patterns of which each takes one."""
+    """Report an image with two files of labels, with a pattern for each of them."""
     beside = f"{folder.name}/" if folder not in {each.parent for each in images.values()} else ""
     ends = [stem(each).removeprefix(image) for each in both]
     fix = " or ".join(f"data.source.labels='{beside}{{name}}{end}.*'" for end in ends)
@@ -87,7 +98,7 @@ def _twice(folder: Path, images: Mapping[str, Path], image: str, both: tuple[Pat
 
 
 def _image_of(name: str, images: Mapping[str, Path]) -> str:
-    """The name of the image that labels of a name are of: the same, or without what stands for labels at its end."""
+    """The name of the image of a file of labels: the same, or the one without an ending such as _mask."""
     if name in images:  # an image may be called NAME_mask
         return name
     ended = without_ending(name, LABEL_ENDINGS)
@@ -95,24 +106,29 @@ def _image_of(name: str, images: Mapping[str, Path]) -> str:
     return ended if ended in images else next(bases, ended)
 
 
+def name_of(file: Path) -> str:
+    """Return the name of an image, from the file of its labels or predictions."""
+    return without_ending(stem(file), (*PREDICTED, PICTURED, *LABEL_ENDINGS))
+
+
 def is_prediction(file: Path) -> bool:
-    """Whether this program has written a file, so that nobody has drawn it."""
+    """Whether this program wrote a file, so that it is no annotation."""
     try:
         if file.suffix.lower() == ".zip":
             return rois.is_prediction(file)
         return file.suffix.lower() in LABEL_SUFFIXES and open_stored(file).is_prediction
-    except (ValueError, OSError):  # whoever reads it says why
+    except (ValueError, OSError):  # reported when it is read
         return False
 
 
 def _object_files(files: Mapping[str, Path], images: Mapping[str, Path]) -> dict[str, tuple[Path, Form]]:
-    """Of each image its files of one object each, NAME_1, NAME_2 … or NAME_cell_1 …; none if there are others too."""
+    """The files of one object each, NAME_1 … or NAME_cell_1 …, of each image; empty if there are other files."""
     of: dict[str, list[Path]] = {}
     words: set[str] = set()
     for name, file in files.items():
         base = base_of(name, images)
-        end = base and re.fullmatch(NUMBERED, name[len(base) + 1 :])
-        if not end or name in images or file.suffix.lower() not in LABEL_SUFFIXES:
+        end = re.fullmatch(NUMBERED, name[len(base) + 1 :]) if base else None
+        if not base or not end or name in images or file.suffix.lower() not in LABEL_SUFFIXES:
             return {}
         words.add(end[1])
         of.setdefault(base, []).append(file)
@@ -127,17 +143,22 @@ def _object_files(files: Mapping[str, Path], images: Mapping[str, Path]) -> dict
 def of_one_image_each(
     folders: Sequence[tuple[Path, Path | None, tuple[str, ...]]],
 ) -> dict[int, tuple[str, Path, Path, Form]]:
-    """Name, image, labels and form of folders with one image each, whose labels are called otherwise.
+    """Find folders that hold one image each, and labels with names that do not contain its name.
 
-    As in the Data Science Bowl, where NAME/masks holds a file for each cell. Files of the same names in all folders
-    are those of classes.
+    An example is the Data Science Bowl, where NAME/masks holds a file per cell. Files with the same names in all
+    folders are classes.
 
     Args:
-        folders: those of the image and of its labels, and the names of those in which they lie.
+        folders: the folder of the image, that of its labels, and the names of the folders above them.
+
+    Returns:
+        Name, image, labels and form, by index of ``folders``.
     """
     found = {}
     for number, (pictures, masks, above) in enumerate(folders):
-        pictured = by_stem(pictures, IMAGE_SUFFIXES)[0] if masks and above else {}
+        if masks is None or not above:
+            continue
+        pictured = by_stem(pictures, IMAGE_SUFFIXES)[0]
         parts = by_stem(masks, LABEL_SUFFIXES)[0] if len(pictured) == 1 else {}
         if parts and not any(_image_of(name, pictured) in pictured for name in parts):
             ((name, image),) = pictured.items()
@@ -154,12 +175,13 @@ def of_one_image_each(
 
 
 def channel_files(pictured: Mapping[str, Path], labelled: Mapping[str, object]) -> dict[str, tuple[Path, ...]]:
-    """Of each name of labels the files of one channel each, NAME_0000, NAME_0001 …, where all images are such.
+    """Group files of one channel each by the name of their labels; empty unless all images are such files.
 
-    As nnU-Net names them, or by the stain: NAME_dapi and NAME_actin. Plain numbers may as well be those of slices.
+    They are named as by nnU-Net, NAME_0000, NAME_0001 …, or after stains, NAME_dapi and NAME_actin. Other plain numbers
+    may be slices and are not taken for channels.
 
     Args:
-        pictured: images by name.
+        pictured: files of images by name.
         labelled: labels by name.
     """
     of: dict[str, dict[str, Path]] = {}
@@ -178,19 +200,23 @@ def channel_files(pictured: Mapping[str, Path], labelled: Mapping[str, object]) 
 
 
 def _object_folders(folder: Path, images: Mapping[str, Path]) -> tuple[dict[str, tuple[Path, Form]], list[Finding]]:
-    """Folders of files of one object each, which have the names of images."""
-    found, findings = {}, []
+    """Folders that are named like an image and hold a file for each of its objects."""
+    found: dict[str, tuple[Path, Form]] = {}
+    findings: list[Finding] = []
     for part in sorted(path for path in folder.iterdir() if path.is_dir() and path.name in images):
         parts, more = by_stem(part, LABEL_SUFFIXES)
         if parts and part != images[part.name]:
-            found[part.name], findings = (part, Form(tuple(parts.values()), said="instances")), findings + more
+            found[part.name] = (part, Form(tuple(parts.values()), said="instances"))
+            findings += more
     return found, findings
 
 
 def _shapes(folder: Path) -> tuple[dict[str, tuple[Path, Form]], list[Finding]]:
-    """Files of shapes by the names of the images that they are of."""
+    """Files of shapes by the names of the annotated images."""
     files, findings = by_stem(folder, SHAPE_SUFFIXES)
-    found, labelme, names = {}, {}, set()
+    found: dict[str, tuple[Path, Form]] = {}
+    labelme: dict[str, Path] = {}
+    names: set[str] = set()
     for name, file in files.items():
         annotated = shapes.coco_images(file) if file.suffix == ".json" else None
         if annotated is not None:
@@ -213,15 +239,15 @@ def _of_shapes(names: Iterable[str]) -> Form:
 def _class_files(
     files: Mapping[str, Path], images: Mapping[str, Path], classes: Sequence[str] | None
 ) -> dict[str, dict[str, Path]]:
-    """Of each image the file of each class: where every image has files of the same two endings or more."""
+    """The file of each class, by image and class: where all images have files with the same two or more endings."""
     ends: dict[str, dict[str, Path]] = {}
     for name, file in files.items():
-        # The longest name that fits: a_1 and not a of a_1_cell.
+        # The longest name that fits: of a_1_cell it is a_1, not a.
         base = base_of(name, images)
         if base and file.suffix.lower() in LABEL_SUFFIXES and name not in images:
             ends.setdefault(base, {})[name[len(base) + 1 :]] = file
     every = sorted({end for parts in ends.values() for end in parts})
-    chosen = list(classes) if classes else every
+    wanted = list(classes) if classes else every
     known = {ending.removeprefix("_") for ending in LABEL_ENDINGS}
     if not classes and (
         len(every) < 2
@@ -230,17 +256,17 @@ def _class_files(
         or any(set(parts) != set(every) for parts in ends.values())
     ):
         return {}
-    return {image: {end: parts[end] for end in chosen if end in parts} for image, parts in ends.items()}
+    return {image: {end: parts[end] for end in wanted if end in parts} for image, parts in ends.items()}
 
 
 def _class_folders(
     folder: Path, images: Mapping[str, Path], classes: Sequence[str] | None
 ) -> dict[str, dict[str, Path]]:
-    """Of each image the file of each class: where a folder has two folders or more with files of all images."""
+    """The file of each class, by image and class: where two or more folders hold a file for each image."""
     parts = [part for part in sorted(folder.iterdir()) if part.is_dir() and not (part.suffix or part.name in images)]
     files = {part.name: by_stem(part, LABEL_SUFFIXES)[0] for part in parts}
     found = {name: each for name, each in files.items() if each and set(each) == set(images)}
-    chosen = list(classes) if classes else list(found)
-    if len(found) < 2 or not set(chosen) <= set(found):
+    wanted = list(classes) if classes else list(found)
+    if len(found) < 2 or not set(wanted) <= set(found):
         return {}
-    return {image: {name: found[name][image] for name in chosen} for image in images}
+    return {image: {name: found[name][image] for name in wanted} for image in images}

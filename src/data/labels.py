@@ -1,4 +1,4 @@
-"""From label images to what the network is to learn."""
+"""Turn label images into classes and cells to learn."""
 
 from collections.abc import Sequence
 
@@ -13,20 +13,20 @@ from src.instances import components
 def to_learn(
     labels: np.ndarray, kind: str, values: Sequence[int] | None = None, ignore: int | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Target, cells and annotated pixels of a label image.
+    """Split a label image into the class of each pixel, its cell, and whether it is annotated.
 
     Args:
         labels: ``(H, W)`` integers.
         kind: one of `kinds.KINDS`.
-        values: as of `kinds.Judgement`.
-        ignore: the value of pixels that nobody has annotated.
+        values: see `kinds.Judgement`.
+        ignore: the value of unannotated pixels.
 
     Returns:
-        The class of each pixel ``(H, W)`` uint8, its cell ``(H, W)`` int32, and whether they are known ``(H, W)`` bool;
-        both are 0 where they are not.
+        Classes ``(H, W)`` uint8, cells ``(H, W)`` int32, and annotated pixels ``(H, W)`` bool. Classes and cells are 0
+        where nobody has annotated.
 
     Raises:
-        ValueError: a class is none of ``values``, or too large a number.
+        ValueError: a label is not in ``values``, or is too large for a class.
     """
     known = labels != ignore if ignore is not None else np.ones(labels.shape, bool)
     if kind == "instances":
@@ -39,25 +39,26 @@ def to_learn(
         raise ValueError(f"expected labels of {list(values) if values else 'classes from 0'}, but got {wrong}")
     cells = np.zeros(labels.shape, np.int32)
     for number in np.unique(target[target > 0]):
-        # Pieces of classes that touch by a corner are one, because between two of them a ridge would be drawn.
+        # Pieces that touch at a corner are one: as two they would get a background ridge between them.
         numbered = components(target == number, corners=kind == "classes")
         cells += np.where(numbered, numbered + cells.max(), 0).astype(np.int32)
     return target.astype(np.uint8), cells, known
 
 
 def coded(labels: np.ndarray, kind: str, values: Sequence[int] | None) -> np.ndarray:
-    """The class of each pixel ``(H, W)``; -1 where its value is that of none.
+    """Map a label image to classes ``(H, W)``; values of no class become -1.
 
     Args:
         labels: ``(H, W)`` integers.
         kind: one of `kinds.KINDS`.
-        values: as of `kinds.Judgement`.
+        values: see `kinds.Judgement`.
     """
     if values is None:
         return labels if kind == "classes" else (labels > 0).astype(np.int16)
     if len(values) == 1:
-        return (labels != values[0]).astype(np.int16)
+        return np.asarray(labels != values[0], np.int16)
     if kind != "classes":
         return np.isin(labels, list(values)[1:]).astype(np.int16)
     classes = places_of(labels, values)
-    return np.where(np.asarray(values)[classes] == labels, classes, -1).astype(np.int16)
+    known: np.ndarray = np.asarray(values)[classes] == labels
+    return np.where(known, classes, -1).astype(np.int16)

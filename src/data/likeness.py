@@ -1,30 +1,31 @@
-"""How alike images are: near copies of each other, or neighbours of one series."""
+"""How alike images are: whether they are near copies, or neighbours in a series."""
 
 import cv2
 import numpy as np
 
-THUMBNAIL = 32  # pixels of a side
-ROUNDING = 1e-5  # of float32, in a vector of so many pixels
-UNEVEN = 8  # pixels of it over which light may be uneven
-# Correlation of thumbnails from which images count as nearly the same, where all others are not alike at all; the more
-# alike these are, the closer to 1. Of 120 000 pairs of real images (DSB 2018) none has more than 0.52.
+THUMBNAIL = 32  # side in pixels
+ROUNDING = 1e-5  # rounding error of float32 in a thumbnail
+UNEVEN = 8  # pixels of a thumbnail over which illumination may vary
+# Least correlation of the thumbnails of near copies if the other images are not alike at all; the more alike the
+# others are, the closer to 1 it must be. None of 120 000 pairs of real images (DSB 2018) exceeds 0.52.
 ALIKE = 0.9
-EQUAL = 0.995  # from which they do, however alike others are
-FEWEST_SECTIONS = 8  # images from which likeness of neighbours is told from chance
-FAR = 4  # images apart, from which they are no neighbours
+EQUAL = 0.995  # least correlation of near copies, however alike the other images are
+FEWEST_SECTIONS = 8  # images; with fewer, likeness of neighbours may be chance
+FAR = 4  # images that are so far apart are not neighbours
 SAMPLED = 200  # images that are compared with all others
-NEIGHBOURS = 0.7  # share of images of which a neighbour is the nearest one, from which they are serial sections …
-CLOSER = 0.15  # … and by how much it is more like them (correlation) than most others are
+NEIGHBOURS = 0.7  # least share of images in a series that are most like one of their neighbours …
+CLOSER = 0.15  # … and by how much the correlation with it exceeds that with most others
 
 
 def thumbnail(grey: np.ndarray) -> np.ndarray:
-    """Make a small picture of an image, of which the scalar product with another one is their likeness, up to 1.
+    """Make a thumbnail of an image; the scalar product of two thumbnails is the likeness of their images, up to 1.
 
     Args:
-        grey: values ``(H, W)``.
+        grey: grey values ``(H, W)``.
 
     Returns:
-        `THUMBNAIL` pixels a side, as a vector, without uneven light, mean 0 and norm 1; zeros of a constant image.
+        A vector of `THUMBNAIL` ² pixels without uneven illumination, with mean 0 and norm 1; zeros for a constant
+        image.
     """
     seen = cv2.resize(grey, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
     small = (seen - cv2.GaussianBlur(seen, (0, 0), UNEVEN)).ravel()
@@ -34,20 +35,21 @@ def thumbnail(grey: np.ndarray) -> np.ndarray:
 
 
 def near_copies(likeness: np.ndarray) -> np.ndarray:
-    """Tell which of several images are nearly the same as one image, as booleans.
+    """Which images are near copies of one image, as booleans.
 
     Args:
-        likeness: of each of them with that image.
+        likeness: the likeness of each of them to that image.
     """
-    return (1 - likeness < (1 - ALIKE) * (1 - max(0, np.median(likeness)))) | (likeness > EQUAL)
+    copies: np.ndarray = (1 - likeness < (1 - ALIKE) * (1 - max(0, np.median(likeness)))) | (likeness > EQUAL)
+    return copies
 
 
 def in_series(thumbnails: np.ndarray) -> bool:
-    """Tell whether most images are likest to one of their neighbours, and clearly more so than to others.
+    """Whether most images are more like one of their neighbours than like any other image, and clearly so.
 
     Args:
-        thumbnails: of the images in their order, ``(N, `THUMBNAIL` ²)``; of fewer than `FEWEST_SECTIONS` nobody can
-            tell.
+        thumbnails: thumbnails of the images in their order, ``(N, `THUMBNAIL` ²)``; fewer than `FEWEST_SECTIONS` are
+            never taken for a series.
     """
     if len(thumbnails) < FEWEST_SECTIONS:
         return False

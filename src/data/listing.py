@@ -1,4 +1,4 @@
-"""The files of a folder: by their names, and those that are not read."""
+"""List the files of a folder by name, and report those that no reader knows."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -7,9 +7,22 @@ from pathlib import Path
 from src.data.finding import ERROR, WARNING, Finding
 from src.files.names import IMAGE_SUFFIXES, REFUSED_SUFFIXES, SHAPE_SUFFIXES, stem
 
-# What people keep beside their images, such as notes and settings, which are labels of no kind that is read if they
-# lie in a folder of labels.
-NO_IMAGES = (".txt", ".md", ".csv", ".tsv", ".xml", ".yaml", ".yml", ".ini", ".log", ".pdf", ".doc", ".docx", ".xls")
+# Notes, settings and scripts that people keep beside their images. In a folder of labels, they are no labels.
+NO_IMAGES: tuple[str, ...] = (
+    ".txt",
+    ".md",
+    ".csv",
+    ".tsv",
+    ".xml",
+    ".yaml",
+    ".yml",
+    ".ini",
+    ".log",
+    ".pdf",
+    ".doc",
+    ".docx",
+    ".xls",
+)
 NO_IMAGES += (".xlsx", ".html", ".py", ".ipynb", ".m", ".ijm", ".groovy", ".db", ".ckpt", ".sha256", ".md5")
 READ = (*IMAGE_SUFFIXES, *SHAPE_SUFFIXES, *REFUSED_SUFFIXES)
 
@@ -17,12 +30,12 @@ READ = (*IMAGE_SUFFIXES, *SHAPE_SUFFIXES, *REFUSED_SUFFIXES)
 def by_stem(
     directory: Path, suffixes: Sequence[str], only: Collection[Path] | None = None
 ) -> tuple[dict[str, Path], list[Finding]]:
-    """The files of a folder that end so, by their names without endings, and those that no name tells apart.
+    """List files of a folder by their names without suffixes, with a finding for each name that occurs twice.
 
     Args:
         directory: the folder.
-        suffixes: of the files.
-        only: the files of it that are asked for; None: all of them.
+        suffixes: suffixes of the files to list, in lower case.
+        only: the files of the folder to choose from; None: all of them.
     """
     files: dict[str, Path] = {}
     findings = []
@@ -42,11 +55,11 @@ def by_stem(
 
 
 def unread(folder: Path, known: Sequence[str] = (*READ, *NO_IMAGES)) -> list[Finding]:
-    """That files of a folder are of no kind that is read, by their endings, how many of each.
+    """Report files in formats that are not read: how many of each suffix, as one finding or none.
 
     Args:
         folder: the folder.
-        known: endings that nobody need be told of.
+        known: suffixes that are not reported.
     """
     endings = Counter(
         file.suffix.lower()
@@ -55,6 +68,7 @@ def unread(folder: Path, known: Sequence[str] = (*READ, *NO_IMAGES)) -> list[Fin
     )
     if not endings:
         return []
-    found = f"files that are not read: {', '.join(f'{count} of {ending}' for ending, count in sorted(endings.items()))}"
-    fix = "export them as TIFF or PNG, shapes as COCO; nothing, if they are no images and no labels"
-    return [Finding("unread-files", WARNING, str(folder), found, "images and labels that are read", fix)]
+    counts = ", ".join(f"{count} of {ending}" for ending, count in sorted(endings.items()))
+    found = f"files in formats that are not read: {counts}"
+    fix = "export images as TIFF or PNG and shapes as COCO; ignore this if they are neither images nor labels"
+    return [Finding("unread-files", WARNING, str(folder), found, "images and labels in formats that are read", fix)]

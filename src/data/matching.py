@@ -1,16 +1,16 @@
-"""Which labels belong to which image, in the layouts of folders that people have.
+"""Pairs each image of a folder with its labels, in the layouts that people use.
 
-ROOT/images/NAME.tif + ROOT/labels/NAME.tif            folders are told by their words: imgs, masks, imagesTr, GT …
+ROOT/images/NAME.tif + ROOT/labels/NAME.tif            words in folder names decide: imgs, masks, imagesTr, GT …
 ROOT/NAME.tif + ROOT/NAME_masks.tif                    Cellpose; also NAME.jpg + NAME.png, image_1.tif + mask_1.tif
 ROOT/train/… + ROOT/val/… + ROOT/test/…                the split; also images/train/…, train_images/…
 ROOT/images/plate1/NAME.tif + ROOT/labels/plate1/…     folders in folders; also plate1/images/…
-ROOT/NAME/images/NAME.png + ROOT/NAME/masks/*.png      Data Science Bowl 2018, one file a cell
-ROOT/imagesTr/NAME_0000.png + ROOT/labelsTr/NAME.png   nnU-Net, one file a channel
+ROOT/NAME/images/NAME.png + ROOT/NAME/masks/*.png      Data Science Bowl 2018, one file per cell
+ROOT/imagesTr/NAME_0000.png + ROOT/labelsTr/NAME.png   nnU-Net, one file per channel
 ROOT/01/tNNN.tif + ROOT/01_GT/SEG/man_segNNN.tif       Cell Tracking Challenge; frames without labels are left out
 ROOT/JPEGImages/NAME.jpg + ROOT/SegmentationClass/NAME.png     Pascal VOC, CVAT
 
-Labels of an image may also be files of one class each, NAME_nucleus.png and NAME_cell.png; a folder NAME/ of files of
-one object each; an OME-Zarr; or shapes: NAME.json of labelme, a COCO file for all images, NAME_RoiSet.zip of ImageJ.
+The labels of an image may also be one file per class, NAME_nucleus.png and NAME_cell.png; a folder NAME/ with one file
+per cell; an OME-Zarr; or shapes: NAME.json of labelme, one COCO file for all images, NAME_RoiSet.zip of ImageJ.
 """
 
 import re
@@ -27,14 +27,14 @@ from src.data.listing import NO_IMAGES, READ, by_stem, unread
 from src.data.mixed import Sorted, further_files, sorted_out
 from src.data.pairing import likely_patterns, partners
 from src.data.patterns import by_pattern, is_pattern
-from src.data.places import LABELS, Place, films, folders, places, told
+from src.data.places import LABELS, Place, films, folders, places, read_name
 from src.data.sources import ONE_FILE, Form, labels_within
 from src.files.names import IMAGE_SUFFIXES, LABEL_SUFFIXES, SHAPE_SUFFIXES, natural, stem
 from src.files.stored import SHOWN, Reading
 
 LAYOUTS = "images/ and labels/, or NAME.tif beside NAME_masks.tif, or 01/ and 01_GT/SEG/"
 ORDERS = ("natural", "plain")
-Found = tuple[list["Pair"], list[Finding]]
+Matched = tuple[list["Pair"], list[Finding]]
 
 
 @dataclass(frozen=True)
@@ -42,16 +42,16 @@ class Pair:
     """An image and its labels on disk.
 
     Attributes:
-        name: of both.
+        name: the name of both.
         image: the file of the image.
-        labels: the file of the labels, or the folder of files of one object each.
-        source: the file or the film that all its slices are of; a split does not part them.
+        labels: the file of the labels, or the folder with one file per cell.
+        source: the file or the film that its slices belong to; a split keeps them together.
         orientation: as `read_folder` takes it.
         axes: as `read_folder` takes it.
-        form: how its labels lie on disk.
-        kind: of labels, as it was asked for.
-        channels: the files of one channel each that the image consists of, `image` the first; empty if it is one file.
-        part: train, validation or held_out, where the folders say so.
+        form: how the labels are stored.
+        kind: the kind of labels, as `read_folder` takes it.
+        channels: the files of the image if there is one per channel, `image` the first; else empty.
+        part: train, validation or held_out, if the folders give the split.
     """
 
     name: str
@@ -68,7 +68,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What of a folder is to be read, and how; all of it as `read_folder` takes it."""
+    """The files of a folder to read, and how; all attributes as `read_folder` takes them."""
 
     include: str = "*"
     orientation: str = "auto"
@@ -83,8 +83,8 @@ class Wanted:
 ALL = Wanted()
 
 
-def asked(orientation: str, axes: str | None) -> Reading:
-    """How pixels are to be seen, as far as that has been asked for.
+def requested_reading(orientation: str, axes: str | None) -> Reading:
+    """How to read pixels, as far as the configuration sets it.
 
     Raises:
         ValueError: there is no such orientation, or no such axes.
@@ -92,18 +92,18 @@ def asked(orientation: str, axes: str | None) -> Reading:
     return replace(SHOWN, orientation=SHOWN.orientation if orientation == "auto" else orientation, axes=axes)
 
 
-def matched(root: Path, wanted: Wanted = ALL) -> Found:
-    """Each image of a folder with its labels, by name, and what has no partner.
+def matched(root: Path, wanted: Wanted = ALL) -> Matched:
+    """Pair each image of a folder with its labels, and report files without a partner as findings.
 
     Args:
         root: the folder.
-        wanted: what of it.
+        wanted: the files to read, and how.
 
     Raises:
         FileNotFoundError: there is no such folder, it has another layout, or nothing in it fits.
         ValueError: there is no such orientation, order or axes.
     """
-    asked(wanted.orientation, wanted.axes)
+    requested_reading(wanted.orientation, wanted.axes)
     if wanted.order not in ORDERS:
         raise ValueError(f"expected data.source.order to be natural or plain, but got {wanted.order}")
     if not root.is_dir():
@@ -112,9 +112,12 @@ def matched(root: Path, wanted: Wanted = ALL) -> Found:
         found, findings = _of_patterns(root, wanted)
     else:
         found, findings = _of_places(root, wanted)
-    how = {"orientation": wanted.orientation, "axes": wanted.axes, "kind": wanted.kind}
-    pairs = [replace(pair, **how) for pair in found if fnmatchcase(pair.name, wanted.include)]
-    counted = wanted.order == "natural" and len({len(pair.name) for pair in pairs}) > 1  # unlike hashes
+    pairs = [
+        replace(pair, orientation=wanted.orientation, axes=wanted.axes, kind=wanted.kind)
+        for pair in found
+        if fnmatchcase(pair.name, wanted.include)
+    ]
+    counted = wanted.order == "natural" and len({len(pair.name) for pair in pairs}) > 1  # hashes have one length
     pairs.sort(key=lambda pair: natural(pair.name) if counted else pair.name)
     folders_too = {each.file for each in findings if Path(each.file).is_dir()}
     findings = [
@@ -126,23 +129,23 @@ def matched(root: Path, wanted: Wanted = ALL) -> Found:
 
 
 def _nothing(root: Path, include: str) -> str:
-    """That no pair is in a folder, patterns that may tell some, and files of it that are of no kind that is read."""
+    """The message that a folder holds no pair, with files of formats that are not read, or patterns that may fit."""
     there = ", ".join(sorted(path.name for path in root.iterdir())[:5]) or "nothing"
-    below = {root: told(root.name).role == LABELS}  # whether it is in a folder of labels
+    below = {root: read_name(root.name).role == LABELS}  # whether each folder is, or lies in, a folder of labels
     for _ in range(3):
         below |= {
-            each: of or told(each.name).role == LABELS for folder, of in below.items() for each in folders(folder)
+            each: of or read_name(each.name).role == LABELS for folder, of in below.items() for each in folders(folder)
         }
     other = [unread(each, READ if of else (*READ, *NO_IMAGES)) for each, of in below.items()]
-    said = [f"; {each.file} holds {each.found}; {each.fix}" for found in other for each in found]
-    keys = [] if said else [*likely_patterns(root, list(below))][:2]
+    skipped = [f"; {each.file} holds {each.found}; {each.fix}" for found in other for each in found]
+    keys = [] if skipped else [*likely_patterns(root, list(below))][:2]
     near = f"; nearest valid: {' or '.join(keys)}" if keys else ""
-    more = "".join(said[:SHOWN_FILES])
+    more = "".join(skipped[:SHOWN_FILES])
     return f"expected {LAYOUTS} in {root}, with names that fit {include}, but got {there}{more}{near}"
 
 
-def _of_patterns(root: Path, wanted: Wanted) -> Found:
-    """Images and labels where at least one of them is told by a pattern of paths."""
+def _of_patterns(root: Path, wanted: Wanted) -> Matched:
+    """The pairs of a folder if a pattern of paths gives the images, the labels or both."""
     found = places(root)
     if wanted.images:
         pictured, findings = by_pattern(root, "data.source.images", wanted.images, IMAGE_SUFFIXES)
@@ -153,13 +156,16 @@ def _of_patterns(root: Path, wanted: Wanted) -> Found:
         labelled = {name: (file, ONE_FILE) for name, file in files.items()}
     else:
         folder = root / wanted.labels if wanted.labels and (root / wanted.labels).is_dir() else None
-        key, others = (None, []) if folder else folder_of_labels(root, found, wanted.labels)
-        folder = folder or (key and next(place.masks | place.others for place in found)[key])
+        others: list[Finding] = []
         if folder is None:
-            raise FileNotFoundError(f"expected {LAYOUTS} in {root}, or data.source.labels beside data.source.images")
+            key, others = folder_of_labels(root, found, wanted.labels)
+            if key is None:
+                expected = f"{LAYOUTS} in {root}, or data.source.labels beside data.source.images"
+                raise FileNotFoundError(f"expected {expected}")
+            folder = next(place.masks | place.others for place in found)[key]
         labelled, more = label_files(folder, pictured, wanted.classes)
         more += others
-    if not wanted.images:  # what lies beside an image and begins like it is labels too, of somebody else
+    if not wanted.images:  # files whose names begin like that of an image may be labels of another annotator
         drawn = {file for file, _ in labelled.values()}
         pictured = {
             name: file
@@ -174,25 +180,26 @@ def _of_patterns(root: Path, wanted: Wanted) -> Found:
     return pairs, [*findings, *more, *alone]
 
 
-def _of_places(root: Path, wanted: Wanted) -> Found:
-    """Images and labels where folders and names tell them."""
+def _of_places(root: Path, wanted: Wanted) -> Matched:
+    """The pairs of a folder, found by the names of its folders and files."""
     found = places(root)
     key, findings = folder_of_labels(root, found, wanted.labels)
-    lone = of_one_image_each([(place.images, place.masks.get(key), place.above) for place in found])
+    lone = of_one_image_each([(place.images, place.masks.get(key) if key else None, place.above) for place in found])
     pairs: list[tuple[Place, list[Pair]]] = []
     for number, place in enumerate(found):
         if number in lone:
             name, image, labels, form = lone[number]
-            some, more = [Pair(name, image, labels, "", form=form)], []
+            pairs.append((place, [Pair(name, image, labels, "", form=form)]))
         else:
-            some, more = _of_place(root, place, (place.masks | place.others).get(key), wanted.classes)
-        pairs.append((place, some))
-        findings += more
+            masks = (place.masks | place.others).get(key) if key else None
+            some, more = _of_place(root, place, masks, wanted.classes)
+            pairs.append((place, some))
+            findings += more
     named, twice = _named(root, pairs)
     return named, [*dict.fromkeys(findings), *twice]
 
 
-def _of_place(root: Path, place: Place, masks: Path | None, classes: Sequence[str] | None) -> Found:
+def _of_place(root: Path, place: Place, masks: Path | None, classes: Sequence[str] | None) -> Matched:
     """The pairs of one folder of images, whose labels lie in ``masks``, in the images, or beside them."""
     folder = place.images
     if masks is None and (recorded := films(folder)):
@@ -203,7 +210,7 @@ def _of_place(root: Path, place: Place, masks: Path | None, classes: Sequence[st
     there = Sorted([*folder.iterdir()], [], []) if masks else sorted_out(sorted(folder.iterdir()))
     pictured, more = by_stem(folder, IMAGE_SUFFIXES, there.images)
     labelled, others = label_files(masks or folder, pictured, classes, there.others)
-    if masks is None and not labelled and folder != root:  # of labelme or COCO, one folder further up
+    if masks is None and not labelled and folder != root:  # labelme and COCO files may lie one folder further up
         shaped, others = label_files(folder.parent, pictured)
         labelled = {name: each for name, each in shaped.items() if each[0].suffix.lower() in SHAPE_SUFFIXES}
     findings = list(dict.fromkeys([*findings, *more, *others]))
@@ -219,7 +226,7 @@ def _of_place(root: Path, place: Place, masks: Path | None, classes: Sequence[st
     there.others.extend(pictured.pop(name) for name in sorted(more_files))
     if there.others:
         what, fix = f"{len(there.others)} more files of these images, such as {there.others[0].name}", "nothing"
-        findings.append(Finding("left-out", NOTE, str(folder), what, "images and labels, which are taken", fix))
+        findings.append(Finding("left-out", NOTE, str(folder), what, "images and labels, which are used", fix))
     named, alone = partners(root, pictured, labelled)
     pairs = [
         Pair(name, image, labels, "", form=form, channels=channels.get(name, ()))
@@ -228,19 +235,19 @@ def _of_place(root: Path, place: Place, masks: Path | None, classes: Sequence[st
     return pairs, findings + alone
 
 
-def _named(root: Path, found: Sequence[tuple[Place, list[Pair]]]) -> Found:
-    """The pairs of all places with names of their own, in which folders stand where the files alone do not tell.
+def _named(root: Path, found: Sequence[tuple[Place, list[Pair]]]) -> Matched:
+    """The pairs of all places under unique names.
 
-    A folder with one image, which is called like it, or like the images of all such folders, stands for its image.
+    If file names are not unique, the names of their folders precede them, or replace them if all files have one name.
     """
     names = [pair.name for _, pairs in found for pair in pairs]
     alike = len(set(names)) == 1
-    tell = len(set(names)) == len(names)
+    unique = len(set(names)) == len(names)
     named = []
     for place, pairs in found:
         for pair in pairs:
             name, above = pair.name, [each for each in place.above if each != pair.name]
-            if not tell:
+            if not unique:
                 name = "_".join(above if alike and above else (*above, pair.name))
             source = pair.source or pair.image.relative_to(root).as_posix()
             named.append(replace(pair, name=name, source=source, part=place.part))
@@ -256,10 +263,10 @@ def _named(root: Path, found: Sequence[tuple[Place, list[Pair]]]) -> Found:
 
 
 def _within(folder: Path) -> list[Pair]:
-    """OME-Zarr images that hold their labels themselves, but for our own predictions.
+    """The OME-Zarr images of a folder that hold their own labels, except predictions of this program.
 
     Raises:
-        FileNotFoundError: one of them holds several.
+        FileNotFoundError: one of them holds several label images.
     """
     found = {file: labels_within(file) for file in sorted(folder.glob("*.zarr")) if not is_prediction(file)}
     several = [labels for labels in found.values() if len(labels) > 1]
@@ -270,6 +277,7 @@ def _within(folder: Path) -> list[Pair]:
 
 
 def _of_films(root: Path, folders: Sequence[Path]) -> list[Pair]:
+    """The annotated frames of films of the Cell Tracking Challenge."""
     pairs = []
     for masks in folders:
         film = masks.parent.name.removesuffix("_GT")

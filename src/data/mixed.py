@@ -1,8 +1,8 @@
-"""A folder in which images lie beside their labels: which files are the images."""
+"""Tells images from labels in a folder that holds both."""
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ from src.files.names import IMAGE_SUFFIXES, LABEL_SUFFIXES, base_of, stem
 
 
 class Sorted(NamedTuple):
-    """Files of a folder: images, what may be their labels, and what is neither, such as ``a_flows`` of Cellpose."""
+    """The files of a folder: images, possible labels, and other files such as ``a_flows`` of Cellpose."""
 
     images: list[Path]
     labels: list[Path]
@@ -24,14 +24,14 @@ class Sorted(NamedTuple):
 
 
 def sorted_out(files: Sequence[Path]) -> Sorted:
-    """Files of a folder as images and labels, if there are labels among them; else all of them are images.
+    """Sort files into images and labels; all are images if none look like labels.
 
-    Labels are told by their names: they are called as their image is and end in more (``a_mask`` beside ``a``), they
-    end or begin in a word such as mask where all images do in another, or only their suffix differs (``a.png`` beside
-    ``a.jpg``). Where a name leaves it open, one file of each kind is looked into.
+    Names decide: labels have the name of their image and a further ending (``a_mask`` beside ``a``), they begin or end
+    with a word such as mask where all images have another word, or only their suffix differs (``a.png`` beside
+    ``a.jpg``). If names leave it open, one file of each kind is opened.
 
     Args:
-        files: of endings of `IMAGE_SUFFIXES`; others count as nothing.
+        files: the files of a folder; only those with an ending of `IMAGE_SUFFIXES` count.
     """
     files = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES]
     alike = defaultdict(list)
@@ -49,27 +49,31 @@ def sorted_out(files: Sequence[Path]) -> Sorted:
 
 
 def _bases(labels: Collection[str], names: Collection[str]) -> set[str]:
-    """The names of the images that labels are of, as far as they begin with them."""
+    """The names of images that names of labels begin with."""
     images = set(names) - set(labels)
     return {base for name in labels if (base := base_of(name, images))}
 
 
 def further_files(names: Collection[str], labelled: Collection[str]) -> set[str]:
-    """Names of further files of images that have labels, which have none themselves: ``a_flows`` beside ``a``.
+    """Names of files that are neither images nor labels but belong to labelled images: ``a_flows`` beside ``a``.
 
     Args:
-        names: those of images, and of such files.
-        labelled: those that have labels.
+        names: names of images, and of such files.
+        labelled: names that have labels.
     """
     labelled = set(names) & set(labelled)
-    base = {name: base_of(name, labelled) for name in names}
-    ends = Counter(name[len(base[name]) :] for name in names if base[name] and name not in labelled)
-    more = {end for end, count in ends.items() if count > len(labelled) / 2}
-    return {name for name in names if base[name] and name not in labelled and name[len(base[name]) :] in more}
+    ends = _ends(set(names) - labelled, labelled)
+    more = {end for end, count in Counter(ends.values()).items() if count > len(labelled) / 2}
+    return {name for name, end in ends.items() if end in more}
+
+
+def _ends(names: Iterable[str], bases: Collection[str]) -> dict[str, str]:
+    """What follows the base in each name that begins with one of ``bases``."""
+    return {name: name[len(base) :] for name in names if (base := base_of(name, bases))}
 
 
 def _of_other_suffix(alike: Mapping[str, Sequence[Path]]) -> set[Path]:
-    """Label files that are called as their images are but for the suffix, which is the same of all of them."""
+    """Label files that differ from their images in the suffix only, if all of them have the same suffix."""
     suffixes = {tuple(sorted({file.suffix for file in of})) for of in alike.values() if len(of) > 1}
     if len(suffixes) != 1 or len(both := suffixes.pop()) != 2:
         return set()
@@ -83,25 +87,24 @@ def _of_other_suffix(alike: Mapping[str, Sequence[Path]]) -> set[Path]:
 
 
 def _named_so(names: Mapping[str, Path]) -> set[str]:
-    """Names that are those of another file with a word for labels at their ends."""
+    """Names that consist of another file's name and a word for labels."""
     return {name for name in names if base_of(name, names) and LABEL_WORDS.intersection(words_of(name)[-1:])}
 
 
 def _followers(names: Mapping[str, Path]) -> set[str]:
-    """Names that are those of other files with one of a few endings, which hold labels."""
-    base = {name: base_of(name, names) for name in names}
-    images = [name for name in names if base[name] is None]
-    ends = Counter(name[len(base[name]) :] for name in names if base[name])
-    common = [end for end, count in ends.items() if count > 1 and count >= len(images) / 2]
-    if len(common) != len(ends):
+    """Names that consist of another file's name and one of a few endings, if the files with that ending hold labels."""
+    ends = _ends(names, names)
+    count = Counter(ends.values())
+    common = [end for end, times in count.items() if times > 1 and times >= (len(names) - len(ends)) / 2]
+    if len(common) != len(count):
         return set()
     first = {end: next(file for name, file in names.items() if name.endswith(end)) for end in common}
     labels = [end for end, file in first.items() if are_labels(file)]
-    return {name for name in names if base[name] and name[len(base[name]) :] in labels}
+    return {name for name, end in ends.items() if end in labels}
 
 
 def _worded(names: Mapping[str, Path]) -> set[str]:
-    """Names with a word for labels at one end, if the others, which may have one for images there, are as many."""
+    """Names that begin or end with a word for labels, if they pair with all other names."""
     words = {name: words_of(re.sub(r"\d+", " ", name)) for name in names}
     for place in (0, -1):
         worded = {name for name, each in words.items() if each and each[place] in LABEL_WORDS}
@@ -112,17 +115,17 @@ def _worded(names: Mapping[str, Path]) -> set[str]:
 
 
 def _one_of_each(images: Sequence[str], labels: set[str]) -> bool:
-    """Whether there is one image and one label image, called so, as in a folder for each image."""
+    """Whether there is one label image and one image that is named so, as in a folder per image."""
     return len(images) == len(labels) == 1 and words_of(images[0])[-1] in IMAGE_WORDS
 
 
 def are_labels(file: Path) -> bool:
-    """Whether a file holds a mask, numbers or few colours, and no picture."""
+    """Whether a file holds a mask, numbers or few colours, and not an image."""
     if file.suffix.lower() not in LABEL_SUFFIXES:
         return False
     try:
         drawn = read_labels(file)
-    except Refused:  # whoever reads it says why
+    except Refused:  # reading it as a label file explains why
         return False
     distinct, counts = value_counts(drawn.numbers.reshape(-1, drawn.numbers.shape[-1]))
     return len(distinct) < 3 or drawn.in_colours or grain(drawn.numbers, distinct, counts) == FLAT

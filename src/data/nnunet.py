@@ -1,4 +1,4 @@
-"""What the ``dataset.json`` of nnU-Net says of labels."""
+"""Reads the names of classes, and the ignored label, from the ``dataset.json`` of nnU-Net."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,16 +14,16 @@ IGNORED = "ignore"
 class Dataset(Layout):
     """A ``dataset.json``."""
 
-    labels: dict
+    labels: dict[str, object]
 
 
 @dataclass(frozen=True)
-class Classes:
-    """The classes of labels.
+class LabelNames:
+    """The names of the numbers in label images.
 
     Attributes:
-        names: of their numbers, in order; empty where they are regions of several numbers.
-        ignored: the number of what nobody has annotated, None if there is none.
+        names: names of the classes by number, in order; empty if classes are regions of several numbers.
+        ignored: the number of pixels that are not annotated; None if there is none.
     """
 
     names: dict[int, str] = field(default_factory=dict)
@@ -31,39 +31,41 @@ class Classes:
 
     @property
     def all_names(self) -> dict[int, str]:
-        """Those of the classes, and that of what nobody has annotated."""
+        """The names of the classes and of the ignored number."""
         return self.names if self.ignored is None else {**self.names, self.ignored: IGNORED}
 
 
-NOTHING_SAID = Classes()
+UNNAMED = LabelNames()
 
 
 def dataset_files(root: Path) -> list[Path]:
-    """The ``dataset.json`` in a folder and in folders of it; the first one counts."""
+    """The ``dataset.json`` in a folder and in its subfolders; the first one counts."""
     return [file for file in (root / FILE, *sorted(root.glob(f"*/{FILE}"))) if file.is_file()]
 
 
-def read_classes(root: Path) -> Classes:
-    """The classes that the ``dataset.json`` in a folder, or in a folder of it, names.
+def read_label_names(root: Path) -> LabelNames:
+    """Read the names of classes from the ``dataset.json`` in a folder or in one of its subfolders.
 
     Raises:
-        Refused: it is damaged.
+        Refused: the file is damaged.
     """
     files = dataset_files(root)
     if not files:
-        return NOTHING_SAID
+        return UNNAMED
     try:
-        labels = read_json(files[0], Dataset)["labels"]
+        labels: dict[str, object] = read_json(files[0], Dataset)["labels"]
     except (ValueError, OSError) as error:
-        if "at labels" in str(error):  # of another program
-            return NOTHING_SAID
-        found, fix = "no JSON that can be read", "mend the file, or remove it"
+        if "at labels" in str(error):  # a file of another program
+            return UNNAMED
+        found, fix = "no JSON that can be read", "repair the file, or remove it"
         raise Refused(Finding("dataset-json", ERROR, str(files[0]), found, f"{FILE} of nnU-Net", fix)) from error
-    numbers = {}
-    for name, value in labels.items():
-        number, name = (int(name), value) if name.isdecimal() else (value, name)  # as the first version had it
+    names: dict[int, str] = {}
+    for key, value in labels.items():
+        number, name = (
+            (int(key), value) if key.isdecimal() else (value, key)
+        )  # number: name is the first version's form
         if type(number) is not int or type(name) is not str or len(name) > LONGEST_NAME or not name.isprintable():
-            return NOTHING_SAID
-        numbers[number] = name
-    ignored = next((number for number, name in numbers.items() if name == IGNORED), None)
-    return Classes({number: numbers[number] for number in sorted(numbers) if number != ignored}, ignored)
+            return UNNAMED
+        names[number] = name
+    ignored = next((number for number, name in names.items() if name == IGNORED), None)
+    return LabelNames({number: names[number] for number in sorted(names) if number != ignored}, ignored)

@@ -1,4 +1,4 @@
-"""Label files of any tool: the numbers that were drawn, however they are shown."""
+"""Reads label files of any tool as the numbers that were drawn, whatever colours they are shown in."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -17,27 +17,27 @@ from src.files.image import in_memory
 from src.files.stored import SHOWN, Note, Reading, Stored, axes_of, turned
 from src.instances import pieces
 
-FEWEST_SMOOTHED = 4  # colours from which some may have been made by smoothing …
-FEWEST_OF_COLOUR = 10  # … if most of them have no group of as many pixels
-MOST_BETWEEN = 0.001  # share of the pixels of a mask with a value between its two
-LARGEST_BETWEEN = 4  # pixels that lie together there
-WHITE = tuple(2**bits - 1 for bits in (8, 16, 32))  # by which programs mark the foreground of a mask
-FURTHEST_APART = 20  # a mask of two values has larger ones, so that what lies between cannot be a class
+FEWEST_SMOOTHED = 4  # with so many colours, some may come from smoothing …
+FEWEST_OF_COLOUR = 10  # … if most of them have no connected group of so many pixels
+MOST_BETWEEN = 0.001  # largest share of the pixels of a mask with a value between its two
+LARGEST_BETWEEN = 4  # largest connected group of such pixels
+WHITE = tuple(2**bits - 1 for bits in (8, 16, 32))  # values by which programs mark the foreground of a mask
+FURTHEST_APART = 20  # the two values of a mask differ by more, so that a value between them cannot be a class
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """What was drawn in one file.
+    """The labels that were drawn in one file.
 
     Attributes:
-        numbers: ``(H, W)`` or ``(D, H, W)`` integers; of colours the packed ones, as `packed` makes them.
-        notes: what to know of them.
+        numbers: ``(H, W)`` or ``(D, H, W)`` integers; colours as one integer each, see `packed`.
+        notes: notes on how they were read.
         in_colours: whether the numbers are colours.
-        was_grey: whether each was saved as equal red, green and blue, so that it may stand beside files in colours.
-        palette: the packed colour of number 0, 1, … where a picture has such a table; empty where it has none.
-        classes: the values of class 0, 1, … that the file says it has; empty if it says nothing.
-        overlap: share of what was drawn that lies in several of the files that it was put together from.
-        is_prediction: whether the file says that this program has written it.
+        was_grey: whether each number was saved as equal red, green and blue; such files may accompany files in colours.
+        palette: the packed colour of number 0, 1, … if the file has a colour table for display; else empty.
+        classes: the values of class 0, 1, … if the file declares them; else empty.
+        overlap: share of the annotated pixels that lie in several of the files that the labels were merged from.
+        is_prediction: whether this program has written the file.
     """
 
     numbers: np.ndarray
@@ -51,20 +51,20 @@ class Drawn:
 
 
 def read_labels(file: Path, reading: Reading = SHOWN) -> Drawn:
-    """The numbers of a label image or stack.
+    """Read the numbers of a label image or stack.
 
-    They are the stored ones under any table of colours; ImageJ shows 255 as black in its masks, and means an object.
-    Only where white is 0 and a pixel is one bit, as in a fax, are they read as they are shown. Grey values that were
-    saved as equal red, green and blue count as one number a pixel, other colours as one number a colour; of planes of
-    which exactly one is on in each pixel that one is its number. A few pixels between the two values of a mask, as
-    drawing with smooth edges leaves them, become the nearer of the two.
+    A colour table is ignored and the stored numbers are used: ImageJ shows 255 in its masks as black, and means
+    foreground. Only files of one bit per pixel in which 0 is white, such as faxes, are read as they are shown. Equal
+    red, green and blue give one number per pixel, other colours one number per colour. One-hot planes become the
+    number of the plane. A few pixels between the two values of a mask, as drawing with smooth edges leaves them,
+    become the nearer of the two.
 
     Args:
-        file: where they lie.
-        reading: how the pixels of images are seen, of which orientation and axes hold for labels too.
+        file: the label file.
+        reading: how the pixels of the image are read; its orientation and axes hold for the labels too.
 
     Raises:
-        Refused: it holds smoothed colours or real numbers, is a JPEG, or cannot be decoded.
+        Refused: the file holds smoothed colours or real numbers, is a JPEG, or cannot be decoded.
     """
     if file.suffix.lower() == ".npy":
         found = "a file of Python objects, which may run code when it is opened"
@@ -82,16 +82,16 @@ def read_labels(file: Path, reading: Reading = SHOWN) -> Drawn:
 
 
 def drawn(stored: Stored, file: Path, reading: Reading = SHOWN) -> Drawn:
-    """As `read_labels`, of what a file holds.
+    """As `read_labels`, for the content of a file.
 
     Raises:
         Refused: it holds smoothed colours or real numbers.
     """
-    values, axes = stored.array, axes_of(stored, reading)
+    values, axes = np.asarray(stored.array), axes_of(stored, reading)
     if stored.orientation != 1 and reading.orientation == "shown":
         values = turned(values, axes, stored.orientation)
     if stored.unclear and axes[0] == "S" and not (values == values[:1]).all():
-        axes = f"Z{axes[1:]}"  # red, green and blue would be no labels
+        axes = f"Z{axes[1:]}"  # labels as red, green and blue would be equal
     values, notes = _numbers(values, stored)
     values, axes = _without_single(values, axes)
     in_colours, samples = False, "S" in axes and values.shape[axes.index("S")] <= 4  # more are planes of classes
@@ -102,24 +102,23 @@ def drawn(stored: Stored, file: Path, reading: Reading = SHOWN) -> Drawn:
     if not in_colours:
         planes, between = sharpened(planes)
         more += between
-    of_picture = stored.table is not None and stored.is_picture and not stored.way
-    palette = tuple(packed(stored.table).tolist()) if of_picture and planes.max() < len(stored.table) else ()
-    was_grey = samples and not in_colours
-    notes = (*stored.notes, *notes, *more)
-    return Drawn(planes, notes, in_colours, was_grey, palette, stored.classes, is_prediction=stored.is_prediction)
+    table = stored.table if stored.is_picture and not stored.way else None
+    palette = tuple(packed(table).tolist()) if table is not None and planes.max() < len(table) else ()
+    was_grey, all_notes = samples and not in_colours, (*stored.notes, *notes, *more)
+    return Drawn(planes, all_notes, in_colours, was_grey, palette, stored.classes, is_prediction=stored.is_prediction)
 
 
 def _numbers(values: np.ndarray, stored: Stored) -> tuple[np.ndarray, list[Note]]:
-    """The numbers that were drawn, of values and what their file says of them."""
+    """The numbers that were drawn, from the stored values and their interpretation in the file."""
     if stored.signed:
         return values.astype(np.int32) - 2**15, []
     if stored.way < 0 and stored.bits:
-        found = "one bit a pixel, of which 0 is white"
+        found = "one bit per pixel, with 0 as white"
         fix = "data.source.values=[1,0] takes the stored ones"
         return ~values, [Note("white-is-zero", found, "the values as they are shown: white is 1", fix)]
     if stored.way < 0:
         drawn, _ = value_counts(values.reshape(-1, values.shape[-1]))
-        note = Note("white-is-zero", "numbers that are shown as their negative", "the stored numbers")
+        note = Note("white-is-zero", "numbers that are shown inverted, with 0 as white", "the stored numbers")
         if len(drawn) == 2:
             note = note._replace(
                 taken=f"the stored numbers: {drawn[1]} in cells, {drawn[0]} outside",
@@ -127,20 +126,20 @@ def _numbers(values: np.ndarray, stored: Stored) -> tuple[np.ndarray, list[Note]
             )
         return values, [note]
     if not stored.way:
-        return values, [Note("colour-table", "labels with a table of colours", "the stored numbers")]
+        return values, [Note("colour-table", "labels with a colour table", "the stored numbers")]
     return values, []
 
 
 def _without_single(values: np.ndarray, axes: str) -> tuple[np.ndarray, str]:
-    """Values without axes of length 1, but for rows and columns."""
+    """The values without axes of length 1, except rows and columns."""
     single = [place for place, axis in enumerate(axes) if values.shape[place] == 1 and axis not in "YX"]
     return values.squeeze(tuple(single)), "".join(axis for place, axis in enumerate(axes) if place not in single)
 
 
 def _ordered(values: np.ndarray, axes: str, file: Path) -> np.ndarray:
-    """``(H, W)`` or ``(D, H, W)``, or refused; planes of which exactly one is on become the number of that one."""
+    """The values as ``(H, W)`` or ``(D, H, W)``, one-hot planes as numbers; other shapes are refused."""
     if values.ndim not in (2, 3) or 0 in values.shape:
-        expected, fix = "one number a pixel, (H, W) or (D, H, W)", "save one plane a file, or a stack of planes"
+        expected, fix = "one number per pixel, (H, W) or (D, H, W)", "save one plane per file, or a stack of planes"
         raise Refused(Finding("label-shape", ERROR, str(file), f"shape {values.shape}", expected, fix))
     order = [place for place, axis in enumerate(axes) if axis not in "YX"] + [axes.index("Y"), axes.index("X")]
     values = values.transpose(order)
@@ -148,7 +147,7 @@ def _ordered(values: np.ndarray, axes: str, file: Path) -> np.ndarray:
 
 
 def _whole(values: np.ndarray, file: Path) -> tuple[np.ndarray, list[Note]]:
-    """Integers, also where they were saved as real numbers."""
+    """The values as integers; whole numbers that were saved as real numbers are converted, others refused."""
     if values.dtype.kind in "iub":
         return values, []
     if np.isfinite(values).all() and not np.any(values % 1) and np.abs(values).max(initial=0) < 2**53:
@@ -156,31 +155,33 @@ def _whole(values: np.ndarray, file: Path) -> tuple[np.ndarray, list[Note]]:
         found = f"whole numbers saved as {values.dtype}"
         return values.astype(np.int32 if small else np.int64), [Note("float-label", found, "the numbers")]
     found = f"{values.dtype} from {values.min():g} to {values.max():g}, not all of them whole"
-    fix = "choose a threshold: a probability is no label"
+    fix = "apply a threshold: a probability is not a label"
     raise Refused(Finding("float-label", ERROR, str(file), found, "labels of whole numbers", fix))
 
 
 def one_hot(planes: np.ndarray) -> np.ndarray:
-    """``(H, W)`` of planes ``(K, H, W)`` of which exactly one is on in each pixel: its number. Others as they are."""
-    if len(planes) < 2 or len(np.unique(planes[:, :1])) > 2:  # a row tells of nearly all stacks
+    """One-hot planes ``(K, H, W)`` as the number of the plane ``(H, W)``; any other array is returned unchanged."""
+    if len(planes) < 2 or len(np.unique(planes[:, :1])) > 2:  # the first row rules out nearly all other stacks
         return planes
     on = planes != 0
     return on.argmax(axis=0).astype(np.uint8) if (on.sum(axis=0) == 1).all() else planes
 
 
 def overlaid(masks: Iterable[np.ndarray]) -> tuple[np.ndarray, float]:
-    """Masks of one shape as numbers 1, 2, …, later ones over earlier ones; and the share of them that several cover."""
-    labels = covered = None
-    for number, mask in enumerate(masks, start=1):
-        if labels is None:
-            labels, covered = np.zeros(mask.shape, np.int32), np.zeros(mask.shape, np.uint8)
+    """Masks of one shape as numbers 1, 2, …, later ones over earlier ones, and the share of pixels in several masks."""
+    rest = iter(masks)
+    first = next(rest, None)
+    if first is None:
+        raise ValueError("expected at least one mask, but got none")
+    labels, covered = first.astype(np.int32), first.astype(np.uint8)
+    for number, mask in enumerate(rest, start=2):
         labels[mask] = number
         covered += mask & (covered < 2)
-    return labels, np.count_nonzero(covered > 1) / max(1, np.count_nonzero(covered))
+    return labels, int(np.count_nonzero(covered > 1)) / max(1, int(np.count_nonzero(covered)))
 
 
 def sharpened(labels: np.ndarray) -> tuple[np.ndarray, list[Note]]:
-    """A mask ``(…, H, W)`` without the few pixels that lie between its two values; any other labels as they are."""
+    """A mask ``(…, H, W)`` without the few pixels between its two values; other labels are returned unchanged."""
     values, counts = value_counts(labels.reshape(-1, labels.shape[-1]))
     if len(values) <= 2 or labels.dtype == bool:
         return labels, []
@@ -198,7 +199,7 @@ def sharpened(labels: np.ndarray) -> tuple[np.ndarray, list[Note]]:
 
 
 def _along_edges(labels: np.ndarray, low: int, high: int) -> bool:
-    """Whether all pixels with other values than two lie in small groups beside both of these."""
+    """Whether all pixels with another value than ``low`` and ``high`` lie in small groups near both."""
     between = (labels != low) & (labels != high)
     if not between.any():
         return True
@@ -208,17 +209,18 @@ def _along_edges(labels: np.ndarray, low: int, high: int) -> bool:
 
 
 def packed(colours: np.ndarray) -> np.ndarray:
-    """One integer 0xRRGGBB a colour ``(…, 3)`` of 8 bits."""
+    """Colours ``(…, 3)`` of 8 bits as one integer 0xRRGGBB each."""
     red, green, blue = np.moveaxis(colours.astype(np.int32), -1, 0)
-    return red << 16 | green << 8 | blue
+    numbers: np.ndarray = red << 16 | green << 8 | blue
+    return numbers
 
 
 def places_of(labels: np.ndarray, values: Sequence[int]) -> np.ndarray:
-    """Where in ``values`` each number stands, int32, found in strips to save memory; of one that is none of them, any.
+    """The index in ``values`` of each number, int32, found in strips to save memory; arbitrary for other numbers.
 
     Args:
         labels: ``(…, H, W)``.
-        values: different ones, in any order.
+        values: different numbers, in any order.
     """
     order = np.argsort(values, kind="stable").astype(np.int32)
     found = [np.searchsorted(values, part, sorter=order).astype(np.int32) for part in strips_of(labels)]
@@ -226,7 +228,7 @@ def places_of(labels: np.ndarray, values: Sequence[int]) -> np.ndarray:
 
 
 def as_colours(numbers: np.ndarray) -> np.ndarray:
-    """Grey values of 8 bits as packed colours."""
+    """Grey values of 8 bits as packed colours, see `packed`."""
     return numbers.astype(np.int32) * 0x010101
 
 
@@ -240,8 +242,8 @@ def unpacked(number: int) -> tuple[int, int, int]:
 
 
 def unreadable(file: Path, error: BaseException) -> Finding:
-    """That a file cannot be decoded."""
-    found = limits.reason(error.__cause__ or error)  # without the file, which stands beside it
+    """The finding that a file cannot be decoded."""
+    found = limits.reason(error.__cause__ or error)  # without the name of the file, which the finding has
     larger = re.search(r"max_pixels=\d+", found)
     found, _, nearest = (found, "", "") if larger else found.partition("; nearest valid: ")
     fix = f"the same command with {larger[0]}" if larger else nearest or "copy the file again"
@@ -249,12 +251,12 @@ def unreadable(file: Path, error: BaseException) -> Finding:
 
 
 def _of_colours(colours: np.ndarray, file: Path) -> tuple[np.ndarray, bool]:
-    """Numbers of colours ``(…, H, W, C)``, and whether they are packed colours, and not grey values.
+    """The numbers of colours ``(…, H, W, C)``, and whether they are packed colours or, if not, grey values.
 
-    What is opaque everywhere does not count, and what is transparent is black.
+    Transparent pixels are black; an alpha channel of one value is ignored.
 
     Raises:
-        Refused: they are so many, or so small, that nobody has drawn them.
+        Refused: smoothing has made colours that nobody has drawn.
     """
     if colours.shape[-1] in (2, 4):
         alpha, colours = colours[..., -1:], colours[..., :-1]
@@ -273,7 +275,7 @@ def _of_colours(colours: np.ndarray, file: Path) -> tuple[np.ndarray, bool]:
 
 
 def _are_smoothed(planes: np.ndarray) -> bool:
-    """Whether most colours lie in groups that are too small to be drawn."""
+    """Whether most colours occur only in groups of pixels that are too small to be drawn."""
     colours, places = np.unique(planes, return_inverse=True)
     largest = np.zeros(len(colours), np.int64)
     for plane in places.reshape(planes.shape):
@@ -284,8 +286,9 @@ def _are_smoothed(planes: np.ndarray) -> bool:
 
 
 def _smoothed_colours(colours: np.ndarray, file: Path, what: str = "") -> Finding:
+    """The finding that smoothing or compression has altered colours."""
     values, counts = np.unique(colours.reshape(-1, colours.shape[-1]), axis=0, return_counts=True)
     most = ", ".join(str(tuple(map(int, values[place]))) for place in np.argsort(-counts)[:4])
-    fix = "save the labels without smoothing, compression or overlay, one number or one colour a class"
+    fix = "save the labels without smoothing, compression or overlay, one number or one colour per class"
     found = f"{len(values)} {what}colours, most often {most}"
     return Finding("rgb-label", ERROR, str(file), found, "labels as they were drawn", fix)

@@ -1,4 +1,4 @@
-"""Images and labels by their names: which belong together, and which have no partner."""
+"""Pairs images and labels by their names, and reports those without a partner."""
 
 import difflib
 import shlex
@@ -14,19 +14,19 @@ from src.data.sources import Form
 from src.files.names import IMAGE_SUFFIXES, SEPARATORS, stem
 from src.files.tiffs import first_parts
 
-Labelled = Mapping[str, tuple[Path, Form]]
-# That are held against each other for what names have in common:
-MOST_COMPARED, MOST_LABELS, MOST_AFFIXES = 12, 200, 40  # images, labels, and what may stand before and behind it
-OFFERED = 2  # pairs of patterns
+LabelFiles = Mapping[str, tuple[Path, Form]]
+# Most images, labels and pairs of affixes that are compared to find what names have in common.
+MOST_COMPARED, MOST_LABELS, MOST_AFFIXES = 12, 200, 40
+OFFERED = 2  # pairs of patterns that a message offers
 
 
 def partners(
-    root: Path, pictured: Mapping[str, Path], labelled: Labelled
+    root: Path, pictured: Mapping[str, Path], labelled: LabelFiles
 ) -> tuple[dict[str, tuple[Path, Path, Form]], list[Finding]]:
-    """Image, labels and form of each name that both have, and what has no partner.
+    """The image, labels and form of each name that has both, and findings on the others.
 
-    Names that differ by one beginning and one ending are alike, if that pairs all of them. If no name is the same,
-    patterns are offered that pair some.
+    If no name is the same, names may differ by one beginning and one ending, provided that this pairs all of them.
+    Otherwise the finding offers patterns that pair some.
 
     Args:
         root: the folder in which patterns begin.
@@ -43,44 +43,44 @@ def partners(
         elif offered := list(near_patterns(root, pictured.values(), [file for file, _ in labelled.values()])):
             image, labels = next(iter(pictured.values())), next(iter(labelled.values()))[0]
             found = f"{image.name} and {labels.name}, and so on"
-            fix = " or ".join(offered)
-            findings = [Finding("unpaired-names", ERROR, str(labels.parent), found, "labels named as images are", fix)]
-            return {}, findings
+            fix, expected = " or ".join(offered), "labels named like their images"
+            return {}, [Finding("unpaired-names", ERROR, str(labels.parent), found, expected, fix)]
     both = pictured.keys() & labelled.keys()
     findings += _alone(pictured, labelled)
     return {name: (pictured[name], *labelled[name]) for name in both}, findings
 
 
-def _spelt_alike(pictured: Mapping[str, Path], labelled: Labelled) -> Labelled:
-    """Labels under the names of their images, where names differ in capitals and separators alone."""
+def _spelt_alike(pictured: Mapping[str, Path], labelled: LabelFiles) -> LabelFiles:
+    """Labels under the names of their images, if the names differ in capitals and separators only."""
     alone = sorted(pictured.keys() - labelled.keys())
     count = Counter(map(plain, alone))
     spelt = {plain(name): name for name in alone if count[plain(name)] == 1}
     return {name if name in pictured else spelt.get(plain(name), name): each for name, each in labelled.items()}
 
 
-def _by_affix(pictured: Mapping[str, Path], labelled: Labelled) -> Finding:
+def _by_affix(pictured: Mapping[str, Path], labelled: LabelFiles) -> Finding:
+    """The note that all names differ by the same beginning or ending."""
     example = next(iter(labelled))
     found = f"{pictured[example].name} and {labelled[example][0].name}, and so on"
     folder = str(labelled[example][0].parent)
     return Finding("paired-by-affix", NOTE, folder, found, "images with their labels", "nothing")
 
 
-def _alone(pictured: Mapping[str, Path], labelled: Labelled) -> Iterator[Finding]:
-    """What has no partner, with the name that is nearest."""
+def _alone(pictured: Mapping[str, Path], labelled: LabelFiles) -> Iterator[Finding]:
+    """Findings on images without labels, with the nearest name, and on labels without an image."""
     of_images, of_labels = sorted(pictured.keys() - labelled.keys()), sorted(labelled.keys() - pictured.keys())
     whole = set(first_parts(sorted(pictured.values()))) if of_images else set()
     free = {labelled[name][0].name: name for name in of_labels}
     for place, name in enumerate(of_images):
-        file = pictured[name]
-        if file not in whole:
+        image = pictured[name]
+        if image not in whole:
             found, fix = "a part of an image in several files, of which another has labels", "nothing, if that is meant"
-            yield Finding("part-of-image", NOTE, str(file), found, "one image, read once", fix)
+            yield Finding("part-of-image", NOTE, str(image), found, "one image, read once", fix)
             continue
-        near = difflib.get_close_matches(file.name, free, 1) if place < MOST_COMPARED else []
+        near = difflib.get_close_matches(image.name, free, 1) if place < MOST_COMPARED else []
         expected = f"labels named {name} (.tif or .png)"
         fix = "annotate it, or move it out of the folder" + "".join(f", or rename {each}" for each in near)
-        yield Finding("missing-label", ERROR, str(file), "an image without labels", expected, fix)
+        yield Finding("missing-label", ERROR, str(image), "an image without labels", expected, fix)
     for name in of_labels:
         file, found = str(labelled[name][0]), "labels without an image; they are left out"
         fix = "add the image; nothing, if it is left out on purpose"
@@ -88,12 +88,12 @@ def _alone(pictured: Mapping[str, Path], labelled: Labelled) -> Iterator[Finding
 
 
 def near_patterns(root: Path, images: Iterable[Path], labels: Iterable[Path]) -> Iterator[str]:
-    """Keys by which most images of one folder have labels in another one, as a person types them, the best first.
+    """Patterns that pair most images with labels, as arguments of the command line, the best first.
 
     Args:
         root: the folder in which patterns begin.
-        images: files of images.
-        labels: files of labels.
+        images: files of images, all in one folder.
+        labels: files of labels, all in one folder.
     """
     images, labels = sorted(images), sorted(labels)
     folders = {file.parent for file in images}, {file.parent for file in labels}
@@ -109,7 +109,7 @@ def near_patterns(root: Path, images: Iterable[Path], labels: Iterable[Path]) ->
     if best < max(2, min(len(images), len(labels)) / 2):
         return
     shortest = sorted((each for each in ways if len(ways[each]) == best), key=lambda each: sum(map(len, each)))
-    different = {ways[each]: each for each in reversed(shortest)}  # of two that pair the same, the shorter one
+    different = {ways[each]: each for each in reversed(shortest)}  # the shortest of those that pair the same files
     for each in [each for each in shortest if each in different.values()][:OFFERED]:
         sides = zip(("images", "labels"), (images, labels), (each[:2], each[2:]), strict=True)
         yield " ".join(
@@ -119,11 +119,11 @@ def near_patterns(root: Path, images: Iterable[Path], labels: Iterable[Path]) ->
 
 
 def likely_patterns(root: Path, folders: Sequence[Path]) -> Iterator[str]:
-    """Keys by which images of a folder may have labels in another one, as of `near_patterns`.
+    """Patterns that pair the images of one folder with the labels of another one, as `near_patterns` gives them.
 
     Args:
         root: the folder in which patterns begin.
-        folders: in it.
+        folders: folders within it.
     """
     files = {folder: [*by_stem(folder, IMAGE_SUFFIXES)[0].values()] for folder in folders[:MOST_COMPARED]}
     drawn = [folder for folder, of in files.items() if of and are_labels(of[0])]
@@ -133,7 +133,7 @@ def likely_patterns(root: Path, folders: Sequence[Path]) -> Iterator[str]:
 
 
 def _common(name: str, other: str) -> Iterator[tuple[str, str, str, str]]:
-    """What stands before and behind each part that two names have in common, in one and in the other."""
+    """The affixes of each part that two names have in common: before and after it, in one name and in the other."""
     for first, second, size in difflib.SequenceMatcher(None, name, other, autojunk=False).get_matching_blocks():
         core = name[first : first + size].strip(SEPARATORS)
         before = name[first : first + size].index(core)
@@ -144,11 +144,12 @@ def _common(name: str, other: str) -> Iterator[tuple[str, str, str, str]]:
 
 
 def _parts_a_word(before: str, after: str) -> bool:
+    """Whether both sides of a cut are letters."""
     return bool(before and after) and f"{before[-1]}{after[0]}".isalpha()
 
 
 def _paired(affixes: tuple[str, str, str, str], images: list[str], labels: list[str]) -> frozenset[tuple[str, str]]:
-    """Images and labels of the same name, if what stands before and behind it does not count."""
+    """Images and labels that have the same name without their affixes."""
     of_images, of_labels = (
         {name[len(start) : len(name) - len(end)]: name for name in names if _fits(name, start, end)}
         for names, start, end in ((images, *affixes[:2]), (labels, *affixes[2:]))

@@ -1,23 +1,34 @@
-"""Training tiles, drawn one by one from annotated slices: an endless, reproducible stream.
+"""Training tiles, drawn one by one from annotated images: an endless, reproducible stream.
 
-Draw number i is a pure function of the seed and i. So the stream is the same for any number of
-workers, goes on where an interrupted run stopped, and never repeats a draw, which albumentations by
-itself does (2.0.8 makes the same random choices in every worker and every epoch).
+Tile number i is a pure function of the seed and i. So the stream is the same for any number of workers, an interrupted
+run resumes it where it stopped, and no tile repeats, as they do with albumentations alone (2.0.8 draws the same random
+numbers in every worker and every epoch).
 """
 
 from collections.abc import Iterator
+from typing import TypedDict
 
 import albumentations as A
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
+from typing_extensions import override
 
 from src.data.augment import reseed
 from src.data.stack import NO_CLASS, Slices, everywhere, marked
 
 
-class Patches(Dataset):
+class Tile(TypedDict):
+    """A training tile: image ``(C, H, W)``, target ``(h, w)`` int64, weight ``(h, w)``, and the name of its image."""
+
+    name: str
+    image: Tensor
+    target: Tensor
+    weight: Tensor
+
+
+class Patches(Dataset[Tile]):
     """Augmented tiles with their targets and weights.
 
     Args:
@@ -25,15 +36,15 @@ class Patches(Dataset):
         targets: classes, each ``(H, W)`` uint8.
         weights: the weight map, each ``(H, W)`` float32.
         augment: an `albumentations.Compose` that begins with a `Warp`.
-        context: pixels at each border of a tile for which the network says nothing.
-        seed: another seed is another stream.
-        foreground: share of tiles whose centre lies in a class that is drawn first, each with the same probability;
-            class 0 is none of them. The others lie anywhere.
-        names: of the slices; None: their numbers.
-        known: where targets are known, each ``(H, W)`` bool; None: everywhere.
+        context: pixels at each border of a tile for which the network has no output.
+        seed: each seed gives another stream.
+        foreground: share of tiles whose centre lies in a class other than 0. Each class is drawn with the same
+            probability. The centres of all other tiles are uniform.
+        names: the names of the images; None: their numbers.
+        known: the annotated pixels, each ``(H, W)`` bool; None: all.
 
     Raises:
-        ValueError: ``foreground`` is no share.
+        ValueError: ``foreground`` is not between 0 and 1.
     """
 
     def __init__(
@@ -57,8 +68,8 @@ class Patches(Dataset):
         self.masks = marked(targets, self.known)
         self.slices_of = foreground_slices(targets) if foreground else {}
 
-    def __getitem__(self, draw: int) -> dict[str, Tensor]:
-        """Tile number ``draw``: image ``(C, H, W)``, target ``(h, w)`` int64, weight ``(h, w)``, name of the slice."""
+    @override
+    def __getitem__(self, draw: int) -> Tile:
         random = np.random.default_rng([self.seed, draw])
         index, centre = self._place(random)
         reseed(self.augment, random)
@@ -73,7 +84,7 @@ class Patches(Dataset):
         }
 
     def _place(self, random: np.random.Generator) -> tuple[int, tuple[float, float] | None]:
-        """A slice and the centre ``(x, y)`` of a tile in it, None for anywhere."""
+        """The number of an image and the centre ``(x, y)`` of a tile in it; None: drawn uniformly."""
         if not self.slices_of or random.random() >= self.foreground:
             return int(random.integers(len(self.images))), None
         number = random.choice(list(self.slices_of))
@@ -83,33 +94,37 @@ class Patches(Dataset):
         return index, (float(columns[pixel]), float(rows[pixel]))
 
     def class_shares(self, classes: int) -> np.ndarray:
-        """What each class has of all weight, ``(K,)``: the constant prediction of least weighted cross-entropy."""
+        """Each class's share of the total weight, ``(K,)``: the constant prediction of least weighted cross-entropy."""
         sums = np.zeros(classes)
         for target, weight, known in zip(self.targets, self.weights, self.known, strict=True):
             sums += np.bincount(target[known], weight[known], minlength=classes)
-        return sums / max(sums.sum(), np.finfo(float).tiny)
+        shares: np.ndarray = sums / max(sums.sum(), np.finfo(float).tiny)
+        return shares
 
 
 def foreground_slices(targets: Slices) -> dict[int, np.ndarray]:
-    """Of each class that occurs, but class 0, the numbers of the slices that it occurs in."""
+    """The numbers of the images in which each class other than 0 occurs, by class."""
     occurring = [set(np.unique(target[target > 0]).tolist()) for target in targets]
     classes = sorted(set().union(*occurring))
     return {each: np.array([n for n, found in enumerate(occurring) if each in found]) for each in classes}
 
 
-class Draws(Sampler):
-    """Which draws of the stream this process computes: every ``ranks``-th one, from ``rank`` on.
+class Draws(Sampler[int]):
+    """The numbers of the tiles that one process draws: every ``ranks``-th one, starting at ``rank``.
 
-    Its length counts the draws before ``start`` too, because Lightning counts them when it continues.
+    Its length includes the tiles before ``start``, because Lightning counts them in a resumed run.
 
     Args:
-        length: draws of the whole run, of all processes together.
-        start: first draw, for a run that continues; a multiple of ``ranks``.
+        length: tiles of the whole run, of all processes together.
+        start: the first tile of a resumed run; a multiple of ``ranks``.
+        rank: the number of the process.
+        ranks: how many processes there are.
     """
 
     def __init__(self, length: int, start: int = 0, rank: int = 0, ranks: int = 1) -> None:
         self.length, self.start, self.rank, self.ranks = length, start, rank, ranks
 
+    @override
     def __iter__(self) -> Iterator[int]:
         return iter(range(self.start + self.rank, self.length, self.ranks))
 
@@ -118,6 +133,6 @@ class Draws(Sampler):
 
 
 def image_tensor(image: np.ndarray) -> Tensor:
-    """``(H, W)`` or ``(H, W, C)`` → ``(C, H, W)`` float32."""
+    """The image ``(H, W)`` or ``(H, W, C)`` as a tensor ``(C, H, W)`` float32."""
     channels_first = image[None] if image.ndim == 2 else np.moveaxis(image, -1, 0)
     return torch.from_numpy(np.ascontiguousarray(channels_first, np.float32))

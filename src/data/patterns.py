@@ -1,4 +1,4 @@
-"""Names of images and labels: by a pattern of their paths, or by what they have in common."""
+"""Matches names of images and labels by a pattern of their paths, or by what they have in common."""
 
 import glob
 import re
@@ -12,22 +12,22 @@ NAME = "{name}"
 
 
 def is_pattern(text: str) -> bool:
-    """Whether a text stands for several paths: with one ``*`` or ``{name}`` where the name of an image is."""
+    """Whether a text is a pattern of paths, with ``*`` or ``{name}`` in place of the name of an image."""
     return "*" in text or NAME in text
 
 
 def by_pattern(root: Path, key: str, pattern: str, suffixes: Sequence[str]) -> tuple[dict[str, Path], list[Finding]]:
-    """The files that a pattern fits, by the names that it leaves open, and those that no name tells apart.
+    """The files that a pattern fits, by name, and findings on files that have the same name.
 
     Args:
         root: the folder that the pattern begins in.
-        key: in the configuration, which messages name.
-        pattern: such as ``labels/mask_{name}.png``, ``labels/mask_{name}.*`` or ``*_1stHO``; beside ``{name}`` a
-            ``*`` stands for anything.
-        suffixes: of the files, where the pattern says none.
+        key: the configuration key of the pattern, for messages.
+        pattern: such as ``labels/mask_{name}.png``, ``labels/mask_{name}.*`` or ``*_1stHO``; with ``{name}``, a ``*``
+            matches anything.
+        suffixes: endings of the files, used if the pattern has none.
 
     Raises:
-        ValueError: nothing of the pattern is open, or more than one part.
+        ValueError: the pattern has no ``{name}`` or ``*``, or several.
         FileNotFoundError: it fits no file.
     """
     text = pattern if NAME in pattern else pattern.removesuffix(".*").replace("*", NAME)
@@ -46,7 +46,7 @@ def by_pattern(root: Path, key: str, pattern: str, suffixes: Sequence[str]) -> t
         if file.suffix.lower() not in suffixes or not match:
             continue
         if files.setdefault(match[1], file) != file:
-            found, fix = f"{files[match[1]].name} beside it", "say the ending too, such as labels/*.png"
+            found, fix = f"{files[match[1]].name} beside it", "add the ending to the pattern, such as labels/*.png"
             findings.append(Finding("same-name", ERROR, str(file), found, f"one file that {pattern} fits", fix))
     if not files:
         there = ", ".join(sorted(path.name for path in root.iterdir())[:5]) or "nothing"
@@ -55,15 +55,15 @@ def by_pattern(root: Path, key: str, pattern: str, suffixes: Sequence[str]) -> t
 
 
 def alike(images: Sequence[str], labels: Sequence[str]) -> dict[str, str] | None:
-    """Of each name of labels that of its image, if names tell it of all of them; else None.
+    """The image name for each label name, if names pair all of them; else None.
 
-    They may be `aligned`, or the same but for capitals and separators, or the one may begin or end with the other.
+    They may be `aligned`, differ in capitals and separators only, or one may begin or end with the other.
     """
     return aligned(images, labels) or _same_letters(images, labels) or _contained(images, labels)
 
 
 def _same_letters(images: Sequence[str], labels: Sequence[str]) -> dict[str, str] | None:
-    """As `alike`, of names that differ in capitals and separators.
+    """As `alike`, for names that differ in capitals and separators only.
 
     >>> _same_letters(["Cell 1", "Cell 2"], ["cell_1", "cell_2"])
     {'cell_1': 'Cell 1', 'cell_2': 'Cell 2'}
@@ -75,12 +75,12 @@ def _same_letters(images: Sequence[str], labels: Sequence[str]) -> dict[str, str
 
 
 def plain(name: str) -> str:
-    """A name in small letters with one separator, by which two spellings of it are the same."""
+    """The name in lower case with one kind of separator, so that two spellings of it are equal."""
     return re.sub(f"[{re.escape(SEPARATORS)}]+", "_", name.casefold())
 
 
 def _contained(images: Sequence[str], labels: Sequence[str]) -> dict[str, str] | None:
-    """As `alike`, of names of which one side has more of its own before or behind them, such as a number of the export.
+    """As `alike`, for names to which one side adds a beginning or an ending of its own, such as an export number.
 
     >>> _contained(["61148fa2-a", "9b21f0c4-b"], ["a", "b"])
     {'a': '61148fa2-a', 'b': '9b21f0c4-b'}
@@ -99,7 +99,7 @@ def _contained(images: Sequence[str], labels: Sequence[str]) -> dict[str, str] |
 
 
 def aligned(images: Sequence[str], labels: Sequence[str]) -> dict[str, str] | None:
-    """Of each name of labels that of its image, if all are alike but for one beginning and one ending; else None.
+    """The image name for each label name, if all differ by one beginning and one ending only; else None.
 
     >>> aligned(["image_1", "image_2"], ["2_mask", "1_mask"])
     {'2_mask': 'image_2', '1_mask': 'image_1'}
@@ -111,15 +111,15 @@ def aligned(images: Sequence[str], labels: Sequence[str]) -> dict[str, str] | No
 
 
 def beginning(names: Sequence[str]) -> str:
-    """What all names begin with, which is what the first and the last of them in order do."""
-    first, last = min(names, default=""), max(names, default="")
+    """The longest common beginning of all names."""
+    first, last = min(names, default=""), max(names, default="")  # in order, so all others share their beginning
     return first[
         : next((place for place, pair in enumerate(zip(first, last, strict=False)) if pair[0] != pair[1]), None)
     ]
 
 
 def _without_affixes(names: Sequence[str]) -> list[str]:
-    """What of each name not all of them begin or end with; of a number without zeros before it."""
+    """The part of each name that differs, without the common beginning and ending; numbers without leading zeros."""
     start = len(beginning(names).rstrip("0123456789"))
     end = len(beginning([name[start:][::-1] for name in names]).rstrip("0123456789"))
     keys = [name[start : len(name) - end] for name in names]

@@ -1,7 +1,7 @@
-"""Synthetic stacks that look like serial-section electron micrographs of nerve tissue, drawn with their true cells.
+"""Synthetic stacks that look like serial-section electron micrographs of nerve tissue, with their true labels.
 
-The model is ISBI-2012 (Drosophila ventral nerve cord, 4 x 4 x 50 nm a voxel). ``_tissue`` lays out the cells,
-``_picture`` photographs them. Lengths are in pixels of one slice, grey values run from 0 to 255.
+They imitate ISBI-2012 (Drosophila ventral nerve cord, 4 x 4 x 50 nm per voxel). ``_tissue`` lays out the cells,
+``_picture`` renders them. Lengths are in pixels, grey values run from 0 to 255.
 """
 
 import cv2
@@ -11,20 +11,20 @@ from scipy.spatial import cKDTree
 from scipy.special import ndtri
 from skimage.segmentation import find_boundaries
 
-from src.data.stack import Stack
+from src.data.stack import Stack, everywhere
 from src.instances import pieces
 
-AREA_PER_CELL = 2300  # px of a slice for each cell seen in it; ISBI-2012 shows 114 in 512 x 512
+AREA_PER_CELL = 2300  # px of a slice per visible cell; ISBI-2012 shows 114 cells in 512 x 512 px
 SMALLEST_AREA_PER_CELL = 512  # px; with less, membranes would fill the slice
 SMALLEST_CELL = 30  # px; smaller pieces become membrane
 SMALLEST_SIZE = 32
-MARGIN = 40  # px of tissue around the picture, so that cells are cut by its edge as in a real crop
+MARGIN = 40  # px of tissue around the image, so that its edge cuts cells as in a real crop
 
 
 def phantom(
     slices: int = 30, size: int = 256, cells: int | None = None, organelles: bool = False, seed: int = 0
 ) -> Stack:
-    """Draws a stack of tissue whose every cell is known, to train and test without any download.
+    """Draw a stack of tissue with known cells, to train and test without any download.
 
     The same arguments always give the same bytes. The cells of a slice never touch, so they are also the
     connected components of ``targets > 0``, whether diagonal neighbours count or not.
@@ -32,17 +32,17 @@ def phantom(
     Args:
         slices: number of slices D.
         size: height and width of a slice in pixels.
-        cells: number of cells seen in a slice, roughly; None for the density of ISBI-2012 (about 28 at size 256).
-            Of more than that the smallest are lost in the membranes: 60 at size 256 show about 46.
-        organelles: whether mitochondria are a class of their own in the targets; the images show them either way.
-        seed: the tissue to draw.
+        cells: approximate number of cells per slice; None for the density of ISBI-2012 (about 28 at size 256). At a
+            higher density the smallest cells are lost in the membranes: 60 at size 256 leave about 46.
+        organelles: whether mitochondria are a class of their own in the targets; the images always show them.
+        seed: seed of the random numbers; each seed gives another tissue.
 
     Returns:
-        images ``(D, size, size)`` uint8; targets of that shape, uint8: 0 membrane, 1 cell, 2 organelle; instances of
+        Images ``(D, size, size)`` uint8; targets of that shape, uint8: 0 membrane, 1 cell, 2 organelle; instances of
         that shape, int32: 0 membrane, else a number that a cell keeps from slice to slice.
 
     Raises:
-        ValueError: if there would be no slice, too small a slice, no cell or more cells than fit.
+        ValueError: there would be no slice, too small a slice, no cell or more cells than fit.
     """
     if slices < 1 or size < SMALLEST_SIZE:
         raise ValueError(f"expected slices >= 1 and size >= {SMALLEST_SIZE}, but got {slices} slices of size {size}")
@@ -56,13 +56,13 @@ def phantom(
     if organelles:
         targets[mitochondria] = 2
     images = _picture(rng, instances, mitochondria)
-    return Stack(images, targets, instances, [f"slice_{z:02d}" for z in range(slices)])
+    return Stack(images, targets, instances, everywhere(targets), [f"slice_{z:02d}" for z in range(slices)])
 
 
 def _noise(rng: np.random.Generator, shape: tuple[int, int, int], grain: int, depth: float) -> np.ndarray:
-    """Smooth random field of deviation 1, changing over ``grain`` pixels within and ``depth`` slices across."""
+    """Smooth random field of standard deviation 1, which varies over ``grain`` pixels and ``depth`` slices."""
     slices, size, _ = shape
-    side = max(8, int(np.ceil(2 * size / grain)))  # samples half a grain apart; fewer than 8 would be no random field
+    side = max(8, int(np.ceil(2 * size / grain)))  # samples half a grain apart; fewer than 8 are too few to be random
     coarse = rng.standard_normal((slices, side, side))
     coarse = gaussian_filter(coarse, (depth, 1, 1), mode=("reflect", "wrap", "wrap"))
     coarse = (coarse / coarse.std()).astype(np.float32)
@@ -71,17 +71,19 @@ def _noise(rng: np.random.Generator, shape: tuple[int, int, int], grain: int, de
 
 
 def _walk(rng: np.random.Generator, slices: int, *shape: int) -> np.ndarray:
-    """Smooth random course over the slices, ``(slices, *shape)``, of deviation about 1."""
-    ends = 12  # reach of the filter: beyond it, its treatment of the ends does not show
-    steps = gaussian_filter1d(rng.standard_normal((slices + 2 * ends, *shape)), 3, axis=0)
-    return steps[ends:-ends] * np.sqrt(2 * np.sqrt(np.pi) * 3)
+    """Smooth random walk over the slices, ``(slices, *shape)``, of standard deviation about 1."""
+    ends = 12  # reach of the filter, so that its treatment of the ends does not show
+    steps: np.ndarray = gaussian_filter1d(rng.standard_normal((slices + 2 * ends, *shape)), 3, axis=0)
+    walk: np.ndarray = steps[ends:-ends] * np.sqrt(2 * np.sqrt(np.pi) * 3)
+    return walk
 
 
 def _tissue(rng: np.random.Generator, slices: int, size: int, cells: int) -> tuple[np.ndarray, np.ndarray]:
     """Cell numbers and mask of mitochondria, both ``(slices, size, size)``."""
     shape = (slices, size, size)
     width = size + 2 * MARGIN
-    # 1.6 and the other factors in this file were set by eye and by grey value, cell size and motion beside ISBI-2012.
+    # 1.6 and the other factors in this file were set by eye, so that grey values, cell sizes and motion resemble
+    # those of ISBI-2012.
     centres, radii, axes = _seeds(rng, width, round(1.6 * cells * width**2 / size**2))
     paths = centres + _walk(rng, slices, *centres.shape) * (3 + 0.3 * radii[:, None])
     radii = radii * np.exp(0.18 * _walk(rng, slices, len(radii)))
@@ -100,12 +102,12 @@ def _tissue(rng: np.random.Generator, slices: int, size: int, cells: int) -> tup
 
 def _seeds(rng: np.random.Generator, width: int, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Centres ``(count, 2)``, radii ``(count,)`` and half long axes ``(count, 2)`` of few large, many small cells."""
-    # The quantiles of a log-normal law, largest first: drawn at random, one giant more or less would change a stack.
+    # Quantiles of a log-normal distribution, largest first: with random radii, one giant cell would change a stack.
     radii = np.exp(0.75 * np.minimum(ndtri((np.arange(count, 0, -1) - 0.5) / count), 2))
     radii *= width / np.sqrt(np.pi * np.sum(radii**2))
     centres = np.zeros((count, 2))
     for i in range(count):
-        # Of some random places the one with most room, large cells first: no small one drowns in a large one.
+        # Each cell takes the emptiest of 30 random places, large cells first, so that none covers a smaller one.
         tries = rng.uniform(0, width, (30, 2))
         gaps = np.linalg.norm(tries[:, None] - centres[:i], axis=2) - radii[:i]
         centres[i] = tries[np.argmax(gaps.min(axis=1, initial=width))]
@@ -114,25 +116,26 @@ def _seeds(rng: np.random.Generator, width: int, count: int) -> tuple[np.ndarray
 
 
 def _places(rng: np.random.Generator, shape: tuple[int, int, int]) -> np.ndarray:
-    """Where in the tissue each pixel lies, ``(slices, 2, size, size)`` float32: a grid, bent to curve membranes."""
-    grid = np.mgrid[MARGIN : MARGIN + shape[1], MARGIN : MARGIN + shape[2]]
+    """Position of each pixel in the tissue, ``(slices, 2, size, size)`` float32: a grid, bent to curve membranes."""
+    grid: np.ndarray = np.mgrid[MARGIN : MARGIN + shape[1], MARGIN : MARGIN + shape[2]]
     bends = [8 * _noise(rng, shape, 70, 1.5) + 3.5 * _noise(rng, shape, 24, 0.5) for _ in range(2)]
-    return (grid + np.stack(bends, axis=1)).astype(np.float32)
+    return np.asarray(grid + np.stack(bends, axis=1), np.float32)
 
 
 def _nearest(place: np.ndarray, centres: np.ndarray, radii: np.ndarray, axes: np.ndarray) -> np.ndarray:
-    """Number (from 1) of the cell each pixel belongs to: a power diagram with two seeds a cell."""
+    """Number (from 1) of the cell that each pixel belongs to: a power diagram with two seeds per cell."""
     seeds = np.concatenate([centres - axes, centres + axes])
-    # Height above the slice stands in for a small radius: the nearest seed in 3-D is the nearest in power.
+    # Seeds of small radius are raised above the slice: then the nearest seed in 3-D has the smallest power distance.
     powers = radii**2
     heights = np.sqrt(powers.max() - powers)
     tree = cKDTree(np.column_stack([seeds, np.tile(heights, 2)]))
     points = np.column_stack([place.reshape(2, -1).T, np.zeros(place[0].size)])
-    return (tree.query(points)[1] % len(centres) + 1).reshape(place.shape[1:]).astype(np.int32)
+    nearest: np.ndarray = np.asarray(tree.query(points)[1])
+    return (nearest % len(centres) + 1).reshape(place.shape[1:]).astype(np.int32)
 
 
 def _membranes(cell: np.ndarray, half_width: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Cell numbers, with 0 on membranes of ``2 + 2 * half_width`` pixels or more, and the distance to their middle."""
+    """Cell numbers, 0 on membranes of ``2 + 2 * half_width`` pixels or more, and the distance to their middle."""
     walls = find_boundaries(cell, connectivity=2, mode="thick")
     distance = cv2.distanceTransform((~walls).astype(np.uint8), cv2.DIST_L2, 5)
     inside = _rounded(distance > half_width, 7)
@@ -140,13 +143,13 @@ def _membranes(cell: np.ndarray, half_width: np.ndarray) -> tuple[np.ndarray, np
 
 
 def _rounded(mask: np.ndarray, width: int) -> np.ndarray:
-    """Mask without corners and necks that a disc ``width`` pixels wide cannot enter."""
+    """The mask without corners and necks that a disc of ``width`` pixels cannot enter."""
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width))
     return cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, disc).astype(bool)
 
 
 def _largest_pieces(numbers: np.ndarray) -> np.ndarray:
-    """Keeps of each cell its largest piece if that is large enough; the rest becomes membrane."""
+    """The largest piece of each cell, if it is large enough; the rest becomes membrane."""
     found = pieces(numbers)
     areas = np.bincount(found.ravel())
     owners = np.zeros(len(areas), int)
@@ -158,7 +161,7 @@ def _largest_pieces(numbers: np.ndarray) -> np.ndarray:
 
 
 def _organs(rng: np.random.Generator, paths: np.ndarray, radii: np.ndarray, axes: np.ndarray, width: int) -> np.ndarray:
-    """Mitochondria as ellipses of their cell's number, ``(slices, width, width)`` float32, before bending."""
+    """Mitochondria as ellipses with the number of their cell, ``(slices, width, width)`` float32, before bending."""
     presence = _walk(rng, *radii.shape) + 0.4
     sites = axes * rng.uniform(-0.7, 0.7, (len(axes), 1))
     canvas = np.zeros((len(radii), width, width), np.float32)
@@ -171,31 +174,33 @@ def _organs(rng: np.random.Generator, paths: np.ndarray, radii: np.ndarray, axes
 
 
 def _picture(rng: np.random.Generator, instances: np.ndarray, mitochondria: np.ndarray) -> np.ndarray:
-    """Grey values ``(slices, size, size)`` uint8 of the tissue as a microscope would show it."""
+    """Grey values ``(slices, size, size)`` uint8 of the tissue as a microscope would record them."""
     shape = instances.shape
     grey = _cytoplasm(rng, instances)
     grey += (_mitochondria(rng, mitochondria) - grey) * _blur(mitochondria, 1)
     membrane = instances == 0
     stain = np.clip(0.95 + 0.25 * _noise(rng, shape, 30, 1), 0.55, 1.1) + 0.1 * _speckle(rng, shape, 2)
-    # Broad patches are membranes cut at a slant: greyer than a line.
+    # Broad patches are membranes cut obliquely, which are paler than lines.
     stain *= 1.3 - 0.6 * _blur(membrane, 4)
-    # Squared, because the dark line in a micrograph is narrower than what annotators mark as membrane.
+    # Squared, because the dark line in a micrograph is narrower than the membrane that annotators draw.
     grey += (45 - grey) * _blur(membrane, 1.6) ** 2 * stain
     return _photograph(rng, grey)
 
 
 def _blur(volume: np.ndarray, sigma: float) -> np.ndarray:
     """Gaussian blur within each slice."""
-    return gaussian_filter(volume.astype(np.float32), (0, sigma, sigma))
+    blurred: np.ndarray = gaussian_filter(volume.astype(np.float32), (0, sigma, sigma))
+    return blurred
 
 
 def _speckle(rng: np.random.Generator, shape: tuple[int, int, int], sigma: float) -> np.ndarray:
-    """Random field of deviation 1, new in each slice, correlated over ``sigma`` pixels."""
-    return _blur(rng.standard_normal(shape, np.float32), sigma) * np.float32(2 * np.sqrt(np.pi) * sigma)
+    """Random field of standard deviation 1, independent in each slice, correlated over ``sigma`` pixels."""
+    field: np.ndarray = _blur(rng.standard_normal(shape, np.float32), sigma) * np.float32(2 * np.sqrt(np.pi) * sigma)
+    return field
 
 
 def _cytoplasm(rng: np.random.Generator, instances: np.ndarray) -> np.ndarray:
-    """Grey of the cells' inside: shades of cells, grains, vesicles (rings) and microtubules (dots)."""
+    """Grey values inside cells: shades of cells, grains, vesicles (rings) and microtubules (dots)."""
     shape = instances.shape
     shades = rng.normal(156, 10, instances.max() + 1).astype(np.float32)
     crowd = np.clip(0.9 + 0.6 * _noise(rng, shape, 50, 2), 0, 3)
@@ -203,20 +208,24 @@ def _cytoplasm(rng: np.random.Generator, instances: np.ndarray) -> np.ndarray:
     dots = (rng.random(shape, np.float32) < 0.002).astype(np.float32)
     rings = 4200 * _blur(vesicles, 2.4) - 1800 * _blur(vesicles, 1.5)
     grains = 9 * _speckle(rng, shape, 2) + 11 * _noise(rng, shape, 30, 1)
-    return shades[instances] + grains - rings - 800 * _blur(dots, 1.3)
+    grey: np.ndarray = shades[instances] + grains - rings - 800 * _blur(dots, 1.3)
+    return grey
 
 
 def _mitochondria(rng: np.random.Generator, mitochondria: np.ndarray) -> np.ndarray:
-    """Grey of mitochondria: a dark rim around curved stripes (cristae)."""
+    """Grey values of mitochondria: a dark rim around curved stripes (cristae)."""
     cristae = np.sin(25 * _noise(rng, mitochondria.shape, 60, 1))
     rim = 1 - np.abs(2 * _blur(mitochondria, 2) - 1)
-    return 95 + 17 * cristae - 50 * rim
+    grey: np.ndarray = 95 + 17 * cristae - 50 * rim
+    return grey
 
 
 def _photograph(rng: np.random.Generator, grey: np.ndarray) -> np.ndarray:
-    """What the camera records: uneven light, contrast that differs between slices, blur and shot noise."""
+    """Image as the camera records it: uneven light, contrast that differs between slices, and shot noise."""
     slices = len(grey)
     light = 8 * _noise(rng, grey.shape, 150, 0.5) + rng.normal(0, 8, (slices, 1, 1))
     contrast = rng.normal(1.1, 0.06, (slices, 1, 1))
     shot = np.sqrt(np.maximum(grey, 0)) * _speckle(rng, grey.shape, 0.8) * 1.3
-    return np.clip(126 + (grey - 126) * contrast + light + shot, 0, 255).astype(np.uint8)
+    recorded: np.ndarray = 126 + (grey - 126) * contrast + light + shot
+    clipped: np.ndarray = np.clip(recorded, 0, 255)
+    return clipped.astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Where in a folder images lie and where their labels may, told by the words in the names of its folders."""
+"""Finds the folders of images and of their labels by the words in the names of folders."""
 
 import os
 import re
@@ -13,18 +13,18 @@ from src.files.names import IMAGE_SUFFIXES, LABEL_SUFFIXES, REFUSED_SUFFIXES, SH
 IMAGE_WORDS = {"image", "img", "raw", "input", "frame", "picture", "photo", "original", "micrograph"}
 LABEL_WORDS = {"label", "lbl", "mask", "annotation", "gt", "groundtruth", "ground", "truth", "seg", "segmentation"}
 LABEL_WORDS |= {"target", "roi", "manual", "labelled", "labeled"}
-PARTS = {  # of a split, by the words that stand for them
+PARTS = {  # the parts of a split, by the words that name them
     **dict.fromkeys(("train", "training", "tr"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
     **dict.fromkeys(("test", "testing", "ts", "heldout"), "held_out"),
 }
-# Words that say nothing of what a folder holds: of kinds of files, and of labels (SegmentationClass).
+# Words without a meaning here: file formats, and kinds of labels (SegmentationClass).
 OTHER_WORDS = {"jpeg", "jpg", "png", "tif", "tiff", "bmp", "data", "dataset", "class", "object", "binary", "stage1"}
-WORD = re.compile(r"[A-Z]+(?![a-z])\d*|[A-Z]?[a-z]+\d*|[^\W\d_]+|\d+")  # of a name, of any case
+WORD = re.compile(r"[A-Z]+(?![a-z])\d*|[A-Z]?[a-z]+\d*|[^\W\d_]+|\d+")  # one word of a name, in camel case or not
 IMAGES, LABELS = "images", "labels"
-USUAL = ("images", "imgs", "image", "img", "jpegimages")  # of several folders of images the first one is taken
-DEEPEST = 4  # folders of no known words between the root and the images
-OBJECTS = "SegmentationObject"  # of Pascal VOC, where each object has a colour, beside SegmentationClass
+USUAL = ("images", "imgs", "image", "img", "jpegimages")  # the order of preference among several folders of images
+DEEPEST = 4  # most folders of unknown words between the root and the images
+OBJECTS = "SegmentationObject"  # of Pascal VOC: a colour per object, beside SegmentationClass
 NO_FOLDERS = ("__MACOSX",)
 LABEL_FILES = (*LABEL_SUFFIXES, *SHAPE_SUFFIXES, *REFUSED_SUFFIXES)
 
@@ -34,12 +34,12 @@ class Place:
     """A folder of images, with the folders that may hold their labels.
 
     Attributes:
-        images: the folder.
-        masks: folders that are called as labels are, by the name under which they are chosen; empty if labels lie
-            beside the images.
-        others: folders of other names that lie beside these.
-        part: train, validation or held_out, where a folder says so.
-        above: names of the folders in which it lies, as far as they say neither what is in them nor a part.
+        images: the folder of images.
+        masks: folders with a word for labels in their names, by the name that data.source.labels takes; empty if labels
+            lie beside the images.
+        others: folders with other names beside these.
+        part: train, validation or held_out, if a folder has such a name.
+        above: names of the folders in which it lies, except words for images, labels and parts of a split.
     """
 
     images: Path
@@ -49,18 +49,18 @@ class Place:
     above: tuple[str, ...] = ()
 
 
-class Told(NamedTuple):
-    """What the name of a folder says: whether of images or labels, and of which part of a split."""
+class FolderName(NamedTuple):
+    """The meaning of a folder's name: its role (images or labels), and its part of a split; empty if it has none."""
 
     role: str = ""
     part: str = ""
 
 
-NOTHING = Told()
+NO_MEANING = FolderName()
 
 
 def words_of(name: str) -> list[str]:
-    """The words of a name, in small letters and without the s of a plural or a year.
+    """The words of a name in lower case, without the s of a plural and without a year.
 
     >>> words_of("imagesTr"), words_of("JPEGImages"), words_of("train_masks")
     (['image', 'tr'], ['jpeg', 'image'], ['train', 'mask'])
@@ -69,54 +69,51 @@ def words_of(name: str) -> list[str]:
     return [word if word in PARTS or word.endswith("ss") else word.removesuffix("s") for word in words]
 
 
-def told(name: str) -> Told:
-    """What the name of a folder says; nothing if it has a word of another meaning.
+def read_name(name: str) -> FolderName:
+    """The meaning of a folder's name; none if one of its words is unknown.
 
-    >>> told("train_masks"), told("plate1")
-    (Told(role='labels', part='train'), Told(role='', part=''))
+    >>> read_name("train_masks"), read_name("plate1")
+    (FolderName(role='labels', part='train'), FolderName(role='', part=''))
     """
     words = words_of(name)
     roles = [LABELS if word in LABEL_WORDS else IMAGES for word in words if word in LABEL_WORDS | IMAGE_WORDS]
     parts = [PARTS[word] for word in words if word in PARTS]
     if any(word not in LABEL_WORDS | IMAGE_WORDS | OTHER_WORDS | PARTS.keys() for word in words) or len(parts) > 1:
-        return NOTHING
-    return Told(LABELS if LABELS in roles else roles[0] if roles else "", parts[0] if parts else "")
+        return NO_MEANING
+    return FolderName(LABELS if LABELS in roles else roles[0] if roles else "", parts[0] if parts else "")
 
 
-def told_among(names: Sequence[str]) -> dict[str, Told]:
-    """What names of folders that lie side by side say.
+def read_names(names: Sequence[str]) -> dict[str, FolderName]:
+    """The meanings of the names of folders that lie side by side.
 
-    Words of another meaning do not count where they leave one folder of images, or one besides those of labels: as in
+    Unknown words are ignored if that leaves one folder of images, or one folder besides those of labels, as in
     cell_images and cell_masks.
     """
-    strictly = {name: told(name) for name in names}
-    if {IMAGES, LABELS} <= {said.role for said in strictly.values()}:
+    strictly = {name: read_name(name) for name in names}
+    if {IMAGES, LABELS} <= {meant.role for meant in strictly.values()}:
         return strictly
     known = LABEL_WORDS | IMAGE_WORDS | PARTS.keys()
     loosely = {
-        name: said if said.role else told(" ".join(word for word in words_of(name) if word in known))
-        for name, said in strictly.items()
+        name: meant if meant.role else read_name(" ".join(word for word in words_of(name) if word in known))
+        for name, meant in strictly.items()
     }
-    drawn, unknown = ([name for name, said in loosely.items() if said.role == role] for role in (LABELS, ""))
+    drawn, unknown = ([name for name, meant in loosely.items() if meant.role == role] for role in (LABELS, ""))
     if len(drawn) == len(unknown) == 1 == len(names) - 1:
-        return loosely | {unknown[0]: Told(IMAGES, loosely[drawn[0]].part)}
+        return loosely | {unknown[0]: FolderName(IMAGES, loosely[drawn[0]].part)}
     parts = {part for _, part in loosely.values()}
-    for part in parts if any(said.role == LABELS for said in loosely.values()) else ():
-        of = {role: [name for name, said in loosely.items() if said == (role, part)] for role in (IMAGES, LABELS, "")}
-        if of[LABELS] and not of[IMAGES] and len(of[""]) == 1 and strictly[of[""][0]] == NOTHING:
-            loosely[of[""][0]] = Told(IMAGES, part)
+    for part in parts if any(meant.role == LABELS for meant in loosely.values()) else ():
+        of = {role: [name for name, meant in loosely.items() if meant == (role, part)] for role in (IMAGES, LABELS, "")}
+        if of[LABELS] and not of[IMAGES] and len(of[""]) == 1 and strictly[of[""][0]] == NO_MEANING:
+            loosely[of[""][0]] = FolderName(IMAGES, part)
         elif len(of[IMAGES]) > 1:
             return strictly
-    return loosely if {IMAGES, LABELS} <= {said.role for said in loosely.values()} else strictly
+    return loosely if {IMAGES, LABELS} <= {meant.role for meant in loosely.values()} else strictly
 
 
 def places(root: Path) -> list[Place]:
     """The places of images in a folder, in the order of their names.
 
-    A part that is said of all of them, such as nnU-Net's imagesTr alone, is no split.
-
-    Args:
-        root: the folder.
+    If all of them belong to one part, such as nnU-Net's imagesTr alone, there is no split.
     """
     found = list(_survey(root, "", ()))
     if len({place.part for place in found}) == 1:
@@ -127,7 +124,7 @@ def places(root: Path) -> list[Place]:
 
 
 def folders(folder: Path) -> list[Path]:
-    """The folders in a folder, in the order of their names, but for hidden ones and images that are folders."""
+    """The folders in a folder, in the order of their names, except hidden ones and images that are folders."""
     with os.scandir(folder) as entries:
         names = [entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
     names = [name for name in names if not name.lower().endswith(".zarr") and name not in NO_FOLDERS]
@@ -135,7 +132,7 @@ def folders(folder: Path) -> list[Path]:
 
 
 def holds(folder: Path, suffixes: tuple[str, ...], deep: int = 0) -> bool:
-    """Whether a file with one of these endings lies in a folder, or ``deep`` folders further down."""
+    """Whether a file with one of these endings lies in a folder, or up to ``deep`` folders further down."""
     with os.scandir(folder) as entries:
         if any(entry.name.lower().endswith(suffixes) and not entry.name.startswith(".") for entry in entries):
             return True
@@ -143,72 +140,73 @@ def holds(folder: Path, suffixes: tuple[str, ...], deep: int = 0) -> bool:
 
 
 def films(folder: Path) -> list[Path]:
-    """The folders of labels of the films of the Cell Tracking Challenge."""
+    """The folders of labels of films of the Cell Tracking Challenge."""
     return sorted(path for path in folder.glob("[0-9][0-9]_GT/SEG") if path.is_dir())
 
 
 def _survey(folder: Path, part: str, above: tuple[str, ...]) -> Iterator[Place]:
+    """The places in a folder, at any depth."""
     names = [each.name for each in folders(folder)]
-    if not any(told(name).role == IMAGES for name in names) and films(folder):
+    if not any(read_name(name).role == IMAGES for name in names) and films(folder):
         yield Place(folder, part=part, above=above)
         return
-    within = {folder / name: said for name, said in told_among(names).items()}
-    found = list(_told_places(folder, within, part, above))
+    within = {folder / name: meant for name, meant in read_names(names).items()}
+    found = list(_named_places(folder, within, part, above))
     yield from found
-    used = {place.images for place in found} | {each for each, said in within.items() if said.role}
-    parts = [each for each, said in within.items() if said.part and not said.role and each not in used]
+    used = {place.images for place in found} | {each for each, meant in within.items() if meant.role}
+    parts = [each for each, meant in within.items() if meant.part and not meant.role and each not in used]
     for each in parts:
         yield from _survey(each, within[each].part, above)
     if found or any(holds(each, IMAGE_SUFFIXES, 2) for each in parts):
         return
     if holds(folder, IMAGE_SUFFIXES):
         yield Place(folder, part=part, above=above)
-    elif len(above) < DEEPEST and not any(said.role for said in within.values()):
+    elif len(above) < DEEPEST and not any(meant.role for meant in within.values()):
         for each in within:
             yield from _survey(each, part, (*above, each.name))
 
 
-def _told_places(folder: Path, within: dict[Path, Told], part: str, above: tuple[str, ...]) -> Iterator[Place]:
-    """Places whose folders of images or of labels are told by their names."""
-    others = {each.name: each for each, said in within.items() if said == NOTHING and holds(each, LABEL_FILES)}
-    for said in dict.fromkeys(each.part for each in within.values() if each.role):
-        pictures = [each for each, of in within.items() if of == Told(IMAGES, said) and holds(each, IMAGE_SUFFIXES, 4)]
-        drawn = [each for each, of in within.items() if of == Told(LABELS, said)]
+def _named_places(folder: Path, within: dict[Path, FolderName], part: str, above: tuple[str, ...]) -> Iterator[Place]:
+    """The places whose folders of images or of labels have names with a meaning."""
+    others = {each.name: each for each, of in within.items() if of == NO_MEANING and holds(each, LABEL_FILES)}
+    for own in dict.fromkeys(each.part for each in within.values() if each.role):
+        named = [each for each, of in within.items() if of == FolderName(IMAGES, own)]
+        pictures = [each for each in named if holds(each, IMAGE_SUFFIXES, 4)]
+        drawn = [each for each, of in within.items() if of == FolderName(LABELS, own)]
         if pictures and not drawn and len({of.part for of in within.values() if of.role == IMAGES}) == 1:
-            drawn = [each for each, of in within.items() if of.role == LABELS]  # such as masks of train_images
+            drawn = [each for each, of in within.items() if of.role == LABELS]  # such as masks beside train_images
         masks = {_without_part(each.name): _deepest(each) for each in drawn if holds(each, LABEL_FILES, 2)}
         if {"SegmentationClass", OBJECTS} <= masks.keys():
             others[OBJECTS] = masks.pop(OBJECTS)
         bare = [each for each, of in within.items() if of.part and not of.role and holds(each, IMAGE_SUFFIXES)]
         if pictures:
-            yield from _spread(min(pictures, key=_usual), masks, others, said or part, above)
-        elif masks and said:
-            for each in (each for each in bare if within[each].part == said):
-                yield Place(each, masks, others, said, above)
+            yield from _spread(min(pictures, key=_usual), masks, others, own or part, above)
+        elif masks and own:
+            for each in (each for each in bare if within[each].part == own):
+                yield Place(each, masks, others, own, above)
         elif masks and holds(folder, IMAGE_SUFFIXES):
             yield Place(folder, masks, others, part, above)
-        elif masks and bare:  # of COCO, one folder with the labels of all parts
+        elif masks and bare:  # as in COCO: one folder has the labels of all parts
             yield from (Place(each, masks, others, within[each].part, above) for each in bare)
         elif masks and len(pictured := [each for each in others.values() if holds(each, IMAGE_SUFFIXES)]) == 1:
             yield Place(pictured[0], masks, {}, part, above)
 
 
 def _deepest(folder: Path) -> Path:
-    """A folder of labels, or the only one in it that holds them all."""
+    """A folder of labels, or the one folder in it that holds them all."""
     inner = [] if holds(folder, LABEL_FILES) else [each for each in folders(folder) if holds(each, LABEL_FILES)]
     return inner[0] if len(inner) == 1 else folder
 
 
 def _usual(folder: Path) -> int:
-    """Where the name of a folder stands among the usual ones."""
+    """The rank of a folder's name in `USUAL`, for sorting."""
     name = folder.name.lower()
     return USUAL.index(name) if name in USUAL else len(USUAL)
 
 
 def _without_part(name: str) -> str:
-    """The name by which the folders of labels of all parts are chosen: masks of train_masks."""
-    said = told(name)
-    if not said.part:
+    """The name of a folder of labels without its part of a split: masks for train_masks."""
+    if not read_name(name).part:
         return name
     kept = [word for word in WORD.findall(name) if word.lower() not in PARTS]
     return "_".join(kept) or name
@@ -217,17 +215,17 @@ def _without_part(name: str) -> str:
 def _spread(
     pictures: Path, masks: dict[str, Path], others: dict[str, Path], part: str, above: tuple[str, ...]
 ) -> Iterator[Place]:
-    """The place of a folder of images, or those of the folders in it, with folders of labels of the same names."""
+    """The place of a folder of images, or those of the folders in it, with label folders of the same names."""
     inner = folders(pictures)
-    if not masks and any(told(each.name).role == LABELS for each in inner):
+    if not masks and any(read_name(each.name).role == LABELS for each in inner):
         yield from _survey(pictures, part, above)
         return
     if holds(pictures, IMAGE_SUFFIXES) or not inner:
         yield Place(pictures, masks, others, part, above)
         return
     for each in inner:
-        said = told(each.name)
+        meant = read_name(each.name)
         same = {name: mask / each.name if (mask / each.name).is_dir() else mask for name, mask in masks.items()}
-        names = above if said.part and not said.role else (*above, each.name)
+        names = above if meant.part and not meant.role else (*above, each.name)
         if len(names) <= DEEPEST:
-            yield from _spread(each, same, others, said.part or part, names)
+            yield from _spread(each, same, others, meant.part or part, names)

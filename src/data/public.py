@@ -1,7 +1,7 @@
 """Public data sets: found under the data directory, else downloaded, else explained.
 
-A function here names one data set, and its docstring is the data sheet. Verification hashes the decoded
-pixels, not the file, so a copy saved again with another TIFF compression still counts as the original.
+Each function reads one data set, and its docstring is the data sheet. Verification hashes the decoded pixels, not the
+file, so a copy that was saved again with another TIFF compression still counts as the original.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ import numpy as np
 import pooch
 
 from src.data.folder import read_folder
-from src.data.stack import Stack
+from src.data.stack import Stack, everywhere
 from src.files.image import read_image
 from src.files.limits import reason
 from src.instances import components
@@ -34,16 +34,16 @@ ISBI2012_SHA256 = {
 }
 
 CELL_TRACKING_URL = "http://data.celltrackingchallenge.net/training-datasets"
-# Of the archives.
+# SHA-256 of the archives.
 CELL_TRACKING_SHA256 = {
     "PhC-C2DH-U373": "b18185c18fce54e8eeb93e4bbb9b201d757add9409bbf2283b8114185a11bc9e",
     "DIC-C2DH-HeLa": "832fed2d05bb7488cf9c51a2994b75f8f3f53b3c3098856211f2d39023c34e1a",
 }
 
-# Long enough for a slow server, short enough that a machine without network says so soon.
+# Long enough for a slow server, short enough that a machine without a network connection fails soon.
 TIMEOUT_SECONDS = 20
 
-pooch.get_logger().setLevel("WARNING")  # it would tell of every file; the progress bar is enough
+pooch.get_logger().setLevel("WARNING")  # otherwise it logs every file; the progress bar is enough
 
 
 def isbi2012(data_dir: str | Path, *, verify: bool = True, url: str = ISBI2012_URL) -> Stack:
@@ -62,16 +62,16 @@ def isbi2012(data_dir: str | Path, *, verify: bool = True, url: str = ISBI2012_U
     ========  ==========================================================================================
 
     Args:
-        data_dir: where data sets lie; a missing file is downloaded to ``data_dir/isbi2012``.
+        data_dir: the folder of data sets; a missing file is downloaded to ``data_dir/isbi2012``.
         verify: False accepts other images and labels (any value but 0 is cell) in files of the same names.
-        url: the zip archive, for those who keep a copy of it elsewhere.
+        url: the address of the zip archive, for those who keep a copy of it elsewhere.
 
     Returns:
-        Targets are 1 for cell and 0 for membrane; instances are the 4-connected cells of each slice.
+        The slices; targets are 1 for cell and 0 for membrane, instances are the 4-connected cells of each slice.
 
     Raises:
         FileNotFoundError: a file is missing and cannot be downloaded.
-        ValueError: a file is not what the challenge published, or image and labels differ in shape.
+        ValueError: a file differs from what the challenge published, or image and labels differ in shape.
     """
     folder = Path(data_dir) / "isbi2012"
     obtain(url, ISBI2012_TRAIN, folder)
@@ -81,8 +81,8 @@ def isbi2012(data_dir: str | Path, *, verify: bool = True, url: str = ISBI2012_U
 def isbi2012_full(data_dir: str | Path, *, verify: bool = True, url: str = ISBI2012_URL) -> Stack:
     """All 60 slices of ISBI-2012: the 30 of :func:`isbi2012`, then the challenge's test set.
 
-    For comparing with published test scores, or for training on everything. Pixel size, terms, citation and
-    source are those of :func:`isbi2012`.
+    Use it to compare with published test scores, or to train on everything. Pixel size, terms, citation and source
+    are those of :func:`isbi2012`.
 
     ========  ==========================================================================================
     files     those of :func:`isbi2012`, and ``isbi2012/test-volume.tif``, ``isbi2012/test-labels.tif``
@@ -98,20 +98,19 @@ def isbi2012_full(data_dir: str | Path, *, verify: bool = True, url: str = ISBI2
 
     Raises:
         FileNotFoundError: a file is missing and cannot be downloaded.
-        ValueError: a file is not what the challenge published, or shapes differ.
+        ValueError: a file differs from what the challenge published, or shapes differ.
     """
     folder = Path(data_dir) / "isbi2012"
     obtain(url, ISBI2012_TRAIN + ISBI2012_TEST, folder)
     train, test = annotated_part(folder, "train", verify), annotated_part(folder, "test", verify)
-    if train.images.shape[1:] != test.images.shape[1:]:
-        raise ValueError(
-            f"expected training and test slices of equal size in {folder}, "
-            f"but got {train.images.shape[1:]} and {test.images.shape[1:]}"
-        )
+    size, test_size = train.images[0].shape, test.images[0].shape
+    if size != test_size:
+        raise ValueError(f"expected training and test slices of equal size in {folder}, but got {size} and {test_size}")
     return Stack(
         np.concatenate([train.images, test.images]),
         np.concatenate([train.targets, test.targets]),
         np.concatenate([train.instances, test.instances]),
+        np.concatenate([train.known, test.known]),
         train.names + test.names,
         pixel_sizes=train.pixel_sizes and [*train.pixel_sizes, *(test.pixel_sizes or [])],
     )
@@ -122,7 +121,7 @@ def cell_tracking(
 ) -> Stack:
     """The annotated frames of a training set of the Cell Tracking Challenge, ``01_t…`` and ``02_t…``.
 
-    Two of them the paper was judged by (table 2), by the score ``seg`` of ``metrics=instances``.
+    The paper reports scores on two of these sets (table 2): the score ``seg`` of ``metrics=instances``.
 
     ==============  ============================================  =======================================
     name            PhC-C2DH-U373                                 DIC-C2DH-HeLa
@@ -134,14 +133,14 @@ def cell_tracking(
     ==============  ============================================  =======================================
 
     Args:
-        data_dir: where data sets lie; a missing one is downloaded to ``data_dir/NAME``.
-        name: of the data set.
-        server: the address under which ``NAME.zip`` lies, for those who keep a copy of it elsewhere.
-        sha256: of the archive; None: that of the challenge.
+        data_dir: the folder of data sets; a missing one is downloaded to ``data_dir/NAME``.
+        name: name of the data set.
+        server: the address of the folder of ``NAME.zip``, for those who keep a copy of it elsewhere.
+        sha256: checksum of the archive; None: the published one.
 
     Raises:
-        FileNotFoundError: it is missing and cannot be downloaded.
-        ValueError: the archive is not what the challenge published, or a file cannot be read.
+        FileNotFoundError: the data set is missing and cannot be downloaded.
+        ValueError: the archive differs from what the challenge published, or a file cannot be read.
     """
     sha256 = sha256 or CELL_TRACKING_SHA256.get(name)
     if sha256 is None and not (Path(data_dir) / name).is_dir():
@@ -151,9 +150,9 @@ def cell_tracking(
 
 
 def annotated_part(folder: Path, part: str, verify: bool) -> Stack:
-    """Read ``PART-volume.tif`` and ``PART-labels.tif``, both ``(D, H, W)``, as slices ``PART_00`` and on."""
-    volume = read(folder / f"{part}-volume.tif", verify)
-    labels = read(folder / f"{part}-labels.tif", verify)
+    """Read ``PART-volume.tif`` and ``PART-labels.tif``, both ``(D, H, W)``, as slices ``PART_00``, ``PART_01`` … ."""
+    volume = read_published(folder / f"{part}-volume.tif", verify)
+    labels = read_published(folder / f"{part}-labels.tif", verify)
     if volume.ndim != 3 or labels.shape != volume.shape:
         raise ValueError(
             f"expected {part}-volume.tif and {part}-labels.tif in {folder} to have one shape (D, H, W), "
@@ -162,13 +161,13 @@ def annotated_part(folder: Path, part: str, verify: bool) -> Stack:
     targets = (labels > 0).astype(np.uint8)
     names = [f"{part}_{index:02d}" for index in range(len(volume))]
     sizes: list[float | None] | None = [ISBI2012_PIXEL] * len(volume) if verify else None
-    return Stack(volume, targets, cells(targets), names, pixel_sizes=sizes)
+    return Stack(volume, targets, cells(targets), everywhere(targets), names, pixel_sizes=sizes)
 
 
 def cells(targets: np.ndarray) -> np.ndarray:
     """Number the 4-connected cells of each slice from 1: ``(D, H, W)`` of 0 and 1 to ``(D, H, W)`` int32.
 
-    4-connected, because membranes are drawn as thin as one pixel: a diagonal step would leap across them.
+    4-connected, because some membranes are only one pixel thin: a diagonal step would cross them.
 
     Example:
         >>> cells(np.array([[[1, 0], [0, 1]]])).tolist()
@@ -177,11 +176,11 @@ def cells(targets: np.ndarray) -> np.ndarray:
     return np.stack([components(target) for target in targets])
 
 
-def read(file: Path, verify: bool) -> np.ndarray:
+def read_published(file: Path, verify: bool) -> np.ndarray:
     """The pixels of one ISBI-2012 file, compared with the published ones if ``verify``.
 
     Raises:
-        ValueError: the file is no complete TIFF, or :func:`check` found a difference.
+        ValueError: the file is not a complete TIFF, or :func:`check_published` found a difference.
     """
     try:
         pixels, _ = read_image(file)
@@ -189,15 +188,15 @@ def read(file: Path, verify: bool) -> np.ndarray:
         got = reason(error.__cause__ or error)
         raise ValueError(f"expected a TIFF file in {file}, but got {got}; {cure(file)}") from error
     if verify:
-        check(file, pixels)
+        check_published(file, pixels)
     return pixels
 
 
-def check(file: Path, pixels: np.ndarray) -> None:
-    """Compare shape, dtype and checksum (without a known checksum: the values) with what was published.
+def check_published(file: Path, pixels: np.ndarray) -> None:
+    """Compare shape, dtype and checksum (if none is known: the values) with what was published.
 
     Raises:
-        ValueError: the first difference, and the cure.
+        ValueError: the first difference, and how to mend it.
     """
     what, expected, got = "pixels", f"{ISBI2012_SHAPE} uint8", f"{pixels.shape} {pixels.dtype}"
     if expected == got and file.name in ISBI2012_SHA256:
@@ -210,25 +209,25 @@ def check(file: Path, pixels: np.ndarray) -> None:
 
 
 def cure(file: Path) -> str:
-    """What to do about a file with wrong contents."""
+    """The advice for a file with wrong contents."""
     return f"delete {file.name} so that it is downloaded again"
 
 
 def obtain(url: str, names: Sequence[str], folder: Path, sha256: str | None = None) -> None:
-    """Make sure that ``folder`` holds the files or folders ``names``, downloading a zip archive if some are missing.
+    """Make sure that ``folder`` holds the files or folders ``names``: download a zip archive if some are missing.
 
-    They may lie in any directory of the archive. All work happens in a temporary directory inside ``folder``, and only
-    what is complete is moved out: an interruption leaves nothing half-written, what is there already is never
-    replaced, and several processes at once do no harm.
+    They may lie in any directory of the archive. The archive is unpacked in a temporary directory inside ``folder``,
+    and only complete files are moved out: an interruption leaves nothing half-written, existing files are never
+    replaced, and several processes may run at once.
 
     Args:
-        url: of the archive.
-        names: what to take of it.
-        folder: where to.
-        sha256: of the archive; None accepts any.
+        url: address of the archive.
+        names: the files or folders to take from it.
+        folder: the destination.
+        sha256: checksum of the archive; None accepts any.
 
     Raises:
-        FileNotFoundError: what is missing where, why the download failed, and what to do.
+        FileNotFoundError: files are missing and the download failed; the message says why, and what to do.
         ValueError: the archive has another checksum.
     """
     missing = [name for name in names if not (folder / name).exists()]
@@ -254,4 +253,4 @@ def obtain(url: str, names: Sequence[str], folder: Path, sha256: str | None = No
             "or use experiment=demo: synthetic data made by the program itself, no download."
         ) from error
     except ValueError as error:
-        raise ValueError(f"expected an archive with SHA-256 {sha256} at {url}, but got another; try again") from error
+        raise ValueError(f"expected SHA-256 {sha256} of {url}, but got another checksum; try again") from error

@@ -1,4 +1,4 @@
-"""ROIs of ImageJ, as pixels."""
+"""Reads ROIs of ImageJ, and the pixels that they cover."""
 
 import zipfile
 from collections.abc import Iterator
@@ -11,16 +11,16 @@ from src.data.outlines import Patch, Size, corners, filled, outline, rounded
 from src.files.limits import check_regular
 from src.files.stored import OF_PREDICT
 
-MOST_ENTRIES, MOST_BYTES = 100_000, 2**26  # of a zip, and of an entry of it; of all of them four times as many
+MOST_ENTRIES, MOST_BYTES = 100_000, 2**26  # entries of a zip, and bytes of an entry; all together four times as many
 FREE = (ROI_TYPE.POLYGON, ROI_TYPE.FREEHAND, ROI_TYPE.TRACED)
 OTHER = (ROI_SUBTYPE.TEXT, ROI_SUBTYPE.ARROW, ROI_SUBTYPE.IMAGE)
 
 
 def read_rois(file: Path) -> list[ImagejRoi]:
-    """The ROIs of a zip or of a file of one, in their order.
+    """The ROIs in a zip, in their order, or the one in a .roi file.
 
     Raises:
-        ValueError: it promises more than a person draws, or holds no ROI but something else; or what decoders raise.
+        ValueError: the file is larger than hand-drawn ROIs can be, or holds something else; decoders may raise more.
         OSError: it cannot be read.
     """
     check_regular(file)
@@ -32,16 +32,16 @@ def read_rois(file: Path) -> list[ImagejRoi]:
 
 
 def is_prediction(file: Path) -> bool:
-    """Whether src.predict has written a zip, so that nobody has drawn what is in it."""
+    """Whether src.predict has written a zip, so that its ROIs are not annotations."""
     try:
         with zipfile.ZipFile(file) as archive:
             return archive.comment.startswith(OF_PREDICT.encode())
-    except (zipfile.BadZipFile, OSError):  # a single ROI; or whoever reads it says why
+    except (zipfile.BadZipFile, OSError):  # a single ROI, or a damaged zip, which `read_rois` refuses
         return False
 
 
 def _entries(archive: zipfile.ZipFile) -> Iterator[bytes]:
-    """The content of those entries of a zip that are ROIs."""
+    """The contents of the ROIs in a zip."""
     entries = [entry for entry in archive.infolist() if not entry.is_dir()]
     if len(entries) > MOST_ENTRIES:
         raise ValueError(f"expected up to {MOST_ENTRIES:,} ROIs, but got {len(entries):,} entries")
@@ -52,45 +52,51 @@ def _entries(archive: zipfile.ZipFile) -> Iterator[bytes]:
         raise ValueError(f"expected ROIs, but got a zip of others, such as {entries[0].filename[:80]}")
     _check_bytes([entry.file_size for entry in rois])
     for entry in rois:
-        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # others cannot be read bit by bit
+        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # others cannot be cut at a size
             raise ValueError(f"expected a zip as ImageJ writes it, but {entry.filename[:80]} is compressed otherwise")
         with archive.open(entry) as stream:
             yield stream.read(MOST_BYTES + 1)
 
 
 def _check_bytes(sizes: list[int]) -> None:
+    """Refuse ROIs that are larger than hand-drawn ones can be."""
     if max(sizes, default=0) > MOST_BYTES or sum(sizes) > 4 * MOST_BYTES:
         raise ValueError(f"expected ROIs of up to {MOST_BYTES:,} bytes, but got {max(sizes):,}, {sum(sizes):,} in all")
 
 
 def plane(roi: ImagejRoi) -> tuple[int, ...]:
-    """The slice of a stack on which a ROI was drawn, or its slice and frame; none if that is not said."""
+    """The slice of the stack on which a ROI was drawn, or its slice and frame; empty if the ROI has no position."""
     places = (roi.z_position, roi.t_position) if roi.z_position or roi.t_position else (roi.position,)
     return places if any(places) else ()
 
 
 def is_spline(roi: ImagejRoi) -> bool:
-    """Whether ImageJ shows a curve through the points of a ROI."""
+    """Whether ImageJ draws a smooth curve through the points of a ROI."""
     return bool(roi.options & ROI_OPTIONS.SPLINE_FIT) and roi.roitype in FREE
 
 
 def covered(roi: ImagejRoi, size: Size) -> tuple[str, Patch | None]:
-    """What to call a ROI, and which pixels of an image it covers; None if it is no area."""
+    """The kind of a ROI, for messages, and the pixels of an image that it covers; None if it is not an area."""
     if roi.subtype in OTHER:
         return roi.subtype.name.lower(), None
     if roi.roitype in FREE:
         points = outline(roi.coordinates())
         kind = roi.roitype.name.lower()
         return (kind, filled([points], size)) if len(points) > 2 else (f"{kind} of {len(points)} points", None)
-    if roi.roitype == ROI_TYPE.RECT and roi.composite:
+    if roi.roitype == ROI_TYPE.RECT and roi.multi_coordinates is not None:
         try:
             outlines = [outline(points) for points in roi.path2coords(roi.multi_coordinates)]
-        except NotImplementedError:  # of the library
+        except NotImplementedError:  # roifile does not read curves
             return "composite with curves", None
         return "composite", filled(outlines, size)
-    if roi.roitype not in (ROI_TYPE.RECT, ROI_TYPE.OVAL):
-        return roi.roitype.name.lower(), None
-    box = [(roi.left, roi.top), (roi.right, roi.bottom)]
+    if roi.roitype in (ROI_TYPE.RECT, ROI_TYPE.OVAL):
+        return _box(roi, size)
+    return roi.roitype.name.lower(), None
+
+
+def _box(roi: ImagejRoi, size: Size) -> tuple[str, Patch]:
+    """As `covered`, for a rectangle, with rounded corners or not, or an oval."""
+    box: list[tuple[float, float]] = [(roi.left, roi.top), (roi.right, roi.bottom)]
     if roi.subpixelrect:
         box = [(roi.xd, roi.yd), (roi.xd + roi.widthd, roi.yd + roi.heightd)]
     first, second = outline(box)

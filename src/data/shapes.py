@@ -1,11 +1,11 @@
-"""Labels that were drawn as shapes: labelme, COCO and ImageJ, as pixels."""
+"""Reads labels that were drawn as shapes, in labelme, COCO or ImageJ, as pixels."""
 
 import functools
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,22 +16,23 @@ from src.data.rois import covered, is_spline, plane, read_rois
 from src.files.reading import Layout, Number, read_json
 from src.files.stored import Note
 
-AREAS = ("polygon", "rectangle", "circle")  # of labelme
-IGNORED = "__ignore__"  # a label of labelme, as is the next one
-NO_CLASSES = ("_background_", IGNORED)
-DRAW = "draw them as areas, if they are meant"
+AREAS = ("polygon", "rectangle", "circle")  # kinds of shapes of labelme that are areas
+IGNORED = "__ignore__"  # a label of labelme
+NO_CLASSES = ("_background_", IGNORED)  # labels of labelme that name no class
+DRAW = "draw them as areas, if they are labels"
+Values = dict[str, Any]  # a part of a JSON file
 
 
 @dataclass(frozen=True)
 class Shapes:
-    """What was drawn on an image.
+    """The shapes that were drawn on an image, as pixels.
 
     Attributes:
-        classes: ``(H, W)`` int32, the number of the class of each pixel in the order of ``names``, 0 for background;
-            1 for all ROIs, whose classes have no names.
+        classes: ``(H, W)`` int32, the class of each pixel in the order of ``names``, 0 for background; 1 for all ROIs,
+            whose classes have no names.
         objects: ``(H, W)`` int32, the number of the shape that covers each pixel in the order of drawing, 0 for none.
-        names: of classes 1, 2, … that the file can hold.
-        notes: what a person should know.
+        names: names of classes 1, 2, … in the whole file.
+        notes: notes on how they were read.
     """
 
     classes: np.ndarray
@@ -41,7 +42,7 @@ class Shapes:
 
 
 class CocoImage(Layout):
-    """An image of a COCO file."""
+    """An image in a COCO file."""
 
     id: int | str
     file_name: str
@@ -50,7 +51,7 @@ class CocoImage(Layout):
 
 
 class CocoCategory(Layout):
-    """A class of a COCO file."""
+    """A class in a COCO file."""
 
     id: int
     name: str
@@ -59,31 +60,31 @@ class CocoCategory(Layout):
 class Annotations(Layout):
     """A JSON file of labelme, which has shapes, of COCO, which has images and annotations, or of neither."""
 
-    shapes: list[dict] | None = None
+    shapes: list[dict[str, object]] | None = None
     imageHeight: Number | None = None
     imageWidth: Number | None = None
     images: list[CocoImage] | None = None
-    annotations: list[dict] | None = None
+    annotations: list[dict[str, object]] | None = None
     categories: list[CocoCategory] | None = None
 
 
 class _Area(NamedTuple):
-    kind: str  # what a person calls it
-    number: int  # of its class, 0 to clear what lies below
+    kind: str  # for messages
+    number: int  # the number of its class; 0 clears what lies below
     patch: Patch | None  # None if it cannot be drawn
-    together: Hashable = None  # what the shapes of one object have in common
+    together: Hashable = None  # equal for all shapes of one object; None: an object of its own
 
 
 def read_shapes(file: Path, image: str, size: Size) -> Shapes:
-    """What was drawn on an image, later shapes over earlier ones.
+    """Read the shapes that were drawn on an image, later ones over earlier ones.
 
     Args:
-        file: a JSON of labelme or COCO, a ROI of ImageJ, or a zip of them.
-        image: the name of the file of the image.
-        size: its rows and columns, as it is stored.
+        file: a JSON file of labelme or COCO, a ROI of ImageJ, or a zip of ROIs.
+        image: the file name of the image.
+        size: rows and columns of the image, as it is stored.
 
     Raises:
-        Refused: the file is damaged or of other images, or none of its shapes can be drawn.
+        Refused: the file is damaged or belongs to other images, or none of its shapes can be drawn.
     """
     try:
         if file.suffix.lower() != ".json":
@@ -96,44 +97,44 @@ def read_shapes(file: Path, image: str, size: Size) -> Shapes:
         raise ValueError("a JSON file without shapes, or without images and annotations")
     except Refused:
         raise
-    except Exception as error:  # whatever the first wrong value leads to
+    except Exception as error:  # a wrong value may raise anything
         raise Refused(replace(unreadable(file, error), expected="shapes of labelme, COCO or ImageJ")) from error
 
 
 def coco_images(file: Path) -> list[str] | None:
-    """The names of the files of the images that a COCO file annotates; None of any other or damaged file."""
+    """The file names of the images that a COCO file annotates; None for any other or damaged file."""
     content = _content_or_none(file)
-    return [_last(each["file_name"]) for each in content["images"]] if content and _is_coco(content) else None
+    return [_file_name(each["file_name"]) for each in content["images"]] if content and _is_coco(content) else None
 
 
 def is_labelme(file: Path) -> bool:
-    """Whether a file holds shapes of labelme; a damaged one does not."""
+    """Whether a file holds shapes of labelme; False for a damaged file."""
     content = _content_or_none(file) or {}
     return content.get("shapes") is not None and not _is_coco(content)
 
 
 def names_in(file: Path) -> tuple[str, ...]:
-    """The names of classes 1, 2, … that a file can hold, as of `Shapes`; of ROIs and of a damaged file none."""
+    """The names of classes 1, 2, … in a file, as in `Shapes`; empty for ROIs and for a damaged file."""
     content = _content_or_none(file) or {}
-    return tuple(_categories(content).values()) if _is_coco(content) else _labels(content.get("shapes") or [])
+    return tuple(_categories(content).values()) if _is_coco(content) else _class_names(content.get("shapes") or [])
 
 
-def _content_or_none(file: Path) -> dict | None:
+def _content_or_none(file: Path) -> Values | None:
     try:
         return _content(*_version(file)) if file.suffix.lower() == ".json" else None
-    except Exception:  # `read_shapes` says why
+    except Exception:  # `read_shapes` gives the reason
         return None
 
 
 def _version(file: Path) -> tuple[Path, int, int]:
-    """A file as it is now, so that it is read once."""
+    """The present version of a file: the key under which its content is cached."""
     stat = file.stat()
     return file, stat.st_size, stat.st_mtime_ns
 
 
 @functools.lru_cache(maxsize=2)
-def _content(file: Path, size: int, changed: int) -> dict:
-    """What a JSON file holds, without the picture in one of labelme."""
+def _content(file: Path, size: int, changed: int) -> Values:
+    """The content of a JSON file, without the image that labelme embeds."""
     try:
         content = read_json(file, Annotations)
     except ValueError as error:
@@ -142,15 +143,15 @@ def _content(file: Path, size: int, changed: int) -> dict:
     return content
 
 
-def _is_coco(content: dict) -> bool:
+def _is_coco(content: Values) -> bool:
     return content.get("images") is not None and content.get("annotations") is not None
 
 
 def _drawn(areas: Iterable[_Area], size: Size, file: Path, names: Sequence[str], notes: list[Note]) -> Shapes:
-    """All areas, one over the other, with what there is to say of them."""
+    """All areas, later ones over earlier ones, with notes on what is lost."""
     classes, objects, several = np.zeros(size, np.int32), np.zeros(size, np.int32), np.zeros(size, bool)
     numbers: dict[Hashable, int] = {}
-    left, used = Counter(), 0
+    left, used = Counter[str](), 0
     for place, (kind, number, patch, together) in enumerate(areas):
         if patch is None or not patch[1].any():
             where = "" if patch is None else " without a pixel" if patch[1].size else " outside the image"
@@ -176,37 +177,36 @@ def _drawn(areas: Iterable[_Area], size: Size, file: Path, names: Sequence[str],
     return Shapes(classes, objects, tuple(names), tuple(notes))
 
 
-def _check_size(file: Path, said: Sequence[float | None], size: Size) -> None:
-    """Refuse shapes of an image of another size, as far as their file says one."""
-    rows, columns = (actual if each is None else each for each, actual in zip(said, size, strict=True))
+def _check_size(file: Path, given: Sequence[float | None], size: Size) -> None:
+    """Refuse shapes of an image of another size, if their file gives a size."""
+    rows, columns = (actual if each is None else each for each, actual in zip(given, size, strict=True))
     if (rows, columns) != tuple(size):
         found, expected = f"{rows}×{columns} px", f"shapes drawn on their image, {size[0]}×{size[1]} px"
-        fix = "draw them on this image, or take the image that they were drawn on"
+        fix = "draw them on this image, or use the image that they were drawn on"
         raise Refused(Finding("size-mismatch", ERROR, str(file), f"shapes drawn on {found}", expected, fix))
 
 
-def _labelme(file: Path, content: dict, size: Size) -> Shapes:
+def _labelme(file: Path, content: Values, size: Size) -> Shapes:
     _check_size(file, (content.get("imageHeight"), content.get("imageWidth")), size)
-    shapes = content["shapes"]
-    names = _labels(shapes)
+    shapes, names = content["shapes"], _class_names(content["shapes"])
     numbers = {name: number for number, name in enumerate(names, start=1)}
     ignored = sum(shape.get("label") == IGNORED for shape in shapes)
-    fix = "draw what is there, if it is to be learnt"
+    fix = "label what is there, if it is to be learnt"
     notes = [Note("ignored-shapes", f"{ignored} of {IGNORED}", "background", fix)] if ignored else []
     return _drawn((_labelme_area(shape, numbers, size) for shape in shapes), size, file, names, notes)
 
 
-def _labels(shapes: Iterable[dict]) -> tuple[str, ...]:
-    """The labels of shapes of labelme that are areas, sorted."""
+def _class_names(shapes: Iterable[dict[str, object]]) -> tuple[str, ...]:
+    """The names of classes in labelme shapes that are areas, sorted."""
     labels = [shape.get("label") for shape in shapes if _kind(shape) in AREAS]
     return tuple(sorted({label for label in labels if isinstance(label, str) and label not in NO_CLASSES}))
 
 
-def _kind(shape: dict) -> str:
-    return str(shape.get("shape_type") or "polygon")[:40]  # the first versions do not say it
+def _kind(shape: dict[str, object]) -> str:
+    return str(shape.get("shape_type") or "polygon")[:40]  # the first versions of labelme have no shape_type
 
 
-def _labelme_area(shape: dict, numbers: dict[str, int], size: Size) -> _Area:
+def _labelme_area(shape: dict[str, object], numbers: dict[str, int], size: Size) -> _Area:
     label, group, kind = shape.get("label"), shape.get("group_id"), _kind(shape)
     if not isinstance(label, str):
         raise ValueError(f"expected labels in text, but got {str(label)[:80]}")
@@ -224,23 +224,24 @@ def _labelme_area(shape: dict, numbers: dict[str, int], size: Size) -> _Area:
     return _Area(kind, number, filled([points], size), together)
 
 
-def _last(name: str) -> str:
-    """The name of a file without its folders, also of those of Windows."""
+def _file_name(name: str) -> str:
+    """The name of a file without its folders, also from a path of Windows."""
     return PurePosixPath(name.replace("\\", "/")).name
 
 
-def _categories(content: dict) -> dict[int, str]:
-    """The names of the classes of a COCO file by their ids, in the order of these."""
+def _categories(content: Values) -> dict[int, str]:
+    """The names of the classes in a COCO file, by ids and in their order."""
     return dict(sorted((each["id"], each["name"]) for each in content.get("categories") or []))
 
 
 @functools.lru_cache(maxsize=2)
-def _by_image(file: Path, size: int, changed: int) -> tuple[dict[str, list[dict]], dict[Hashable, list[dict]]]:
-    """The images of a COCO file by their names, and its annotations by the ids of images."""
-    content, images, annotations = _content(file, size, changed), defaultdict(list), defaultdict(list)
-    for each in content["images"]:
-        images[_last(each["file_name"])].append(each)
-    for each in content["annotations"]:
+def _by_image(file: Path, size: int, changed: int) -> tuple[dict[str, list[Values]], dict[Hashable, list[Values]]]:
+    """The images in a COCO file by file name, and its annotations by the ids of images."""
+    images: dict[str, list[Values]] = defaultdict(list)
+    annotations: dict[Hashable, list[Values]] = defaultdict(list)
+    for each in _content(file, size, changed)["images"]:
+        images[_file_name(each["file_name"])].append(each)
+    for each in _content(file, size, changed)["annotations"]:
         annotations[each["image_id"]].append(each)
     return dict(images), dict(annotations)
 
@@ -253,22 +254,22 @@ def _coco(file: Path, image: str, size: Size) -> Shapes:
         code, fix = "missing-label", "annotate it, or move it out of the folder"
         if entries:
             code, fix = "same-name", "give each image a name of its own"
-        found, expected = f"{len(entries)} of that name", f"one image named {image}"
+        found, expected = f"{len(entries)} images of that name", f"one image named {image}"
         raise Refused(Finding(code, ERROR, str(file), found, expected, fix))
     own = annotations.get(entries[0]["id"], [])
     masks = [each["segmentation"] for each in own if isinstance(each.get("segmentation"), dict)]
-    for said in [(entries[0].get("height"), entries[0].get("width")), *(mask["size"] for mask in masks)]:
-        _check_size(file, said, size)
+    for given in [(entries[0].get("height"), entries[0].get("width")), *(mask["size"] for mask in masks)]:
+        _check_size(file, given, size)
     crowds = sum(bool(each.get("iscrowd")) for each in own)
-    found, fix = f"{crowds} iscrowd, of objects that are not told apart", "draw each object, if they are to be learnt"
+    found, fix = f"{crowds} iscrowd, groups of objects drawn as one", "draw each object, if they are to be learnt"
     notes = [Note("crowd", found, "one object each", fix)] if crowds else []
     numbers = {category: number for number, category in enumerate(categories, start=1)}
     areas = (area for place, each in enumerate(own) for area in _coco_areas(each, ("coco", place), numbers, size))
     return _drawn(areas, size, file, tuple(categories.values()), notes)
 
 
-def _coco_areas(each: dict, together: Hashable, numbers: dict[int, int], size: Size) -> Iterator[_Area]:
-    """The polygons of an annotation, which are one object, or its mask."""
+def _coco_areas(each: Values, together: Hashable, numbers: dict[int, int], size: Size) -> Iterator[_Area]:
+    """The polygons of an annotation, all of one object, or its mask."""
     if each.get("category_id") not in numbers:
         raise ValueError(f"expected the category_id of a category, but got {str(each.get('category_id'))[:80]}")
     number, segmentation = numbers[each["category_id"]], each.get("segmentation") or []
@@ -290,10 +291,10 @@ def _imagej(file: Path, size: Size) -> Shapes:
     rois = read_rois(file)
     planes = {plane(roi) for roi in rois} - {()}
     if len(planes) > 1:
-        fix = "save a set for each slice; if all belong to one, remove their positions in the ROI Manager"
-        found, expected = f"those of {len(planes)} slices", "ROIs of one slice"
+        fix = "save one set per slice; if all belong to one, remove their positions in the ROI Manager"
+        found, expected = f"ROIs of {len(planes)} slices", "ROIs of one slice"
         raise Refused(Finding("several-slices", ERROR, str(file), found, expected, fix))
-    splines, fix = sum(map(is_spline, rois)), "interpolate them in ImageJ (Edit, Selection), and save them again"
+    splines, fix = sum(map(is_spline, rois)), "interpolate them in ImageJ (Edit › Selection), and save them again"
     notes = [Note("spline", f"{splines} splines", "straight lines between their points", fix)] if splines else []
     areas = (_Area(kind, 1, patch) for kind, patch in (covered(roi, size) for roi in rois))
     return _drawn(areas, size, file, (), notes)

@@ -1,8 +1,9 @@
-"""Labels on disk, in whatever files they are: how they lie there, and what was drawn."""
+"""Reads the labels of an image, whatever files they are stored in."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import zarr
@@ -17,12 +18,12 @@ from src.files.stored import SHOWN, Reading
 
 @dataclass(frozen=True)
 class Form:
-    """How the labels of an image lie on disk, beside their file or folder.
+    """How the labels of an image are stored.
 
     Attributes:
-        parts: the files that they are put together from, later ones over earlier ones; empty if it is one file.
-        classes: names of classes 1, 2, …, where files or shapes have any; of parts one each.
-        said: the kind of labels that this says, one of `kinds.KINDS`; empty if it says none.
+        parts: the files that are merged, later ones over earlier ones; empty for a single file.
+        classes: names of classes 1, 2, …, if files or shapes have names; one for each of `parts`.
+        said: the kind of labels that the files imply, one of `kinds.KINDS`; empty if they imply none.
     """
 
     parts: tuple[Path, ...] = ()
@@ -34,31 +35,31 @@ ONE_FILE = Form()
 
 
 def labels_within(file: Path) -> tuple[Path, ...]:
-    """The label images in the group ``labels`` of an OME-Zarr, where its specification has them, if there are any."""
+    """The label images in the group ``labels`` of an OME-Zarr, defined by its specification; empty if none."""
     if file.suffix != ".zarr" or not (file / "labels").is_dir():
         return ()
     try:
-        attributes = zarr.open_group(file / "labels", mode="r").attrs
+        attributes: dict[str, Any] = zarr.open_group(file / "labels", mode="r").attrs.asdict()
         return tuple(file / "labels" / name for name in attributes.get("ome", attributes).get("labels", ()))
-    except (ValueError, OSError):  # no Zarr, so none of its
+    except (ValueError, OSError):  # it is not a Zarr group
         return ()
 
 
 def read_files(
     file: Path, form: Form, image: str, size: tuple[int, int], reading: Reading = SHOWN, kind: str = "auto"
 ) -> Drawn:
-    """What was drawn for an image.
+    """Read the labels of an image.
 
     Args:
-        file: the file or folder of its labels.
-        form: how they lie there.
-        image: the name of the file of the image.
-        size: its rows and columns, as it is stored.
-        reading: how its pixels are seen, of which orientation and axes hold for labels too.
-        kind: as it was asked for; shapes of several classes are numbered one by one for instances.
+        file: the file or folder of the labels.
+        form: how they are stored.
+        image: the file name of the image.
+        size: rows and columns of the image, as it is stored.
+        reading: how the pixels of the image are read; its orientation and axes hold for the labels too.
+        kind: the kind of labels in the configuration; for instances, each shape gets a number of its own.
 
     Raises:
-        Refused: as of `numbers.read_labels`, or the files have several sizes.
+        Refused: as in `numbers.read_labels`, or the files differ in size.
     """
     if form.parts:
         return _together(form, reading)
@@ -73,7 +74,7 @@ def read_files(
 
 
 def _together(form: Form, reading: Reading) -> Drawn:
-    """Files of one class or one object each as one label image."""
+    """Merge files of one class or one cell each into one label image."""
 
     def masks() -> Iterator[np.ndarray]:
         first = None
@@ -81,8 +82,8 @@ def _together(form: Form, reading: Reading) -> Drawn:
             mask = numbers.read_labels(part, reading).numbers != 0
             first = mask.shape if first is None else first
             if mask.shape != first:
-                found, expected = f"shape {mask.shape}", f"{first}, as of {form.parts[0].name}"
-                fix = "export the labels of all classes and objects of an image in one size"
+                found, expected = f"shape {mask.shape}", f"{first}, as in {form.parts[0].name}"
+                fix = "export the labels of all classes and cells of an image in one size"
                 raise Refused(Finding("size-mismatch", ERROR, str(part), found, expected, fix))
             yield mask
 

@@ -1,7 +1,7 @@
-"""What the network learns of annotated cells, the choices of ``conf/target``: from cells and classes to classes.
+"""The classes that the network learns from annotated cells: the choices of ``conf/target``.
 
-A choice is a value. Those other than the paper's add a class, the boundary of a cell. It belongs to the cell, but what
-remains inside does not touch the inside of another cell, and so tells cells apart that touch.
+All choices but the paper's add a class: the boundary of cells. The boundary belongs to its cell, but the insides of
+two cells never touch, so touching cells can be told apart.
 """
 
 from collections.abc import Callable
@@ -18,19 +18,19 @@ from src.instances import components
 
 @dataclass(frozen=True)
 class Classes:
-    """The paper's: the class of each pixel, with a ridge of background between cells that touch (§3)."""
+    """The target of the paper: the class of each pixel, with a ridge of background between touching cells (§3)."""
 
     added: ClassVar[int] = 0
 
 
 @dataclass(frozen=True)
 class Border:
-    """The outermost pixels of each cell are its boundary, equally wide in all cells (not the paper's).
+    """A boundary of the same width in all cells (not in the paper).
 
     As in Caicedo et al., Cytometry A 95 (2019) 952–965.
 
     Attributes:
-        width: of the boundary in pixels.
+        width: width of the boundary in pixels.
 
     Raises:
         ValueError: ``width`` is below 1.
@@ -44,19 +44,19 @@ class Border:
             raise ValueError(f"expected target.width ≥ 1, but got {self.width}; nearest valid: 1")
 
     def inside(self, cells: np.ndarray, known: np.ndarray) -> np.ndarray:
-        """Pixels ``(H, W)`` that are no boundary; shapes as of `Core.inside`."""
+        """The pixels of cells that are not boundary; shapes as in `Core.inside`."""
         return _inside(cells, known, lambda distance: distance > self.width)
 
 
 @dataclass(frozen=True)
 class Core:
-    """The boundary of each cell is as wide as a share of the cell's own half-width (not the paper's).
+    """A boundary in proportion to the half-width of each cell (not in the paper).
 
-    So small cells keep an inside, the core, and large ones that overlap widely are told apart. A cell has one core,
-    because each core marks a cell: of several pieces the largest one.
+    Small cells keep an inside, their core, and large cells that overlap widely are still separated. Each core marks
+    one cell, so a cell keeps only the largest piece of its core.
 
     Attributes:
-        rim: the share. The boundary is at least one pixel wide.
+        rim: width of the boundary as a share of the cell's half-width; at least one pixel.
 
     Raises:
         ValueError: ``rim`` is not between 0 and 1.
@@ -70,11 +70,11 @@ class Core:
             raise ValueError(f"expected target.rim between 0 and 1, but got {self.rim}; nearest valid: 0.5")
 
     def inside(self, cells: np.ndarray, known: np.ndarray) -> np.ndarray:
-        """The cores.
+        """The cores of the cells.
 
         Args:
             cells: ``(H, W)`` integers, 0 is background.
-            known: where somebody has annotated, ``(H, W)`` bool.
+            known: the annotated pixels, ``(H, W)`` bool.
 
         Returns:
             ``(H, W)`` bool.
@@ -87,15 +87,15 @@ PAPER = Classes()
 
 
 def learnt(stack: Stack, target: Target, boundary: int | None, ridge: int) -> Stack:
-    """The stack as the network learns it: its targets, and the cells that eq. 2 is to keep apart.
+    """The stack as the network learns it: its targets, and the cells that eq. 2 keeps apart.
 
     Args:
-        stack: annotated slices.
-        target: what is learnt.
-        boundary: the class of the boundary, of targets that add one.
-        ridge: width of the background between cells that touch, of targets that add none.
+        stack: annotated images.
+        target: the choice of ``conf/target``.
+        boundary: the class of the boundary, for targets that add one.
+        ridge: width of the background between touching cells, for targets that add no boundary.
     """
-    if not target.added:
+    if isinstance(target, Classes):
         return with_ridge(stack, ridge)
     targets = []
     for classes, cells, known in zip(stack.targets, stack.instances, stack.known, strict=True):
@@ -105,9 +105,9 @@ def learnt(stack: Stack, target: Target, boundary: int | None, ridge: int) -> St
 
 
 def with_ridge(stack: Stack, width: int) -> Stack:
-    """The stack with background between touching instances of one class, in instances and targets alike.
+    """The stack with background between touching cells of one class, in instances and targets alike.
 
-    Instances of different classes are told apart by their classes and are learnt as they were drawn.
+    Touching cells of different classes need no ridge and stay as they were drawn.
     """
     instances, targets = [], []
     for cells, target in zip(stack.instances, stack.targets, strict=True):
@@ -121,14 +121,16 @@ def with_ridge(stack: Stack, width: int) -> Stack:
 
 
 def without_inside(cells: np.ndarray, known: np.ndarray, target: Target) -> list[int]:
-    """The numbers of the cells, ``(H, W)``, that are too thin to have an inside, so that nothing marks them."""
-    return np.setdiff1d(cells[cells > 0], cells[target.inside(cells, known)]).tolist()
+    """The numbers of the cells ``(H, W)`` that are too thin to have an inside, so that nothing marks them."""
+    if isinstance(target, Classes):
+        return []
+    return [int(number) for number in np.setdiff1d(cells[cells > 0], cells[target.inside(cells, known)])]
 
 
 def _inside(cells: np.ndarray, known: np.ndarray, keep: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """Of each cell the pixels that ``keep`` chooses by their distance to the nearest pixel of something else.
+    """The pixels of each cell that ``keep`` chooses by their distance to the nearest pixel outside the cell.
 
-    Nobody knows what lies beyond the edge of the image or of the annotation, so neither is a boundary.
+    What lies beyond the edge of the image or of the annotated area is unknown, so neither edge is a boundary.
     """
     found = np.zeros(cells.shape, bool)
     for number, box in enumerate(ndimage.find_objects(cells), start=1):
@@ -136,7 +138,7 @@ def _inside(cells: np.ndarray, known: np.ndarray, keep: Callable[[np.ndarray], n
             continue
         window = tuple(slice(max(0, axis.start - 1), axis.stop + 1) for axis in box)
         if not known[window].all():
-            window = (slice(None), slice(None))  # the nearest known pixel of something else may lie far off
+            window = (slice(None), slice(None))  # the nearest annotated pixel outside the cell may lie far away
         cell = cells[window] == number
         distance = np.where(cell, exact_distance(cell | ~known[window]), 0)
         found[window] |= cell & keep(distance)
@@ -144,6 +146,6 @@ def _inside(cells: np.ndarray, known: np.ndarray, keep: Callable[[np.ndarray], n
 
 
 def _largest(mask: np.ndarray) -> np.ndarray:
-    """The largest 4-connected piece of a mask; of equals the first."""
+    """The largest 4-connected piece of a mask; the first of equally large ones."""
     pieces = components(mask)
     return pieces == 1 + np.bincount(pieces.ravel())[1:].argmax() if pieces.any() else mask

@@ -1,4 +1,4 @@
-"""Masks of which smoothing or JPEG has left more than two values, read as the two that were drawn."""
+"""Masks in which smoothing or JPEG has left more than two values, read as the two that were drawn."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,26 +11,26 @@ import tifffile
 from src.data.annotated import Annotated, read_pair
 from src.data.description import EDGE, describe
 from src.data.finding import NOTE, Finding, Refused
-from src.data.matching import Pair, asked
+from src.data.matching import Pair, requested_reading
 from src.data.numbers import drawn, unreadable
 from src.files.arrays import value_counts
 from src.files.image import in_memory
 
 JPEG = (".jpg", ".jpeg")
 WHITE = 255
-ALTERED = 32  # grey levels by which JPEG alters the two values of a mask, away from its edges
-MOST_ALONG_EDGES = 0.4  # share of the pixels of a mask that smoothing may alter
-NEAR_BOTH = 0.9  # share of them that lie beside both values
+ALTERED = 32  # grey levels by which JPEG changes the two values of a mask away from its edges
+MOST_ALONG_EDGES = 0.4  # largest share of the pixels of a mask that smoothing changes
+NEAR_BOTH = 0.9  # smallest share of those pixels that lie near both values
 
 
 class TwoValues:
-    """Read pairs of files as `annotated.read_pair` does, but for masks with more than the two values that were drawn.
+    """Read pairs of files as `annotated.read_pair` does, and restore the two values of smoothed masks.
 
     Args:
-        scratch: a folder for masks that were JPEGs.
+        scratch: a folder for the masks that are read from JPEGs.
 
     Attributes:
-        pairs: those that could be read, by name, as they were read last.
+        pairs: the pairs that could be read, by name, each as it was last given.
     """
 
     def __init__(self, scratch: Path) -> None:
@@ -38,10 +38,10 @@ class TwoValues:
         self.pairs: dict[str, Pair] = {}
 
     def __call__(self, pair: Pair) -> list[Annotated]:
-        """The slices of a pair of files.
+        """Read the images of a pair of files.
 
         Raises:
-            Refused: as of `read_pair`; a JPEG is refused if it is no mask.
+            Refused: as `read_pair` does; a JPEG is refused if it is not a mask.
         """
         is_jpeg = pair.labels.suffix.lower() in JPEG and not pair.form.parts
         slices = self._without_jpeg(pair) if is_jpeg else without_smoothing(read_pair(pair))
@@ -50,7 +50,7 @@ class TwoValues:
 
     def _without_jpeg(self, pair: Pair) -> list[Annotated]:
         try:
-            found = drawn(in_memory(pair.labels), pair.labels, asked(pair.orientation, pair.axes))
+            found = drawn(in_memory(pair.labels), pair.labels, requested_reading(pair.orientation, pair.axes))
         except Refused:
             raise
         except (ValueError, OSError) as error:
@@ -69,20 +69,20 @@ class TwoValues:
 
 
 def _of_labels(finding: Finding, between: Path, pair: Pair) -> Finding:
-    """A finding that names the labels of a pair, where it named what they were read from."""
+    """The finding, naming the label file of the pair in place of the temporary file."""
     return replace(finding, file=str(pair.labels)) if finding.file == str(between) else finding
 
 
 def _noted(
     slices: Sequence[Annotated], pair: Pair, notes: Sequence[Finding], code: str, found: str, taken: str
 ) -> list[Annotated]:
-    """Slices of a pair, the first of them with notes and with one more, on its labels."""
+    """The images of a pair; the first of them carries the notes and a new one about its labels."""
     note = Finding(code, NOTE, str(pair.labels), found, taken, "nothing, if that is meant")
     return [replace(each, pair=pair, notes=() if place else (*notes, note)) for place, each in enumerate(slices)]
 
 
 def without_smoothing(slices: list[Annotated]) -> list[Annotated]:
-    """Slices of a pair, of whose labels each pixel gets the nearer of their two values if they are a smoothed mask."""
+    """The images of a pair, with each label pixel set to the nearer of two values if the labels are a smoothed mask."""
     labels = np.stack([each.labels for each in slices])
     values, counts = value_counts(labels.reshape(-1, labels.shape[-1]))
     if slices[0].in_colours or len(values) <= 4 or not any(describe(plane).smoothed for plane in labels):
@@ -95,7 +95,7 @@ def without_smoothing(slices: list[Annotated]) -> list[Annotated]:
 
 
 def black_and_white(grey: np.ndarray) -> np.ndarray | None:
-    """The mask ``(H, W)`` of 0 and 255 of which JPEG has left grey values; None if they were something else."""
+    """The mask ``(H, W)`` of 0 and 255 that a JPEG was made from; None if it does not look like a mask."""
     if grey.ndim != 2 or grey.dtype != np.uint8:
         return None
     black, white = grey <= ALTERED, grey >= WHITE - ALTERED
@@ -103,7 +103,7 @@ def black_and_white(grey: np.ndarray) -> np.ndarray | None:
     if between.mean() > MOST_ALONG_EDGES:
         return None
     near = np.ones((2 * EDGE + 1,) * 2, np.uint8)
-    both = (cv2.dilate(black.astype(np.uint8), near) & cv2.dilate(white.astype(np.uint8), near)) > 0
+    both = (cv2.dilate(black.astype(np.uint8), near) > 0) & (cv2.dilate(white.astype(np.uint8), near) > 0)
     if between.any() and both[between].mean() < NEAR_BOTH:
         return None
     return np.where(grey > WHITE // 2, np.uint8(WHITE), np.uint8(0))

@@ -1,4 +1,4 @@
-"""The weight map of the loss (§3, eq. 2): class balance, and a border force between touching cells.
+"""The weight map of the loss (§3, eq. 2): class balance, and extra weight in the gaps between cells.
 
     w(x) = w_c(x) + w0 · exp(−(d1(x) + d2(x))² / (2σ²))
 
@@ -21,11 +21,11 @@ from src.files.kept import kept
 
 @dataclass(frozen=True)
 class WeightMap:
-    """The choices of eq. 2, so that a configuration can name them.
+    """The weight map of eq. 2 with its parameters, so that a configuration can set them.
 
     Attributes:
-        w0: height of the border force (10 in the paper; the authors' plug-in ships 50).
-        sigma: its reach in pixels (5 in the paper; the plug-in ships 6).
+        w0: height of the border term (10 in the paper; 50 in the authors' plug-in).
+        sigma: reach of the border term in pixels (5 in the paper; 6 in the plug-in).
         balance: how far w_c balances the classes: from 0 or False, not at all, to 1 or True, fully as in the paper.
 
     Raises:
@@ -51,17 +51,17 @@ class WeightMap:
         known: Slices | None = None,
         boundary: int | None = None,
     ) -> Slices:
-        """w(x) of a stack; 0 where nobody has annotated.
+        """w(x) of all images; 0 where nothing is annotated.
 
         Args:
-            targets: classes, each ``(H, W)``; their frequency over the whole stack gives w_c.
+            targets: classes, each ``(H, W)``; their frequency over all images gives w_c.
             instances: cells, each ``(H, W)``, 0 is background.
             classes: number of classes (K).
-            known: where targets are known, each ``(H, W)`` bool; None: everywhere.
-            boundary: the class of the boundary of cells, if there is one, on which the border force counts too.
+            known: the annotated pixels, each ``(H, W)`` bool; None: all.
+            boundary: the class of the boundary of cells, if there is one: the border term counts there too.
 
         Returns:
-            Each ``(H, W)`` float32.
+            One map ``(H, W)`` float32 per image.
         """
         known = everywhere(targets) if known is None else known
         w_c = class_weights(targets, classes, known, float(self.balance))
@@ -83,7 +83,7 @@ class WeightMap:
         known: Slices | None = None,
         boundary: int | None = None,
     ) -> Slices:
-        """The same, kept in ``folder`` under a hash of everything that it depends on."""
+        """The same weight maps, cached in ``folder`` under a hash of everything that they depend on."""
         known = everywhere(targets) if known is None else known
         named = (self, classes) if boundary is None else (self, classes, boundary)
         choices = hashlib.sha256(repr(named).encode()).hexdigest()
@@ -112,20 +112,20 @@ def read_maps(file: Path, shapes: list[tuple[int, ...]]) -> Slices:
     if not size <= file.stat().st_size <= size + 1000 * (len(shapes) + 1):
         raise ValueError(f"expected {size} bytes of weights, but got {file.stat().st_size}")
     with file.open("rb") as stream:
-        if stream.read(4) != b"PK\3\4":  # what begins otherwise, NumPy would take for a pickle
-            raise ValueError("it is no archive of arrays")
+        if stream.read(4) != b"PK\3\4":  # NumPy would take any other file for a pickle
+            raise ValueError("it is not an archive of arrays")
     with file.open("rb") as stream, np.load(stream) as archive:
         maps = [archive[name] for name in archive.files]
     found = [(each.shape, each.dtype) for each in maps]
     if found != [(shape, np.float32) for shape in shapes] or not all(np.isfinite(each).all() for each in maps):
-        raise ValueError(f"expected finite weights of {len(shapes)} slices, but got other arrays")
+        raise ValueError(f"expected finite weights of {len(shapes)} images, but got other arrays")
     return stacked(maps)
 
 
 def class_weights(targets: Slices, classes: int, known: Slices | None = None, balance: float = 1.0) -> np.ndarray:
     """w_c of each class: its frequency to the power −``balance``, with mean 1 over the annotated pixels.
 
-    Full balance gives each class the same weight altogether.
+    With full balance, all classes have the same total weight.
 
     Returns:
         ``(K,)`` float32; 1 for a class that does not occur.
@@ -135,7 +135,8 @@ def class_weights(targets: Slices, classes: int, known: Slices | None = None, ba
     frequency = counts / max(1, counts.sum())
     present = frequency > 0
     total = np.sum(frequency[present] ** (1 - balance))
-    return np.divide(1, frequency**balance * total, out=np.ones(classes), where=present).astype(np.float32)
+    weights: np.ndarray = np.divide(1, frequency**balance * total, out=np.ones(classes), where=present)
+    return weights.astype(np.float32)
 
 
 def border_weight(
@@ -143,14 +144,15 @@ def border_weight(
 ) -> np.ndarray:
     """The second term of eq. 2, which makes the network learn the narrow gaps between cells.
 
-    It counts on background pixels only (not the paper's: and on the boundary of cells, where there is a class for it,
-    so that cells need no gap between them). Beyond d1 + d2 = 6σ it is below 1e-6 w0, so each cell is
-    measured in its bounding box and that margin only: a hundred times faster than one distance
-    transform a cell over the whole image.
+    It counts on background pixels only (not in the paper: also on the boundary of cells, if that is a class of its
+    own, so that cells need no gap between them). Beyond d1 + d2 = 6σ it is below 1e-6 w0, so the distances to a cell
+    are computed within its bounding box and that margin only: a hundred times faster than one distance transform per
+    cell over the whole image.
 
     Args:
         instances: cells ``(H, W)``, 0 is background.
-        w0, sigma: as of `WeightMap`.
+        w0: height of the border term, as in `WeightMap`.
+        sigma: its reach in pixels, as in `WeightMap`.
         boundary: pixels of the boundary of cells, ``(H, W)`` bool.
 
     Returns:
@@ -173,9 +175,9 @@ def border_weight(
 
 
 def exact_distance(mask: np.ndarray) -> np.ndarray:
-    """Distance of each pixel of a mask to the nearest one outside it, in pixels, ``(H, W)`` float32."""
+    """Distance of each pixel of a mask to the nearest pixel outside it, ``(H, W)`` float32."""
     distance = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    # Squares of distances are whole numbers; OpenCV's last bit depends on where the array lies in memory.
+    # Squared distances are whole numbers; the last bit of OpenCV's depends on where the array lies in memory.
     return np.sqrt(np.rint(distance.astype(np.float64) ** 2)).astype(np.float32)
 
 
@@ -184,10 +186,10 @@ def separate_touching(instances: np.ndarray, width: int = 2) -> np.ndarray:
 
     Args:
         instances: cells ``(H, W)``.
-        width: 2 takes a pixel of both cells, 1 of one of them, 0 leaves them as they are.
+        width: 2 takes a pixel from both cells, 1 from one of them, 0 draws no ridge.
 
     Returns:
-        A copy of ``instances`` in which pixels of the ridge are 0.
+        A copy of ``instances`` in which the pixels of the ridge are 0.
     """
     if width == 0:
         return instances.copy()

@@ -1,4 +1,4 @@
-"""A trained network as a package of bioimage.io: weights in three formats, examples, and a description of all that."""
+"""A trained network as a package of bioimage.io: weights in three formats, an example, and their description."""
 
 import io
 import shutil
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tifffile
@@ -18,18 +19,21 @@ from imageio.v3 import imwrite
 from src.exports import as_onnx, as_torch
 from src.exports import network as source
 from src.exports.compared import Example, example
-from src.exports.described import Leaving, smallest_side
-from src.exports.rdf import WEIGHTS, Named, description, readme
+from src.exports.described import Leaving, halo, smallest_side
+from src.exports.rdf import WEIGHTS, Format, Named, description, readme
 from src.files.image import Image
 from src.tiles.overlap import mirrored_range
 
+if TYPE_CHECKING:
+    from bioimageio.spec.model import AnyModelDescr
+
 DESCRIPTION = "rdf.yaml"
 LARGEST = 512  # pixels of an example along an axis
-COVER = 400  # pixels of its part on the cover, of which even noise takes less than the 500 KB that are allowed
+COVER = 400  # pixels of its side on the cover, so that even noise stays below the 500 KB that are allowed
 
 
 def fitting(leaving: Leaving, whole: Example) -> Example:
-    """The part of an example that a package holds, scaled as its readers do it; mirrored where it is too small."""
+    """Return the part of an example that a package holds, scaled as readers do, and mirrored where it is too small."""
     grid, smallest = 2**leaving.trained.model.depth, smallest_side(leaving.trained.model.depth)
     before = whole.grey.shape[1:]
     rows, columns = (mirrored_range(side, 0, max(min(side, LARGEST) // grid * grid, smallest)) for side in before)
@@ -38,7 +42,7 @@ def fitting(leaving: Leaving, whole: Example) -> Example:
 
 
 def scaled_otherwise(leaving: Leaving, shown: Example) -> float:
-    """By how much a probability differs at most where `src.predict` scales the grey values of an example otherwise."""
+    """Return the largest difference of a probability if `src.predict` scales the grey values instead of the reader."""
     if leaving.grey_range:
         return 0.0
     image = Image(Path(shown.name), shown.grey, "CYX", scaling=leaving.trained.reading.scaling)
@@ -49,10 +53,10 @@ def write(leaving: Leaving, named: Named, shown: Example, file: Path) -> None:
     """Write a package, a ZIP file.
 
     Args:
-        leaving: the network, one that mirrors the image at its borders.
-        named: what a person says of it.
-        shown: of `fitting`.
-        file: of the package.
+        leaving: the exported network, which mirrors the image at its borders.
+        named: what a person knows of it.
+        shown: the example of `fitting`.
+        file: where to write the package.
     """
     folder = file.with_suffix(".folder")
     folder.mkdir()
@@ -74,7 +78,7 @@ def write(leaving: Leaving, named: Named, shown: Example, file: Path) -> None:
 
 
 def cover(shown: Example) -> np.ndarray:
-    """The image and beside it the probability of not being background, ``(side, 2 · side)`` uint8."""
+    """Return the image beside its probability of not being background, ``(side, 2 · side)`` uint8."""
     side = min(COVER, *shown.scaled.shape[1:])
     found = np.concatenate([shown.scaled.mean(axis=0)[:side, :side], 1 - shown.expected[0, :side, :side]], axis=1)
     return np.round(255 * found).astype(np.uint8)
@@ -82,7 +86,7 @@ def cover(shown: Example) -> np.ndarray:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what the library logs, warns of and shows while it works: what is wrong becomes one message."""
+    """Silence logs, warnings and progress bars of the library; errors become one message."""
     from loguru import logger
 
     logger.disable("bioimageio")
@@ -94,18 +98,19 @@ def _quiet() -> Iterator[None]:
             logger.enable("bioimageio")
 
 
-def differences(file: Path, shown: Example) -> dict[str, float]:
-    """Let bioimageio.core test a package and compute it: → by how much a probability differs at most, of all weights.
+def differences(file: Path, shown: Example, depth: int) -> dict[str, float]:
+    """Test a package with bioimageio.core, and return the largest difference of a probability for each format.
 
-    Of what is computed tile by tile only the pixels count that lie farther from the border of the image than the halo:
-    nearer, versions of the library mirror in different ways.
+    Of a prediction tile by tile only pixels farther from the border of the image than the halo are compared: versions
+    of the library mirror the border in different ways.
 
     Args:
-        file: of the package.
-        shown: what it holds.
+        file: the package.
+        shown: the example that it holds.
+        depth: number of poolings of the network.
 
     Raises:
-        ValueError: it does not pass the library's own test; says why.
+        ValueError: the package does not pass the library's own test, with the reason.
     """
     with TemporaryDirectory(dir=file.parent) as folder, _quiet():
         with zipfile.ZipFile(file) as package:
@@ -117,9 +122,11 @@ def differences(file: Path, shown: Example) -> dict[str, float]:
             wrong = [f"{error.loc}: {error.msg}" for detail in summary.details for error in detail.errors]
             raise ValueError(f"expected a package that passes the test of bioimageio.core, but got {'; '.join(wrong)}")
         model = load_model_description(Path(folder, DESCRIPTION))
-        found = {weights: _predicted(model, weights, shown) - shown.expected for weights in WEIGHTS}
-        axis, left_out = model.inputs[0].axes[2], model.outputs[0].axes[2].halo
-        if steps := tile_steps(axis.size.step, left_out, min(shown.grey.shape[1:])):
+        found: dict[str, np.ndarray] = {
+            weights: _predicted(model, weights, shown) - shown.expected for weights in WEIGHTS
+        }
+        left_out = halo(depth)
+        if steps := tile_steps(2**depth, left_out, min(shown.grey.shape[1:])):
             tiled = _predicted(model, "onnx", shown, steps) - shown.expected
             found[f"onnx, tile by tile, {left_out} px and more from the border"] = tiled[
                 :, left_out:-left_out, left_out:-left_out
@@ -128,21 +135,21 @@ def differences(file: Path, shown: Example) -> dict[str, float]:
 
 
 def tile_steps(step: int, left_out: int, side: int) -> int:
-    """By how many steps tiles are larger than the smallest, so that a few of them cover an image.
+    """Return by how many steps tiles are larger than the smallest one, so that a few of them cover an image.
 
     Args:
-        step: of the sides of tiles, in pixels, which is also what the smallest one keeps.
-        left_out: pixels at each border of a tile.
+        step: by which sides of tiles grow, in pixels; the smallest tile keeps as many.
+        left_out: pixels that are discarded at each border of a tile.
         side: of the image, in pixels.
 
     Returns:
-        0 if the image is too small for it.
+        The number of steps; 0 if the image is too small for tiles.
     """
     kept = min(side // 2, side - 2 * left_out) // step
     return kept - 1 if kept * step >= side / 4 else 0
 
 
-def _predicted(model, weights: str, shown: Example, steps: int | None = None) -> np.ndarray:
+def _predicted(model: "AnyModelDescr", weights: Format, shown: Example, steps: int | None = None) -> np.ndarray:
     from bioimageio.core import create_prediction_pipeline
     from bioimageio.core.digest_spec import create_sample_for_model
 
@@ -152,4 +159,6 @@ def _predicted(model, weights: str, shown: Example, steps: int | None = None) ->
         found = pipeline.predict_sample_without_blocking(sample, skip_input_padding=True, skip_output_cropping=True)
     else:
         found = pipeline.predict_sample_with_blocking(sample, ns=steps)
-    return np.asarray(found.members["probabilities"].data)[0]
+    (probabilities,) = found.members.values()
+    first: np.ndarray = probabilities.to_numpy()[0]
+    return first

@@ -1,51 +1,68 @@
-"""A trained network as ONNX, and one of ours read back.
+"""A trained network as ONNX, written and read back.
 
-The graph is built layer by layer: what it holds can be read here, and PyTorch's exporter, which traces a network, need
-not be installed. The weights keep their names, so that the file is a checkpoint too.
+The graph is built layer by layer: its content can be read here, and PyTorch's exporter, which traces a network, need
+not be installed. The weights keep their names, so that the file can be used as a checkpoint.
 """
 
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from src.exports.described import LAYOUT, MADE_BY, Leaving
+from src.exports.described import LAYOUT, MADE_BY, Architecture, Leaving
 from src.exports.network import ExportedUNet
 from src.files.limits import check_plain, reason
 from src.tiles.geometry import shrinkage
 
-OPSET, IR_VERSION = 17, 8  # of 2022, which each runtime of today knows
-KEY = "unet"  # of the metadata
-NETWORK = ("in_channels", "classes", "base_channels", "depth", "padded")  # of the architecture, as UNet has them
-# As a checkpoint has them.
+if TYPE_CHECKING:
+    from onnx import ModelProto, NodeProto
+
+OPSET, IR_VERSION = 17, 8  # of 2022; every current runtime reads them
+KEY = "unet"  # of the description in the metadata
+NETWORK = (
+    "in_channels",
+    "classes",
+    "base_channels",
+    "depth",
+    "padded",
+)  # arguments that `ExportedUNet` shares with UNet
+# Keys that a checkpoint has too.
 KEPT = ("threshold", "tta", "precision", "reading", "legend", "appearance", "validation_scores")
-LARGEST = 2**31 - 2**20  # bytes of a file, by the rules of protobuf
+LARGEST = 2**31 - 2**20  # bytes of a file; the limit of protobuf is 2 GiB
 
 
 class _Graph:
-    """Nodes and weights, as they are added."""
+    """Nodes and weights of a graph that is being built."""
 
     def __init__(self) -> None:
-        self.nodes, self.weights = [], {}
+        self.nodes: list[NodeProto] = []
+        self.weights: dict[str, np.ndarray] = {}
 
     def add(self, kind: str, *inputs: str, name: str | None = None, **attributes: object) -> str:
-        """Add a node; → the name of its output."""
+        """Add a node and return the name of its output."""
         from onnx import helper
 
         name = name or f"{kind.lower()}_{len(self.nodes)}"
-        self.nodes.append(helper.make_node(kind, list(inputs), [name], **attributes))
+        node = helper.make_node(kind, list(inputs), [name])
+        node.attribute.extend(helper.make_attribute(key, value) for key, value in sorted(attributes.items()))
+        self.nodes.append(node)
         return name
 
     def constant(self, name: str, values: object, dtype: type = np.float32) -> str:
-        """Add what does not change; → its name."""
+        """Add a constant and return its name."""
         self.weights[name] = np.ascontiguousarray(values, dtype)
         return name
 
     def layer(self, node: str, layer: nn.Module, name: str) -> str:
-        """Add a layer of `ExportedUNet`, under the name that it has there."""
+        """Add a layer of `ExportedUNet` under its name there.
+
+        Raises:
+            TypeError: `ExportedUNet` has no layer of this type.
+        """
         if isinstance(layer, nn.ReLU):
             return self.add("Relu", node)
         kinds = ("weight", "bias", "running_mean", "running_var")
@@ -53,18 +70,21 @@ class _Graph:
         inputs = [self.constant(f"{name}.{kind}", each) for kind, each in tensors.items() if each is not None]
         if isinstance(layer, nn.BatchNorm2d):
             return self.add("BatchNormalization", node, *inputs, epsilon=layer.eps)
+        if not isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            raise TypeError(f"expected a layer of ExportedUNet, but got {type(layer).__name__}")
         kind = "ConvTranspose" if isinstance(layer, nn.ConvTranspose2d) else "Conv"
         return self.add(
             kind, node, *inputs, kernel_shape=layer.kernel_size, strides=layer.stride, pads=2 * layer.padding
         )
 
-    def block(self, node: str, block: nn.Sequential, name: str) -> str:
-        for number, layer in enumerate(block):
+    def block(self, node: str, block: nn.Module, name: str) -> str:
+        """Add the layers of an `nn.Sequential` one after another."""
+        for number, layer in enumerate(block.children()):
             node = self.layer(node, layer, f"{name}.{number}")
         return node
 
     def cut(self, node: str, before: int, behind: int) -> str:
-        """Cut pixels off both axes."""
+        """Crop pixels at the first and the last border of both axes."""
         if not before and not behind:
             return node
         ends = -behind if behind else np.iinfo(np.int64).max
@@ -74,27 +94,29 @@ class _Graph:
         return self.add("Slice", node, *inputs)
 
 
-def onnx_model(leaving: Leaving):
-    """The network as a model of ONNX: images ``(N, C, H, W)`` of any size → class probabilities ``(N, K, h, w)``.
+def onnx_model(leaving: Leaving) -> "ModelProto":
+    """Return the network as an ONNX model: images ``(N, C, H, W)`` of any size → probabilities ``(N, K, h, w)``.
 
     Raises:
-        ValueError: it is too large for a file of ONNX.
+        ValueError: the network is too large for a file of ONNX.
     """
     from onnx import TensorProto, checker, helper, numpy_helper
 
     graph, architecture = _Graph(), leaving.architecture()
     _add_network(graph, leaving.network(), architecture)
-    shapes = {
+    shapes: dict[str, list[str | int | None]] = {
         "image": ["N", architecture["in_channels"], "H", "W"],
         "probabilities": ["N", architecture["classes"], *(["H", "W"] if leaving.mirrored else ["h", "w"])],
     }
     size = sum(weight.nbytes for weight in graph.weights.values())
     if size > LARGEST:
         raise ValueError(f"expected a network of less than 2 GiB for ONNX, but got one of {size / 2**30:.1f} GiB")
-    ends = [[helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)] for name, shape in shapes.items()]
+    inputs, outputs = (
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)] for name, shape in shapes.items()
+    )
     weights = [numpy_helper.from_array(weight, name) for name, weight in graph.weights.items()]
     model = helper.make_model(
-        helper.make_graph(graph.nodes, "unet", *ends, weights),
+        helper.make_graph(graph.nodes, "unet", inputs, outputs, weights),
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
         producer_name=MADE_BY,
@@ -104,8 +126,8 @@ def onnx_model(leaving: Leaving):
     return model
 
 
-def _add_network(graph: _Graph, network: ExportedUNet, architecture: dict) -> None:
-    """What `ExportedUNet.forward` computes, from ``image`` to ``probabilities``."""
+def _add_network(graph: _Graph, network: ExportedUNet, architecture: Architecture) -> None:
+    """Add the operations of `ExportedUNet.forward`, from ``image`` to ``probabilities``."""
     node, depth = "image", architecture["depth"]
     if network.fixed:
         node = graph.add("Sub", node, graph.constant("low", network.low))
@@ -123,7 +145,7 @@ def _add_network(graph: _Graph, network: ExportedUNet, architecture: dict) -> No
     skips.pop()
     for number, (up, merge) in enumerate(zip(network.up, network.merge, strict=True)):
         node = graph.layer(node, up, f"up.{number}")
-        lost = 0 if architecture["padded"] else shrinkage(number)  # at each side, by what is below
+        lost = 0 if architecture["padded"] else shrinkage(number)  # pixels at each side, in the levels below
         node = graph.add("Concat", graph.cut(skips.pop(), lost, lost), node, axis=1)
         node = graph.block(node, merge, f"merge.{number}")
     node = graph.add("Softmax", graph.layer(node, network.classify, "classify"), axis=1)
@@ -133,28 +155,33 @@ def _add_network(graph: _Graph, network: ExportedUNet, architecture: dict) -> No
     graph.add("Identity", node, name="probabilities")
 
 
-def save(model, file: Path) -> None:
-    """Write a model of ONNX."""
+def save(model: "ModelProto", file: Path) -> None:
+    """Write an ONNX model."""
     file.write_bytes(model.SerializeToString())
 
 
 def runtime(file: Path) -> Callable[[np.ndarray], np.ndarray]:
-    """What ONNX Runtime computes of a file."""
+    """Return the function that ONNX Runtime computes from a file."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-    return lambda image: session.run(["probabilities"], {"image": image})[0]
+
+    def compute(image: np.ndarray) -> np.ndarray:
+        probabilities: np.ndarray = session.run(["probabilities"], {"image": image})[0]
+        return probabilities
+
+    return compute
 
 
-def read(file: Path) -> dict:
-    """What `restore` needs of a model that `onnx_model` has made, as a checkpoint holds it.
+def read(file: Path) -> dict[str, Any]:
+    """Read a model of `onnx_model` in the layout of a checkpoint, as far as `restore` needs it.
 
     Raises:
         FileNotFoundError: there is no such file.
         OSError: it cannot be read.
-        ValueError: it is no such model, or damaged.
+        ValueError: it is not such a model, or damaged.
     """
     if not file.is_file():
         raise FileNotFoundError(f"expected a network, but there is none at {file}")
@@ -168,22 +195,22 @@ def read(file: Path) -> dict:
         ) from error
 
 
-def _content(file: Path) -> dict:
+def _content(file: Path) -> dict[str, Any]:
     import onnx
     from onnx import numpy_helper
 
-    model = onnx.load_model_from_string(file.read_bytes())  # which opens no other file
+    model = onnx.load_model_from_string(file.read_bytes())  # opens no other file
     described = {each.key: each.value for each in model.metadata_props}
     if KEY not in described:
-        raise ValueError("it does not say how it was trained")
+        raise ValueError(f"its metadata lack {KEY!r}, the description that src.export writes")
     said = json.loads(described[KEY])
     check_plain(said, KEY)
     if said["layout"] != LAYOUT:
         raise ValueError(f"expected layout {LAYOUT}, but it has {str(said['layout'])[:80]}, of another version")
     if any(each.data_location == onnx.TensorProto.EXTERNAL for each in model.graph.initializer):
         raise ValueError("its weights lie in another file")
-    weights = {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
-    weights = {name: torch.from_numpy(weight.copy()) for name, weight in weights.items() if "." in name}
+    arrays = {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
+    weights = {name: torch.from_numpy(array.copy()) for name, array in arrays.items() if "." in name}
     counted = {name.removesuffix("running_mean") for name in weights if name.endswith("running_mean")}
     weights |= {f"{name}num_batches_tracked": torch.zeros((), dtype=torch.int64) for name in counted}
     network = {name: value for name, value in said["architecture"].items() if name in NETWORK}

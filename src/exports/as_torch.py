@@ -1,4 +1,4 @@
-"""A trained network for PyTorch: as TorchScript, and as weights in a file of safetensors."""
+"""A trained network for PyTorch: as TorchScript, and as weights in safetensors."""
 
 import json
 import shutil
@@ -12,43 +12,43 @@ import torch
 from torch import nn
 
 from src.exports import network as source
-from src.exports.described import Leaving
+from src.exports.described import Architecture, Leaving
 from src.exports.network import ExportedUNet
 
-DESCRIPTION = "description.json"  # in a file of TorchScript
+DESCRIPTION = "description.json"  # within a file of TorchScript
 
 
 @contextmanager
 def although_deprecated() -> Iterator[None]:
-    """Without PyTorch's warnings that it is about to give TorchScript up, which other programs go on reading."""
+    """Silence PyTorch's warnings that TorchScript is deprecated; other programs still read it."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r".*torch\.jit\.", category=DeprecationWarning)
         yield
 
 
 def save_script(leaving: Leaving, file: Path) -> None:
-    """Write the network as TorchScript; it is compiled from its source and not traced, so that any size fits."""
+    """Write the network as TorchScript, compiled rather than traced, so that it takes images of any size."""
     with although_deprecated():
         script = torch.jit.script(leaving.network())
         torch.jit.save(script, str(file), _extra_files={DESCRIPTION: json.dumps(leaving.description())})
 
 
 def script_runtime(file: Path) -> Callable[[np.ndarray], np.ndarray]:
-    """What PyTorch computes of a file of TorchScript."""
+    """Return the function that a file of TorchScript computes."""
     with although_deprecated():
         return _called(torch.jit.load(str(file), map_location="cpu"))
 
 
 def save_weights(leaving: Leaving, file: Path) -> None:
-    """Write the weights of `ExportedUNet` as safetensors, and its source beside them."""
+    """Write the weights of `ExportedUNet` as safetensors, and its source as a second file."""
     from safetensors.torch import save
 
     file.write_bytes(save(leaving.weights(), {"description": json.dumps(leaving.description())}))
     shutil.copyfile(source.__file__, file.with_suffix(".py"))
 
 
-def weights_runtime(file: Path, architecture: dict) -> Callable[[np.ndarray], np.ndarray]:
-    """What PyTorch computes of a file of safetensors."""
+def weights_runtime(file: Path, architecture: Architecture) -> Callable[[np.ndarray], np.ndarray]:
+    """Return the function that `ExportedUNet` computes with the weights of a file of safetensors."""
     from safetensors.torch import load_file
 
     made = ExportedUNet(**architecture)
@@ -59,6 +59,7 @@ def weights_runtime(file: Path, architecture: dict) -> Callable[[np.ndarray], np
 def _called(network: nn.Module) -> Callable[[np.ndarray], np.ndarray]:
     def compute(image: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
-            return network(torch.from_numpy(image)).numpy()
+            probabilities: torch.Tensor = network(torch.from_numpy(image))
+            return probabilities.numpy()
 
     return compute

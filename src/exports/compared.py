@@ -1,4 +1,4 @@
-"""What leaves is opened again in its own runtime and held against `src.predict`."""
+"""An exported network, computed by its own runtime, compared with `src.predict`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,19 +13,19 @@ from src.prediction.predictor import Predictor
 from src.tiles.geometry import covering_side
 from src.tiles.overlap import Window, overlap_tile, reader
 
-ALLOWED = 1e-4  # of a probability
-LARGEST_SIDE = 1024  # pixels of an image, from its centre
+ALLOWED = 1e-4  # largest difference of a probability
+LARGEST_SIDE = 1024  # pixels of the central part of an image that is compared
 
 
 @dataclass(frozen=True)
 class Example:
-    """An image to compare on.
+    """An image with the probabilities to compare with.
 
     Attributes:
-        name: that a person knows it by.
+        name: for messages.
         grey: values as in the file, ``(C, H, W)`` float32.
-        scaled: from 0 to 1, as the network has learnt from them, or as its fixed range makes them.
-        expected: probabilities of `src.predict`, ``(K, H, W)``, of one pass over the scaled image.
+        scaled: values from 0 to 1, scaled as in training or by the fixed range of the export, ``(C, H, W)``.
+        expected: probabilities by `src.predict` in one pass over ``scaled``, ``(K, H, W)``.
     """
 
     name: str
@@ -35,10 +35,10 @@ class Example:
 
 
 def example(leaving: Leaving, image: Image, name: str) -> Example:
-    """The centre of an image, predicted as `src.predict` does it in fp32 without averages.
+    """Predict the centre of an image as `src.predict` does in fp32 without averages.
 
     Raises:
-        ValueError: it holds NaN or infinity.
+        ValueError: the image holds NaN or infinity.
     """
     grid = 2**leaving.trained.model.depth
     height, width = (min(side, LARGEST_SIDE) // grid * grid or side for side in (image.height, image.width))
@@ -53,15 +53,16 @@ def example(leaving: Leaving, image: Image, name: str) -> Example:
 
 
 def difference(leaving: Leaving, compute: Callable[[np.ndarray], np.ndarray], example: Example) -> float:
-    """Largest difference of a probability between what a runtime says, tile by tile, and `src.predict`.
+    """Return the largest difference of a probability between a runtime, tile by tile, and `src.predict`.
 
     Args:
-        leaving: the network.
-        compute: what the runtime says of images ``(N, C, H, W)``, which a fixed range scales, or which are scaled.
-        example: the image.
+        leaving: the exported network.
+        compute: returns the runtime's probabilities of images ``(N, C, H, W)``: grey values as in the file if the
+            export has a fixed range, else scaled ones.
+        example: the image to compare on.
     """
     model = leaving.trained.model
-    whole = model.padded or leaving.mirrored  # of what is returned the margin is to be left out
+    whole = model.padded or leaving.mirrored  # the output has the size of the input, margin included
     image = torch.from_numpy(example.grey if leaving.grey_range else example.scaled)[None]
     window = Window(0, 0, *image.shape[-2:])
     kept = -(-max(window.height, window.width) // 2)

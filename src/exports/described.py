@@ -1,6 +1,7 @@
-"""What a network that leaves says of itself: how it is computed, what it takes, and what its results mean."""
+"""The description in an exported network: how to compute it, its input, and the meaning of its output."""
 
 from dataclasses import asdict, dataclass
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -19,19 +20,35 @@ LAYOUT = 1
 SCALINGS = {
     "percentiles": "the 0.5th and the 99.5th percentile of all its pixels and channels become 0 and 1, clipped",
     "objects": "the 0.5th and the 99.5th percentile of all its pixels and channels become 0 and 1, clipped; where few "
-    "bright or dark objects lie on an even ground, the range reaches as far as they do",
+    "bright or dark objects lie on an even background, the range is widened to include them",
 }
+
+
+class Architecture(TypedDict):
+    """The arguments of `ExportedUNet`."""
+
+    in_channels: int
+    classes: int
+    base_channels: int
+    depth: int
+    padded: bool
+    norm_after: bool
+    grey_range: list[float]
+    mirrored: list[int]
+
+
+Meaning = TypedDict("Meaning", {"class": int, "name": str, "value": int})
 
 
 @dataclass(frozen=True)
 class Leaving:
-    """A trained network on its way to other programs.
+    """A trained network with the options of its export.
 
     Attributes:
-        trained: what a checkpoint holds.
-        grey_range: grey values that become 0 and 1 in the network itself; None: the reader scales each image.
-        pixel_size: of the axes Y and X in µm, where it is known.
-        mirrored: whether the network mirrors the image at its borders, and so returns as much as it takes.
+        trained: the network as a checkpoint holds it.
+        grey_range: grey values that become 0 and 1 in the network itself; None if the reader scales each image.
+        pixel_size: of the axes Y and X in µm, if known.
+        mirrored: whether the network mirrors the image at its borders, so that the output has the size of the input.
     """
 
     trained: Trained
@@ -39,7 +56,7 @@ class Leaving:
     pixel_size: dict[str, float] | None = None
     mirrored: bool = False
 
-    def architecture(self) -> dict:
+    def architecture(self) -> Architecture:
         """The arguments of `ExportedUNet`."""
         network = self.trained.model
         return {
@@ -54,7 +71,7 @@ class Leaving:
         }
 
     def weights(self) -> dict[str, Tensor]:
-        """Those of `ExportedUNet`, by name."""
+        """The weights of `ExportedUNet`, by name."""
         found = folded(self.trained.model).state_dict()
         return {name: weight.contiguous(memory_format=torch.contiguous_format) for name, weight in found.items()}
 
@@ -65,8 +82,8 @@ class Leaving:
         made.load_state_dict(self.weights(), assign=True)
         return made.eval().requires_grad_(False)
 
-    def description(self) -> dict:
-        """Plain values: for a person, for a program, and for `restore`, which reads what a checkpoint also holds."""
+    def description(self) -> dict[str, Any]:
+        """Return the description as JSON; `restore` reads from it what a checkpoint holds too."""
         trained = self.trained
         return {
             "made_by": f"{MADE_BY} {version()}",
@@ -85,10 +102,10 @@ class Leaving:
             "validation_scores": without_nan(trained.validation_scores),
         }
 
-    def _input(self) -> dict:
+    def _input(self) -> dict[str, object]:
         network, fixed = self.trained.model, self.grey_range
         depth, whole = network.depth, network.padded or self.mirrored
-        scaling = f"by the reader; of each image {SCALINGS[self.trained.reading.scaling]}"
+        scaling = f"by the reader; in each image {SCALINGS[self.trained.reading.scaling]}"
         return {
             "axes": "NCHW",
             "channels": network.in_channels,
@@ -101,7 +118,7 @@ class Leaving:
             "pixel_size_um": self.pixel_size or {},
         }
 
-    def _output(self) -> dict:
+    def _output(self) -> dict[str, object]:
         network = self.trained.model
         return {
             "axes": "NKHW",
@@ -114,8 +131,8 @@ class Leaving:
         }
 
 
-def meanings(trained: Trained) -> list[dict]:
-    """Of each class its number, its name, and the value that stands for it in label images of classes."""
+def meanings(trained: Trained) -> list[Meaning]:
+    """Return the number and the name of each class, and its value in label images of classes."""
     numbering, count = trained.decoder.numbering, trained.model.classes
     others = [f"class {number}" for number in range(1, count)]
     if not numbering.of_classes:
@@ -130,16 +147,17 @@ def meanings(trained: Trained) -> list[dict]:
 
 
 def halo(depth: int) -> int:
-    """Pixels that a reader leaves out at each border of a tile: the context, up to a multiple of the grid."""
+    """Pixels that a reader discards at each border of a tile: the context, rounded up to a multiple of the grid."""
     return margin(depth, padded=True)
 
 
 def smallest_side(depth: int) -> int:
-    """Side of the smallest tile of a network that mirrors it, in pixels: halos, and one step of the grid between."""
-    return 2 * halo(depth) + 2**depth
+    """Side of the smallest tile of a mirroring network, in pixels: two halos and one step of the grid."""
+    grid: int = 2**depth
+    return 2 * halo(depth) + grid
 
 
 def mirror(depth: int, padded: bool) -> tuple[int, int]:
-    """Pixels to mirror before and behind an axis, so that whole multiples of the grid come out as they went in."""
+    """Pixels to mirror at the first and the last border of an axis, so that multiples of the grid keep their size."""
     before, side = margin(depth, padded), 2**depth
     return before, covering_side(side, depth, padded) - side - before

@@ -1,12 +1,12 @@
-"""A trained U-Net (Ronneberger, Fischer and Brox, 2015) as other programs compute it: grey values → probabilities.
+"""A trained U-Net (Ronneberger, Fischer and Brox, 2015) for other programs: grey values → probabilities.
 
-This file needs nothing but PyTorch, because a copy of it lies beside weights that are used elsewhere:
+This file needs nothing but PyTorch, because each export of weights holds a copy of it:
 
     network = ExportedUNet(**arguments)
     network.load_state_dict(safetensors.torch.load_file("model.safetensors"))
 
-The arguments stand in the file with the description, under ``architecture``. Batch normalisation before a ReLU has gone
-into the weights of the convolution before it.
+The arguments are in the file with the description, under ``architecture``. Batch normalisation before a ReLU is folded
+into the weights of the preceding convolution.
 """
 
 import torch
@@ -14,18 +14,18 @@ from torch import Tensor, nn
 
 
 class ExportedUNet(nn.Module):
-    """The network with all that lies between grey values and class probabilities.
+    """The network with all steps from grey values to class probabilities.
 
     Args:
-        in_channels: of the image.
-        classes: background included (K).
+        in_channels: channels of the image (C).
+        classes: number of classes, background included (K).
         base_channels: channels of the first level; they double at each level.
         depth: number of 2×2 poolings.
-        padded: whether each 3×3 convolution is padded with zeros, so that the output is as large as the input.
+        padded: whether each 3×3 convolution is padded with zeros, so that the output has the size of the input.
         norm_after: whether batch normalisation follows each ReLU.
-        grey_range: the grey values that become 0 and 1; empty: those of the image are from 0 to 1 already.
-        mirrored: pixels by which the image is mirrored at its borders before and behind, along each axis, so that the
-            output has the size of the input; empty: it is not mirrored.
+        grey_range: the grey values that become 0 and 1; empty if the image has values from 0 to 1 already.
+        mirrored: pixels by which the image is mirrored at its first and its last border along each axis, so that the
+            output has the size of the input; empty for no mirroring.
     """
 
     def __init__(
@@ -36,8 +36,8 @@ class ExportedUNet(nn.Module):
         depth: int,
         padded: bool,
         norm_after: bool,
-        grey_range: tuple[float, ...] = (),
-        mirrored: tuple[int, ...] = (),
+        grey_range: "list[float] | tuple[float, ...]" = (),  # in quotes for older versions of Python
+        mirrored: "list[int] | tuple[int, ...]" = (),
     ) -> None:
         super().__init__()
         widths = [base_channels * 2**level for level in range(depth + 1)]
@@ -53,10 +53,10 @@ class ExportedUNet(nn.Module):
         self.fixed = len(grey_range) == 2
         self.low, self.high = grey_range if self.fixed else (0.0, 1.0)
         self.before, self.behind = mirrored if mirrored else (0, 0)
-        self.first = self.before if padded else 0  # row and column of the output that show the first ones of the image
+        self.first = self.before if padded else 0  # row and column of the output that belong to the image's first ones
 
     def forward(self, image: Tensor) -> Tensor:
-        """Class probabilities ``(N, K, h, w)`` of images ``(N, C, H, W)``."""
+        """Return class probabilities ``(N, K, h, w)`` of images ``(N, C, H, W)``."""
         height, width = image.shape[2], image.shape[3]
         if self.fixed:
             image = ((image - self.low) / (self.high - self.low)).clamp(0.0, 1.0)
@@ -69,13 +69,13 @@ class ExportedUNet(nn.Module):
             image = block(nn.functional.max_pool2d(image, 2) if level > 0 else image)
             skips.append(image)
         skips.pop()
-        for up, merge in zip(self.up, self.merge):  # noqa: B905 – TorchScript knows no strict
+        for up, merge in zip(self.up, self.merge):  # noqa: B905 – TorchScript does not know strict
             image = up(image)
             skip = skips.pop()
             top, left = (skip.shape[2] - image.shape[2]) // 2, (skip.shape[3] - image.shape[3]) // 2
             skip = skip[:, :, top : top + image.shape[2], left : left + image.shape[3]]
             image = merge(torch.cat([skip, image], dim=1))
-        probabilities = self.classify(image).softmax(dim=1)
+        probabilities: Tensor = self.classify(image).softmax(dim=1)
         if self.before:
             first = self.first
             probabilities = probabilities[:, :, first : first + height, first : first + width]

@@ -1,8 +1,9 @@
-"""What a package of bioimage.io says of itself: its ``rdf.yaml`` and its README.
+"""The description of a package of bioimage.io: its ``rdf.yaml`` and its README.
 
-A valid network returns less than it takes, and not every reader of such packages can tile that. So in a package the
-network mirrors its input at the borders and returns as much as it takes. A reader takes tiles whose sides are multiples
-of the grid and leaves out a halo as wide as the context, a multiple of the grid too: then no seams remain.
+The output of a valid network is smaller than its input, and not every reader of such packages can tile that. So in a
+package the network mirrors its input at the borders, and the output has the size of the input. A reader takes tiles
+whose sides are multiples of the grid and discards a halo as wide as the context, a multiple of the grid too: then no
+seams remain.
 """
 
 import hashlib
@@ -11,6 +12,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, Literal
 
 import torch
 
@@ -18,28 +20,33 @@ from src.exports.as_onnx import OPSET
 from src.exports.described import Leaving, halo, meanings, smallest_side
 from src.files.grey import PERCENTILES
 
-FORMAT_VERSION = "0.5.9"  # of the description, which the reader of ilastik and later ones know
+FORMAT_VERSION = "0.5.9"  # of the description; ilastik reads it, and so do later readers
 NAME = re.compile(r"[A-Za-z0-9_+\- ()]{5,64}")
 CITED = {
     "text": "Ronneberger, Fischer, Brox: U-Net: Convolutional Networks for Biomedical Image Segmentation, MICCAI 2015",
     "doi": "10.1007/978-3-319-24574-4_28",
 }
-WEIGHTS = {"pytorch_state_dict": "weights.pt", "torchscript": "torchscript.pt", "onnx": "weights.onnx"}
-EPSILON = 1e-12  # that a reader adds to a range of grey values
+Format = Literal["pytorch_state_dict", "torchscript", "onnx"]
+WEIGHTS: dict[Format, str] = {
+    "pytorch_state_dict": "weights.pt",
+    "torchscript": "torchscript.pt",
+    "onnx": "weights.onnx",
+}
+EPSILON = 1e-12  # added by a reader to a range of grey values
 TOLERANCE = {"absolute_tolerance": 1e-4, "relative_tolerance": 1e-4, "mismatched_elements_per_million": 0}
 
 
 @dataclass(frozen=True)
 class Named:
-    """What only a person can say of a network.
+    """What only a person knows of a network.
 
     Attributes:
         name: 5 to 64 letters, digits, blanks and ``_+-()``.
         authors: of the network.
-        license: such as ``CC-BY-4.0``; empty: none is named yet.
+        license: such as ``CC-BY-4.0``; empty if there is none yet.
 
     Raises:
-        ValueError: the name is another one.
+        ValueError: the name has other characters or another length.
     """
 
     name: str
@@ -55,7 +62,7 @@ class Named:
 
 
 def suggested(name: str) -> str:
-    """The nearest name that a package may have.
+    """Return the nearest valid name of a package.
 
     >>> suggested("Zellen/α.v2"), suggested("a")
     ('Zellen-v2', 'unet a')
@@ -64,15 +71,21 @@ def suggested(name: str) -> str:
     return fitting if len(fitting) >= 5 else f"unet {fitting}".strip().ljust(5, "_")
 
 
-def description(leaving: Leaving, named: Named, folder: Path) -> dict:
-    """What the package says of itself, of which the other files lie in ``folder``."""
+def description(leaving: Leaving, named: Named, folder: Path) -> dict[str, Any]:
+    """Return the content of ``rdf.yaml``.
 
-    def held(name: str) -> dict:
+    Args:
+        leaving: the exported network.
+        named: what a person knows of it.
+        folder: holds the other files of the package.
+    """
+
+    def held(name: str) -> dict[str, object]:
         return {"source": name, "sha256": hashlib.sha256((folder / name).read_bytes()).hexdigest()}
 
     torch_version = torch.__version__.partition("+")[0]
     architecture = held("network.py") | {"callable": "ExportedUNet", "kwargs": leaving.architecture()}
-    more = {
+    more: dict[Format, dict[str, object]] = {
         "pytorch_state_dict": {"pytorch_version": torch_version, "architecture": architecture},
         "torchscript": {"pytorch_version": torch_version, "parent": "pytorch_state_dict"},
         "onnx": {"opset_version": OPSET, "parent": "pytorch_state_dict"},
@@ -82,7 +95,7 @@ def description(leaving: Leaving, named: Named, folder: Path) -> dict:
         "type": "model",
         "format_version": FORMAT_VERSION,
         "name": named.name,
-        "description": "A U-Net that gives for each pixel of a microscope image the probabilities of its classes.",
+        "description": "A U-Net that predicts for each pixel of a microscope image the probabilities of its classes.",
         "authors": [{"name": author} for author in named.authors],
         **known,
         "cite": [CITED],
@@ -105,7 +118,7 @@ def description(leaving: Leaving, named: Named, folder: Path) -> dict:
     }
 
 
-def _input(leaving: Leaving) -> dict:
+def _input(leaving: Leaving) -> dict[str, object]:
     size = {"min": smallest_side(leaving.trained.model.depth), "step": 2**leaving.trained.model.depth}
     channels = [f"channel_{number}" for number in range(leaving.trained.model.in_channels)]
     low, high = PERCENTILES
@@ -124,7 +137,7 @@ def _input(leaving: Leaving) -> dict:
     }
 
 
-def _output(leaving: Leaving) -> dict:
+def _output(leaving: Leaving) -> dict[str, object]:
     return {
         "id": "probabilities",
         "description": "probability of each class",
@@ -141,38 +154,38 @@ def _output(leaving: Leaving) -> dict:
     }
 
 
-def _space(leaving: Leaving, axis: str) -> dict:
+def _space(leaving: Leaving, axis: str) -> dict[str, object]:
     size = (leaving.pixel_size or {}).get(axis.upper())
     return {"type": "space", "id": axis} | ({"unit": "micrometer", "scale": size} if size else {})
 
 
 def identifiers(leaving: Leaving) -> list[str]:
-    """The names of the classes as a program may have them."""
+    """Return the names of the classes as identifiers of a program."""
     names = [re.sub(r"\W+", "_", each["name"]).strip("_") for each in meanings(leaving.trained)]
     known = [name if name.isidentifier() and not keyword.iskeyword(name) else "" for name in names]
     return [name if name and known.count(name) == 1 else f"class_{number}" for number, name in enumerate(known)]
 
 
 def readme(leaving: Leaving, named: Named) -> str:
-    """What a person should know who finds the package."""
+    """Return the text of the README for those who use the package."""
     said, depth = leaving.description(), leaving.trained.model.depth
     classes = [f"- {each['name']}: {each['value']} in label images" for each in said["output"]["classes"]]
-    scores = [f"- {name}: {score}" for name, score in said["validation_scores"].items()] or ["- none is known"]
-    scaling = "Each image is scaled by itself, from the 0.5th to the 99.5th percentile of its grey values."
+    scores = [f"- {name}: {score}" for name, score in said["validation_scores"].items()] or ["- none known"]
+    scaling = "In each image the 0.5th and the 99.5th percentile of its grey values become 0 and 1."
     if leaving.grey_range:
         low, high = leaving.grey_range
         scaling = f"In every image the grey value {low:g} becomes 0 and {high:g} becomes 1."
     return "\n".join(
         [
             f"# {named.name}\n",
-            "A U-Net (Ronneberger, Fischer and Brox, 2015) that gives for each pixel the probabilities of\n",
+            "A U-Net (Ronneberger, Fischer and Brox, 2015) that predicts for each pixel the probabilities of\n",
             *classes,
             f"\nIt was trained with {said['made_by']}. {scaling}\n",
-            f"Its threshold is {said['threshold']:g}; cells were numbered by {said['instances']['name']}.\n",
-            f"Tiles have sides of {smallest_side(depth)} + n · {2**depth} pixels; leave the outer {halo(depth)} out.\n",
+            f"The threshold is {said['threshold']:g}, the decoder {said['instances']['name']}.\n",
+            f"Tiles have sides of {smallest_side(depth)} + n · {2**depth} pixels; discard the outer {halo(depth)}.\n",
             "## Validation\n",
-            "On the validation slices of its training:\n",
+            "Scores on the validation images:\n",
             *scores,
-            "\nBefore you rely on it, compare what it finds on images of your own with what you have drawn there.\n",
+            "\nBefore you rely on it, compare its predictions with your own annotations on images of your own.\n",
         ]
     )

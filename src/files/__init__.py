@@ -1,0 +1,1 @@
+"""Disk to arrays and back: image formats, atomic writing, and names."""

@@ -1,24 +1,24 @@
-"""Arrays between disk and memory: whole images read, and looked at strip by strip where they are large."""
+"""Arrays in memory: hashes of their content, and values counted strip by strip to save memory."""
 
 import hashlib
 from collections.abc import Iterator
 
 import numpy as np
 
-STRIP = 2**20  # pixels that are worked on at a time where all of an image would take too much memory
+STRIP = 2**20  # pixels to process at a time where a whole image would take too much memory
 
 
 def content_hash(*arrays: np.ndarray) -> str:
-    """SHA-256 over the content of arrays, shapes and dtypes included."""
+    """SHA-256 over the values, shapes and dtypes of arrays."""
     content = hashlib.sha256()
     for array in arrays:
         content.update(f"{array.shape}{array.dtype}".encode())
-        content.update(np.ascontiguousarray(array))
+        content.update(np.ascontiguousarray(array).data)
     return content.hexdigest()
 
 
 def value_counts(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The values of an image of integers, in order, and how many pixels each has; counted in strips, to save memory."""
+    """The sorted values of an integer image and the number of pixels of each, counted in strips to save memory."""
     strips = [_counted(strip) for strip in strips_of(image)]
     values, places = np.unique(np.concatenate([values for values, _ in strips]), return_inverse=True)
     counts = np.zeros(len(values), np.int64)
@@ -27,7 +27,7 @@ def value_counts(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _counted(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """As `value_counts`; small numbers are counted in a table, which is faster than to sort them."""
+    """As `value_counts`, in one piece; small values are counted in a table, which is faster than sorting them."""
     if values.dtype.kind not in "iu" or not values.size or values.min() < 0 or values.max() > values.size:
         return np.unique(values, return_counts=True)
     counts = np.bincount(values.ravel())
@@ -36,6 +36,6 @@ def _counted(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def strips_of(image: np.ndarray) -> Iterator[np.ndarray]:
-    """Rows of an image ``(H, …)``, some `STRIP` pixels at a time."""
+    """Split an image ``(H, …)`` into strips of rows with about `STRIP` pixels each."""
     rows = max(1, STRIP // max(1, image[0].size))
     return (image[top : top + rows] for top in range(0, len(image), rows))

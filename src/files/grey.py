@@ -1,4 +1,4 @@
-"""Grey values: from which range they are scaled to [0, 1], and how; the same in training and in prediction."""
+"""Scaling of grey values to [0, 1], the same in training and prediction."""
 
 import math
 from collections.abc import Iterator
@@ -9,22 +9,25 @@ import numpy as np
 
 from src.files.image import Image
 
-PERCENTILES = (0.5, 99.5)  # that become 0 and 1
-MOST_GREY_VALUES = 2**25  # of a plane with real numbers, to find its range from
+PERCENTILES = (0.5, 99.5)  # become 0 and 1
+MOST_GREY_VALUES = 2**25  # floating-point values of a plane that are read to find its range
 
-# What stands out. Measured on 492 fluorescence images of the 2018 Data Science Bowl: at most 4.2 % of the pixels of
-# nuclei are cut off in any image (all of them before); ISBI-2012, T98G and the phantom keep the range of percentiles.
-FAR, FAR_QUARTILE = 3, 4  # so many times farther from the median than the opposite percentile, or than the quartile
-FAINT = 0.1  # of the way from the median to the brightest, below which nothing stands out
-FEWEST = 4  # blocks of 2×2 pixels that are an object; fewer are dust
-WITHIN = 98  # percent of them lie within the range …
-HEADROOM = 1.06  # … which reaches this much farther
+# Scaling "objects" widens the range of the percentiles to hold bright or dark objects. Measured on 492 fluorescence
+# images of the 2018 Data Science Bowl: it clips at most 4.2 % of the pixels of nuclei in any image (percentiles alone
+# clip all of them in some); the ranges of ISBI-2012, T98G and the phantom stay those of the percentiles.
+# An object differs from the median by more than FAR times as much as the opposite percentile, and by more than
+# FAR_QUARTILE times as much as the quartile on its side.
+FAR, FAR_QUARTILE = 3, 4
+FAINT = 0.1  # fraction of the distance from the median to the brightest block that an object exceeds
+FEWEST = 4  # blocks of 2×2 pixels that count as objects; fewer are dust
+WITHIN = 98  # percentile of the blocks of objects that the range includes …
+HEADROOM = 1.06  # … extended by this factor, from the median
 
 
 def normalise(image: np.ndarray, scaling: str) -> np.ndarray:
     """Scale the grey values of an image to [0, 1] and clip them.
 
-    Each image by itself, so that stain and exposure may differ from slice to slice.
+    Each image is scaled by its own range, so that stain and exposure may differ between images.
 
     Args:
         image: ``(H, W)`` or ``(H, W, C)``, any real dtype.
@@ -37,61 +40,61 @@ def normalise(image: np.ndarray, scaling: str) -> np.ndarray:
 
 
 def range_of(image: np.ndarray, scaling: str) -> tuple[float, float]:
-    """As `grey_range`, of an image ``(H, W)`` or ``(H, W, C)`` in memory."""
+    """As `grey_range`, for an image ``(H, W)`` or ``(H, W, C)`` in memory."""
     return grey_range(Image(Path("image"), image, "YXC"[: image.ndim], scaling=scaling), 0)
 
 
 def is_grey(image: np.ndarray) -> bool:
-    """Whether all channels of an image ``(H, W, C)`` are the same."""
+    """Whether all channels of an image ``(H, W, C)`` are equal."""
     return bool((image == image[..., :1]).all())
 
 
 def one_grey(image: np.ndarray) -> np.ndarray:
-    """An image ``(H, W)`` or ``(H, W, C)`` as one grey value a pixel, float32; 0 where it is no number."""
+    """Average the channels of an image ``(H, W)`` or ``(H, W, C)``, float32; NaN and infinity count as 0."""
     if image.dtype.kind == "f":
         image = np.nan_to_num(image, posinf=0, neginf=0).clip(-1e9, 1e9)
     return image.astype(np.float32) if image.ndim == 2 else image.mean(axis=2, dtype=np.float32)
 
 
 def with_channels(image: np.ndarray, channels: int) -> np.ndarray:
-    """An image ``(H, W)`` or ``(H, W, C)`` with one channel or three, if it is grey; any other as it is."""
+    """Convert a grey image ``(H, W)`` or ``(H, W, C)`` to one or three channels; any other is returned unchanged."""
     if channels == 1 and image.ndim == 3 and is_grey(image):
         return image[..., 0]
     return np.repeat(image[..., None], 3, axis=2) if channels == 3 and image.ndim == 2 else image
 
 
 def scaled(image: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Grey values from ``low`` to ``high`` as float32 from 0 to 1, clipped; zeros where there is no such range."""
+    """Map grey values from [low, high] to [0, 1] and clip them, float32; zeros if ``low`` equals ``high``."""
     if low == high:
         return np.zeros(image.shape, np.float32)
-    # In the precision of the image, before it is cast: a large offset would else take up all of float32.
+    # Subtract in the precision of the image: float32 would lose small differences on a large offset.
     exact = image.astype(np.promote_types(image.dtype, np.float32))
     return np.clip((exact - low) / (high - low), 0, 1).astype(np.float32)
 
 
 def check_finite(values: np.ndarray, file: Path) -> None:
-    """Refuse an image with grey values that are none.
+    """Refuse an image that contains NaN or infinity.
 
     Raises:
-        ValueError: names the file.
+        ValueError: it does; names the file.
     """
     if values.dtype.kind == "f" and not np.isfinite(values).all():
-        raise ValueError(f"expected finite grey values, but {file} holds NaN or infinity")
+        raise ValueError(f"expected finite grey values, but {file} contains NaN or infinity")
 
 
 def grey_range(image: Image, plane: int, rows: int = 512) -> tuple[float, float]:
-    """The grey values of a plane that become 0 and 1, from bands of rows.
+    """The grey values of a plane that become 0 and 1, computed from bands of rows.
 
-    Exact for integers of up to 16 bits; of a plane with more than `MOST_GREY_VALUES` real numbers, of every
-    n-th pair of rows.
+    They are exact for integers of up to 16 bits. For other values, a plane with more than `MOST_GREY_VALUES` of them
+    is sampled: only every n-th pair of rows is read.
 
     Args:
-        image: on disk or in memory.
-        plane: its number in the stack.
-        rows: of a band.
+        image: image on disk or in memory.
+        plane: index of the plane in the stack.
+        rows: rows of a band.
 
     Raises:
-        ValueError: it holds NaN or infinity.
+        ValueError: the plane contains NaN or infinity, or values too far apart to subtract.
     """
     if plane in image.ranges:
         return image.ranges[plane]
@@ -112,7 +115,12 @@ def grey_range(image: Image, plane: int, rows: int = 512) -> tuple[float, float]
 
 @dataclass(frozen=True)
 class _Values:
-    """Grey values in ascending order, each of them once, or with how many there are up to and with each of them."""
+    """Sorted grey values.
+
+    Attributes:
+        values: all values; or each distinct value once, if ``up_to`` is given.
+        up_to: cumulative counts: how many values are less than or equal to each.
+    """
 
     values: np.ndarray
     up_to: np.ndarray | None = None
@@ -122,17 +130,17 @@ class _Values:
         return len(self.values) if self.up_to is None else int(self.up_to[-1])
 
     def at(self, rank: int) -> float:
-        """The value of which ``rank`` others are smaller or equal."""
+        """The value at index ``rank`` of all sorted values."""
         place = rank if self.up_to is None else np.searchsorted(self.up_to, rank, side="right")
         return float(self.values[int(place)])
 
-    def beyond(self, value: float) -> int:
-        """How many values are not larger than ``value``."""
+    def rank_of(self, value: float) -> int:
+        """How many values are less than or equal to ``value``."""
         place = int(np.searchsorted(self.values, value, side="right"))
         return place if self.up_to is None or place == 0 else int(self.up_to[place - 1])
 
     def percentile(self, percent: float, first: int = 0) -> float:
-        """A percentile of the values from rank ``first`` on, interpolated as `numpy.percentile` does."""
+        """A percentile of the values from index ``first`` on, interpolated as by `numpy.percentile`."""
         rank = first + (self.count - 1 - first) * (percent / 100)
         low, high = self.at(math.floor(rank)), self.at(math.ceil(rank))
         share = rank % 1
@@ -140,40 +148,41 @@ class _Values:
 
 
 def _reach(blocks: _Values, median: float, quartile: float, opposite: float) -> float:
-    """How far the range has to reach to hold the objects of an image that are brighter than its ground.
+    """The upper end of a range that includes the objects brighter than the background of an image.
 
-    The ground is what lies about the median, as far as noise goes on its other side. A single hot pixel is no object.
-    For dark objects all values are those of the negative.
+    The background is spread around the median as widely as the noise below it. Single hot pixels are not objects.
+    For dark objects, pass the values of the negative.
 
     Args:
-        blocks: the second largest value of each 2×2 pixels.
-        median: of all pixels.
-        quartile: the third one of all pixels.
+        blocks: second largest value of each block of 2×2 pixels.
+        median: median of all pixels.
+        quartile: third quartile of all pixels.
         opposite: the percentile at the other end.
 
     Returns:
-        A grey value; minus infinity if nothing stands out.
+        A grey value; minus infinity if there are no such objects.
     """
     if blocks.count < FEWEST:
         return -math.inf
     brightest = blocks.at(blocks.count - FEWEST)
     noise = max(FAR * (median - opposite), FAR_QUARTILE * (quartile - median))
-    first = blocks.beyond(median + max(noise, FAINT * (brightest - median)))
+    first = blocks.rank_of(median + max(noise, FAINT * (brightest - median)))
     if blocks.count - first < FEWEST:
         return -math.inf
     return median + HEADROOM * (blocks.percentile(WITHIN, first) - median)
 
 
 def _second_largest(band: np.ndarray) -> np.ndarray:
-    """Of each block of 2×2 pixels of ``(C, rows, W)``, without an odd last row or column."""
+    """The second largest value of each block of 2×2 pixels of ``(C, rows, W)``; an odd last row or column is cut."""
     band = band[:, : band.shape[1] // 2 * 2, : band.shape[2] // 2 * 2]
     first, second, third, fourth = (band[:, row::2, column::2] for row in (0, 1) for column in (0, 1))
     larger = np.minimum(np.maximum(first, second), np.maximum(third, fourth))
-    return np.maximum(larger, np.maximum(np.minimum(first, second), np.minimum(third, fourth)))
+    found: np.ndarray = np.maximum(larger, np.maximum(np.minimum(first, second), np.minimum(third, fourth)))
+    return found
 
 
 def _counted(bands: Iterator[np.ndarray], dtype: np.dtype) -> tuple[_Values, _Values, _Values]:
-    """The pixels of a plane of small integers; the second largest and, of the negative, of each block."""
+    """Values of a plane of small integers: all pixels, and the second largest of each block in it and its negative."""
     lowest = 0 if dtype.kind in "ub" else np.iinfo(dtype).min
     counts = np.zeros((3, 2 ** (8 * dtype.itemsize)), np.int64)
     for band in bands:
@@ -187,15 +196,16 @@ def _counted(bands: Iterator[np.ndarray], dtype: np.dtype) -> tuple[_Values, _Va
 
 
 def _sampled(bands: Iterator[np.ndarray], image: Image) -> tuple[_Values, _Values, _Values]:
-    """The same of a plane of other numbers, of every n-th pair of rows if there are very many."""
+    """As `_counted`, for a plane of other numbers; of every n-th pair of rows if it is large."""
     step = -(-image.height * image.width * image.in_channels // MOST_GREY_VALUES)
-    found: tuple[list, list, list] = [], [], []
+    found: list[list[np.ndarray]] = [[], [], []]
     top = 0
     for band in bands:
         check_finite(band, image.file)
         kept = band[:, np.arange(top, top + band.shape[1]) // 2 % step == 0]
-        kept = kept if kept.dtype.kind == "f" else kept.astype(np.float64)  # of which there is a negative
+        kept = kept if kept.dtype.kind == "f" else kept.astype(np.float64)  # floats can be negated
         for values, each in zip(found, (kept, _second_largest(kept), _second_largest(-kept)), strict=True):
             values.append(each.ravel())
         top += band.shape[1]
-    return tuple(_Values(np.sort(np.concatenate(values))) for values in found)
+    pixels, bright, dark = (_Values(np.sort(np.concatenate(values))) for values in found)
+    return pixels, bright, dark

@@ -1,6 +1,7 @@
-"""What a TIFF, PNG, JPEG or Zarr may claim: its promises are held against its size and against limits.
+"""Checks of TIFF, PNG, JPEG and Zarr headers before pixels are decoded.
 
-A header of a few bytes can promise more than any memory holds. The readers of images and labels ask here first.
+A header of a few bytes can announce an image larger than any memory. So readers first compare what it announces with
+the size of the file and with limits.
 """
 
 import math
@@ -8,51 +9,51 @@ import struct
 from pathlib import Path
 
 import tifffile
-import zarr
+from zarr.types import AnyArray
 
 from src.files.limits import check_size
 
-MOST_EMPTY = 2**28  # bytes of a Zarr that need not be there, because they are all alike
-DEFLATE = 1032  # bytes that one byte of it can become, at most
+MOST_EMPTY = 2**28  # bytes of a Zarr array without any stored chunk, which then has its fill value everywhere
+DEFLATE = 1032  # highest compression ratio of Deflate
 _DEFLATED = {tifffile.COMPRESSION.ADOBE_DEFLATE, tifffile.COMPRESSION.DEFLATE}
 
 
 def check_tiff(tiff: tifffile.TiffFile, file: Path) -> None:
-    """Refuse a TIFF whose pages promise more strips, tiles or bytes than there are, or that is truncated.
+    """Refuse a TIFF that is truncated, or whose pages announce more strips, tiles or bytes than the file has.
 
     Raises:
-        ValueError: it does.
+        ValueError: it is such a file.
     """
     size = file.stat().st_size
     if not len(tiff.pages):
-        raise ValueError("it holds no page")
+        raise ValueError("it has no page")
     first = tiff.pages.first
     _check_ome(tiff, first)
     images = (tiff.imagej_metadata or {}).get("images", 1)
-    whole = images if images > 1 and len(tiff.pages) == 1 else 1  # one page that stands for a stack of them
+    whole = images if images > 1 and len(tiff.pages) == 1 else 1  # ImageJ describes a large stack by its first page
     check_size(first.shape, max(len(tiff.pages), whole))
     ends = []
-    for page in tiff.pages:
-        page = page.aspage()
+    for page in (each.aspage() for each in tiff.pages):
         parts, there = math.prod(page.chunked), {len(page.dataoffsets), len(page.databytecounts)}
         if there != {parts}:
-            raise ValueError(f"it promises {parts:,} strips or tiles, but has {min(there - {parts}):,}")
-        promised = page.nbytes // 8 if page.bitspersample == 1 else page.nbytes  # eight pixels a byte
-        check_size(page.shape, 1, _held(page, whole), promised)
+            raise ValueError(f"it announces {parts:,} strips or tiles, but has {min(there - {parts}):,}")
+        announced = page.nbytes // 8 if page.bitspersample == 1 else page.nbytes  # eight pixels a byte
+        check_size(page.shape, 1, _capacity(page, whole), announced)
         ends.append(max(map(sum, zip(page.dataoffsets, page.databytecounts, strict=True)), default=0))
     if whole > 1:
         ends.append(first.dataoffsets[0] + whole * first.nbytes)
     described = (tiff.shaped_metadata or [{}])[0].get("shape", tiff.series[0].shape)
-    # tifffile is silent about tags and pages that it cannot read, and returns the readable part of a truncated file.
-    lost = _directory(tiff, first)[0] != len(first.tags) or _directory(tiff, tiff.pages[-1])[1] != 0
+    # tifffile skips tags and pages that it cannot read, and returns the readable part of a truncated file.
+    last = tiff.pages[-1].aspage()
+    lost = _directory(tiff, first)[0] != len(first.tags) or _directory(tiff, last)[1] != 0
     if lost or max(ends) > size or tuple(described) != tiff.series[0].shape:
         raise ValueError("it is truncated")
 
 
-def _held(page: tifffile.TiffPage, copies: int) -> float:
-    """Bytes that what a page has stored can become, at most; as many as one likes where that is not known."""
+def _capacity(page: tifffile.TiffPage, copies: int) -> float:
+    """Bytes into which the stored data of a page can be decoded at most; infinity where that is not known."""
     stored = sum(page.databytecounts)
-    if 0 in page.databytecounts:  # strips that are not there are read as zeros
+    if 0 in page.databytecounts:  # missing strips are read as zeros
         return math.inf
     if page.compression == tifffile.COMPRESSION.NONE:
         return stored * copies + 1024
@@ -60,22 +61,22 @@ def _held(page: tifffile.TiffPage, copies: int) -> float:
 
 
 def _check_ome(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> None:
-    """Refuse OME metadata of another image, from which tifffile would make room for as many pixels as they say."""
-    if not tiff.is_ome:
+    """Refuse OME metadata that do not fit the pages: tifffile allocates as many pixels as they announce."""
+    if not tiff.ome_metadata:
         return
     image = tifffile.xml2dict(tiff.ome_metadata).get("OME", {}).get("Image", {})
     pixels = (image[0] if isinstance(image, list) else image).get("Pixels", {})
-    said = {axis: pixels.get(f"Size{axis}", 1) for axis in "TCZ"}
+    sizes = {axis: pixels.get(f"Size{axis}", 1) for axis in "TCZ"}
     sides = (int(pixels.get("SizeY", page.imagelength)), int(pixels.get("SizeX", page.imagewidth)))
-    check_size(sides, math.prod(said.values()))
+    check_size(sides, math.prod(sizes.values()))
     if sides != (page.imagelength, page.imagewidth):
         raise ValueError(
-            f"its OME metadata say {sides[0]}×{sides[1]} px, but its pages have {page.imagelength}×{page.imagewidth}"
+            f"its OME metadata state {sides[0]}×{sides[1]} px, but its pages have {page.imagelength}×{page.imagewidth}"
         )
 
 
 def _directory(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> tuple[int, int]:
-    """How many tags the file says that a page has, and where the next page begins, 0 after the last one."""
+    """The number of tags that the file states for a page, and the offset of the next page, 0 after the last one."""
     layout, stream = tiff.tiff, tiff.filehandle
     stream.seek(page.offset)
     (tags,) = struct.unpack(layout.tagnoformat, stream.read(layout.tagnosize))
@@ -85,31 +86,31 @@ def _directory(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> tuple[int, i
 
 
 def check_png(data: bytes) -> tuple[int, int]:
-    """Refuse a PNG that promises more than its bytes can become.
+    """Refuse a PNG whose header announces more than its bytes can be decoded into.
 
     Returns:
-        Bits of a value, and the kind of its colours (3: a palette).
+        Bit depth and colour type (3: palette).
 
     Raises:
         ValueError: it does, or does not begin as a PNG.
     """
     if data[:8] != b"\x89PNG\r\n\x1a\n" or len(data) < 26:
-        raise ValueError("it does not begin as a PNG does")
+        raise ValueError("it does not begin like a PNG")
     width, height, depth, colours = struct.unpack(">IIBB", data[16:26])
     channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}.get(colours, 1)
-    promised = height * (width * channels * depth // 8)
-    check_size((height, width, channels), 1, len(data) * DEFLATE, promised)
+    announced = height * (width * channels * depth // 8)
+    check_size((height, width, channels), 1, len(data) * DEFLATE, announced)
     return depth, colours
 
 
 def check_jpeg(data: bytes) -> None:
-    """Refuse a JPEG that was cut off, of which decoders return the readable part, or that promises too much.
+    """Refuse a truncated JPEG, of which decoders return the readable part, or one that announces too many pixels.
 
     Raises:
-        ValueError: it does, or does not begin as a JPEG.
+        ValueError: it is such a file, or does not begin as a JPEG.
     """
     if data[:2] != b"\xff\xd8":
-        raise ValueError("it does not begin as a JPEG does")
+        raise ValueError("it does not begin like a JPEG")
     place = 2
     while place < len(data) - 1:
         marker = data[place + 1]
@@ -123,23 +124,23 @@ def check_jpeg(data: bytes) -> None:
         length = int.from_bytes(data[place + 2 : place + 4], "big")
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             height, width = struct.unpack(">HH", data[place + 5 : place + 9])
-            # Coded without arithmetic, a block of 8×8 pixels takes some bits.
+            # Huffman-coded, a block of 8×8 pixels takes at least one bit.
             check_size((height, width), 1, len(data) * 8 * 64, height * width)
         place += 2 + length
-    raise ValueError("it is cut off: its end is missing")
+    raise ValueError("it is truncated: its end is missing")
 
 
-def check_zarr(array: zarr.Array) -> None:
-    """Refuse a Zarr array that promises more than anything holds, or much of which it holds nothing.
+def check_zarr(array: AnyArray) -> None:
+    """Refuse a Zarr array that announces too many pixels, or many bytes without any stored chunk.
 
     Raises:
         ValueError: it does.
     """
     check_size(array.shape[-2:], math.prod(array.shape[:-2]))
     if array.nbytes > MOST_EMPTY and not array.nchunks_initialized:
-        raise ValueError(f"it promises {array.nbytes:,} bytes, but none of its {array.nchunks:,} chunks is there")
+        raise ValueError(f"it announces {array.nbytes:,} bytes, but none of its {array.nchunks:,} chunks is stored")
 
 
-def missing_chunks(array: zarr.Array) -> int:
-    """Chunks of a Zarr array that are not there and are read as its fill value."""
+def missing_chunks(array: AnyArray) -> int:
+    """The number of chunks that a Zarr array does not store; they are read as its fill value."""
     return max(0, array.nchunks - array.nchunks_initialized)

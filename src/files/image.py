@@ -1,4 +1,4 @@
-"""Images of any size on disk, read window by window, with their pixels as people see them."""
+"""Images of any size on disk, read in bands of rows, with pixels as viewers show them."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -8,35 +8,36 @@ from pathlib import Path
 
 import numpy as np
 import zarr
+from zarr.types import AnyArray
 
 from src.files import guard, limits, microscopes, omezarr, pictures, tiffs
 from src.files.names import IMAGE_SUFFIXES, image_name
 from src.files.stored import SHOWN, TURNED, Note, Reading, Stored, axes_of, is_intensity, ramp, turned
 
-CHANNEL_AXES = "CS"  # C of microscopes, S (samples) of colour pictures
-DISPLAY = 256  # entries of a table by which a display shows grey values; pictures also have shorter ones
-LOOKED_AT = 2**28  # bytes of an image, up to which all of its alpha is looked at, and beyond which some rows are
+CHANNEL_AXES = "CS"  # C in microscope files, S (samples) in colour pictures
+DISPLAY = 256  # entries of a look-up table for display; palettes of pictures may have fewer
+LOOKED_AT = 2**28  # bytes; of larger images only some rows of the alpha channel are read
 
 
 @dataclass(frozen=True)
 class Image:
-    """An image or stack on disk, of which a band of rows at a time is in memory.
+    """An image or stack on disk, of which one band of rows at a time is in memory.
 
     Attributes:
-        file: where it lies.
-        array: its values; anything with shape and dtype that numpy-like slices read.
-        axes: a letter an axis, such as ``YX``, ``ZYX``, ``TCYX`` or ``YXS``.
-        pixel_size: of the axes Z, Y and X, in µm, as far as the file says.
-        channels: which channels to read; None reads all.
-        negative: whether `band` gives the negative of the values.
-        unclear: whether nobody can tell from the file if its planes are slices or channels.
-        scaling: of its grey values, one of `files.stored.SCALINGS`.
-        notes: what a person should know of the file.
-        parts: the files that it is of, if its channels lie in a file each, `file` the first of them.
+        file: file of the image.
+        array: values; slices of it are read from disk when they are asked for.
+        axes: one letter for each axis, such as ``YX``, ``ZYX``, ``TCYX`` or ``YXS``.
+        pixel_size: pixel size along Z, Y and X in µm, where the file states it.
+        channels: channels to read; None reads all.
+        negative: whether `band` returns the negative of the values.
+        unclear: whether the planes may be slices as well as channels.
+        scaling: scaling of the grey values, one of `files.stored.SCALINGS`.
+        notes: what the user should know about the file.
+        parts: files of the image if each holds one channel; `file` is the first of them.
     """
 
     file: Path
-    array: np.ndarray | zarr.Array
+    array: np.ndarray | AnyArray
     axes: str
     pixel_size: dict[str, float] = field(default_factory=dict)
     channels: tuple[int, ...] | None = None
@@ -48,20 +49,22 @@ class Image:
 
     @property
     def name(self) -> str:
-        """The name of its file without what stands for the format, or for the channel of one of several."""
+        """File name without its suffix, and without the ending of a channel if there are several `parts`."""
         return image_name(self.parts or (self.file,))
 
     @property
     def height(self) -> int:
+        """Rows of a plane."""
         return self.array.shape[self.axes.index("Y")]
 
     @property
     def width(self) -> int:
+        """Columns of a plane."""
         return self.array.shape[self.axes.index("X")]
 
     @property
     def channel_axis(self) -> int | None:
-        """Where the channels stand, None if there is no such axis."""
+        """Index of the axis of channels; None if there is none."""
         return next((place for place, axis in enumerate(self.axes) if axis in CHANNEL_AXES), None)
 
     @property
@@ -76,6 +79,7 @@ class Image:
 
     @property
     def planes(self) -> int:
+        """Number of planes in the stack."""
         return int(np.prod(self.stack_shape, dtype=int))
 
     @property
@@ -84,24 +88,25 @@ class Image:
         return self.planes * self.height * self.width
 
     def stack_place(self, plane: int) -> tuple[int, ...]:
-        """Where plane number ``plane`` stands along each of `stack_axes`."""
+        """Indices of plane number ``plane`` along `stack_axes`."""
         return tuple(map(int, np.unravel_index(plane, self.stack_shape))) if self.stack_shape else ()
 
     @cached_property
     def in_channels(self) -> int:
-        """Channels that `band` gives."""
+        """Number of channels that `band` returns."""
         stored = 1 if self.channel_axis is None else self.array.shape[self.channel_axis]
         return stored if self.channels is None else len(self.channels)
 
     @cached_property
     def missing_chunks(self) -> int:
-        """Chunks of a Zarr that are not there and are read as its fill value."""
-        stored_so = isinstance(self.array, zarr.Array) and self.file.suffix == ".zarr"
-        return guard.missing_chunks(self.array) if stored_so else 0
+        """Number of chunks that a Zarr does not store; they are read as its fill value."""
+        if isinstance(self.array, zarr.Array) and self.file.suffix == ".zarr":
+            return guard.missing_chunks(self.array)
+        return 0
 
     @cached_property
     def chunk_rows(self) -> int:
-        """Rows that are decoded together."""
+        """Number of rows that are decoded together."""
         return self.array.chunks[self.axes.index("Y")] if isinstance(self.array, zarr.Array) else 1
 
     @cached_property
@@ -110,29 +115,29 @@ class Image:
         return {}
 
     def in_memory(self) -> "Image":
-        """The same with all values in memory, so that each is read from disk once.
+        """The same image with all values in memory, so that each is read from disk once.
 
         Raises:
-            ValueError: they cannot be decoded.
+            ValueError: the values cannot be decoded.
         """
         with limits.decoding(self.file):
             return replace(self, array=np.array(self.array[...]))
 
     def close(self) -> None:
-        """Close the file, where it stays open for reading."""
+        """Close the file if it is open."""
         if isinstance(self.array, zarr.Array):
             self.array.store.close()
 
     def choose(self, channels: tuple[int, ...]) -> "Image":
-        """The same with some of its channels."""
+        """The same image with some of its channels."""
         own = range(self.in_channels) if self.channels is None else self.channels
         return replace(self, channels=tuple(own[channel] for channel in channels))
 
     def band(self, plane: int, top: int, bottom: int) -> np.ndarray:
-        """Rows ``top`` to ``bottom`` (excluded) of a plane, ``(C, bottom − top, W)``.
+        """Read rows ``top`` to ``bottom`` (excluded) of a plane, ``(C, bottom − top, W)``.
 
         Raises:
-            ValueError: they cannot be decoded.
+            ValueError: the rows cannot be decoded.
         """
         stacked = dict(zip(self.stack_axes, self.stack_place(plane), strict=True))
         where = [stacked.get(axis, slice(top, bottom) if axis == "Y" else slice(None)) for axis in self.axes]
@@ -145,20 +150,15 @@ class Image:
         return found if not self.negative else negative(found)
 
     def bands(self, plane: int, rows: int) -> Iterator[np.ndarray]:
-        """A plane band by band of about ``rows`` rows: nothing is decoded twice, no block of 2×2 pixels is parted."""
+        """Read a plane in bands of about ``rows`` rows, none of which is decoded twice or splits 2×2 pixels."""
         step = 2 * self.chunk_rows
         rows = -(-rows // step) * step
         return (self.band(plane, top, min(top + rows, self.height)) for top in range(0, self.height, rows))
 
 
-def has_equal_channels(image: Image, rows: int = 512) -> bool:
-    """Whether all channels of an image are the same, so that it is grey."""
-    return all((band == band[:1]).all() for plane in range(image.planes) for band in image.bands(plane, rows))
-
-
 def negative(values: np.ndarray) -> np.ndarray:
-    """Grey values turned round, of the same dtype: 0 becomes the largest integer; of real numbers the sign changes."""
-    return -values if values.dtype.kind == "f" else ~values
+    """Invert grey values, in the same dtype: 0 becomes the largest integer; floating-point values change sign."""
+    return np.asarray(-values if values.dtype.kind == "f" else ~values)
 
 
 OPENERS: dict[str, Callable[[Path], Stored]] = {
@@ -174,13 +174,13 @@ OPENERS: dict[str, Callable[[Path], Stored]] = {
 
 
 def open_stored(file: Path) -> Stored:
-    """What a file holds and says, without reading its pixels where it has windows.
+    """Read the metadata of an image; its pixels stay on disk if its format can be read in parts.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is no image of a kind that we read, is truncated, or has no rows and columns.
+        ValueError: its format is not supported, it is truncated, or it has no rows and columns.
     """
-    # A group within an OME-Zarr, such as one of its labels, has no ending.
+    # A group inside an OME-Zarr, such as its labels, has no suffix.
     within = any((file / name).exists() for name in ("zarr.json", ".zgroup", ".zarray"))
     if not within:
         limits.check_regular(file)
@@ -193,20 +193,20 @@ def open_stored(file: Path) -> Stored:
     unclear = len(letters) != len(shape) or len(set(letters)) < len(letters) or {"C", "S"} <= set(letters)
     if unclear or not {"Y", "X"} <= set(letters) <= set(f"TZYX{CHANNEL_AXES}") or 0 in shape:
         raise ValueError(
-            f"expected an image with axes Y and X, and perhaps Z, T and one of channels, but {file} has shape {shape} "
-            f"({letters or 'axes without names'})"
+            f"expected an image with axes Y and X, and optionally Z, T and one of channels, but {file} has shape "
+            f"{shape} ({letters or 'axes without names'})"
         )
     if stored.array.dtype.kind not in "fiub":
-        raise ValueError(f"expected grey values, but {file} holds {stored.array.dtype}")
+        raise ValueError(f"expected grey values, but {file} contains {stored.array.dtype}")
     return stored
 
 
 def open_image(file: str | Path, reading: Reading = SHOWN) -> Image:
-    """Open an image without reading its pixels (but of a picture, which has no windows, and of one that is turned).
+    """Open an image; only of pictures (PNG, JPEG, …) and images to be rotated the pixels are read at once.
 
     Args:
-        file: where it lies.
-        reading: how its pixels are to be seen.
+        file: file of the image.
+        reading: how to interpret its pixels.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -216,16 +216,16 @@ def open_image(file: str | Path, reading: Reading = SHOWN) -> Image:
 
 
 def in_memory(file: Path) -> Stored:
-    """What a file holds, with all of its values in memory.
+    """Read a file, with all of its values.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: as of `open_stored`, or it cannot be decoded.
+        ValueError: as of `open_stored`, or the file cannot be decoded.
     """
-    return _held(file, open_stored(file))
+    return _loaded(file, open_stored(file))
 
 
-def _held(file: Path, stored: Stored) -> Stored:
+def _loaded(file: Path, stored: Stored) -> Stored:
     try:
         with limits.decoding(file):
             return replace(stored, array=np.array(stored.array[...]))
@@ -235,12 +235,12 @@ def _held(file: Path, stored: Stored) -> Stored:
 
 
 def image_of(file: Path, stored: Stored, reading: Reading) -> Image:
-    """An image as a reading sees what a file holds."""
+    """Interpret the content of a file."""
     axes = axes_of(stored, reading)
     array, pixel_size, notes = stored.array, stored.pixel_size, list(stored.notes)
     if stored.orientation != 1 and reading.orientation == "shown":
-        stored = stored if isinstance(array, np.ndarray) and not isinstance(array, np.memmap) else _held(file, stored)
-        array = turned(stored.array, axes, stored.orientation)
+        stored = stored if isinstance(array, np.ndarray) and not isinstance(array, np.memmap) else _loaded(file, stored)
+        array = turned(np.asarray(stored.array), axes, stored.orientation)
         if TURNED[stored.orientation][0]:
             pixel_size = {{"Y": "X", "X": "Y"}.get(axis, axis): size for axis, size in pixel_size.items()}
     unclear = stored.unclear and reading.axes is None
@@ -252,26 +252,26 @@ def image_of(file: Path, stored: Stored, reading: Reading) -> Image:
 
 
 def _greys_shown(image: Image, stored: Stored, notes: list[Note]) -> Image:
-    """An image of one channel with grey values as viewers show them; colours of a display do not count."""
+    """An image of one channel with grey values as viewers show them; look-up tables for display are ignored."""
     table, way = stored.table, stored.way
     if way and (not stored.is_picture or table is None or len(table) == DISPLAY):
         if way == -1:
-            taken = "grey values turned round, as viewers do"
-            notes.append(Note("white-is-zero", "a file in which 0 is white", taken))
+            notes.append(Note("white-is-zero", "a file in which 0 is white", "inverted grey values, as in viewers"))
         return replace(image, negative=way == -1)
-    values = np.asarray(image.array[...]) if stored.is_picture else None
-    if values is not None and values.max() < len(table) and ramp(table[: int(values.max()) + 1]):
-        return replace(image, array=table[values][..., 0])  # a list of the greys that occur
-    if values is None or is_intensity(values, table):
-        found = "grey values with a table of colours, which is for display"
-        notes.append(Note("colour-table", found, "the stored values, which are the intensities"))
-        return image
-    notes.append(Note("colour-table", "a picture with a palette", "its colours"))
-    return replace(image, array=table[values], axes=f"{image.axes}S")
+    if stored.is_picture and table is not None:
+        values = np.asarray(image.array[...])
+        if values.max() < len(table) and ramp(table[: int(values.max()) + 1]):
+            return replace(image, array=table[values][..., 0])  # the palette lists the greys that occur
+        if not is_intensity(values, table):
+            notes.append(Note("colour-table", "a picture with a palette", "its colours"))
+            return replace(image, array=table[values], axes=f"{image.axes}S")
+    found = "grey values with a colour table for display"
+    notes.append(Note("colour-table", found, "the stored values, which are the intensities"))
+    return image
 
 
 def _without_opaque_alpha(image: Image) -> Image:
-    """The image without its last channel, if that is a transparency that is the same everywhere."""
+    """The image without its alpha channel, if that is constant."""
     place = image.axes.find("S")
     if place < 0 or image.array.shape[place] not in (2, 4):
         return image
@@ -287,13 +287,14 @@ def _extremes(values: np.ndarray) -> tuple[float, float]:
 
 
 def read_image(file: str | Path, reading: Reading = SHOWN) -> tuple[np.ndarray, str]:
-    """All values of an image, and its axes.
+    """Read all values of an image, and its axes.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: as of `open_image`, or it cannot be decoded.
+        ValueError: as of `open_image`, or the file cannot be decoded.
     """
     with closing(open_image(file, reading)) as opened:
         image = opened.in_memory()
-    array = image.array if image.channels is None else image.array.take(image.channels, image.channel_axis)
+    array = np.asarray(image.array)
+    array = array if image.channels is None else array.take(image.channels, image.channel_axis)
     return negative(array) if image.negative else array, image.axes

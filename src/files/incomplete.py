@@ -1,7 +1,7 @@
-"""Names of what is being written or removed, by which what a killed process has left is known.
+"""Temporary names of files and folders while they are written or removed, and removal of what killed processes left.
 
-Such a file or folder lies beside its final name: ``.NAME.DIGITS``, or ``.NAME.DIGITS.dropped`` while it is removed.
-What has the name ``.NAME.partial``, which a prediction has while it grows, is gone on with and no leftover.
+The temporary name is beside the final one: ``.NAME.DIGITS``, or ``.NAME.DIGITS.dropped`` during removal. A file named
+``.NAME.partial`` is no leftover: it is an unfinished prediction, which the next call resumes.
 """
 
 import functools
@@ -19,29 +19,29 @@ from pathlib import Path
 from src.signals import BETWEEN_PROCESSES
 
 INCOMPLETE = re.compile(r"\.{1,2}(?P<final>.+?)(\.partial)?\.(?P<digits>[0-9a-f]{32})(\.dropped)?")
-LONGEST = 213  # bytes of NAME, so that all of such a name fits into the 255 that a file system takes
-ABANDONED = 24 * 3600  # seconds in which nobody has changed it
+LONGEST = 213  # bytes of NAME, so that the temporary name has at most the 255 that file systems allow
+ABANDONED = 24 * 3600  # seconds without a change
 
 
 def unique() -> str:
-    """32 hexadecimal digits that no other call gives, and that say which process of which machine made them."""
+    """32 unique hexadecimal digits that encode the machine and the process."""
     return f"{_machine()}{os.getpid():08x}{secrets.token_hex(8)}"
 
 
 def beside(final: Path, ending: str = "") -> Path:
-    """A name that nothing else has, for what is being written as, or removed under, the name ``final``."""
+    """A unique temporary name beside ``final``, for a file or folder that is being written or removed."""
     return final.with_name(f".{shortened(final.name)}.{unique()}{ending}")
 
 
 def shortened(name: str) -> str:
-    """The first `LONGEST` bytes of a name, in whole characters."""
+    """Cut a name to at most `LONGEST` bytes, without splitting a character."""
     data = os.fsencode(name)
     return name if len(data) <= LONGEST else data[:LONGEST].decode("utf-8", "ignore")
 
 
 @functools.cache
 def _machine() -> str:
-    """8 hexadecimal digits of where processes are counted: a machine since its start, or a container on it."""
+    """8 hexadecimal digits for the space of process ids: a machine since its last start, or a container on it."""
     parts = [platform.node()]
     with suppress(OSError):  # not Linux
         parts += [Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii"), os.readlink("/proc/self/ns/pid")]
@@ -49,17 +49,17 @@ def _machine() -> str:
 
 
 def is_abandoned(path: Path) -> bool:
-    """Whether what has such a name is left of a process that has been killed.
+    """Whether the process that made this temporary file or folder has been killed.
 
-    Of a process of this machine that is looked up. Of another one, and of an earlier version of ours, it is what nobody
-    has changed for a day; and so it is on Windows, where to ask for a process would end it.
+    If it was a process of this machine, the process id is looked up. Otherwise (another machine, a name by an earlier
+    version, or Windows, where `os.kill` would end the process), a path is abandoned if it has not changed for a day.
     """
     named = INCOMPLETE.fullmatch(path.name)
     if not named:
         return False
     if BETWEEN_PROCESSES and named["digits"][:8] == _machine():
         return not _lives(int(named["digits"][8:16], 16))
-    with suppress(FileNotFoundError):  # it was completed just now
+    with suppress(FileNotFoundError):  # another process has just completed it
         return time.time() - path.lstat().st_mtime > ABANDONED
     return False
 
@@ -69,17 +69,17 @@ def _lives(process: int) -> bool:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):
         return False
-    except PermissionError:  # it is of another user
+    except PermissionError:  # the process belongs to another user
         return True
     return True
 
 
 def sweep_beside(folder: Path, names: Collection[str]) -> None:
-    """Remove what killed processes left of files and folders in a folder in which several may be writing.
+    """Remove what killed processes left in a folder in which other processes may be writing.
 
     Args:
-        folder: where they lie.
-        names: those of files and folders, when they are complete.
+        folder: the folder; its subfolders are left alone.
+        names: final names of the files and folders to clean up.
     """
     for left in folder.glob(".*"):
         named = INCOMPLETE.fullmatch(left.name)
@@ -88,11 +88,11 @@ def sweep_beside(folder: Path, names: Collection[str]) -> None:
 
 
 def sweep_folder(folder: Path, shared: Collection[str] = ()) -> None:
-    """Remove all that is not complete in a folder in which nobody else writes.
+    """Remove everything incomplete in a folder in which no other process writes.
 
     Args:
-        folder: not what lies in folders of it.
-        shared: names of files that others may be writing all the same.
+        folder: the folder; its subfolders are left alone.
+        shared: final names of files that other processes may nevertheless be writing.
     """
     for left in folder.glob(".*"):
         others = left.name.startswith(tuple(f".{name}." for name in shared))

@@ -1,4 +1,4 @@
-"""What is computed once and kept in a file. The file can be done without: it is never worth a run."""
+"""Cache files: results that are computed once. A damaged or unwritable cache never stops a run."""
 
 import hashlib
 import os
@@ -14,11 +14,11 @@ Kept = TypeVar("Kept")
 
 
 def stamp(root: Path, files: Iterable[Path]) -> str:
-    """A hash of names, sizes and times of files, by which one knows without reading them that none has changed.
+    """Hash the names, sizes and modification times of files, to detect changes without reading them.
 
     Args:
-        root: a folder above all of them, which may itself be moved.
-        files: what of them is no file is left out.
+        root: a folder above all files; names are relative to it, so that it can be moved.
+        files: paths; those that are not files are left out.
     """
     seen = [(file.relative_to(root).as_posix(), file.stat()) for file in sorted(files) if file.is_file()]
     facts = [(name, found.st_size, found.st_mtime_ns) for name, found in seen]
@@ -26,28 +26,28 @@ def stamp(root: Path, files: Iterable[Path]) -> str:
 
 
 def stamped(folder: Path | None) -> str | None:
-    """The `stamp` of a folder; None if there is no file in it."""
+    """The `stamp` of all files in a folder; None if there are none, or no folder."""
     files = [file for file in folder.rglob("*") if file.is_file()] if folder else []
-    return stamp(folder, files) if files else None
+    return stamp(folder, files) if folder and files else None
 
 
 def kept(
     file: Path, read: Callable[[Path], Kept], make: Callable[[], Kept], write: Callable[[Path, Kept], object]
 ) -> Kept:
-    """What a file holds; or else it is made, and kept there for the next time if that is possible.
+    """Return the content of a cache file; compute and, if possible, store it if there is no valid one.
 
     Args:
-        file: of a cache. What is damaged or of something else in its place is named in one line, and replaced.
-        read: gives what the file holds; whatever it raises, the file is taken for damaged.
-        make: computes it.
-        write: writes it to a file.
+        file: the cache file. A damaged file, or anything else under its name, is replaced with a warning.
+        read: reads the content; if it raises any error, the file counts as damaged.
+        make: computes the content.
+        write: writes the content to a file.
     """
     if os.path.lexists(file):
         try:
             limits.check_regular(file)
             return read(file)
-        except Exception as error:  # decoders raise whatever the first wrong byte leads to
-            warn(f"{file} is no cache that can be used ({limits.reason(error)}); it is computed again")
+        except Exception as error:  # decoders raise errors of any type
+            warn(f"{file} is no valid cache ({limits.reason(error)}); it is computed again")
     content = make()
     try:
         with complete_file(file) as partial:

@@ -1,4 +1,4 @@
-"""What the numbers of a label image of classes mean to the person who drew them."""
+"""Legends of label images: value, name and colour of each class."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ MOST_CLASSES, LONGEST_NAME = 256, 64
 
 @dataclass(frozen=True)
 class Legend:
-    """The value, the name and the colour of class 0, 1, …; each of them empty where there is nothing to say.
+    """Values, names and colours of class 0, 1, …; each tuple is empty if it is not known.
 
-    A checkpoint and a label image hold it, so that a prediction comes back in the values of the annotation.
+    Checkpoints and label images store it, so that a prediction has the same values as the annotation.
 
     Attributes:
-        values: in label images; empty: the numbers of the classes themselves.
-        names: of the classes.
-        colours: of the classes, red, green and blue from 0 to 255.
+        values: value of each class in label images; if empty, the class numbers.
+        names: name of each class.
+        colours: colour of each class: red, green and blue from 0 to 255.
     """
 
     values: tuple[int, ...] = ()
@@ -26,14 +26,14 @@ class Legend:
 
     def __post_init__(self) -> None:
         if len({len(each) for each in vars(self).values() if each}) > 1:
-            raise ValueError(f"expected values, names and colours of as many classes, but got {str(self)[:80]}")
+            raise ValueError(f"expected values, names and colours for equally many classes, but got {str(self)[:80]}")
         for what, each in vars(self).items():
             if len(each) > MOST_CLASSES:
-                raise ValueError(f"expected {what} of at most {MOST_CLASSES} classes, but got {len(each)}")
+                raise ValueError(f"expected {what} for at most {MOST_CLASSES} classes, but got {len(each)}")
         if not all(type(value) is int and abs(value) < 2**31 for value in self.values):
-            raise ValueError(f"expected whole numbers of 32 bits as values of classes, but got {str(self.values)[:80]}")
+            raise ValueError(f"expected 32-bit integers as values of classes, but got {str(self.values)[:80]}")
         if len(set(self.values)) < len(self.values):
-            raise ValueError(f"expected another value for each class, but got {str(self.values)[:80]}")
+            raise ValueError(f"expected a different value for each class, but got {str(self.values)[:80]}")
         if not all(type(name) is str and len(name) <= LONGEST_NAME and name.isprintable() for name in self.names):
             raise ValueError(f"expected short names of classes, but got {str(self.names)[:80]}")
         flat = [part for colour in self.colours for part in colour]
@@ -41,21 +41,21 @@ class Legend:
             raise ValueError(f"expected colours of three numbers from 0 to 255, but got {str(self.colours)[:80]}")
 
     def fits(self, classes: int) -> bool:
-        """Whether it is of so many classes, or says nothing."""
+        """Whether the legend is for ``classes`` classes, or empty."""
         return all(len(each) in (0, classes) for each in vars(self).values())
 
     def name(self, number: int) -> str:
-        """What class ``number`` is called."""
+        """Name of class ``number``."""
         return (self.names[number] if self.names else "") or f"class {number}"
 
     def described(self) -> dict[str, str]:
-        """What each value in a label image is, such as ``{"0": "background", "255": "vessel"}``."""
+        """Meaning of each value in a label image, such as ``{"0": "background", "255": "vessel"}``."""
         count = max(len(self.values), len(self.names), len(self.colours))
         values, names = self.values or range(count), self.names or ("",) * count
         colours = ["#{:02x}{:02x}{:02x}".format(*colour) for colour in self.colours] or [""] * count
-        told = zip(values, names, colours, strict=True)
+        rows = zip(values, names, colours, strict=True)
         return {
-            str(value): " ".join(filter(None, each)) or f"class {place}" for place, (value, *each) in enumerate(told)
+            str(value): " ".join(filter(None, each)) or f"class {place}" for place, (value, *each) in enumerate(rows)
         }
 
 
@@ -63,10 +63,10 @@ NUMBERS = Legend()
 
 
 def legend_of(plain: object) -> Legend:
-    """A legend of plain values, as a checkpoint holds it.
+    """Make a legend from plain values, as a checkpoint stores them.
 
     Raises:
-        ValueError: they are something else.
+        ValueError: the values are no legend.
     """
     known = set(vars(NUMBERS))
     if (
@@ -81,12 +81,15 @@ def legend_of(plain: object) -> Legend:
     return Legend(tuple(plain.get("values", ())), tuple(plain.get("names", ())), tuple(map(tuple, colours)))
 
 
-def plain(legend: Legend) -> dict[str, list]:
-    """A legend as plain values."""
-    colours = [list(colour) for colour in legend.colours]
-    return {"values": list(legend.values), "names": list(legend.names), "colours": colours}
+def plain(legend: Legend) -> dict[str, list[object]]:
+    """A legend as plain values, to be stored."""
+    return {
+        "values": list(legend.values),
+        "names": list(legend.names),
+        "colours": [list(colour) for colour in legend.colours],
+    }
 
 
 def in_values(classes: np.ndarray, values: Sequence[int]) -> np.ndarray:
-    """Numbers of classes as the values that stand for them, int32; as they are where there are none."""
+    """Replace class numbers by the values that stand for them, int32; unchanged if ``values`` is empty."""
     return np.asarray(values, np.int32)[classes] if len(values) else classes

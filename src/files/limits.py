@@ -1,11 +1,11 @@
-"""What a file may claim, whatever it is: limits that can be raised, and one message for whatever a decoder says."""
+"""Limits on what files may announce, and one message for all errors of decoders."""
 
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-MOST_NODES, MOST_DEPTH = 200_000, 24  # of nested containers
+MOST_NODES, MOST_DEPTH = 200_000, 24  # values and levels of nested lists and dictionaries
 MOST_PLANES = 100_000
 
 _limits = {"pixels": 2**31}
@@ -17,10 +17,10 @@ def allow(pixels: int) -> None:
 
 
 def check_regular(file: Path) -> None:
-    """Refuse what is no file on disk: to open a pipe would wait for ever.
+    """Refuse anything but a regular file or a Zarr folder: opening a pipe could block for ever.
 
     Raises:
-        FileNotFoundError: there is nothing.
+        FileNotFoundError: it does not exist.
         ValueError: it is a folder, a pipe or a device.
     """
     if not file.exists():
@@ -31,54 +31,54 @@ def check_regular(file: Path) -> None:
 
 @contextmanager
 def decoding(file: Path) -> Iterator[None]:
-    """Turn whatever a decoder raises into one message that names the file.
+    """Turn any error of a decoder into one message that names the file.
 
     Raises:
-        ValueError: it cannot be decoded.
+        ValueError: the file cannot be decoded.
     """
     try:
         yield
     except MemoryError as error:
         raise ValueError(
-            f"expected an image that fits in memory, but there is too little for {file} ({reason(error)}); "
+            f"expected an image that fits into memory, but {file} does not ({reason(error)}); "
             f"nearest valid: a smaller part of it"
         ) from error
-    except Exception as error:  # decoders raise whatever the first wrong byte leads to
+    except Exception as error:  # decoders raise errors of any type
         raise ValueError(f"expected a complete image, but {file} cannot be read: {reason(error)}") from error
 
 
 def reason(error: BaseException) -> str:
-    """What an error says, in a line; some of those of decoders say nothing, or a number."""
-    said = str(error).partition("\n")[0][:300].strip().rstrip(":")
-    if len(said.split()) > 1:
-        return said
-    return f"its content is not understood ({' '.join([type(error).__name__, *said.split()])})"
+    """The message of an error in one line; its type if the message is empty or a single word, as of some decoders."""
+    message = str(error).partition("\n")[0][:300].strip().rstrip(":")
+    if len(message.split()) > 1:
+        return message
+    return f"its content is invalid ({' '.join([type(error).__name__, *message.split()])})"
 
 
-def check_size(shape: tuple[int, ...], planes: int, held: float = math.inf, bytes_promised: int = 0) -> None:
-    """Refuse an image that promises more than it can hold, or than is allowed.
+def check_size(shape: tuple[int, ...], planes: int, capacity: float = math.inf, announced: int = 0) -> None:
+    """Refuse an image that announces more bytes than its file can be decoded into, or more pixels than are allowed.
 
     Args:
-        shape: of a plane, rows and columns first.
-        planes: how many of them.
-        held: bytes that the file can become when it is decoded.
-        bytes_promised: bytes of all planes.
+        shape: shape of a plane; rows and columns first.
+        planes: number of planes.
+        capacity: bytes into which the file can be decoded at most.
+        announced: bytes of all planes that the header announces.
 
     Raises:
-        ValueError: says what is promised, and the key that allows more.
+        ValueError: states what is announced, and the key that raises the limit.
     """
     pixels = math.prod(shape[:2])
     size = f"{planes:,} planes of {'×'.join(map(str, shape))}"
-    if bytes_promised > held:
-        raise ValueError(f"it promises {size}, which is more than a file of its size can hold")
+    if announced > capacity:
+        raise ValueError(f"it announces {size}, more than a file of its size can hold")
     if planes > MOST_PLANES:
-        raise ValueError(f"it promises {size}; nearest valid: {MOST_PLANES:,} planes")
+        raise ValueError(f"it announces {size}; nearest valid: {MOST_PLANES:,} planes")
     if pixels > _limits["pixels"]:
-        raise ValueError(f"it promises {size}; nearest valid: max_pixels={pixels}")
+        raise ValueError(f"it announces {size}; nearest valid: max_pixels={pixels}")
 
 
 def check_plain(node: object, what: str) -> None:
-    """Refuse what JSON would not give back equal: anything but dictionaries by text, lists, text, numbers and null.
+    """Refuse what JSON cannot store unchanged: anything but dictionaries by string, lists, strings, numbers and null.
 
     Raises:
         ValueError: names the value.
@@ -89,7 +89,8 @@ def check_plain(node: object, what: str) -> None:
         nonlocal left
         left -= 1
         if left < 0 or depth > MOST_DEPTH:
-            raise ValueError(f"expected {what} of a handful of values, but got too many, or one within itself")
+            limit = f"at most {MOST_NODES:,} values, nested at most {MOST_DEPTH} deep"
+            raise ValueError(f"expected {what} of {limit}, but got more")
         if type(node) is dict and all(type(key) is str for key in node):
             for value in node.values():
                 check(value, depth + 1)

@@ -1,4 +1,4 @@
-"""Files of microscopes: Zeiss CZI, Leica LIF, Nikon ND2, by readers that are installed as an extra."""
+"""Microscope files: Zeiss CZI, Leica LIF and Nikon ND2, read by optional packages."""
 
 import importlib
 import math
@@ -17,9 +17,9 @@ EXTRA = "microscopes"  # of pyproject.toml
 
 
 def open_czi(file: Path) -> Stored:
-    """A Zeiss CZI, its tiles put together."""
+    """Read a Zeiss CZI and assemble its tiles."""
     with _reader("czifile").CziFile(file) as czi:
-        # In czifile S is a scene, and 0 the samples of a colour.
+        # In czifile, S is a scene and 0 the samples of a colour.
         axes = czi.axes.replace("S", "P").replace("0", "S")
         _check(axes, czi.shape)
         array, distances = czi.asarray(), _czi_distances(czi.metadata())
@@ -27,34 +27,34 @@ def open_czi(file: Path) -> Stored:
 
 
 def _czi_distances(metadata: str) -> dict[str, float]:
-    """Metres a pixel, by axis."""
-    found = tifffile.xml2dict(metadata)
+    """Pixel size in metres, by axis."""
+    found: object = tifffile.xml2dict(metadata)
     for key in ("ImageDocument", "Metadata", "Scaling", "Items", "Distance"):
         found = found.get(key) if isinstance(found, dict) else None
-    return {each.get("Id"): number(each.get("Value")) for each in (found if isinstance(found, list) else [])}
+    return {str(each.get("Id")): number(each.get("Value")) for each in (found if isinstance(found, list) else [])}
 
 
 def open_lif(file: Path) -> Stored:
-    """The largest image of a Leica LIF."""
+    """Read the largest image of a Leica LIF."""
     with _reader("liffile").LifFile(file) as lif:
         images = [image for image in lif.images if {"Y", "X"} <= set(image.dims)]
         if not images:
-            raise ValueError("it holds no image")
+            raise ValueError("it contains no image")
         areas = [image.sizes["Y"] * image.sizes["X"] for image in images]
         image = images[areas.index(max(areas))]
         _check("".join(image.dims), image.shape)
         steps = {axis: np.diff(image.coords[axis][:2]) for axis in "ZYX" if axis in image.coords}
         sizes = {axis: 1e6 * abs(float(step[0])) for axis, step in steps.items() if len(step)}
         array, axes, name = image.asarray(), "".join(image.dims), image.name
-    notes = ()
+    notes: tuple[Note, ...] = ()
     if len(images) > 1:
-        fix = "export each image as a TIFF of its own, to use the others too"
+        fix = "export each image to its own TIFF to use the others too"
         notes = (Note("several-series", f"{len(images)} images in one file", f"the first of the largest, {name}", fix),)
     return _stored(array, axes, sizes, notes)
 
 
 def open_nd2(file: Path) -> Stored:
-    """A Nikon ND2."""
+    """Read a Nikon ND2."""
     with _reader("nd2").ND2File(file) as nikon:
         axes, size = "".join(nikon.sizes), nikon.voxel_size()
         _check(axes, tuple(nikon.sizes.values()))
@@ -67,8 +67,8 @@ def _reader(name: str) -> ModuleType:
         return importlib.import_module(name)
     except ImportError:
         raise ValueError(
-            f"its reader is not installed; nearest valid: pip install {name} (or the extra {EXTRA}), or the image "
-            f"exported as OME-TIFF"
+            f"its reader is not installed; nearest valid: pip install {name} (or the extra {EXTRA}), or export the "
+            f"image as OME-TIFF"
         ) from None
 
 
@@ -78,7 +78,7 @@ def _check(axes: str, shape: tuple[int, ...]) -> None:
 
 
 def _stored(array: np.ndarray, axes: str, sizes: Mapping[str, float], notes: tuple[Note, ...] = ()) -> Stored:
-    """Without axes of length 1; positions and whatever else is stacked become Z, then T."""
+    """Drop axes of length 1, and rename positions and other stacked axes to Z, then T."""
     kept = [place for place, axis in enumerate(axes) if axis in "YX" or array.shape[place] > 1]
     array, axes = array.reshape([array.shape[place] for place in kept]), "".join(axes[place] for place in kept)
     known = {axis: size for axis, size in sizes.items() if axis in "ZYX"}

@@ -1,4 +1,4 @@
-"""Names of files: which endings are read, what a file is called without them, and the order of names."""
+"""File names: supported suffixes, names without suffix and ending, natural order."""
 
 import re
 import unicodedata
@@ -10,25 +10,25 @@ PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".jp2", ".j2k", ".bmp", ".gif", ".w
 MICROSCOPE_SUFFIXES = (".czi", ".lif", ".nd2")
 IMAGE_SUFFIXES = (*TIFF_SUFFIXES, *PICTURE_SUFFIXES, ".zarr", *MICROSCOPE_SUFFIXES)
 LABEL_SUFFIXES = (".tif", ".tiff", ".png", ".bmp", ".gif", ".zarr")
-REFUSED_SUFFIXES = (".jpg", ".jpeg", ".npy")  # of labels, by name, when they are read
+REFUSED_SUFFIXES = (".jpg", ".jpeg", ".npy")  # label files that an error message names when they are read
 SHAPE_SUFFIXES = (".json", ".zip", ".roi")
 OUTPUTS = ("probabilities", "labels", "table", "rois", "geojson", "overlay")
-SEPARATORS = "_- ."  # between the name of an image and what stands for its labels
-CHANNEL = r"[_\-. ](0\d{3}|[A-Za-z]\w*)"  # of a file of one channel: numbered as by nnU-Net, or a stain, or c1, ch00
+SEPARATORS = "_- ."  # between the name of an image and the ending of its label file
+CHANNEL = r"[_\-. ](0\d{3}|[A-Za-z]\w*)"  # ending of a one-channel file: a number as in nnU-Net, a stain, c1, ch00
 PREDICTED = ("_probabilities", "_labels")
-PICTURED = "_overlay"  # of a prediction; a picture to look at, which nobody reads
+PICTURED = "_overlay"  # ending of the picture of a prediction, which is never read
 
 
 def stem(file: Path) -> str:
-    """The name of an image without its suffix, of an OME-TIFF and an OME-Zarr without both.
+    """File name without its suffix, and without ``.ome`` for OME-TIFF and OME-Zarr.
 
-    Names are in the composed form of Unicode (NFC), because macOS writes an é as two characters and others as one.
+    Names are normalised to composed Unicode (NFC), because macOS writes é as two characters and other systems as one.
     """
     return unicodedata.normalize("NFC", file.stem).removesuffix(".ome")
 
 
 def natural(name: str) -> tuple[list[str | int], str]:
-    """A key to sort names by, as people count: 2 comes before 10.
+    """A key to sort names in natural order: 2 comes before 10.
 
     >>> sorted(["a10", "a2", "a02"], key=natural)
     ['a02', 'a2', 'a10']
@@ -37,7 +37,7 @@ def natural(name: str) -> tuple[list[str | int], str]:
 
 
 def without_ending(name: str, endings: Iterable[str]) -> str:
-    """A name without the first of ``endings`` that it has.
+    """Strip the first of ``endings`` that a name has.
 
     >>> without_ending("cell_1_labels", PREDICTED)
     'cell_1'
@@ -46,7 +46,7 @@ def without_ending(name: str, endings: Iterable[str]) -> str:
 
 
 def longer_than(name: str) -> list[str]:
-    """The names that a name may be a longer form of, the longest first.
+    """The prefixes of a name that end before a separator, the longest first.
 
     >>> longer_than("a_1_mask")
     ['a_1', 'a']
@@ -55,7 +55,7 @@ def longer_than(name: str) -> list[str]:
 
 
 def base_of(name: str, names: Container[str]) -> str | None:
-    """The longest of some names that a name is a longer form of; None if it is of none.
+    """The longest of ``names`` that is such a prefix of ``name``, as of `longer_than`; None if there is none.
 
     >>> base_of("a_1_mask", {"a", "a_1"})
     'a_1'
@@ -64,7 +64,7 @@ def base_of(name: str, names: Container[str]) -> str | None:
 
 
 def of_channel(name: str) -> tuple[str, str]:
-    """The name of an image and what stands for a channel behind it, in the name of a file; empty if nothing does.
+    """Split the name of a file into the name of its image and the ending of a channel, which may be empty.
 
     >>> of_channel("cell_1_0000"), of_channel("cell_1")
     (('cell_1', '_0000'), ('cell_1', ''))
@@ -74,5 +74,5 @@ def of_channel(name: str) -> tuple[str, str]:
 
 
 def image_name(files: Sequence[Path]) -> str:
-    """The name of an image of one file, or of several with a channel each."""
+    """The name of an image that is stored in one file, or in one file per channel."""
     return of_channel(stem(files[0]))[0] if len(files) > 1 else stem(files[0])

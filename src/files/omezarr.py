@@ -1,58 +1,90 @@
-"""OME-Zarr, read and described; and bare Zarr arrays."""
+"""OME-Zarr images, read and described, and plain Zarr arrays."""
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated, Any
 
 import numpy as np
 import zarr
+from pydantic import Field, ValidationError
 
 from src.files import guard
 from src.files.legend import Legend
+from src.files.reading import Layout, first_problem
 from src.files.stored import Stored
 from src.files.units import MICROMETRES, possible
 
-VERSION = "0.5"  # of what we write (https://ngff.openmicroscopy.org/0.5)
+VERSION = "0.5"  # of the files that we write (https://ngff.openmicroscopy.org/0.5)
 KINDS = {"T": {"type": "time"}, "C": {"type": "channel"}} | {axis: {"type": "space"} for axis in "ZYX"}
 
 
+class _Axis(Layout):
+    name: str
+    unit: str | None = None
+
+
+class _Transformation(Layout):
+    type: str
+    scale: list[float] = Field(default_factory=list)
+
+
+class _Level(Layout):
+    path: str
+    coordinateTransformations: list[_Transformation] = Field(default_factory=list)
+
+
+class _Multiscale(Layout):
+    axes: list[_Axis | str]
+    datasets: Annotated[list[_Level], Field(min_length=1)]
+    coordinateTransformations: list[_Transformation] = Field(default_factory=list)
+
+
 def open_zarr(file: Path) -> Stored:
-    """The finest level of an OME-Zarr image, or a Zarr array."""
+    """Open the finest level of an OME-Zarr image, or a Zarr array."""
     node = zarr.open(file, mode="r")
     if isinstance(node, zarr.Array):
         guard.check_zarr(node)
         return Stored(node, {2: "YX", 3: "ZYX"}.get(node.ndim, ""))
-    multiscales = node.attrs.get("ome", node.attrs).get("multiscales")
-    if not multiscales or multiscales[0]["datasets"][0]["path"] not in node:
-        raise ValueError("it is no OME-Zarr image (no multiscales, or no array where they point)")
-    described = multiscales[0]
-    level = described["datasets"][0]
-    # The size of a pixel of this level, and what holds for all levels.
-    scales = [
-        step["scale"]
-        for transformations in (level, described)
-        for step in transformations.get("coordinateTransformations", ())
-        if step["type"] == "scale"
-    ]
+    described = _multiscale(node)
+    level = described.datasets[0]
+    array = node.get(level.path)
+    if not isinstance(array, zarr.Array):
+        raise ValueError(f"it is no OME-Zarr image: it has no array at {level.path}")
+    # The transformations of this level, and those of all levels.
+    steps = [*level.coordinateTransformations, *described.coordinateTransformations]
+    scales = [step.scale for step in steps if step.type == "scale" and step.scale]
     scale = np.prod(scales, axis=0).tolist() if scales else ()
     letters, sizes = "", {}
-    for place, axis in enumerate(described["axes"]):
-        letter = (axis if isinstance(axis, str) else axis["name"]).upper()
+    for place, axis in enumerate(described.axes):
+        letter = (axis if isinstance(axis, str) else axis.name).upper()
         letters += letter
-        unit = axis.get("unit") if isinstance(axis, dict) else None
+        unit = None if isinstance(axis, str) else axis.unit
         if letter in "ZYX" and unit in MICROMETRES and scale:
             sizes[letter] = scale[place] * MICROMETRES[unit]
-    guard.check_zarr(node[level["path"]])
-    return Stored(node[level["path"]], letters, possible(sizes), made_from=str(node.attrs.get("made_from", "")))
+    guard.check_zarr(array)
+    return Stored(array, letters, possible(sizes), made_from=str(node.attrs.get("made_from", "")))
 
 
-def multiscales(axes: str, pixel_size: Mapping[str, float], name: str, path: str) -> dict:
-    """What an OME-Zarr of one level says of itself.
+def _multiscale(node: zarr.Group) -> _Multiscale:
+    """The first image that a group describes; raises ValueError if there is none."""
+    attributes = node.attrs.get("ome", node.attrs.asdict())
+    images = attributes.get("multiscales") if isinstance(attributes, Mapping) else None
+    if not isinstance(images, list) or not images:
+        raise ValueError("it is no OME-Zarr image: it has no multiscales")
+    try:
+        return _Multiscale.model_validate(images[0])
+    except ValidationError as error:
+        raise ValueError(f"its multiscales are invalid: {first_problem(error)}") from error
+
+
+def multiscales(axes: str, pixel_size: Mapping[str, float], name: str, path: str) -> dict[str, Any]:
+    """Metadata of an OME-Zarr image with one level.
 
     Args:
-        axes: a letter an axis.
-        pixel_size: of the axes Z, Y and X in µm, as far as it is known.
-        name: of the image.
-        path: of the level in the group that says it.
+        axes: one letter for each axis.
+        pixel_size: pixel size along Z, Y and X in µm, where it is known.
+        name: name of the image.
+        path: path of the level in its group.
     """
     units = {axis: {"unit": "micrometer"} for axis in pixel_size}
     described = [{"name": axis.lower()} | KINDS[axis] | units.get(axis, {}) for axis in axes]
@@ -61,8 +93,8 @@ def multiscales(axes: str, pixel_size: Mapping[str, float], name: str, path: str
     return {"version": VERSION, "multiscales": [{"axes": described, "datasets": [dataset], "name": name}]}
 
 
-def image_label(legend: Legend) -> dict:
-    """What an OME-Zarr says of labels two groups below its image: classes and their colours, if there are any."""
+def image_label(legend: Legend) -> dict[str, Any]:
+    """Metadata of labels in an OME-Zarr, two groups below its image: classes and colours, if the legend has any."""
     values = [int(value) for value in legend.described()]
     classes = [{"label-value": value, "class": legend.name(number)} for number, value in enumerate(values)]
     colours = [

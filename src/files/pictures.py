@@ -12,34 +12,34 @@ from src.files import guard
 from src.files.limits import check_size
 from src.files.stored import Stored, known_orientation
 
-Image.MAX_IMAGE_PIXELS = None  # `check_size` sees to it, with a limit that can be raised
-ORIENTATION = 0x0112  # the tag of EXIF and TIFF
-MOST_BITS = 8  # of a number of a palette
+Image.MAX_IMAGE_PIXELS = None  # `check_size` limits them, and users can raise that limit
+ORIENTATION = 0x0112  # tag in EXIF and TIFF
+MOST_BITS = 8  # bit depth below which the decoder scales values
 
 
 def open_png(file: Path) -> Stored:
-    """A PNG of any depth and any channels; of one with a palette its numbers, and the palette."""
+    """Read a PNG of any depth and channels; from one with a palette, the palette and its indices."""
     data = file.read_bytes()
     depth, colours = guard.check_png(data)
     if colours == 3:
         return _with_pillow(data)
     array = imagecodecs.png_decode(data)
-    if depth < MOST_BITS:  # spread over the 8 bits by the decoder
+    if depth < MOST_BITS:  # the decoder has scaled the values to 8 bits
         array = array // (255 // (2**depth - 1))
         array = array.astype(bool) if depth == 1 else array
-    turned = _orientation(data) if b"eXIf" in data else 1  # for which Pillow would decode all of it
+    turned = _orientation(data) if b"eXIf" in data else 1  # to find no EXIF, Pillow would decode the whole picture
     return Stored(array, "YXS"[: array.ndim], orientation=turned, bits=int(depth == 1))
 
 
 def open_jpeg(file: Path) -> Stored:
-    """A JPEG, whole or refused."""
+    """Read a JPEG; a truncated one is refused."""
     data = file.read_bytes()
     guard.check_jpeg(data)
     return _decoded(data, imagecodecs.jpeg_decode)
 
 
 def open_jpeg2000(file: Path) -> Stored:
-    """A JPEG 2000 of any depth."""
+    """Read a JPEG 2000 of any depth."""
     data = file.read_bytes()
     with Image.open(io.BytesIO(data)) as image:
         check_size((image.height, image.width), 1)
@@ -47,7 +47,7 @@ def open_jpeg2000(file: Path) -> Stored:
 
 
 def open_other(file: Path) -> Stored:
-    """A BMP, GIF or WebP."""
+    """Read a BMP, GIF or WebP."""
     return _with_pillow(file.read_bytes())
 
 
@@ -64,10 +64,12 @@ def _orientation(data: bytes) -> int:
 def _with_pillow(data: bytes) -> Stored:
     with Image.open(io.BytesIO(data)) as image:
         check_size((image.height, image.width), 1)
-        if getattr(image, "n_frames", 1) > 1:
-            raise ValueError(f"it is a film of {image.n_frames} pictures; nearest valid: a TIFF stack of them")
+        frames = getattr(image, "n_frames", 1)
+        if frames > 1:
+            raise ValueError(f"it is an animation of {frames} pictures; nearest valid: a TIFF stack of them")
         array, orientation = np.asarray(image), known_orientation(image.getexif().get(ORIENTATION, 1))
-        table = np.reshape(image.getpalette("RGB"), (-1, 3)).astype(np.uint8) if image.mode == "P" else None
+        palette = image.getpalette("RGB") if image.mode == "P" else None
+        table = np.array(palette, np.uint8).reshape(-1, 3) if palette is not None else None
         bits = int(image.mode == "1")
     return Stored(
         array,

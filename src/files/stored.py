@@ -1,17 +1,17 @@
-"""What a file holds, what it says of its pixels, and how they are seen."""
+"""The content of an image file with its metadata, and how to interpret them."""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-import zarr
+from zarr.types import AnyArray
 
 ORIENTATIONS = ("shown", "stored")
-# percentiles  the range of all pixels, which cuts off cells that cover less than a hundredth of an image
-# objects      the same, widened to hold what stands out from the ground of an image
+# percentiles  the 0.5th to 99.5th percentile, which clips cells that cover less than a hundredth of an image
+# objects      the same range, widened to include objects brighter or darker than the background
 SCALINGS = ("percentiles", "objects")
-OF_PREDICT, OF_RUN = "src.predict", "src.train"  # with which the software begins that our own predictions name
-TURNED = {  # by the tag of EXIF and TIFF: whether rows and columns are exchanged, then rows, then columns reversed
+OF_PREDICT, OF_RUN = "src.predict", "src.train"  # the software tag of our predictions begins with one of these
+TURNED = {  # orientation tag of EXIF and TIFF: whether to transpose, then to reverse rows, then columns
     1: (False, False, False),
     2: (False, False, True),
     3: (False, True, True),
@@ -24,12 +24,19 @@ TURNED = {  # by the tag of EXIF and TIFF: whether rows and columns are exchange
 
 
 def known_orientation(tag: int) -> int:
-    """The tag of a file, or that of an upright image if it is none of `TURNED`."""
+    """The orientation tag of a file, or 1 (upright) if its value is invalid."""
     return tag if tag in TURNED else 1
 
 
 class Note(NamedTuple):
-    """Something that one should know of a file: the kind of it, what is there, what was done, what changes that."""
+    """Something that the user should know about a file.
+
+    Attributes:
+        code: kind of the note.
+        found: what the file contains.
+        taken: how it is interpreted.
+        fix: how to change that.
+    """
 
     code: str
     found: str
@@ -39,25 +46,26 @@ class Note(NamedTuple):
 
 @dataclass(frozen=True)
 class Stored:
-    """The content of a file as it lies there.
+    """The content of a file as it is stored.
 
     Attributes:
-        array: its values; anything with shape and dtype that numpy-like slices read.
-        axes: a letter an axis, such as ``YX``, ``ZYX``, ``TCYX`` or ``YXS``.
-        pixel_size: of the axes Z, Y and X, in µm, as far as the file says.
-        orientation: how viewers turn it, one of `TURNED`.
+        array: values; slices of it are read from disk when they are asked for.
+        axes: one letter for each axis, such as ``YX``, ``ZYX``, ``TCYX`` or ``YXS``.
+        pixel_size: pixel size along Z, Y and X in µm, where the file states it.
+        orientation: how viewers rotate the image, one of `TURNED`.
         white_is_zero: whether viewers show 0 as white.
-        bits: of a value, where it is one bit; else 0.
-        table: ``(N, 3)`` colours by which viewers show the values 0 … N − 1, or None.
-        is_picture: whether the table may be the colours of a picture, as in GIF and PNG, and not of a display.
+        bits: 1 if a value is stored in one bit, else 0.
+        table: colours ``(N, 3)`` in which viewers show the values 0 … N − 1, or None.
+        is_picture: whether the table may be the palette of a picture, as in GIF and PNG, not a look-up table for
+            display.
         signed: whether 32 768 has been added to the values (ImageJ's signed 16 bit).
-        unclear: whether the first axis, of 3 or 4 planes, may be slices as well as channels.
-        classes: the values of class 0, 1, … that a label image says it has; empty if it says nothing.
-        made_from: what the program that wrote it says that it was made from; empty if it says nothing.
-        notes: what a person should know.
+        unclear: whether the first axis, of length 3 or 4, may be slices as well as channels.
+        classes: values of class 0, 1, … if a label image states them, else empty.
+        made_from: software tag of the file, or empty.
+        notes: what the user should know about the file.
     """
 
-    array: np.ndarray | zarr.Array
+    array: np.ndarray | AnyArray
     axes: str
     pixel_size: dict[str, float] = field(default_factory=dict)
     orientation: int = 1
@@ -73,7 +81,7 @@ class Stored:
 
     @property
     def is_prediction(self) -> bool:
-        """Whether this program has written it, so that nobody has drawn it."""
+        """Whether this program has written the file, so that it is no annotation."""
         return self.made_from.startswith((OF_PREDICT, OF_RUN))
 
     @property
@@ -84,15 +92,14 @@ class Stored:
 
 @dataclass(frozen=True)
 class Reading:
-    """How the pixels of files become those that a network sees. A checkpoint holds it; its defaults mean what
-    versions did that did not yet ask.
+    """How to interpret the pixels of files. Checkpoints store it; its defaults are the behaviour of early versions.
 
     Attributes:
-        orientation: ``shown``, turned as viewers do for the tags of EXIF and TIFF, or ``stored``.
-        greys: ``shown``, where white is 0 turned round as viewers do, or ``stored``.
-        axes: a letter an axis for files with as many axes, whatever they say themselves, but for pictures in colour;
-            None: as they say.
-        scaling: of grey values, one of `SCALINGS`.
+        orientation: ``shown`` rotates images as viewers do for the tags of EXIF and TIFF; ``stored`` does not.
+        greys: ``shown`` inverts images in which 0 is white, as viewers do; ``stored`` does not.
+        axes: one letter for each axis, instead of the axes that a file states; applies to files with that many axes,
+            except colour pictures. None: the axes that the file states.
+        scaling: scaling of grey values, one of `SCALINGS`.
     """
 
     orientation: str = "stored"
@@ -107,7 +114,7 @@ class Reading:
         axes = self.axes
         if axes is not None and not (set("YX") <= set(axes) <= set("TZYXCS") and len(set(axes)) == len(axes)):
             raise ValueError(
-                f"expected axes of the letters Y and X, and perhaps Z, T and C, each once, but got {axes}; "
+                f"expected axes of the letters Y and X, and optionally Z, T and C, each once, but got {axes}; "
                 f"nearest valid: axes=ZYX for slices, axes=CYX for channels"
             )
 
@@ -117,13 +124,14 @@ SHOWN = Reading(orientation="shown", greys="shown", scaling="objects")
 
 
 def axes_of(stored: Stored, reading: Reading) -> str:
-    """The axes of what a file holds, as a reading sees them: samples that lie side by side are colours in any case."""
-    chosen = reading.axes and len(reading.axes) == stored.array.ndim and not stored.axes.endswith("S")
-    return reading.axes if chosen else stored.axes
+    """The axes of a file under a reading; interleaved samples are colours in any case."""
+    if reading.axes and len(reading.axes) == stored.array.ndim and not stored.axes.endswith("S"):
+        return reading.axes
+    return stored.axes
 
 
 def stacked_axes(axes: str) -> str:
-    """Axes of which those that no reader knows, such as positions, become Z, then T.
+    """Rename unknown axes, such as positions, to Z, then T.
 
     >>> stacked_axes("QYX"), stacked_axes("ZRYXS")
     ('ZYX', 'ZTYXS')
@@ -133,7 +141,7 @@ def stacked_axes(axes: str) -> str:
 
 
 def turned(array: np.ndarray, axes: str, orientation: int) -> np.ndarray:
-    """Values as viewers show them: rows and columns exchanged and reversed as the tag says; a view."""
+    """Rotate and mirror values as viewers do for an orientation tag; returns a view."""
     swapped, rows, columns = TURNED[orientation]
     y, x = axes.index("Y"), axes.index("X")
     array = np.swapaxes(array, y, x) if swapped else array
@@ -142,7 +150,7 @@ def turned(array: np.ndarray, axes: str, orientation: int) -> np.ndarray:
 
 
 def ramp(table: np.ndarray) -> int:
-    """Whether a table ``(N, 3)`` goes from black to white (1), from white to black (-1) or neither (0).
+    """Whether a colour table ``(N, 3)`` goes from dark to light greys (1), from light to dark (-1) or neither (0).
 
     >>> ramp(np.arange(256).repeat(3).reshape(256, 3))
     1
@@ -156,13 +164,13 @@ def ramp(table: np.ndarray) -> int:
 
 
 def is_intensity(values: np.ndarray, table: np.ndarray) -> bool:
-    """Whether numbers with a table of colours are grey values that a display colours, and not a picture of few colours.
+    """Whether values with a colour table are intensities with a look-up table for display, not indices of a palette.
 
-    In a picture it is the brightness that goes smoothly from pixel to pixel, and the order of the colours is any.
+    In a picture, the brightness of the colours varies smoothly from pixel to pixel, whereas indices are in any order.
 
     Args:
-        values: ``(…, H, W)``.
-        table: ``(N, 3)``.
+        values: indices into the table ``(…, H, W)``.
+        table: colours ``(N, 3)``.
     """
     if values.max(initial=0) >= len(table):
         return True
@@ -171,7 +179,7 @@ def is_intensity(values: np.ndarray, table: np.ndarray) -> bool:
 
 
 def _smoothness(grey: np.ndarray) -> float:
-    """The correlation of pixels with their right and lower neighbours."""
+    """Correlation of pixels with their right and lower neighbours."""
     grey = grey - grey.mean()
     spread = grey.var()
     if not spread:

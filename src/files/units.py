@@ -1,7 +1,8 @@
-"""Lengths as files of microscopes say them, in micrometres."""
+"""Lengths in the metadata of images, in micrometres."""
 
 import math
 from collections.abc import Mapping
+from typing import TypedDict
 
 MICROMETRES = {
     **dict.fromkeys(("µm", "μm", r"\u00B5m", "um", "micron", "microns", "micrometer"), 1.0),  # ImageJ writes the third
@@ -15,21 +16,28 @@ MICROMETRES = {
 }
 
 
-def number(text: object) -> float:
-    """A number that a file says, NaN if it is none."""
+class Resolution(TypedDict, total=False):
+    """The resolution of a TIFF, as arguments of tifffile."""
+
+    resolution: tuple[float, float]
+    resolutionunit: str
+
+
+def number(value: str | float | None) -> float:
+    """Convert a number in metadata; NaN if it is none."""
     try:
-        return float(text)
-    except (TypeError, ValueError):
+        return math.nan if value is None else float(value)
+    except (TypeError, ValueError):  # metadata may contain anything
         return math.nan
 
 
 def possible(sizes: dict[str, float]) -> dict[str, float]:
-    """Sizes of a pixel without those that no pixel has: a file may say 0, −1 or NaN where nobody knew."""
+    """Drop impossible pixel sizes: some files state 0, −1 or NaN for an unknown size."""
     return {axis: size for axis, size in sizes.items() if math.isfinite(size) and size > 0}
 
 
-def resolution(size: Mapping[str, float]) -> dict:
-    """The tags of a TIFF, as tifffile takes them, for a pixel of so many micrometres; none if X or Y is not known."""
+def resolution(size: Mapping[str, float]) -> Resolution:
+    """The resolution for a pixel size in µm; empty if X or Y is not known."""
     if not {"X", "Y"} <= size.keys():
         return {}
-    return {"resolution": tuple(1e4 / size[axis] for axis in "XY"), "resolutionunit": "CENTIMETER"}
+    return {"resolution": (1e4 / size["X"], 1e4 / size["Y"]), "resolutionunit": "CENTIMETER"}

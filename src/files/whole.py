@@ -1,9 +1,9 @@
-"""Files that appear under their names complete or not at all: bytes, text, JSON, CSV."""
+"""Write files atomically: text, JSON and CSV appear under their names complete or not at all."""
 
 import csv
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,10 +12,10 @@ from src.files.incomplete import beside
 
 @contextmanager
 def complete_file(file: str | Path) -> Iterator[Path]:
-    """Write to a temporary name that becomes ``file`` when all went well, and vanishes otherwise.
+    """Write to a temporary file that is renamed to ``file`` if the block succeeds, and removed otherwise.
 
     Raises:
-        OSError: it cannot be written; names ``file``.
+        OSError: the file cannot be written; names ``file``.
     """
     file = Path(file)
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -24,7 +24,8 @@ def complete_file(file: str | Path) -> Iterator[Path]:
         yield partial
         partial.replace(file)
     except OSError as error:
-        if error.errno is not None and error.filename in (None, str(partial)):  # to write names none, to open this one
+        # Errors of writing name no file, those of opening name the temporary one.
+        if error.errno is not None and error.filename in (None, str(partial)):
             error.filename = str(file)
         raise
     finally:
@@ -32,17 +33,17 @@ def complete_file(file: str | Path) -> Iterator[Path]:
 
 
 def spreadsheet_safe(name: object) -> object:
-    """A name as it may stand in a CSV file: a spreadsheet takes one that begins as a formula for one."""
+    """Quote a text that a spreadsheet would run as a formula."""
     return f"'{name}" if isinstance(name, str) and name.startswith(tuple("=+-@\t\r")) else name
 
 
 def write_json(file: Path, content: object) -> None:
-    """Write JSON that appears under its name only when it is complete; nan, which JSON lacks, as null."""
+    """Write a JSON file atomically; nan, which JSON lacks, becomes null."""
     write_text(file, json.dumps(without_nan(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def without_nan(content: object) -> object:
-    """Plain values with None for nan, which JSON and checkpoints lack."""
+    """Replace nan by None in nested values: JSON and our checkpoints have no nan."""
     if isinstance(content, dict):
         return {key: without_nan(value) for key, value in content.items()}
     if isinstance(content, list):
@@ -51,29 +52,37 @@ def without_nan(content: object) -> object:
 
 
 def write_text(file: Path, text: str) -> None:
-    r"""Write text that appears under its name only when it is complete; a name that is not UTF-8 as ``\udce9``.
+    r"""Write a text file atomically, with the same line ends on all systems.
 
-    It is the same on every machine: Windows would else end its lines otherwise.
+    Names of files that are not UTF-8 are written as escapes such as ``\udce9``.
     """
     with complete_file(file) as partial:
         partial.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
-def write_rows(file: Path, rows: Iterable[dict], columns: Iterable[str] | None = None) -> None:
-    """Write a CSV file with a line a row; None and nan are left empty.
+def write_rows(file: Path, rows: Iterable[Mapping[str, object]], columns: Iterable[str] | None = None) -> None:
+    """Write a CSV file atomically; cells with None or nan are empty.
 
     Args:
-        file: where to.
-        rows: of which one at a time is in memory, where ``columns`` are given.
-        columns: names in their order; None: those of all cells of all rows.
+        file: the file.
+        rows: column → value, for each row. If ``columns`` are given, only one row at a time is in memory.
+        columns: names of the columns; None takes those of all rows, in order of appearance.
     """
     if columns is None:
         rows = list(rows)
         columns = dict.fromkeys(name for row in rows for name in row)
-    columns = list(columns)
-    how = {"newline": "", "encoding": "utf-8", "errors": "backslashreplace"}  # a name may be no UTF-8
-    with complete_file(file) as partial, partial.open("w", **how) as lines:
-        table = csv.DictWriter(lines, columns)
-        table.writerow({name: spreadsheet_safe(name) for name in columns})
-        known = ({name: value for name, value in row.items() if value == value} for row in rows)  # no nan
+    names = list(columns)
+    with (
+        complete_file(file) as partial,
+        # The name of a file may not be UTF-8.
+        partial.open("w", newline="", encoding="utf-8", errors="backslashreplace") as lines,
+    ):
+        table = csv.DictWriter(lines, names)
+        table.writerow({name: spreadsheet_safe(name) for name in names})
+        known = ({name: value for name, value in row.items() if not _is_nan(value)} for row in rows)
         table.writerows({name: spreadsheet_safe(value) for name, value in row.items()} for row in known)
+
+
+def _is_nan(value: object) -> bool:
+    """Whether a value of any type is nan."""
+    return value != value  # noqa: PLR0124 (only nan differs from itself)

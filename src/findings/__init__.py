@@ -1,0 +1,1 @@
+"""Check annotated images before a network is trained on them."""

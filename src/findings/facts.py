@@ -1,4 +1,4 @@
-"""What annotated images hold and what training will do, from which follows whether one can learn from them."""
+"""Measure annotated images once; the checks compare these facts with the configuration of the training."""
 
 import hashlib
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from src.data.agreement import Offset, laid, offset, sketch, texture, width
 from src.data.annotated import Annotated, read_pair
 from src.data.description import LARGEST_NUMBER, Description, describe
 from src.data.finding import WARNING, Finding, Refused
-from src.data.folder import Meaning, as_meant, without
+from src.data.folder import Meaning, annotated_only, as_meant
 from src.data.likeness import thumbnail
 from src.data.matching import ALL, Pair, Wanted
 from src.data.sources import ONE_FILE, Form
@@ -24,25 +24,25 @@ from src.files.image import open_image
 from src.files.stored import SHOWN, Reading
 from src.instances import numbered
 
-FULL_WELLS = (255, 4095, 16383, 65535)  # largest values of cameras with 8, 12, 14 and 16 bits
+FULL_WELLS = (255, 4095, 16383, 65535)  # largest grey values of cameras with 8, 12, 14 and 16 bits
 AS_READ = ("in_colours", "was_grey", "palette", "overlap", "reading", "evidence", "notes")
 
 
 @dataclass(frozen=True)
 class Choices:
-    """Say what training will do, as far as data can be wrong for it.
+    """The part of the configuration that the data must fit.
 
     Attributes:
-        classes, channels: of the network; None if they have not been chosen yet.
+        classes, channels: of the network; None if they follow from the data.
         depth, padded: of the network.
-        wanted: of a folder.
-        values, ignore_label: of the labels, as `folder.read_folder` takes them.
-        groups: the split, as `split.split` takes it.
-        together: a pattern of names by which slices belong together, likewise.
-        min_size: smallest cell that prediction keeps, in pixels.
+        wanted: what is read of a folder.
+        values, ignore_label: of the labels, see `folder.read_folder`.
+        groups: the split into training, validation and held-out images, see `split.split`.
+        together: a pattern of names of images that stay together, see `split.split`.
+        min_size: smallest cell that a prediction keeps, in pixels.
         metrics: names of the scores that training reports.
         scaling: of grey values, one of `files.stored.SCALINGS`.
-        target: what will be learnt of cells.
+        target: how cells become the classes that the network learns.
     """
 
     classes: int | None
@@ -62,39 +62,39 @@ class Choices:
 
 @dataclass(frozen=True)
 class Facts:
-    """Hold what one slice is like, so that all checks share one look at its pixels.
+    """Measurements of one image and its labels, so that all checks together read its pixels once.
 
     Attributes:
-        name: of the slice.
+        name: of the image; in a stack with the number of the slice.
         file: of the image.
         labels_file: of the labels.
-        source: what it is one slice of.
+        source: the stack or film that the image is a slice of.
         size: rows and columns.
         channels: of the image.
         dtype: of the image.
-        finite: whether no grey value is NaN or infinite, nor their range.
-        levels: different grey values, counted up to 5.
-        saturated: share of pixels at the camera's largest value.
+        finite: whether all grey values, and the difference of the largest and the smallest, are finite.
+        levels: number of different grey values, counted up to 5.
+        saturated: share of pixels at the largest value of a camera, see `FULL_WELLS`.
         digest: SHA-256 of the image.
-        thumbnail: as of `data.likeness.thumbnail`.
-        shift: by which the labels lie beside their image; None if nobody can tell.
-        texture: of cells over that of what surrounds them, as of `agreement.texture`.
+        thumbnail: see `likeness.thumbnail`.
+        shift: offset of the labels against the image, see `agreement.offset`.
+        texture: see `agreement.texture`.
         width: diameter of the largest disc within a cell, in pixels.
-        thin: how many cells are too thin to have an inside, of targets that part cells by it.
-        is_its_labels: whether image and labels are the same pixels.
-        ignored: share of pixels that nobody has annotated.
-        pixel_size: in µm, None if the file does not say.
+        thin: number of cells without an inside, for targets that separate cells by their insides.
+        is_its_labels: whether image and labels are the same array.
+        ignored: share of unannotated pixels.
+        pixel_size: in µm, None if unknown.
         lossy: whether the image is a JPEG.
-        labels: what they hold.
-        grey: whether it has one channel, or all of them are the same.
-        cells, background: medians of the scaled grey values where labels are not 0, and where they are; None if there
-            is no such pixel.
-        clipped: share of the grey values of cells that scaling cuts off.
-        sketch: image and labels, as `agreement.agreements` compares them.
-        scattered: numbers of cells in several pieces that do not even touch by corners; not counted in masks.
-        form: how the labels lie on disk.
-        part: train, validation or held_out, where the folders say so.
-        in_colours, was_grey, palette, overlap, reading, evidence, notes: as of `annotated.Annotated`.
+        labels: description of the labels.
+        grey: whether the image has one channel, or several equal ones.
+        cells, background: median of the scaled grey values of pixels with labels other than 0, and with 0; None if
+            there are none.
+        clipped: share of the grey values of cells outside the range of the scaling.
+        sketch: see `agreement.sketch`.
+        scattered: number of cells in several pieces that do not touch even at corners; 0 for masks.
+        form: how the labels are stored.
+        part: train, validation or held_out if a folder has such a name, else empty.
+        in_colours, was_grey, palette, overlap, reading, evidence, notes: see `annotated.Annotated`.
     """
 
     name: str
@@ -143,18 +143,18 @@ def look_at_files(
     meaning: Meaning | None = None,
     target: Target = PAPER,
 ) -> tuple[list[Facts], list[Finding]]:
-    """Look at a pair of files, in a way that threads can share out: a file that cannot be used is a finding.
+    """Measure a pair of files; a file that cannot be used becomes a finding, so that threads need not handle errors.
 
     Args:
         pair: image and labels on disk.
-        ignore_label: the value of pixels that nobody has annotated.
-        read: gives the slices of the pair.
+        ignore_label: the value of unannotated pixels.
+        read: reads the images of the pair.
         scaling: of grey values.
-        meaning: of the labels, to look at what is learnt of them; None: at what is drawn.
-        target: what will be learnt of cells.
+        meaning: of the labels; None: measure the stored values instead of classes or cells.
+        target: how cells become classes.
 
     Returns:
-        The facts of each slice, and what is wrong with the files; if they cannot be used, no facts.
+        The facts of each image, none if the files cannot be used; and findings on the files.
     """
     try:
         return [look(each, ignore_label, scaling, meaning, target) for each in read(pair)], missing_chunks(pair)
@@ -163,13 +163,13 @@ def look_at_files(
 
 
 def missing_chunks(pair: Pair) -> list[Finding]:
-    """Find that an OME-Zarr lacks a part of itself, which readers fill in silence."""
+    """Report missing chunks of an OME-Zarr, which readers replace by a fill value without a warning."""
     if pair.image.suffix != ".zarr":
         return []
     with closing(open_image(pair.image)) as image:
         missing = image.missing_chunks
-    found = f"{missing} chunks that are not there and are read as one grey value"
-    fix = "copy the Zarr again, if they should be there"
+    found = f"{missing} missing chunks, which are read as one grey value"
+    fix = "copy the Zarr again if they should exist"
     return [Finding("missing-chunks", WARNING, str(pair.image), found, "all chunks", fix)] if missing else []
 
 
@@ -180,18 +180,23 @@ def look(
     meaning: Meaning | None = None,
     target: Target = PAPER,
 ) -> Facts:
-    """Look at one slice, once, so that no check needs its pixels again.
+    """Measure one image and its labels.
 
     Args:
         annotated: image ``(H, W)`` or ``(H, W, C)`` and labels ``(H, W)``.
-        ignore_label: the value of pixels that nobody has annotated.
+        ignore_label: the value of unannotated pixels.
         scaling: of grey values.
-        meaning, target: as of `look_at_files`.
+        meaning: see `look_at_files`.
+        target: see `look_at_files`.
     """
     image, pair = annotated.image, annotated.pair
-    labels = without(annotated.labels, ignore_label) if meaning is None else _learnt(annotated, meaning, ignore_label)
+    labels = (
+        annotated_only(annotated.labels, ignore_label)
+        if meaning is None
+        else _classes_or_cells(annotated, meaning, ignore_label)
+    )
     seen = image if image.ndim == 2 and image.dtype.kind in "iu" else one_grey(image)
-    description = describe(labels, seen)  # first, because it needs most memory
+    description = describe(labels, seen)  # first, because it needs the most memory
     values = one_grey(seen)
     finite = image.dtype.kind != "f" or bool(
         np.isfinite(image).all() and isfinite(float(image.max()) - float(image.min()))
@@ -209,7 +214,7 @@ def look(
         finite=finite,
         levels=_levels(values),
         saturated=float(np.mean(image == highest)) if image.dtype.kind in "iu" and highest in FULL_WELLS else 0.0,
-        digest=hashlib.sha256(np.ascontiguousarray(image)).hexdigest(),
+        digest=hashlib.sha256(np.ascontiguousarray(image).data).hexdigest(),
         thumbnail=thumbnail(values),
         shift=offset(small),
         texture=texture(small),
@@ -232,39 +237,39 @@ def look(
     )
 
 
-def _learnt(annotated: Annotated, meaning: Meaning, ignore_label: int | None) -> np.ndarray:
-    """The number of the class or of the cell of each pixel."""
+def _classes_or_cells(annotated: Annotated, meaning: Meaning, ignore_label: int | None) -> np.ndarray:
+    """The class of each pixel, or its cell if labels are instances."""
     target, cells, _ = as_meant(annotated, meaning, ignore_label)[0]
     return cells if meaning.judgement.kind == "instances" else target
 
 
 def _thin(labels: np.ndarray, drawn: np.ndarray, ignore_label: int | None, target: Target) -> int:
-    """How many cells have no inside, so that nothing marks them."""
+    """The number of cells without an inside, which the target cannot separate from others."""
     known = np.ones(drawn.shape, bool) if ignore_label is None else drawn != ignore_label
     places = np.unique(labels, return_inverse=True)[1].reshape(labels.shape)
     return len(without_inside(numbered(np.where(labels == 0, 0, places + (labels.min() != 0))), known, target))
 
 
 def _scaled(image: np.ndarray, inside: np.ndarray, scaling: str) -> tuple[float | None, float | None, float]:
-    """The median of the scaled grey values in cells and outside, and the share of those in cells that is cut off."""
+    """Medians of the scaled grey values in cells and outside, and the share of those in cells that scaling clips."""
     low, high = range_of(image, scaling)
-    medians = [
+    cells, background = (
         float(scaled(np.median(image[where], keepdims=True), low, high).item()) if where.any() else None
         for where in (inside, ~inside)
-    ]
+    )
     values = image[inside]
-    return *medians, float(np.mean((values < low) | (values > high))) if values.size else 0.0
+    return cells, background, float(np.mean((values < low) | (values > high))) if values.size else 0.0
 
 
 def _levels(grey: np.ndarray) -> int:
-    """Different values, counted up to 5."""
+    """The number of different grey values, counted up to 5."""
     values = grey.ravel()
-    few = len(np.unique(values[:: max(1, len(values) // 1024)])) < 5  # a thousand pixels tell of nearly all images
+    few = len(np.unique(values[:: max(1, len(values) // 1024)])) < 5  # a thousand pixels decide for nearly all images
     return min(5, len(np.unique(values))) if few else 5
 
 
 def _scattered(labels: np.ndarray, description: Description) -> int:
-    """How many numbers are in several pieces, of which pixels that touch by their corners are one."""
+    """How many numbers of cells have several 8-connected pieces."""
     values = description.counts
     if description.single == 1 or len(values) <= 2 or min(values) < 0 or max(values) > LARGEST_NUMBER:
         return 0

@@ -1,7 +1,7 @@
-"""Annotated images, looked at before anything is learnt from them, and all that is wrong with them."""
+"""Inspect all annotated images of a data set, and collect the findings of all checks."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,21 +17,21 @@ from src.files.stored import Reading
 from src.findings import images, labels, meanings, partners, split
 from src.findings.facts import Choices, Facts, look, look_at_files
 
-THREADS = os.cpu_count()  # more of them only wait for each other: 5 000 small images take half as long again
+THREADS = os.cpu_count()  # with more, 5 000 small images take half as long again
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """Hold what was looked at, and what was found.
+    """Facts and findings of a data set.
 
     Attributes:
-        facts: of each slice that could be read and whose labels are no nonsense.
+        facts: of all images that could be read and whose labels have no errors.
         meaning: of the labels.
-        void: a value that may mark what nobody has annotated, None if there is none; and the kind of the others.
-        values: by which the labels of the facts are classes.
-        groups: the slices of each group of the split, by name; empty if there is no valid one.
+        void: a value that may mark unannotated pixels, and the kind of labels without it; None if there is none.
+        values: the value of each class in the labels of ``facts``, see `kinds.Judgement`.
+        groups: names of the images in each group of the split; empty without a valid split.
         findings: errors first.
-        reading: how the pixels of the files are seen.
+        reading: how the pixels of most files are read.
     """
 
     facts: list[Facts]
@@ -44,16 +44,16 @@ class Inspection:
 
 
 def inspect_folder(root: Path, choices: Choices, read: Callable[[Pair], list[Annotated]] = read_pair) -> Inspection:
-    """Look at all images and labels of a folder, in threads, and find all that is wrong with them at once.
+    """Inspect a folder of images and labels, in several threads.
 
     Args:
         root: the folder.
-        choices: what training will do.
-        read: gives the slices of a pair of files.
+        choices: the configuration.
+        read: reads the images of a pair of files.
 
     Raises:
-        FileNotFoundError: there is no such folder, or one of another layout.
-        ValueError: a choice is none.
+        FileNotFoundError: the folder does not exist or has another layout.
+        ValueError: an option has an invalid value.
     """
     pairs, findings = matched(root, choices.wanted)
 
@@ -76,21 +76,21 @@ def inspect_folder(root: Path, choices: Choices, read: Callable[[Pair], list[Ann
 
     def again(sound: list[Facts], meaning: Meaning) -> list[Facts]:
         kept = {each.name for each in sound}
-        with ThreadPoolExecutor(THREADS) as pool:  # from disk, because what ``read`` holds is for who comes next
-            learnt = pool.map(
+        with ThreadPoolExecutor(THREADS) as pool:  # ``read`` keeps what it holds for training
+            measured = pool.map(
                 lambda pair: look_at_files(
                     pair, choices.ignore_label, read_pair, choices.scaling, meaning, choices.target
                 )[0],
                 pairs,
             )
-            return [facts for each in learnt for facts in each if facts.name in kept]
+            return [facts for each in measured for facts in each if facts.name in kept]
 
     facts = [facts for each, _ in looked for facts in each]
     return _concluded(facts, findings, choices, str(root), names, again)
 
 
 def inspect_stack(stack: Stack, choices: Choices) -> Inspection:
-    """Look at slices in memory, by what is learnt from them: public data sets can be checked like a folder."""
+    """Inspect images in memory by their classes, so that public data sets can be checked like a folder."""
     files = stack.files or [""] * len(stack)
     pairs = [Pair(name, Path(name), Path(name), file) for name, file in zip(stack.names, files, strict=True)]
     facts = [
@@ -114,55 +114,78 @@ def _concluded(
     names: Names = NO_NAMES,
     again: Callable[[list[Facts], Meaning], list[Facts]] | None = None,
 ) -> Inspection:
-    """What all facts together say."""
+    """Run all checks on the facts and order the findings."""
     findings = [*findings, *(note for each in facts for note in each.notes)]
     if all(each.grey for each in facts):
         if colours := [each for each in facts if each.channels > 1]:
             findings.append(images.grey_colours(colours, len(facts)))
         facts = [replace(each, channels=1) for each in facts]
-    groups, sound = {}, []
+    groups: dict[str, list[str]] = {}
+    sound: list[Facts] = []
     if facts:
         wrong = list(labels.wrong_values(facts, _meant(facts, choices, names), choices))
         errors = {finding.file for finding in wrong if finding.severity == ERROR}
         sound = [each for each in facts if each.labels_file not in errors]
         findings += [*wrong, *images.each_image(facts, choices), *images.acquisition(facts), *images.shifted(facts)]
         groups, refused = split.groups_of(facts, choices, where)
-        group = {name: part for part, names in groups.items() for name in names}
-        findings += [*refused, *split.parted(facts, choices, group, where), *split.serial(facts, group, where)]
-        for check in (images.duplicates, split.near_duplicates, split.neighbours, images.sizes):
-            findings += check(facts, group)
+        findings += [*refused, *_of_split(facts, choices, _by_image(groups), where)]
     found = _meant(sound, choices, names)
-    kind, values, void = found.judgement.kind, found.judgement.values, None
+    values, void = found.judgement.values, None
     if sound and not any(finding.code == "nothing-annotated" for finding in findings):
-        described = [each.labels for each in sound]
-        mark = _void(described, names) if choices.ignore_label is None and not found.in_colours else None
-        several = len(names.numbers.names) > 2
-        rest = "classes" if several or mark is None else kinds.looks(kinds.without(described, mark)).kind
-        void = None if mark is None else (mark, rest)
-        files = {each.labels_file for each in sound}
-        beside = any(finding.code == "shifted-labels" and finding.file not in files for finding in findings)
-        others = [] if beside else list(partners.of_another_image(sound))  # all beside their images fit none
-        moved = {finding.file for finding in others}
-        findings = [each for each in findings if each.code != "shifted-labels" or each.file not in moved]
-        findings += [*meanings.judgements(sound, found, choices, mark, where), *others]
+        void = _void([each.labels for each in sound], found, choices, names)
+        findings = _with_partners(sound, findings)
+        findings += meanings.judgements(sound, found, choices, void[0] if void else None, where)
         findings += labels.wrong_kind(sound, found, choices)
-        if again and kind != "classes" and values and values[0] != 0:
+        if again and found.judgement.kind != "classes" and values and values[0] != 0:
             sound, values = again(sound, found), None
-        learnt = replace(choices, values=values)
-        if "white-ground" not in found.judgement.reasons or values is not None:  # else of what is no cell
-            findings += labels.object_sizes(sound, kind, learnt)
-        findings += labels.other_metrics(sound, kind, learnt)
-        findings += labels.balance(sound, kind, learnt, group)
+        findings += _of_cells(sound, found, replace(choices, values=values), _by_image(groups))
     order = (ERROR, WARNING, NOTE)
     findings = sorted(findings, key=lambda finding: (order.index(finding.severity), finding.code, finding.file))
     return Inspection(sound, found, void, values, groups, findings, reading_of(facts))
+
+
+def _by_image(groups: dict[str, list[str]]) -> dict[str, str]:
+    return {name: group for group, names in groups.items() for name in names}
+
+
+def _of_split(facts: list[Facts], choices: Choices, group: dict[str, str], where: str) -> Iterator[Finding]:
+    """Check the split."""
+    yield from split.parted(facts, choices, group, where)
+    yield from split.serial(facts, group, where)
+    for check in (images.duplicates, split.near_duplicates, split.neighbours, images.sizes):
+        yield from check(facts, group)
+
+
+def _of_cells(facts: list[Facts], found: Meaning, choices: Choices, group: dict[str, str]) -> Iterator[Finding]:
+    """Check cells and classes, of which the configuration has the values."""
+    kind = found.judgement.kind
+    if "white-ground" not in found.judgement.reasons or choices.values is not None:  # else sizes are of the background
+        yield from labels.object_sizes(facts, kind, choices)
+    yield from labels.other_metrics(facts, kind, choices)
+    yield from labels.balance(facts, kind, choices, group)
+
+
+def _with_partners(facts: list[Facts], findings: list[Finding]) -> list[Finding]:
+    """Add labels of another image, which are not shifted too; if all labels are shifted, they fit no image."""
+    files = {each.labels_file for each in facts}
+    if any(finding.code == "shifted-labels" and finding.file not in files for finding in findings):
+        return findings
+    others = list(partners.of_another_image(facts))
+    moved = {finding.file for finding in others}
+    return [*(each for each in findings if each.code != "shifted-labels" or each.file not in moved), *others]
 
 
 def _meant(facts: list[Facts], choices: Choices, names: Names) -> Meaning:
     return meaning(facts, [each.labels for each in facts], choices.wanted.kind, choices.values, names)
 
 
-def _void(described: list[Description], names: Names) -> int | None:
-    """The value of what nobody has annotated, as files say or by its looks; None if there is none."""
-    ignored = names.numbers.ignored
-    return ignored if any(ignored in each.counts for each in described) else kinds.void(described)
+def _void(described: list[Description], found: Meaning, choices: Choices, names: Names) -> tuple[int, str] | None:
+    """The value of unannotated pixels, as files declare or by `kinds.void`, and the kind of the other labels."""
+    if choices.ignore_label is not None or found.in_colours:
+        return None
+    declared = names.numbers.ignored
+    mark = declared if any(declared in each.counts for each in described) else kinds.void(described)
+    if mark is None:
+        return None
+    several = len(names.numbers.names) > 2
+    return mark, "classes" if several else kinds.infer(kinds.without(described, mark)).kind

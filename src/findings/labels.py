@@ -1,4 +1,4 @@
-"""What is wrong with labels: values that nobody meant, another kind than they are taken for, cells and classes."""
+"""Check labels: their values, their kind, sizes of cells, and shares of classes."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -8,19 +8,19 @@ from pathlib import Path
 from src.data.colours import mixed, odd_ones
 from src.data.finding import ERROR, NOTE, WARNING, Finding
 from src.data.folder import Meaning
-from src.data.kinds import KINDS, looks
+from src.data.kinds import KINDS, infer
 from src.findings.facts import Choices, Facts
 from src.findings.meanings import EXPERIMENTS, few, folder_of
 from src.tiles.geometry import margin, nearest_valid_sides
 
-DEEPEST = 5  # of networks that are worth a word: another level has four times the weights of all above it
-RARE = 0.01  # share of a class
-FEW_THIN = 0.05  # share of cells that are hardly missed
-MOST_PICTURE = 0.05  # pieces a pixel, up to which labels are drawn and no picture
+DEEPEST = 5  # depth of networks up to which a deeper one is proposed: each level has four times the weights of the last
+RARE = 0.01  # share of pixels below which a class is rare
+FEW_THIN = 0.05  # share of thin cells up to which they are a note and no warning
+MOST_PICTURE = 0.05  # pieces per pixel from which labels are a picture
 
 
 def wrong_values(facts: list[Facts], meaning: Meaning, choices: Choices) -> Iterator[Finding]:
-    """Find values that nobody can have meant. What else may be wrong with such labels need not be asked."""
+    """Find values that cannot be intended; label images with such errors are not checked further."""
     for each in odd_ones(facts):
         yield mixed(Path(each.labels_file), each.in_colours)
     nothing = all(set(each.labels.counts) == {0} for each in facts)
@@ -30,26 +30,26 @@ def wrong_values(facts: list[Facts], meaning: Meaning, choices: Choices) -> Iter
         fix = "export the labels again; 0 is background"
         yield Finding("nothing-annotated", ERROR, folder_of(facts), "background in all labels", "annotated cells", fix)
     if choices.ignore_label is not None and not any(each.ignored for each in facts):
-        found, expected = f"no pixel of ignore_label={choices.ignore_label}", "pixels that nobody has annotated"
+        found, expected = f"no pixel of ignore_label={choices.ignore_label}", "unannotated pixels"
         yield Finding("no-ignored-pixels", WARNING, folder_of(facts), found, expected, "data.source.ignore_label=null")
 
 
 def _wrong_value(each: Facts, meaning: Meaning, ignore_label: int | None, nothing: bool) -> Iterator[Finding]:
-    """The first thing that is wrong with one label image; that it is empty only where others are not."""
+    """Report the first error of one label image; an empty one only if others are not empty."""
     counts, file = each.labels.counts, each.labels_file
     if min(counts) < 0:
-        fix = f"data.source.ignore_label={min(counts)}, if nobody has annotated there"
+        fix = f"data.source.ignore_label={min(counts)}, if these pixels are unannotated"
         yield Finding("negative-label", ERROR, file, _histogram(counts), "labels from 0", fix)
     elif each.in_colours:
         return
     elif each.labels.smoothed:
         found = f"values between those that were drawn: {_histogram(counts)}"
-        fix = "resize labels with nearest neighbours and save no JPEG; a mask is mended by labels > 127"
+        fix = "resize labels with nearest neighbours and save no JPEG; labels > 127 repairs a mask"
         yield Finding("smoothed-label", ERROR, file, found, "labels as they were drawn", fix)
     elif each.labels.wrapped:
         cells = each.labels.pieces
-        found, expected = f"{cells} pieces, but numbers up to 255 only", "another number for each cell"
-        fix = "export the labels again with 16 bits; in 8 bits the numbers from 256 on begin again at 0"
+        found, expected = f"{cells} pieces, but numbers up to 255 only", "a number of its own for each cell"
+        fix = "export the labels again with 16 bits; with 8 bits numbers start again at 0 after 255"
         yield Finding("wrapped-label", ERROR, file, found, expected, fix)
     elif each.labels.pieces > MOST_PICTURE * each.size[0] * each.size[1] and len(counts) > 4:
         found = f"{len(counts)} values in {each.labels.pieces} pieces"
@@ -60,19 +60,19 @@ def _wrong_value(each: Facts, meaning: Meaning, ignore_label: int | None, nothin
         fix = "resize labels with nearest neighbours: skimage.transform.resize(labels, shape, order=0)"
         yield Finding("interpolated-label", ERROR, file, found, "labels as they were drawn", fix)
     elif each.ignored == 1:
-        found, fix = f"nothing but ignore_label={ignore_label}", "move it out of the folder"
+        found, fix = f"only pixels of ignore_label={ignore_label}", "move it out of the folder"
         yield Finding("nothing-known", WARNING, file, found, "annotated pixels", fix)
     elif set(counts) == {0} and not nothing:
         fix = "move it out of the folder, unless there really is nothing in the image"
-        yield Finding("empty-label", WARNING, file, "background alone", "annotated cells", fix)
+        yield Finding("empty-label", WARNING, file, "background only", "annotated cells", fix)
     elif 0 not in counts and not each.ignored and meaning.judgement.values is None:
-        fix = "see whether the labels begin with 1, or kind should be classes: data.source.kind=classes"
+        fix = "see whether numbers start at 1 for background, or set data.source.kind=classes"
         yield Finding("no-background", WARNING, file, _histogram(counts), "some background, which is 0", fix)
 
 
 def wrong_kind(facts: list[Facts], meaning: Meaning, choices: Choices) -> Iterator[Finding]:
-    """Find labels that look as if they meant something else than was asked for, and classes that the network lacks."""
-    kind, folder, likely = meaning.judgement.kind, folder_of(facts), looks([each.labels for each in facts])
+    """Find labels that seem to be of another kind than configured, and classes that the network lacks."""
+    kind, folder, likely = meaning.judgement.kind, folder_of(facts), infer([each.labels for each in facts])
     counted = {value for each in facts for value in each.labels.counts if value != 0}
     if kind == "classes":
         yield from _classes(facts, meaning, choices)
@@ -92,17 +92,17 @@ def wrong_kind(facts: list[Facts], meaning: Meaning, choices: Choices) -> Iterat
         found, fix = f"the values {few(counted)}, each in many pieces: classes", "data.source.kind=classes"
         yield Finding("classes-as-instances", WARNING, folder, found, "a number for each cell", fix)
     elif kind in ("binary", "boundary") and len(counted) > 1 and not choices.values and likely.kind not in KINDS[:2]:
-        found, fix = f"{len(counted)} values beside 0, all taken for one class", f"data.source.kind={likely.kind}"
+        found, fix = f"{len(counted)} values beside 0, all read as one class", f"data.source.kind={likely.kind}"
         yield Finding(f"{likely.kind}-as-{kind}", WARNING, folder, found, "0 and one other value", fix)
 
 
 def _classes(facts: list[Facts], meaning: Meaning, choices: Choices) -> Iterator[Finding]:
-    values = meaning.judgement.values
+    values = meaning.judgement.values or (0,)
     for each in facts if len(values) > 1 and not meaning.in_colours else ():
         wrong = set(each.labels.counts) - set(values)
         if wrong - {0} or (wrong and not each.ignored):
             found = _histogram(each.labels.counts)
-            fix = "mend the labels, or name all values: data.source.values=[0,1,…]"
+            fix = "correct the labels, or list all values: data.source.values=[0,1,…]"
             yield Finding("unexpected-value", ERROR, each.labels_file, found, f"the values {few(values)}", fix)
     classes = max(2, len(values))
     if choices.classes not in (None, classes):
@@ -112,12 +112,12 @@ def _classes(facts: list[Facts], meaning: Meaning, choices: Choices) -> Iterator
 
 
 def _numbers(facts: list[Facts]) -> Iterator[Finding]:
-    """Cells that share a number, or lie in pieces."""
+    """Report cells that share a number, and cells in several pieces."""
     for each in facts:
         values, pieces = [value for value in each.labels.counts if value != 0], each.labels.pieces
         if len(values) > 1 and each.scattered:
             found = f"{each.scattered} of {len(values)} numbers in several pieces"
-            fix = "see whether stray pixels were left, or one number given to two cells"
+            fix = "see whether there are stray pixels, or two cells have the same number"
             yield Finding("cell-in-pieces", NOTE, each.labels_file, found, "each cell in one piece", fix)
         if len(values) == 1 and pieces > 2:
             found, expected = f"{pieces} cells, all numbered {values[0]}", "a number for each cell, as in other files"
@@ -126,37 +126,34 @@ def _numbers(facts: list[Facts]) -> Iterator[Finding]:
 
 
 def object_sizes(facts: list[Facts], kind: str, choices: Choices) -> Iterator[Finding]:
-    """Find cells too wide for the network to see their edges, smaller than prediction keeps, or without an inside."""
+    """Find cells wider than the field of view of the network, smaller than predictions keep, or without an inside."""
     if kind not in ("instances", "binary"):
         return
     field = 2 * margin(choices.depth, choices.padded)
     for each in facts:
         area = each.labels.area
         if each.width > field:
-            found, expected = (
-                f"a cell {each.width} px wide",
-                f"at most {field} px, which the network sees around a pixel",
-            )
+            found, expected = f"a cell {each.width} px wide", f"at most {field} px, the field of view of the network"
             fix = larger_field(each.width, min(each.size), choices)
             yield Finding("large-object", WARNING, each.labels_file, found, expected, fix)
         if 0 < area < choices.min_size:
-            expected = f"at least instances.min_size={choices.min_size}, below which a predicted cell is dropped"
+            expected = f"at least instances.min_size={choices.min_size}, below which predicted cells are removed"
             fix = f"instances.min_size={int(area / 3)}"
             yield Finding("small-object", WARNING, each.labels_file, f"cells of {area:.0f} px", expected, fix)
         if each.thin:
             found = f"{each.thin} of {each.labels.cells} cells too thin to have an inside"
-            expected, fix = "an inside of each cell, by which target tells it from others", "target=classes"
+            expected, fix = "an inside of each cell, by which the target separates cells", "target=classes"
             severity = WARNING if each.thin > FEW_THIN * each.labels.cells else NOTE
             yield Finding("thin-object", severity, each.labels_file, found, expected, fix)
 
 
 def larger_field(width: int, side: int, choices: Choices) -> str:
-    """How a network comes to see a cell as wide: deeper, as far as that can be trained with, or smaller images.
+    """Propose a deeper network, if images are large enough for it, or smaller images, to see whole cells.
 
     Args:
-        width: of the cell in pixels.
-        side: of the image in pixels, the shorter one.
-        choices: what training will do.
+        width: width of the cell in pixels.
+        side: shorter side of the image in pixels.
+        choices: the configuration.
     """
     scale = floor(200 * margin(choices.depth, choices.padded) / width) / 100
     smaller = f"scale images and labels by {max(scale, 0.01):.2f}"
@@ -167,43 +164,43 @@ def larger_field(width: int, side: int, choices: Choices) -> str:
 
 
 def balance(facts: list[Facts], kind: str, choices: Choices, group: dict[str, str]) -> Iterator[Finding]:
-    """Find classes that are rare, or that no training slice has.
+    """Find classes that are rare, or that no training image has.
 
     Args:
-        facts: of each slice.
+        facts: of all images.
         kind: of the labels.
-        choices: what training will do.
-        group: of the split, by the name of the slice.
+        choices: the configuration.
+        group: the group of each image in the split, by its name.
     """
     shares = class_shares(facts, kind, choices)
     for number, share in shares.items():
         if 0 < share < RARE:
             found, fix = f"class {number} in {share:.2%} of the pixels", "data.foreground=0.5 weight_map.balance=true"
             yield Finding("rare-class", NOTE, folder_of(facts), found, f"at least {RARE:.0%}", fix)
-    learnt = class_shares([each for each in facts if group.get(each.name) == "train"], kind, choices)
+    trained = class_shares([each for each in facts if group.get(each.name) == "train"], kind, choices)
     for number in shares:
-        if group and shares[number] and not learnt.get(number):
-            found, expected = f"class {number} in no training slice", "each class among what is learnt from"
+        if group and shares[number] and not trained.get(number):
+            found, expected = f"class {number} in no training image", "each class in the training images"
             fix = "choose the split: data.train=… data.validation=… data.held_out=…"
             yield Finding("class-not-learnt", WARNING, folder_of(facts), found, expected, fix)
 
 
 def class_shares(facts: list[Facts], kind: str, choices: Choices) -> dict[int, float]:
-    """Return the share of the annotated pixels that each class has, by its number."""
+    """Return the share of each class in the annotated pixels, by its number."""
     pixels: dict[int, float] = defaultdict(float)
     for each in facts:
         for value, count in each.labels.counts.items():
-            # What nobody has annotated counts as 0 in the description.
+            # Unannotated pixels count as 0 in the description.
             annotated = count - (each.ignored * each.size[0] * each.size[1] if value == 0 else 0)
             pixels[_class_of(value, kind, choices.values)] += annotated
     for number in range(len(choices.values or ()) if kind == "classes" else 0):
-        pixels[number] += 0  # a class that occurs nowhere is one all the same
+        pixels[number] += 0  # classes that do not occur are included
     total = sum(pixels.values()) or 1
     return {number: pixels[number] / total for number in sorted(pixels)}
 
 
 def _class_of(value: int, kind: str, values: tuple[int, ...] | None) -> int:
-    """The number of the class that a value stands for."""
+    """The class of a value."""
     if values is None:
         return value if kind == "classes" else int(value != 0)
     if kind == "classes" and len(values) > 1:
@@ -212,7 +209,7 @@ def _class_of(value: int, kind: str, values: tuple[int, ...] | None) -> int:
 
 
 def other_metrics(facts: list[Facts], kind: str, choices: Choices) -> Iterator[Finding]:
-    """Find that training will report scores of another kind of labels alone."""
+    """Find that all scores of the configuration are for another kind of labels."""
     wanted = {"boundary": "v_rand", "classes": "iou"}.get(kind, "f1_50")
     if choices.metrics and wanted not in choices.metrics:
         found = f"labels of kind {kind}, scored by {', '.join(choices.metrics[:3])}"
@@ -221,8 +218,8 @@ def other_metrics(facts: list[Facts], kind: str, choices: Choices) -> Iterator[F
 
 
 def _histogram(counts: dict[int, int]) -> str:
-    """The values of labels and how often they occur, the most frequent ones first."""
+    """The values of labels with their shares, the most frequent ones first."""
     total = sum(counts.values())
-    most = sorted(counts, key=counts.get, reverse=True)
+    most = sorted(counts, key=lambda value: counts[value], reverse=True)
     shown = ", ".join(f"{value}: {counts[value] / total:.1%}" for value in most[:6])
     return shown + (f" and {len(most) - 6} more values" if len(most) > 6 else "")

@@ -1,4 +1,4 @@
-"""What a person should know of how labels were taken: their kind, their values, their colours, their files."""
+"""Report how labels were read: their kind, values, colours and files."""
 
 import shlex
 from collections.abc import Iterable, Iterator
@@ -16,70 +16,69 @@ from src.files.names import stem
 from src.findings.facts import Choices, Facts
 
 EXPERIMENTS = {"boundary": "membranes", "classes": "classes", "instances": "cells", "binary": "cells"}
-# Texture of what is not 0 over that of what is, from which the former is the cells: as of `agreement.texture`.
-TEXTURED = 1.2
-OVERLAP_OF_TWO = 0.75  # share of what was drawn that two people draw alike, and two classes do not share
+TEXTURED = 1.2  # see `agreement.texture`: least texture of cells over that of the background
+OVERLAP_OF_TWO = 0.75  # overlap of the drawings of two people; two classes overlap less
 
 
 def judgements(
     facts: list[Facts], meaning: Meaning, choices: Choices, void: int | None, root: str = ""
 ) -> Iterator[Finding]:
-    """Say what was taken for what, and which key takes it for something else.
+    """Report decisions about labels that a person may want to change, with the option that changes them.
 
     Args:
-        facts: of each slice.
+        facts: of all images.
         meaning: of the labels.
-        choices: what training will do.
-        void: a value that may mark what nobody has annotated.
-        root: the folder in which patterns of paths begin.
+        choices: the configuration.
+        void: a value that may mark unannotated pixels, or None.
+        root: the folder that patterns of paths are relative to.
     """
     folder, values = folder_of(facts), {value for each in facts for value in each.labels.counts}
     if void is not None:
         share = np.mean([each.labels.counts.get(void, 0) / (each.size[0] * each.size[1]) for each in facts])
         found = f"{void} in {share:.1%} of the pixels, beside {few(values - {void})}"
-        expected = f"a class, unless {void} marks what nobody has annotated"
+        expected = f"a class, unless {void} marks unannotated pixels"
         yield Finding("void-label", NOTE, folder, found, expected, f"data.source.ignore_label={void}")
     if meaning.in_colours:
         yield from _colours(facts, meaning, folder)
     elif choices.values is None:
         yield from _kinds(meaning, values, folder, asked=choices.wanted.kind != "auto")
         yield from _ground(facts, meaning, values, folder)
-        yield from _turned_round(facts, meaning)
+        yield from _exchanged(facts, meaning)
     yield from _overlaps(facts, folder, choices, Path(root))
 
 
 def _kinds(meaning: Meaning, values: set[int], folder: str, asked: bool) -> Iterator[Finding]:
-    """What follows from each reason of a judgement."""
+    """Report each reason of a judgement."""
     kind, reasons = meaning.judgement.kind, meaning.judgement.reasons
     if "few-numbers" in reasons and not asked:
         classes = f"experiment=classes data.source.kind=classes model.classes={len(values | {0})}"
         cells = "experiment=cells data.source.kind=instances"
         first, second = (cells, classes) if kind == "instances" else (classes, cells)
-        found, taken = f"the numbers {few(values - {0})}, each in one piece", TAKEN[kind]
-        yield Finding("few-numbers", NOTE, folder, found, taken, f"{first}, or {second}")
+        found, expected = f"the numbers {few(values - {0})}, each in one piece", READ_AS[kind]
+        yield Finding("few-numbers", NOTE, folder, found, expected, f"{first}, or {second}")
     if "thin-pieces" in reasons and not asked:
         fix = "experiment=classes data.source.kind=classes, or experiment=cells data.source.kind=binary"
-        yield Finding("thin-pieces", NOTE, folder, "long thin pieces, as of vessels or fibres", TAKEN[kind], fix)
+        yield Finding("thin-pieces", NOTE, folder, "long thin pieces, as of vessels or fibres", READ_AS[kind], fix)
     white = max(values)
     if "white-lines" in reasons and (kind == "boundary" or not asked):
-        turned = meaning.judgement.values is not None
+        exchanged = meaning.judgement.values is not None
         found = f"a net of thin lines of {white} around cells of 0"
-        expected = "membranes of 0, as which the lines are taken" if turned else "membranes of 0"
-        fix = f"data.source.values=[{white},0]; to learn the lines: experiment=classes data.source.kind=classes"
+        expected = "membranes of 0; the lines are read as membranes" if exchanged else "membranes of 0"
+        fix = f"data.source.values=[{white},0]; to segment the lines: experiment=classes data.source.kind=classes"
         yield Finding("inverted-labels", WARNING, folder, found, expected, fix)
     if "mixed-mask" in reasons:
         found = f"masks in which the foreground is {' and '.join(map(str, sorted(values - {0})))}"
-        yield Finding("mixed-mask", NOTE, folder, found, "one value, as which they are taken", "nothing")
+        yield Finding("mixed-mask", NOTE, folder, found, "one value; they are read as one", "nothing")
     if "no-zero" in reasons and kind in ("binary", "boundary") and meaning.judgement.values:
         ground, other = meaning.judgement.values
-        found, expected = f"the values {ground} and {other}, and no 0", f"background, as which {ground} is taken"
+        found, expected = f"the values {ground} and {other}, and no 0", f"background; {ground} is read as background"
         yield Finding(
             "no-zero", NOTE, folder, found, expected, f"data.source.values=[{other},{ground}] takes the other"
         )
 
 
 def _ground(facts: list[Facts], meaning: Meaning, values: set[int], folder: str) -> Iterator[Finding]:
-    """Masks in which 0 is compact pieces, unless their images say that what surrounds these is the cells."""
+    """Report masks in which 0 is compact pieces, unless the texture of the images says that these are background."""
     known = [each.texture for each in facts if each.texture is not None]
     if "white-ground" not in meaning.judgement.reasons or meaning.judgement.kind not in ("binary", "boundary"):
         return
@@ -90,50 +89,54 @@ def _ground(facts: list[Facts], meaning: Meaning, values: set[int], folder: str)
         yield Finding("inverted-labels", WARNING, folder, found, expected, fix)
 
 
-def _turned_round(facts: list[Facts], meaning: Meaning) -> Iterator[Finding]:
-    """Single masks the other way round than most: by the shape of their pieces, and by their brightness."""
-    told = {"white-ground", "white-lines"} & set(meaning.judgement.reasons)
-    if told or meaning.judgement.kind not in ("binary", "boundary"):
+def _exchanged(facts: list[Facts], meaning: Meaning) -> Iterator[Finding]:
+    """Report single masks with exchanged values, by the shape of their pieces and their brightness."""
+    reported = {"white-ground", "white-lines"} & set(meaning.judgement.reasons)
+    if reported or meaning.judgement.kind not in ("binary", "boundary"):
         return
-    brighter = {each.name: each.cells - each.background for each in facts if None not in (each.cells, each.background)}
+    brighter = {
+        each.name: each.cells - each.background
+        for each in facts
+        if each.cells is not None and each.background is not None
+    }
     usual = np.sign(np.median([*brighter.values()])) if brighter else 0
     for each in facts:
         if (each.labels.has_blobs or each.labels.is_net) and usual * brighter.get(each.name, 0) < 0:
-            found, expected = "0 where cells are, and another value around them", "0 outside of cells, as in most files"
+            found, expected = "0 in cells, and another value around them", "0 outside of cells, as in most files"
             fix = "export this mask again; its two values are exchanged"
             yield Finding("inverted-labels", WARNING, each.labels_file, found, expected, fix)
 
 
-TAKEN = {
-    "instances": "cells, as which they are taken",
-    "classes": "classes, as which they are taken",
-    "binary": "pieces, as which they are taken",
-    "boundary": "membranes, as which they are taken",
+READ_AS = {
+    "instances": "cells; they are read as cells",
+    "classes": "classes; they are read as classes",
+    "binary": "pieces; they are read as pieces",
+    "boundary": "membranes; they are read as membranes",
 }
 
 
 def _colours(facts: list[Facts], meaning: Meaning, folder: str) -> Iterator[Finding]:
-    """The table of colours, and colours that are not in it."""
-    values, names = meaning.judgement.values, meaning.legend.names
+    """Report the colour table, and colours that are not in it."""
+    values, names = meaning.judgement.values or (0,), meaning.legend.names
     if meaning.judgement.kind != "classes":
-        found, expected = "a colour for each cell", f"cells on {unpacked(values[0])}, as which they are taken"
+        found, expected = "a colour for each cell", f"cells on {unpacked(values[0])}; they are read as cells"
         fix = "data.source.kind=classes, if a colour is a class"
         yield Finding("colour-labels", NOTE, folder, found, expected, fix)
         return
-    fix = f"a file {LABELMAP} with a line for each, such as {colours.line('cell', values[-1])}, orders them"
-    expected = "classes, as which they are taken"
+    fix = f"a file {LABELMAP} with a line for each sets names and order, such as {colours.line('cell', values[-1])}"
+    expected = READ_AS["classes"]
     yield Finding("colour-labels", NOTE, folder, f"colours: {colours.shown(values, names)}", expected, fix)
     for each in facts:
         other = sorted(set(each.labels.counts) - set(values)) if each.in_colours else []
         if other:
             found = f"{len(other)} more colours, such as {unpacked(other[0])}"
-            fix = f"mend the labels, or add a line to {LABELMAP}, such as {colours.line('other', other[0])}"
+            fix = f"correct the labels, or add a line to {LABELMAP}, such as {colours.line('other', other[0])}"
             expected = f"the colours {', '.join(str(unpacked(value)) for value in values)}"
             yield Finding("unexpected-value", ERROR, each.labels_file, found, expected, fix)
 
 
 def _overlaps(facts: list[Facts], folder: str, choices: Choices, root: Path) -> Iterator[Finding]:
-    """Files of one image that cover the same pixels."""
+    """Report label files of one image that cover the same pixels."""
     drawn = [each for each in facts if each.overlap]
     if not drawn:
         return
@@ -144,19 +147,19 @@ def _overlaps(facts: list[Facts], folder: str, choices: Choices, root: Path) -> 
         severity = ERROR if choices.wanted.classes is None else WARNING
         keys = [f"data.source.labels={shlex.quote(each)}" for each in _patterns(drawn[0], root)]
         fix = f"{' or '.join(keys)}; data.source.classes=[{','.join(classes)}] makes them classes"
-        expected = "another class a file, and not what several people have drawn"
+        expected = "a class per file, not the annotations of several people"
         yield Finding("overlapping-files", severity, folder, found, expected, fix)
     elif classes:
-        expected = f"one class a pixel: of {', '.join(classes)} the later one is taken"
-        fix = f"data.source.classes=[{','.join(reversed(classes))}] takes the other way round"
+        expected = f"one class per pixel; of {', '.join(classes)} the later one is used"
+        fix = f"data.source.classes=[{','.join(reversed(classes))}] reverses the order"
         yield Finding("overlapping-files", NOTE, folder, found, expected, fix)
     else:
-        expected = "one cell a pixel: that of the later file is taken"
+        expected = "one cell per pixel; that of the later file is used"
         yield Finding("overlapping-files", NOTE, folder, found, expected, "nothing, if that is meant")
 
 
 def _patterns(facts: Facts, root: Path) -> list[str]:
-    """A pattern of paths for each of the files of labels of an image."""
+    """A pattern of paths for each label file of an image."""
     name = stem(Path(facts.file))
     paths = [part.with_suffix("") for part in facts.form.parts]
     return [
@@ -168,11 +171,11 @@ def _patterns(facts: Facts, root: Path) -> list[str]:
 
 
 def folder_of(facts: list[Facts]) -> str:
-    """The folder in which the labels lie."""
+    """Return the folder of the labels."""
     return str(Path(facts[0].labels_file).parent)
 
 
 def few(values: Iterable[int]) -> str:
-    """Some values, as a person reads them."""
+    """Format the first values for a message."""
     values = sorted(values)
     return ", ".join(map(str, values[:8])) + ("…" if len(values) > 8 else "")

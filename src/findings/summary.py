@@ -1,7 +1,8 @@
-"""An inspection as plain values, to be kept and shown again, and as the lines that a person reads."""
+"""Convert an inspection to plain values for check.json, and these to lines for a person."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, replace
+from typing import Any
 
 from src.data.finding import SHOWN_FILES, Findings, by_code
 from src.data.numbers import unpacked
@@ -9,10 +10,11 @@ from src.files.reading import Layout, Number
 from src.findings.facts import Choices
 from src.findings.inspection import Inspection
 from src.findings.labels import class_shares
+from src.findings.split import USES
 
 
 class Grey(Layout):
-    """The scaled grey values of one slice: medians in cells and outside, and the share of those in cells cut off."""
+    """The scaled grey values of one image, see `facts.Facts`."""
 
     name: str
     cells: Number | None
@@ -21,7 +23,7 @@ class Grey(Layout):
 
 
 class Summary(Findings):
-    """What `described` gives, as it is kept."""
+    """Layout of ``check.json``, as `described` returns it."""
 
     root: str
     slices: int
@@ -43,13 +45,13 @@ class Summary(Findings):
     grey: list[Grey]
 
 
-def described(root: str, found: Inspection, choices: Choices) -> dict:
-    """Return an inspection as plain values, as JSON can hold them.
+def described(root: str, found: Inspection, choices: Choices) -> dict[str, Any]:
+    """Return an inspection as plain values in the layout `Summary`.
 
     Args:
-        root: the folder; empty for data that are no folder of one's own.
+        root: the folder; empty for data that are not a user's folder.
         found: the inspection.
-        choices: what was inspected for.
+        choices: the configuration that was checked.
     """
     sides = sorted({each.size for each in found.facts})
     shares = class_shares(found.facts, found.meaning.judgement.kind, replace(choices, values=found.values))
@@ -80,21 +82,22 @@ def described(root: str, found: Inspection, choices: Choices) -> dict:
     }
 
 
-def times(findings: list[dict]) -> str:
-    """Return how often findings of one kind occur, to stand behind its name; nothing for a single one."""
+def times(findings: list[dict[str, str]]) -> str:
+    """Return the number of findings of one kind, to follow its code; empty for a single one."""
     return f" ({len(findings)} times)" if len(findings) > 1 else ""
 
 
-def lines(found: dict) -> Iterator[str]:
-    """Yield what the data are, then each kind of finding with the first files that have it, line by line.
+def lines(found: dict[str, Any]) -> Iterator[str]:
+    """Yield lines on the data, then on each kind of finding with the first files that have it.
 
     Args:
-        found: what `described` gives.
+        found: see `described`.
     """
     if found["slices"]:
         sizes = " to ".join("×".join(map(str, side)) for side in found["sizes"])
         channels, dtypes = ("/".join(map(str, found[key])) for key in ("channels", "dtypes"))
-        yield f"{found['slices']} slices of {sizes} px, channels {channels}, {dtypes}"
+        count = f"{found['slices']} image{'' if found['slices'] == 1 else 's'}"
+        yield f"{count} of {sizes} px, channels {channels}, {dtypes}"
         names = {str(number): f" {name}" for number, name in enumerate(found["names"])}
         shares = ", ".join(
             f"class {number}{names.get(number, '')} {share:.1%}" for number, share in found["classes"].items()
@@ -106,7 +109,7 @@ def lines(found: dict) -> Iterator[str]:
         yield f"labels: {found['kind']}{named}; {found['cells']} {what}; {shares}"
     for group, names in found["split"].items():
         shown = f"{names[0]} … {names[-1]}" if len(names) > 2 else ", ".join(names)
-        yield f"{group.replace('_', '-')}: {len(names)} slices{(names and f' ({shown})') or ''}"
+        yield f"{USES[group]} images: {len(names)}{f' ({shown})' if names else ''}"
     for (severity, code), findings in by_code(found["findings"]).items():
         yield ""
         yield f"{severity} {code}{times(findings)}"

@@ -1,0 +1,1 @@
+"""Scores of predictions, and the choices that are based on them: decoder, calibration, confidence."""

@@ -1,5 +1,6 @@
-"""How sure a score is: what it might have been with other images of the same kind."""
+"""Confidence intervals of scores, by a bootstrap over images."""
 
+import math
 from collections.abc import Callable, Sequence
 from statistics import fmean
 
@@ -10,25 +11,25 @@ from src.metrics.evaluator import Sums
 
 CONFIDENCE = 0.95
 RESAMPLES = 1000
-SUREST = 1 - 1e-6  # of two images
+SUREST = 1 - 1e-6  # highest level, for two images
 
 
 def level(images: int) -> float:
-    """The confidence at which the percentile bootstrap of so many images holds as often as it should.
+    """The confidence level at which a percentile bootstrap has the coverage `CONFIDENCE`.
 
-    Of few images it is too narrow, because the normal distribution is narrower than Student's t, and what is drawn
-    varies less than what it is drawn from: the expanded percentile interval (Hesterberg 2015, What Teachers Should Know
+    For few images a percentile interval is too narrow: it lacks the wide tails of Student's t, and resamples vary less
+    than the population. This level gives the expanded percentile interval (Hesterberg 2015, What Teachers Should Know
     About the Bootstrap, The American Statistician 69:371–386).
 
     Args:
-        images: at least two.
+        images: number of images, at least two.
     """
     wide = np.sqrt(images / (images - 1)) * t.ppf((1 + CONFIDENCE) / 2, images - 1)
     return min(float(1 - 2 * norm.sf(wide)), SUREST)
 
 
 def of_mean(values: Sequence[float], seed: int = 0) -> tuple[float, float]:
-    """The interval that holds the mean of scores in 95 of 100 drawings of as many images, with replacement.
+    """95 % confidence interval of a mean score, by a bootstrap over images.
 
     >>> of_mean([0.5, 0.5, 0.5])
     (0.5, 0.5)
@@ -49,17 +50,17 @@ def of_mean(values: Sequence[float], seed: int = 0) -> tuple[float, float]:
 def intervals(
     counts: Sequence[Sums], compute: Callable[[Sums], dict[str, float]], seed: int = 0
 ) -> dict[str, list[float]]:
-    """Give the interval that holds each score, pooled over images, in 95 of 100 drawings of as many images.
+    """95 % confidence interval of each score that is pooled over images, by a bootstrap over images.
 
-    Images are drawn with replacement, and what was counted in them is added up.
+    Images are drawn with replacement, and their counts are summed.
 
     Args:
-        counts: of each image, at least two, as `evaluator.Evaluator.counts` gives them.
-        compute: makes scores of their sums.
-        seed: of the drawings.
+        counts: counts of each of at least two images, as `evaluator.Evaluator.counts` returns them.
+        compute: computes scores from summed counts.
+        seed: seed of the resampling.
 
     Returns:
-        Of each score the lower and the upper end; nan where a drawing can have nothing to score.
+        Score → lower and upper end; nan where a resample may have nothing to score.
     """
     stacked = {name: np.stack([each[name] for each in counts]) for name in counts[0]}
 
@@ -89,9 +90,9 @@ def intervals(
 
 
 def means(rows: Sequence[dict[str, float | None]]) -> dict[str, float | None]:
-    """The mean of each score over those rows that know it; None where none does."""
-    found = {}
+    """The mean of each score over the rows that have it; None where no row has."""
+    found: dict[str, float | None] = {}
     for name in dict.fromkeys(name for row in rows for name in row):
-        known = [row[name] for row in rows if row.get(name) is not None and row[name] == row[name]]
+        known = [score for row in rows if (score := row.get(name)) is not None and not math.isnan(score)]
         found[name] = fmean(known) if known else None
     return found

@@ -1,8 +1,7 @@
-"""Probabilities that mean what they say: of all pixels with a probability of 0.8, 80 in 100 are cells.
+"""Calibration of probabilities: of all pixels with a probability of 0.8, 80 % are to be cells.
 
-Temperature scaling (Guo et al. 2017, On Calibration of Modern Neural Networks) and a shift, both of the logit of the
-probability of cell. A loss with border weights asks for background more often than there is, which shifts
-probabilities rather than sharpens them.
+The logit of the probability of cell is scaled (temperature scaling: Guo et al. 2017, On Calibration of Modern Neural
+Networks) and shifted. The shift is needed because a loss with border weights over-represents background.
 """
 
 import math
@@ -15,55 +14,57 @@ from scipy.special import expit, logit
 
 from src.instances import Decoder, Watershed
 
-LARGEST_LOGIT, BINS = 16.0, 4096  # in which probabilities are counted, 0.008 wide
+LARGEST_LOGIT, BINS = 16.0, 4096  # histogram of logits, in bins of width 0.008
 LOGITS = (np.arange(BINS) + 0.5) * (2 * LARGEST_LOGIT / BINS) - LARGEST_LOGIT
-WORTH = 1e-4  # of log loss, for which one number more is fitted
-WIDEST = ((-math.log(20), math.log(20)), (-LARGEST_LOGIT, LARGEST_LOGIT))  # of what is fitted
-# What may be fitted, the simpler first: the logarithm of 1 / temperature, and the shift.
+WORTH = 1e-4  # decrease of the log loss that justifies one more parameter
+WIDEST = ((-math.log(20), math.log(20)), (-LARGEST_LOGIT, LARGEST_LOGIT))  # bounds of the parameters
+# Which parameters are fitted, simple models first: the logarithm of 1 / temperature, and the shift.
 FREE = {"none": (False, False), "temperature": (True, False), "shift": (False, True), "both": (True, True)}
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """A probability p of cell becomes that of the logit ``logit(p) / temperature + shift``; others keep their shares.
+    """Maps the probability of cell p to ``expit(logit(p) / temperature + shift)``; other classes keep their ratios.
 
     Attributes:
-        temperature: above 0; above 1 makes probabilities less sure.
-        shift: above 0 makes cells more probable.
+        temperature: positive; above 1 it makes probabilities less confident.
+        shift: positive values make cells more probable.
     """
 
     temperature: float = 1.0
     shift: float = 0.0
 
     def __call__(self, probabilities: np.ndarray) -> np.ndarray:
-        """Calibrated probabilities, of those of class 1 ``(H, W)`` or of each class ``(K, H, W)``."""
+        """Calibrate the probability of class 1 ``(H, W)``, or those of all classes ``(K, H, W)``."""
         if probabilities.ndim == 2:
             return self.of_cell(probabilities)
         cell = 1 - probabilities[0]
         found = self.of_cell(cell)
-        with np.errstate(invalid="ignore", divide="ignore"):  # where there is no cell
+        with np.errstate(invalid="ignore", divide="ignore"):  # where the probability of cell is 0
             times = np.where(cell > 0, found / cell, 0)
         return np.concatenate([1 - found[None], probabilities[1:] * times]).astype(probabilities.dtype)
 
     def of_cell(self, probability: np.ndarray) -> np.ndarray:
-        """The calibrated probability of cell; 0 and 1 stay as they are."""
-        found = expit(logit(np.asarray(probability, np.float64)) / self.temperature + self.shift)
-        return found.astype(np.asarray(probability).dtype)
+        """The calibrated probability of cell; 0 and 1 do not change."""
+        found = expit(logit(probability.astype(np.float64)) / self.temperature + self.shift)
+        return found.astype(probability.dtype)
 
-    def undone(self, decoder: Decoder) -> Decoder:
-        """What makes of the probabilities before calibration the labels that a decoder says of those after it."""
+    def for_uncalibrated(self, decoder: Decoder) -> Decoder:
+        """Convert a decoder of calibrated probabilities to one of uncalibrated ones that gives the same labels."""
         return self._moved(decoder, Calibration(1 / self.temperature, -self.shift * self.temperature))
 
-    def told(self, decoder: Decoder) -> Decoder:
-        """What says of the calibrated probabilities what a decoder makes of those before calibration."""
+    def for_calibrated(self, decoder: Decoder) -> Decoder:
+        """Convert a decoder of uncalibrated probabilities to one of calibrated ones that gives the same labels."""
         return self._moved(decoder, self)
 
     def _moved(self, decoder: Decoder, how: "Calibration") -> Decoder:
+        """Apply a calibration to the threshold of a decoder, and to the markers of a watershed."""
+
         def moved(value: float) -> float:
-            return float(how.of_cell(np.float64(value)))
+            return float(how.of_cell(np.array(value)))
 
         numbering, threshold = decoder.numbering, moved(decoder.threshold)
-        if isinstance(numbering, Watershed):  # whose marker is a share of the way from the threshold to 1
+        if isinstance(numbering, Watershed):  # its marker is a fraction of the distance from the threshold to 1
             marker = moved(decoder.threshold + numbering.marker * (1 - decoder.threshold))
             share = (marker - threshold) / (1 - threshold) if threshold < 1 else numbering.marker
             numbering = replace(numbering, marker=min(max(share, 0.0), 1.0))
@@ -71,11 +72,11 @@ class Calibration:
 
 
 def tally(probability: np.ndarray, is_cell: np.ndarray) -> np.ndarray:
-    """Count how often each probability was predicted where there is no cell, and where there is one: ``(2, BINS)``.
+    """Count how often each probability was predicted for background and for cells, ``(2, BINS)``.
 
     Args:
-        probability: of cell, of any shape.
-        is_cell: what is true, of the same shape.
+        probability: predicted probability of cell, of any shape.
+        is_cell: ground truth, booleans of the same shape.
     """
     places = np.floor((logit(probability.astype(np.float64)) + LARGEST_LOGIT) * (BINS / (2 * LARGEST_LOGIT)))
     places = np.clip(places, 0, BINS - 1).astype(np.int64)
@@ -83,44 +84,44 @@ def tally(probability: np.ndarray, is_cell: np.ndarray) -> np.ndarray:
 
 
 def fitted(counts: np.ndarray, free: str = "both") -> Calibration:
-    """Find the calibration under which what was counted is most probable.
+    """Fit the calibration of maximum likelihood.
 
     Args:
-        counts: as `tally` gives them, added up.
-        free: what may change, a key of `FREE`.
+        counts: sums of what `tally` returns.
+        free: which parameters are fitted, a key of `FREE`.
     """
-    chosen = np.flatnonzero(FREE[free])
-    if not chosen.size or not counts.sum(axis=1).all():  # there is nothing to tell cells from
+    places = np.flatnonzero(FREE[free])
+    if not places.size or not counts.sum(axis=1).all():  # nothing to fit, or only cells, or only background
         return Calibration()
     shares = counts / counts.sum()
 
     def values(found: np.ndarray) -> np.ndarray:
         all_values = np.zeros(2)
-        all_values[chosen] = found
+        all_values[places] = found
         return all_values
 
     def loss(found: np.ndarray) -> tuple[float, np.ndarray]:
         sharpness, shift = values(found)
         logits = LOGITS * math.exp(sharpness) + shift
         probability = expit(logits)
-        slope = shares[1] * (probability - 1) + shares[0] * probability  # of each bin, by its logit
+        slope = shares[1] * (probability - 1) + shares[0] * probability  # derivative by the logit of each bin
         slopes = np.array([(slope * LOGITS).sum() * math.exp(sharpness), slope.sum()])
-        return float((shares * np.logaddexp(0, np.stack([logits, -logits]))).sum()), slopes[chosen]
+        return float((shares * np.logaddexp(0, np.stack([logits, -logits]))).sum()), slopes[places]
 
-    bounds = [WIDEST[each] for each in chosen]
-    sharpness, shift = values(minimize(loss, np.zeros(len(chosen)), jac=True, bounds=bounds, method="L-BFGS-B").x)
+    bounds = [WIDEST[each] for each in places]
+    sharpness, shift = values(minimize(loss, np.zeros(len(places)), jac=True, bounds=bounds, method="L-BFGS-B").x)
     return Calibration(math.exp(-sharpness), float(shift))
 
 
-def needed(tallies: Sequence[np.ndarray]) -> tuple[str, dict[str, np.ndarray]]:
-    """Tell what has to be fitted, by what each fold's counts are worth under the fit of the other folds.
+def needed(tallies: Sequence[np.ndarray]) -> tuple[str, dict[str, tuple[np.ndarray, np.ndarray]]]:
+    """Choose which parameters to fit, by a cross-validation over folds.
 
     Args:
-        tallies: what was counted in each fold.
+        tallies: counts of each fold, as `tally` returns them.
 
     Returns:
-        A key of `FREE`: the simplest one whose log loss is at most `WORTH` above the least; and of each key what
-        `cross_fitted` gives.
+        The first key of `FREE` whose log loss is at most `WORTH` above the lowest one; and key → result of
+        `cross_fitted`.
     """
     found = {free: cross_fitted(tallies, free) for free in FREE}
     losses = {free: log_loss(*each) for free, each in found.items()}
@@ -128,26 +129,26 @@ def needed(tallies: Sequence[np.ndarray]) -> tuple[str, dict[str, np.ndarray]]:
 
 
 def cross_fitted(tallies: Sequence[np.ndarray], free: str) -> tuple[np.ndarray, np.ndarray]:
-    """Calibrate each fold with the fit of the others.
+    """Calibrate each fold by a fit to the other folds.
 
     Args:
-        tallies: what was counted in each fold, at least two.
-        free: what may change, a key of `FREE`.
+        tallies: counts of each of at least two folds, as `tally` returns them.
+        free: which parameters are fitted, a key of `FREE`.
 
     Returns:
-        Calibrated probabilities ``(folds × BINS)``, and the counts ``(2, folds × BINS)`` at each.
+        Calibrated probabilities ``(folds × BINS,)``, and their counts ``(2, folds × BINS)``.
     """
-    total = sum(tallies)
+    total = np.sum(tallies, axis=0)
     probabilities = [fitted(total - each, free).of_cell(expit(LOGITS)) for each in tallies]
     return np.concatenate(probabilities), np.concatenate(tallies, axis=1)
 
 
 def log_loss(probability: np.ndarray, counts: np.ndarray) -> float:
-    """The mean of −log of the probability of what is true.
+    """Log loss (mean negative log-likelihood).
 
     Args:
-        probability: of cell.
-        counts: how often there was none, and one, at each ``(2, N)``.
+        probability: predicted probabilities of cell ``(N,)``.
+        counts: how often each was predicted for background and for cells ``(2, N)``.
     """
     smallest = np.finfo(np.float64).tiny
     logarithms = np.log(np.maximum(np.stack([1 - probability, probability]), smallest))

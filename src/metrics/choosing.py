@@ -1,4 +1,4 @@
-"""How cells are numbered, and above which probability: chosen on validation slices, by a score."""
+"""Choose the decoder, numbering and threshold, by its score on validation images."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -8,30 +8,30 @@ from functools import partial
 import numpy as np
 import torch
 
-from src.instances import Auto, Components, Decoder, Distance, Numbering, Watershed
+from src.instances import Auto, Classes, Components, Decoder, Distance, Numbering, Watershed
 from src.metrics.evaluator import CHOSEN_FROM, Evaluator, Metric, Probabilities, base_score, best_threshold
 from src.metrics.goodness import goodness
 from src.metrics.pooled import Pooled
 
-MARKERS = (0.5,)  # of a watershed …
-MARKERS_WITHIN = (0.0, 0.25, 0.5, 0.75)  # … and of one by a class of boundaries
-DEPTHS = (0.5, 1.0, 2.0, 4.0)  # pixels
+# Parameters to try; those that end in _WITHIN where there is a boundary class.
+MARKERS: tuple[float, ...] = (0.5,)  # of `Watershed`
+MARKERS_WITHIN = (0.0, 0.25, 0.5, 0.75)
+DEPTHS: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0)  # of `Distance`, in pixels
 DEPTHS_WITHIN = (0.25, *DEPTHS)
-# Smoothing in pixels, whether the probability counts, and whether the distance is that to the background alone.
-LANDSCAPES = ((1.0, False, False), (1.0, True, False), (2.0, True, False))
-LANDSCAPES_WITHIN = ((1.0, False, False), (1.0, True, True), (2.0, True, True))
-LARGER = (2, 4)  # times the smallest cell
+SURFACES = ((1.0, False, False), (1.0, True, False), (2.0, True, False))  # smoothing, probability, whole
+SURFACES_WITHIN = ((1.0, False, False), (1.0, True, True), (2.0, True, True))
+LARGER = (2, 4)  # factors of the smallest area of a cell
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A slice that chooses: what was predicted, and what is true.
+    """A validation image: prediction and ground truth.
 
     Attributes:
-        probabilities: of each class, ``(K, H, W)`` float32.
+        probabilities: class probabilities, ``(K, H, W)`` float32.
         target: true class of each pixel, ``(H, W)`` integers.
         instances: true cell of each pixel, ``(H, W)`` integers, 0 = background.
-        known: where the truth is known, ``(H, W)`` booleans.
+        known: where the image is annotated, ``(H, W)`` booleans.
     """
 
     probabilities: np.ndarray
@@ -42,11 +42,11 @@ class Judged:
 
 @dataclass(frozen=True)
 class Choice:
-    """A way of numbering, and how well it did.
+    """A candidate with its scores.
 
     Attributes:
         numbering: one of `candidates`.
-        scores: the score that chooses, by threshold; nan where there was nothing to score.
+        scores: threshold → the score that decides; nan where there was nothing to score.
     """
 
     numbering: Numbering
@@ -54,26 +54,28 @@ class Choice:
 
 
 def candidates(asked: Numbering) -> list[Numbering]:
-    """The ways of numbering to choose from, the simpler ones first: of all but `Auto` the one that it is."""
+    """The numberings to choose from, simple ones first; only ``asked`` itself unless it is `Auto`."""
     if not isinstance(asked, Auto):
         return [asked]
-    size = {"min_size": asked.min_size, "fill_holes": asked.fill_holes}
-    markers, depths, landscapes = (MARKERS_WITHIN, DEPTHS_WITHIN, LANDSCAPES_WITHIN)
-    if asked.boundary is None:
-        markers, depths, landscapes = (MARKERS, DEPTHS, LANDSCAPES)
-    parted = {"boundary": asked.boundary, **size}
-    narrow = [
-        Distance(depth, smoothing, probability, whole=whole, **parted)
-        for smoothing, probability, whole in landscapes
-        for depth in depths
+    boundary, size, holes = asked.boundary, asked.min_size, asked.fill_holes
+    markers = MARKERS if boundary is None else MARKERS_WITHIN
+    depths = DEPTHS if boundary is None else DEPTHS_WITHIN
+    surfaces = SURFACES if boundary is None else SURFACES_WITHIN
+    return [
+        Components(size, holes),
+        *(Watershed(marker, boundary, size, holes) for marker in markers),
+        *(
+            Distance(depth, smoothing, probability, boundary, size, holes, whole)
+            for smoothing, probability, whole in surfaces
+            for depth in depths
+        ),
     ]
-    return [Components(**size), *(Watershed(marker, **parted) for marker in markers), *narrow]
 
 
 def judging_score(metrics: dict[str, Metric], monitor: str) -> str:
-    """The score by which label images are chosen.
+    """The score that decides between decoders.
 
-    It is ``monitor``; or if that is of probabilities, the best over all thresholds, the first one of label images.
+    This is ``monitor``, unless that is a best score over all thresholds: then it is the first score of label images.
     """
     whose = {score: metric for metric in metrics.values() for score in metric.modes}
     of_labels = [score for score, metric in whose.items() if "labels" in metric.takes]
@@ -82,16 +84,16 @@ def judging_score(metrics: dict[str, Metric], monitor: str) -> str:
 
 
 class Contest:
-    """Ways of numbering cells, held against each other on slices; all processes of a run call it together.
+    """Compares decoders on validation images; all processes of a run call it together.
 
     Args:
-        metrics: by name.
-        monitor: the score that is to be best.
+        metrics: name → metric.
+        monitor: the score to optimise.
         classes: number of classes (K).
-        device: where processes add up.
+        device: device on which sums are reduced over processes.
 
     Attributes:
-        score: that chooses, as `judging_score` says.
+        score: the score that decides, as `judging_score` returns it.
         mode: whether ``max`` or ``min`` of it is better.
     """
 
@@ -100,34 +102,36 @@ class Contest:
     ) -> None:
         self.score, self.device = judging_score(metrics, monitor), device
         judging = {name: metric for name, metric in metrics.items() if base_score(self.score) in metric.modes}
-        options = {"monitor": self.score, "thresholds": CHOSEN_FROM, "classes": classes}
-        self.evaluator = partial(Evaluator, judging, **options)
+        self.evaluator = partial(Evaluator, judging, monitor=self.score, thresholds=CHOSEN_FROM, classes=classes)
         self.mode = self.evaluator().mode(self.score)
 
-    def choose(self, slices: Sequence[Judged], asked: Numbering) -> tuple[Decoder, list[Choice]]:
-        """Choose how cells are numbered, and the threshold with it; and say how all candidates did.
+    def choose(self, images: Sequence[Judged], asked: Numbering) -> tuple[Decoder, list[Choice]]:
+        """Choose a numbering and its threshold.
 
-        First all of `candidates` at all thresholds, then the best one with larger smallest cells. Of equals the first,
-        which is the simplest, is taken.
+        All `candidates` are tried at all thresholds, then the best of them with larger ``min_size``. The first one,
+        which is the simplest, wins a tie.
 
         Args:
-            slices: of this process.
-            asked: what ``instances=`` says.
+            images: validation images of this process.
+            asked: the numbering that ``instances=`` configures.
+
+        Returns:
+            The best decoder, and the scores of all candidates.
         """
-        found = self.judge(slices, candidates(asked))
+        found = self.judge(images, candidates(asked))
         chosen = best_of(found, self.mode)
-        if isinstance(asked, Auto) and asked.min_size:
-            larger = [replace(chosen.numbering, min_size=times * asked.min_size) for times in LARGER]
-            found += self.judge(slices, larger)
+        numbering = chosen.numbering
+        if isinstance(asked, Auto) and asked.min_size and not isinstance(numbering, Classes):
+            found += self.judge(images, [replace(numbering, min_size=times * asked.min_size) for times in LARGER])
             chosen = best_of(found, self.mode)
         return Decoder(chosen.numbering, best_threshold(chosen.scores, self.mode)), found
 
-    def judge(self, slices: Sequence[Judged], ways: Sequence[Numbering]) -> list[Choice]:
-        """How each way of numbering does on the slices of all processes."""
+    def judge(self, images: Sequence[Judged], ways: Sequence[Numbering]) -> list[Choice]:
+        """Score each numbering on the images of all processes."""
         contest = [Pooled(self.evaluator()).to(self.device) for _ in ways]
 
         def count(way: Numbering, pooled: Pooled) -> None:
-            for each in slices:
+            for each in images:
                 prediction = Probabilities(each.probabilities, way)
                 pooled.update(prediction, each.target, each.instances, each.known)
 
@@ -139,10 +143,10 @@ class Contest:
 
 
 def best_of(choices: Sequence[Choice], mode: str) -> Choice:
-    """The one that is best at its best threshold; of equals the first.
+    """The choice with the best score at its best threshold; the first one of a tie.
 
     Args:
-        choices: as `Contest` gives them.
+        choices: as `Contest` returns them.
         mode: whether ``max`` or ``min`` of the score is better.
     """
     return max(choices, key=lambda choice: max(goodness(score, mode) for score in choice.scores.values()))

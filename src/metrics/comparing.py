@@ -1,4 +1,4 @@
-"""Whether one of two runs is better: scores of the same images, held against each other pair by pair."""
+"""Compare two runs by the scores of the same images: a paired bootstrap."""
 
 import math
 from collections.abc import Sequence
@@ -9,19 +9,19 @@ from scipy.stats import bootstrap, norm
 
 from src.metrics.bootstrap import RESAMPLES, level
 
-POWER = 0.8  # with which so many images as `Difference.needed` would tell two runs apart
+POWER = 0.8  # of a comparison with `Difference.needed` images
 
 
 @dataclass(frozen=True)
 class Difference:
-    """By how much the mean score of images is larger in one run than in another one.
+    """Difference of the mean scores of two runs.
 
     Attributes:
-        mean: of the differences.
-        low, high: ends of the interval that holds it in 95 of 100 drawings of as many images.
-        images: that both have scored.
-        needed: about how many images of this kind would tell the runs apart, if they differ so much; None where they do
-            not differ at all.
+        mean: mean of the differences over images.
+        low, high: ends of its 95 % confidence interval.
+        images: number of images that have a score in both runs.
+        needed: approximate number of images for which this difference would be significant, with power `POWER`; None
+            if the difference is 0.
     """
 
     mean: float
@@ -31,18 +31,18 @@ class Difference:
     needed: int | None
 
     @property
-    def told(self) -> bool:
-        """Whether the runs can be told apart by these images."""
+    def significant(self) -> bool:
+        """Whether the difference is significant: the interval excludes 0."""
         return self.low > 0 or self.high < 0
 
 
 def difference(one: Sequence[float], other: Sequence[float], seed: int = 0) -> Difference | None:
-    """Compare two runs by a paired bootstrap over images; None where fewer than two images can be compared.
+    """Compare two runs by a paired bootstrap over images; None if fewer than two images have both scores.
 
     Args:
-        one: the score of each image in one run.
-        other: and of the same images in the other run.
-        seed: of the drawings.
+        one: score of each image in one run.
+        other: scores of the same images in the other run.
+        seed: seed of the resampling.
     """
     found = np.asarray(one, float) - np.asarray(other, float)
     found = found[np.isfinite(found)]

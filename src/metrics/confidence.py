@@ -1,4 +1,4 @@
-"""How sure one may be of a single predicted cell: how many cells like it matched a true one."""
+"""Confidence of predicted cells: the calibrated probability that a cell matches a true one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,19 +6,19 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from src.metrics.calibration import Calibration, fitted, tally
+from src.metrics.calibration import BINS, Calibration, fitted, tally
 from src.metrics.instance import overlap
 
 
 @dataclass(frozen=True)
 class Cells:
-    """The predicted cells of an image, ``(N,)`` each.
+    """The predicted cells of an image; each array is ``(N,)``.
 
     Attributes:
-        numbers: in the label image.
-        pixels: of each cell.
-        inside: the mean probability of cell in it.
-        matched: whether it shares more than half of its union with a true cell.
+        numbers: numbers in the label image.
+        pixels: areas in pixels.
+        inside: mean probability of cell inside each cell.
+        matched: whether the IoU with a true cell is above 0.5.
     """
 
     numbers: np.ndarray
@@ -28,13 +28,13 @@ class Cells:
 
 
 def cells_of(labels: np.ndarray, probability: np.ndarray, instances: np.ndarray, known: np.ndarray) -> Cells:
-    """Compare the predicted cells of an image with the true ones.
+    """Match the predicted cells of an image to the true ones.
 
     Args:
         labels: predicted cell of each pixel, ``(H, W)``, 0 = background.
-        probability: of cell, ``(H, W)``.
+        probability: predicted probability of cell, ``(H, W)``.
         instances: true cell of each pixel, ``(H, W)``.
-        known: where the truth is known, ``(H, W)``; what lies elsewhere is left out.
+        known: where the image is annotated, ``(H, W)`` booleans; the rest is ignored.
     """
     labels, instances = labels * known, instances * known
     numbers, pixels = np.unique(labels[labels > 0], return_counts=True)
@@ -46,17 +46,18 @@ def cells_of(labels: np.ndarray, probability: np.ndarray, instances: np.ndarray,
 
 
 def confidences(folds: Sequence[Sequence[Cells]]) -> tuple[list[list[np.ndarray]], Calibration]:
-    """Tell of each cell how probably it matches a true one, by the mean probability of its pixels.
+    """Calibrate the mean probability inside cells to the probability of matching a true cell.
 
     Args:
-        folds: of each fold the cells of its images.
+        folds: cells of each image of each fold.
 
     Returns:
-        Of each image of each fold the confidence of its cells, told by those of the other folds; and what tells it by
-        those of all.
+        Confidences of the cells of each image of each fold, calibrated on the other folds; and the calibration on all
+        folds.
     """
-    tallies = [sum(tally(cells.inside, cells.matched) for cells in images) for images in folds]
-    total = sum(tallies)
+    nothing = np.zeros((2, BINS), np.int64)
+    tallies = [sum((tally(cells.inside, cells.matched) for cells in images), nothing) for images in folds]
+    total = sum(tallies, nothing)
     each = [
         [fitted(total - own).of_cell(cells.inside) for cells in images]
         for own, images in zip(tallies, folds, strict=True)
@@ -64,12 +65,12 @@ def confidences(folds: Sequence[Sequence[Cells]]) -> tuple[list[list[np.ndarray]
     return each, fitted(total)
 
 
-def held(confidence: np.ndarray, matched: np.ndarray) -> list[dict[str, float]]:
-    """Tell of cells that were said to be about as sure, by tenths, how many there are and which share matched.
+def by_tenths(confidence: np.ndarray, matched: np.ndarray) -> list[dict[str, float]]:
+    """For each tenth of confidence, the number of cells and the fraction that match a true cell.
 
     Args:
-        confidence: of cells.
-        matched: whether each matched.
+        confidence: confidence of each cell, ``(N,)``.
+        matched: whether each cell matches a true one, ``(N,)``.
     """
     tenths = np.round(confidence * 10).astype(int)
     return [

@@ -1,10 +1,11 @@
-"""Scores of a set of images, over the thresholds that each metric asks for."""
+"""Scores of a set of images, at the thresholds that each metric requires."""
 
 import difflib
 import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -13,18 +14,18 @@ from src.instances import cell_probability, classes, numbered
 from src.metrics.goodness import OF_CLASS, PER_IMAGE, goodness
 from src.metrics.semantic import MOST_CLASSES, Semantic
 
-THRESHOLDS = tuple(step / 10 for step in range(10))  # those of the ISBI-2012 challenge's scorer
-CHOSEN_FROM = THRESHOLDS[1:]  # for label images: all is above 0
+THRESHOLDS = tuple(step / 10 for step in range(10))  # those of the official scorer of the ISBI-2012 challenge
+CHOSEN_FROM = THRESHOLDS[1:]  # for label images: at 0, everything is foreground
 
 
 @dataclass(frozen=True)
 class Probabilities:
-    """A prediction as probabilities, from which each metric takes what it judges.
+    """A prediction as probabilities; metrics derive classes and cells from it.
 
     Attributes:
-        values: of each class, ``(K, H, W)`` float32.
-        segment: numbers the cells: a function of ``values`` and a threshold that gives ``(H, W)`` integers.
-        known: where anything is judged, ``(H, W)`` booleans; None: everywhere.
+        values: class probabilities, ``(K, H, W)`` float32.
+        segment: computes a label image, ``(H, W)`` integers, from ``values`` and a threshold.
+        known: pixels to score, ``(H, W)`` booleans; None scores all.
     """
 
     values: np.ndarray
@@ -32,9 +33,9 @@ class Probabilities:
     known: np.ndarray | None = None
 
     def within(self, known: np.ndarray) -> "Probabilities":
-        """The same with nothing but class 0 where ``known`` is False, ``(H, W)``.
+        """The same prediction with class 0 where ``known`` is False, ``(H, W)``.
 
-        Cells are numbered in the whole image, as they are written, and cut afterwards.
+        Cells are segmented in the whole image, as they are written to files, and masked afterwards.
         """
         return replace(self, known=known)
 
@@ -43,7 +44,7 @@ class Probabilities:
         return self._cut(cell_probability(self.values))
 
     def classes(self, threshold: float) -> np.ndarray:
-        """Class of each pixel ``(H, W)``, as `instances.classes` finds it."""
+        """Class of each pixel ``(H, W)``, as `instances.classes` computes it."""
         return self._cut(classes(self.values, threshold))
 
     def labels(self, threshold: float) -> np.ndarray:
@@ -56,16 +57,16 @@ class Probabilities:
 
 @dataclass(frozen=True)
 class Labels:
-    """A prediction as integers, the same at any threshold.
+    """A prediction as a label image, the same at any threshold.
 
     Attributes:
-        values: class or cell of each pixel, ``(H, W)``; 0 is background.
+        values: class or cell of each pixel, ``(H, W)``; 0 = background.
     """
 
     values: np.ndarray
 
     def within(self, known: np.ndarray) -> "Labels":
-        """The same with nothing but class 0 where ``known`` is False, ``(H, W)``."""
+        """The same prediction with 0 where ``known`` is False, ``(H, W)``."""
         return Labels(np.where(known, self.values, 0))
 
     def cell(self, threshold: float) -> np.ndarray:
@@ -77,25 +78,25 @@ class Labels:
         return self.values
 
     def labels(self, threshold: float) -> np.ndarray:
-        """Cell of each pixel, ``(H, W)``; of a mask of 0 and 1 its components."""
+        """Cell of each pixel, ``(H, W)``; for a mask of 0 and 1, its components."""
         return numbered(self.values)
 
 
 Prediction = Probabilities | Labels
 PREDICTED = ("cell", "classes", "labels")
-Sums = dict[str, np.ndarray]  # what was counted, by the place of the metric, that of the threshold, and a name
+Sums = dict[str, np.ndarray]  # counts; the key is index of the metric, index of the threshold and name of the count
 
 
 class Metric(Protocol):
-    """What counts in an image, and what follows from the sums of all images.
+    """Counts something in each image, and computes scores from the sums over images.
 
     Attributes:
-        takes: some of ``cell``, ``classes``, ``labels`` (of the prediction), ``target``, ``instances``, ``known`` (of
-            the truth) and ``threshold``, by which `count` is called.
-        modes: of each score whether ``max`` or ``min`` is better.
+        takes: names of the arguments of `count`: ``cell``, ``classes``, ``labels`` (from the prediction), ``target``,
+            ``instances``, ``known`` (from the ground truth) and ``threshold``.
+        modes: score → whether ``max`` or ``min`` is better.
         best_over_thresholds: whether each score is the best over all thresholds, as the ISBI-2012 challenge reports
-            it; otherwise it is that at the one threshold that was chosen on validation slices.
-        nothing: what was counted before the first image.
+            it; if not, it is the score at the threshold that was chosen on validation images.
+        nothing: initial counts, before the first image.
     """
 
     takes: tuple[str, ...]
@@ -103,26 +104,30 @@ class Metric(Protocol):
     best_over_thresholds: bool
     nothing: dict[str, np.ndarray]
 
-    def count(self, **images: np.ndarray | float) -> dict[str, np.ndarray]: ...
+    def count(self, **images: np.ndarray | float) -> dict[str, np.ndarray]:
+        """Counts of one image; takes the arguments that `takes` names."""
+        ...
 
-    def scores(self, **sums: np.ndarray) -> dict[str, float]: ...
+    def scores(self, **sums: np.ndarray) -> dict[str, float]:
+        """Scores from summed counts; takes the keys of `nothing` as arguments."""
+        ...
 
 
 class Evaluator:
-    """Adds up metrics image by image, each at the thresholds that it asks for.
+    """Sums the counts of metrics image by image, each at the thresholds that it requires.
 
     Args:
-        metrics: by any name.
-        threshold: the chosen one; None if these images are to choose it.
-        monitor: the score that chooses.
-        thresholds: those to choose from.
-        classes: number of classes (K), so that ``monitor`` is of one of them.
+        metrics: name → metric.
+        threshold: threshold of all scores that are not the best over thresholds; None chooses it by ``monitor``.
+        monitor: the score by which the threshold is chosen.
+        thresholds: the thresholds to try.
+        classes: number of classes (K), to check the class in ``monitor``.
 
     Attributes:
-        sums: what was counted in the images so far.
+        sums: counts of all images so far.
 
     Raises:
-        ValueError: no metric gives a score named ``monitor``, or nothing says which threshold to report.
+        ValueError: no metric has a score named ``monitor``, or both ``threshold`` and ``monitor`` are missing.
     """
 
     def __init__(
@@ -150,7 +155,7 @@ class Evaluator:
         """Whether ``max`` or ``min`` of a score is better.
 
         Raises:
-            ValueError: no metric gives it, or there is no such class.
+            ValueError: no metric has this score, or there is no such class.
         """
         name = base_score(score)
         if name not in self.modes or (score != name and name not in Semantic.modes):
@@ -165,7 +170,7 @@ class Evaluator:
         return self.modes[name]
 
     def nothing(self) -> Sums:
-        """The sums of no image."""
+        """Counts of no image."""
         return {
             f"{place}_{step}_{name}": zeros.copy()
             for place, (metric, sweep) in enumerate(zip(self.metrics, self.sweeps, strict=True))
@@ -176,20 +181,20 @@ class Evaluator:
     def counts(
         self, prediction: Prediction, target: np.ndarray, instances: np.ndarray, known: np.ndarray | None = None
     ) -> Sums:
-        """What there is to add of an image.
+        """Counts of one image.
 
         Args:
             prediction: `Probabilities` or `Labels`.
             target: true class of each pixel, ``(H, W)`` integers.
             instances: true cell of each pixel, ``(H, W)`` integers, 0 = background.
-            known: where the truth is known, ``(H, W)`` booleans; elsewhere nothing is scored. None: everywhere.
+            known: where the image is annotated, ``(H, W)`` booleans; only there it is scored. None: everywhere.
         """
         if known is None:
             known = np.ones(target.shape, bool)
         elif not known.all():
             prediction, target, instances = prediction.within(known), target * known, instances * known
         truth = {"target": target, "instances": instances, "known": known}
-        found = {}
+        found: Sums = {}
         for place, (metric, sweep) in enumerate(zip(self.metrics, self.sweeps, strict=True)):
             for step, threshold in enumerate(sweep):
                 images = truth | {"threshold": threshold}
@@ -204,7 +209,7 @@ class Evaluator:
     def update(
         self, prediction: Prediction, target: np.ndarray, instances: np.ndarray, known: np.ndarray | None = None
     ) -> dict[str, float]:
-        """Add an image, as of `counts`; → its scores alone."""
+        """Add an image, with the arguments of `counts`, and return its own scores."""
         counted = self.counts(prediction, target, instances, known)
         for name, count in counted.items():
             self.sums[name] += count
@@ -215,26 +220,24 @@ class Evaluator:
         return {name: score for name, score in self._best(counted).items() if not name.endswith(PER_IMAGE)}
 
     def compute(self, sums: Sums | None = None) -> dict[str, float]:
-        """The scores of all images together, or of other ``sums``; ``monitor`` is nan where there was nothing to score,
-        as of a class.
-        """
+        """The scores of all images together, or of ``sums``; ``monitor`` is nan if there was nothing to score."""
         scores = self._best(self.sums if sums is None else sums)
         return scores if self.monitor is None else scores | {self.monitor: scores.get(self.monitor, math.nan)}
 
     def chosen_threshold(self, sums: Sums | None = None) -> float | None:
-        """The given threshold, or else that at which ``monitor`` is best; the middle one of several."""
+        """The given threshold, or the one at which ``monitor`` is best; of several, the middle one."""
         return self._chosen(self._rows(self.sums if sums is None else sums))
 
     def over_thresholds(self, sums: Sums | None = None) -> dict[float, float]:
-        """By each threshold to choose from, ``monitor`` there; nan where there was nothing to score."""
-        return self._monitored(self._rows(self.sums if sums is None else sums))
+        """Threshold → ``monitor``, nan where there was nothing to score; empty without ``monitor``."""
+        return self._over_thresholds(self._rows(self.sums if sums is None else sums), self.monitor)
 
     def reset(self) -> None:
         """Forget all images."""
         self.sums = self.nothing()
 
     def _rows(self, sums: Sums) -> list[list[dict[str, float]]]:
-        """Of each metric, at each of its thresholds, its scores."""
+        """The scores of each metric at each of its thresholds."""
         return [
             [
                 metric.scores(**{name: sums[f"{place}_{step}_{name}"] for name in metric.nothing})
@@ -244,29 +247,29 @@ class Evaluator:
         ]
 
     def _best(self, sums: Sums) -> dict[str, float]:
-        """Of scores of each metric at each of its thresholds, those to report."""
+        """The scores to report: each at its best threshold, or at the chosen one."""
         rows = self._rows(sums)
-        chosen, reported = self._chosen(rows), {}
+        threshold = self._chosen(rows)
+        reported: dict[str, float] = {}
         for metric, sweep, row in zip(self.metrics, self.sweeps, rows, strict=True):
             if metric.best_over_thresholds:
                 reported |= {
-                    name: max(
-                        (scores[name] for scores in row), key=lambda score, name=name: self._goodness(name, score)
-                    )
-                    for name in row[0]
+                    name: max((scores[name] for scores in row), key=partial(self._goodness, name)) for name in row[0]
                 }
             else:
-                reported |= row[sweep.index(chosen)]
+                reported |= row[sweep.index(threshold)]
         return {name: score.item() if isinstance(score, np.generic) else score for name, score in reported.items()}
 
     def _chosen(self, rows: list[list[dict[str, float]]]) -> float | None:
         if self.threshold is not None or self.monitor is None:
             return self.threshold
-        return best_threshold(self._monitored(rows), self.mode(self.monitor))
+        return best_threshold(self._over_thresholds(rows, self.monitor), self.mode(self.monitor))
 
-    def _monitored(self, rows: list[list[dict[str, float]]]) -> dict[float, float]:
-        place = next(place for place, each in enumerate(self.metrics) if base_score(self.monitor) in each.modes)
-        found = (float(scores.get(self.monitor, math.nan)) for scores in rows[place])
+    def _over_thresholds(self, rows: list[list[dict[str, float]]], score: str | None) -> dict[float, float]:
+        if score is None:
+            return {}
+        place = next(place for place, each in enumerate(self.metrics) if base_score(score) in each.modes)
+        found = (float(scores.get(score, math.nan)) for scores in rows[place])
         return dict(zip(self.sweeps[place], found, strict=True))
 
     def _goodness(self, name: str, score: float | None) -> float:
@@ -274,12 +277,12 @@ class Evaluator:
 
 
 def best_threshold(scores: dict[float, float], mode: str) -> float:
-    """The threshold at which a score is best; the middle one of several."""
+    """The threshold at which a score is best; of several, the middle one."""
     ranks = {threshold: goodness(score, mode) for threshold, score in scores.items()}
     best = [threshold for threshold, rank in ranks.items() if rank == max(ranks.values())]
     return best[len(best) // 2]
 
 
 def base_score(score: str) -> str:
-    """The score of which ``score`` is the part for one class, or the mean over images."""
+    """Strip the ending for one class or for the mean over images from the name of a score."""
     return re.sub(f"{OF_CLASS}|{PER_IMAGE}$", "", score)

@@ -1,16 +1,18 @@
-"""Whether more of a score is better, and what the names of scores end with: the one place that answers."""
+"""Order of scores, where more may be better or worse, and the endings of their names."""
 
 import math
 import re
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 OF_CLASS, PER_IMAGE = r"_class_([0-9]+)$", "_per_image"
 
 
 def goodness(score: float | None, mode: str) -> float:
-    """A number of which the largest is best; −∞ of None and nan, which say nothing.
+    """Turn a score into a number that is larger the better the score is; −∞ for None and nan.
 
     Args:
-        score: of one image, checkpoint, threshold or run.
+        score: score of an image, checkpoint, threshold or run.
         mode: whether ``max`` or ``min`` of it is better.
 
     >>> goodness(0.2, "min") > goodness(0.3, "min") > goodness(None, "min")
@@ -21,15 +23,15 @@ def goodness(score: float | None, mode: str) -> float:
     return {"max": 1, "min": -1}[mode] * float(score)
 
 
-def worst_first(rows: list[dict], monitor: str, mode: str) -> list[dict]:
-    """The rows of a score table, those of the worst images first; those without the score stand last."""
+def worst_first(rows: Sequence[dict[str, Any]], monitor: str, mode: str) -> list[dict[str, Any]]:
+    """Sort the rows of a score table, worst images first; rows without the score come last."""
     known = [row for row in rows if is_known(row.get(monitor))]
     worst = sorted(known, key=lambda row: goodness(row[monitor], mode))
     return worst + [row for row in rows if not is_known(row.get(monitor))]
 
 
-def by_class(scores: dict) -> dict[int, dict[str, float | None]]:
-    """The scores of each class by their plain names.
+def by_class(scores: Mapping[str, float | None]) -> dict[int, dict[str, float | None]]:
+    """Group the scores of each class: class → name of the score without the ending → score.
 
     >>> by_class({"iou": 0.5, "iou_class_1": 0.4, "dice_class_1": 0.6, "iou_class_0": 0.9})
     {0: {'iou': 0.9}, 1: {'iou': 0.4, 'dice': 0.6}}
@@ -42,5 +44,5 @@ def by_class(scores: dict) -> dict[int, dict[str, float | None]]:
 
 
 def is_known(score: float | None) -> bool:
-    """Whether there was anything to judge."""
-    return score is not None and score == score
+    """Whether a score is neither None nor nan, which stand for nothing to score."""
+    return score is not None and not math.isnan(score)

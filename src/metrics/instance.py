@@ -1,13 +1,13 @@
-"""Scores of cells, each one found or not: AP, F1, PQ; SEG and DET; splits, merges, missed, extra.
+"""Scores of instance segmentation: AP, F1, PQ; SEG and DET; numbers of split, merged, missed and extra cells.
 
-AP and F1 as the 2018 Data Science Bowl counts cells, PQ: Kirillov et al. 2019 (CVPR); SEG and DET: Cell Tracking
+AP and F1 count cells as the 2018 Data Science Bowl; PQ: Kirillov et al. 2019 (CVPR); SEG and DET: Cell Tracking
 Challenge, Maška et al. 2014 (Bioinformatics 30:1609), Ulman et al. 2017 (Nature Methods 14:1141).
 
-A cell is found where its IoU with a predicted one is larger than the threshold, at each of the ten: an IoU of exactly
-0.5 is none. Then no cell has two partners. So do PQ, the Data Science Bowl and, with the share of the true cell in
-place of IoU, the Cell Tracking Challenge. StarDist, Cellpose and COCO count equality as found. Of 26 724 real cells
-whose labels were eroded, widened or moved by 1 to 3 pixels, at most 0.6 % differ. Pixels are compared as whole
-numbers, so that no rounding decides.
+A cell is found if its IoU with a predicted cell is larger than the threshold, for each of the ten thresholds: an IoU of
+exactly 0.5 does not count, so that no cell has two partners. PQ and the Data Science Bowl do the same, and so does the
+Cell Tracking Challenge, with the covered fraction of the true cell in place of IoU. StarDist, Cellpose and COCO count
+equality as found. Of 26 724 real cells whose labels were eroded, dilated or shifted by 1 to 3 pixels, at most 0.6 %
+differ. Areas are compared as integers, so that rounding has no effect.
 """
 
 from dataclasses import dataclass
@@ -18,23 +18,23 @@ from scipy.sparse import csr_array
 
 from src.files.arrays import strips_of, value_counts
 
-IOU_PERCENTS = tuple(range(50, 100, 5))  # the thresholds of IoU
-# Of the Cell Tracking Challenge: what it costs to split a cell, add a missed one, remove an extra one.
+IOU_PERCENTS = tuple(range(50, 100, 5))  # thresholds of IoU
+# Costs of the Cell Tracking Challenge: to split a cell, add a missed one, remove an extra one.
 SPLIT_COST, ADD_COST, REMOVE_COST = 5, 10, 1
-HIGHEST_LISTED = 2**20  # number of a cell up to which a table is faster than a search
+HIGHEST_LISTED = 2**20  # highest number of a cell for which a look-up table is faster than a search
 MISTAKES = ("splits", "merges", "missed", "extra")
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """Pixels that each pair of a true and a predicted cell share.
+    """Overlapping pairs of a true and a predicted cell.
 
     Attributes:
-        true: number of the true cell of each overlapping pair, ``(P,)``, from 0.
-        predicted: number of the predicted cell, ``(P,)``.
-        shared: pixels of both, ``(P,)``.
-        true_area: pixels of each true cell.
-        predicted_area: pixels of each predicted cell.
+        true: index of the true cell of each pair, ``(P,)``.
+        predicted: index of the predicted cell of each pair, ``(P,)``.
+        shared: pixels that both share, ``(P,)``.
+        true_area: area of each true cell in pixels.
+        predicted_area: area of each predicted cell in pixels.
     """
 
     true: np.ndarray
@@ -45,51 +45,51 @@ class Overlap:
 
     @property
     def union(self) -> np.ndarray:
-        """Pixels of either cell of each pair, ``(P,)``."""
-        return self.true_area[self.true] + self.predicted_area[self.predicted] - self.shared
+        """Area of the union of each pair in pixels, ``(P,)``."""
+        return np.asarray(self.true_area[self.true] + self.predicted_area[self.predicted] - self.shared)
 
     @property
     def iou(self) -> np.ndarray:
         """Intersection over union of each pair, ``(P,)``."""
-        return self.shared / self.union
+        return np.asarray(self.shared / self.union)
 
 
 def overlap(labels: np.ndarray, instances: np.ndarray) -> Overlap:
-    """Compare predicted cells with true ones, both ``(H, W)`` integers, 0 = background."""
+    """Find the overlapping pairs of predicted and true cells, both ``(H, W)`` integers, 0 = background."""
     true_values, predicted_values = (
         np.union1d(0, value_counts(image)[0])
-        for image in (instances, labels)  # background is the first
+        for image in (instances, labels)  # the first value is the background
     )
     size = (len(true_values), len(predicted_values))
     table = csr_array(size, dtype=np.int64)
     for true, predicted in zip(strips_of(instances), strips_of(labels), strict=True):
         pairs = _places(true, true_values) * size[1] + _places(predicted, predicted_values)
         pairs, shared = value_counts(pairs)
-        table += csr_array((shared, np.divmod(pairs, size[1])), shape=size)
+        table = table + csr_array((shared, np.divmod(pairs, size[1])), shape=size)
     cells = table[1:, 1:].tocoo()
-    areas = (np.asarray(table.sum(axis=axis), int)[1:] for axis in (1, 0))
-    return Overlap(*cells.coords, cells.data.astype(int), *areas)
+    true_area, predicted_area = (np.asarray(table.sum(axis=axis), int)[1:] for axis in (1, 0))
+    return Overlap(cells.row, cells.col, cells.data.astype(int), true_area, predicted_area)
 
 
 def _places(image: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """The place of each pixel's value among the sorted ``values`` of the image."""
+    """The index of each pixel's value in the sorted ``values`` of the image."""
     if values[0] < 0 or values[-1] > HIGHEST_LISTED:
-        return np.searchsorted(values, image)
+        return np.asarray(np.searchsorted(values, image))
     places = np.zeros(int(values[-1]) + 1, np.int64)
     places[values.astype(np.int64)] = np.arange(len(values))
-    return places[image]
+    return np.asarray(places[image])
 
 
 def matches(pairs: Overlap, percent: int) -> tuple[int, float]:
-    """How many cells are found with an IoU of more than so many percent, 50 or more, and their summed IoU."""
+    """The number of cells with an IoU above ``percent`` (50 or more), and the sum of their IoU."""
     found = 100 * pairs.shared > percent * pairs.union
     return int(found.sum()), float(pairs.iou[found].sum())
 
 
 def tracking_costs(pairs: Overlap) -> tuple[float, int]:
-    """What SEG and DET of the Cell Tracking Challenge add up: IoU of the true cells, cost of mending detection.
+    """Counts for SEG and DET of the Cell Tracking Challenge: summed IoU of true cells, cost of correcting detections.
 
-    A true cell belongs to the predicted one that covers more than half of it.
+    A true cell is detected by the predicted cell that covers more than half of it.
     """
     covered = 2 * pairs.shared > pairs.true_area[pairs.true]
     owners = pairs.predicted[covered]
@@ -100,13 +100,13 @@ def tracking_costs(pairs: Overlap) -> tuple[float, int]:
 
 
 def mistakes(pairs: Overlap) -> tuple[int, int, int, int]:
-    """What an annotator would have to mend: cells split, merged, missed and extra.
+    """What an annotator would have to correct: the numbers of split, merged, missed and extra cells.
 
-    A piece belongs to the cell in which more than half of it lies. A true cell with n predicted
-    pieces is split n − 1 times, a predicted cell with n true pieces is merged n − 1 times; a true
-    cell is missed, and a predicted one extra, if it neither has a piece nor is one.
+    A cell is a piece of the other cell of a pair if more than half of it lies in that cell. A true cell
+    with n predicted pieces is split n − 1 times, a predicted cell with n true pieces is merged n − 1
+    times. A true cell is missed, and a predicted one extra, if it neither has a piece nor is one.
     """
-    of_true, of_predicted = pieces(pairs)
+    of_true, of_predicted = majority_overlaps(pairs)
     related = of_true | of_predicted
     splits = of_true.sum() - len(np.unique(pairs.true[of_true]))
     merges = of_predicted.sum() - len(np.unique(pairs.predicted[of_predicted]))
@@ -115,16 +115,16 @@ def mistakes(pairs: Overlap) -> tuple[int, int, int, int]:
     return int(splits), int(merges), missed, extra
 
 
-def pieces(pairs: Overlap) -> tuple[np.ndarray, np.ndarray]:
-    """Of each pair whether the predicted cell is a piece of the true one, and the true cell of the predicted one."""
+def majority_overlaps(pairs: Overlap) -> tuple[np.ndarray, np.ndarray]:
+    """Whether more than half of the predicted cell of each pair is in the true one, and vice versa, ``(P,)`` each."""
     return (2 * pairs.shared > pairs.predicted_area[pairs.predicted], 2 * pairs.shared > pairs.true_area[pairs.true])
 
 
 class Instances:
-    """AP, F1 and PQ at IoU 0.5 and averaged 0.5:0.95, SEG, DET and mistakes, cells pooled over images.
+    """AP, F1 and PQ at IoU 0.5 and averaged over 0.5:0.95, SEG, DET and mistakes; cells are pooled over images.
 
-    `ap50`, `f1_50` and `pq` are at 0.5; `ap`, `f1` and `pq_mean` average ten IoU thresholds. The Data
-    Science Bowl's own score is the mean of `ap` over images.
+    `ap50`, `f1_50` and `pq` are at IoU 0.5; `ap`, `f1` and `pq_mean` are averages over ten thresholds. The
+    Data Science Bowl's own score is the mean of `ap` over images.
     """
 
     takes = ("labels", "instances")
@@ -142,7 +142,7 @@ class Instances:
     }
 
     def count(self, labels: np.ndarray, instances: np.ndarray) -> dict[str, np.ndarray]:
-        """Of an image, predicted and true cell of each pixel, integers ``(H, W)``, 0 = background."""
+        """Counts of an image: ``labels`` are the predicted and ``instances`` the true cells, integers ``(H, W)``."""
         pairs = overlap(labels, instances)
         found, found_iou = zip(*(matches(pairs, percent) for percent in IOU_PERCENTS), strict=True)
         covered_iou, cost = tracking_costs(pairs)
@@ -156,8 +156,16 @@ class Instances:
         }
         return {name: np.array(count) for name, count in counts.items()}
 
-    def scores(self, found, found_iou, cells, covered_iou, cost, mistakes) -> dict[str, float]:
-        """Of what was counted; nan where there is no cell to find or score."""
+    def scores(
+        self,
+        found: np.ndarray,
+        found_iou: np.ndarray,
+        cells: np.ndarray,
+        covered_iou: np.ndarray,
+        cost: np.ndarray,
+        mistakes: np.ndarray,
+    ) -> dict[str, float]:
+        """Scores from summed counts; nan where there is no cell to find or score."""
         true, predicted = cells
         nothing_found = ADD_COST * true
         with np.errstate(invalid="ignore", divide="ignore"):

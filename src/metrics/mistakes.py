@@ -1,31 +1,31 @@
-"""Where a prediction is wrong, and in which way: of cells, and of classes."""
+"""Maps of the mistakes of a prediction, by kind, for cells and for classes."""
 
 import numpy as np
 from skimage.measure import regionprops
 
-from src.instances import pieces as numbered_pieces
-from src.metrics.instance import overlap, pieces
+from src.instances import pieces
+from src.metrics.instance import majority_overlaps, overlap
 
 SPLIT, MERGED, MISSED, EXTRA, CONFUSED, INEXACT = 1, 2, 3, 4, 5, 6
 OF_CELLS, OF_CLASSES = (SPLIT, MERGED, MISSED, EXTRA, INEXACT), (MISSED, EXTRA, CONFUSED)
-KINDS = {SPLIT: "split", MERGED: "merged", MISSED: "missed", EXTRA: "extra", CONFUSED: "another class"}
-KINDS[INEXACT] = "found, but IoU ≤ 0.5"
+KINDS = {SPLIT: "split", MERGED: "merged", MISSED: "missed", EXTRA: "extra", CONFUSED: "wrong class"}
+KINDS[INEXACT] = "inexact (IoU ≤ 0.5)"
 
 
 def cell_mistakes(labels: np.ndarray, instances: np.ndarray) -> np.ndarray:
-    """Where an annotator would have to mend what `metrics.instance.mistakes` counts.
+    """Map the mistakes that `metrics.instance.mistakes` counts.
 
     Args:
-        labels: predicted cells ``(H, W)`` integers, 0 = background.
-        instances: true cells, likewise.
+        labels: predicted cells, ``(H, W)`` integers, 0 = background.
+        instances: true cells, ``(H, W)`` integers, 0 = background.
 
     Returns:
-        ``(H, W)`` uint8: `SPLIT` in the pieces of a split cell, `MERGED` in a predicted cell of several true ones,
-        `EXTRA` in an extra cell, `MISSED` in a missed one, `INEXACT` in a cell that no other kind has but that overlaps
-        its true one too little to count as found (IoU ≤ 0.5); else 0.
+        ``(H, W)`` uint8: `SPLIT` in the pieces of a split cell, `MERGED` in a predicted cell that merges several true
+        ones, `EXTRA` in an extra cell, `MISSED` in a missed one, `INEXACT` in a cell without these mistakes whose IoU
+        is too low to count as found (IoU ≤ 0.5); else 0.
     """
     pairs = overlap(labels, instances)
-    of_true, of_predicted = pieces(pairs)
+    of_true, of_predicted = majority_overlaps(pairs)
     of_labels = np.zeros(len(pairs.predicted_area) + 1, np.uint8)
     of_instances = np.zeros(len(pairs.true_area) + 1, np.uint8)
     split = np.bincount(pairs.true[of_true], minlength=len(pairs.true_area)) > 1
@@ -45,23 +45,23 @@ def cell_mistakes(labels: np.ndarray, instances: np.ndarray) -> np.ndarray:
 
 
 def kinds_of_mistakes(of_classes: bool) -> tuple[int, ...]:
-    """The kinds that there may be where label images hold classes, or else cells."""
+    """The kinds of mistakes that occur in label images of classes or, if ``of_classes`` is False, of cells."""
     return OF_CLASSES if of_classes else OF_CELLS
 
 
 def mistakes_of(of_classes: bool, labels: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Where predicted classes, or else cells, ``(H, W)`` are wrong, as `class_mistakes` or `cell_mistakes` says."""
+    """Map the mistakes of predicted classes, or cells, ``(H, W)`` with `class_mistakes` or `cell_mistakes`."""
     return (class_mistakes if of_classes else cell_mistakes)(labels, truth)
 
 
 def class_mistakes(labels: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Where the predicted class ``(H, W)`` is not the true one: `MISSED`, `EXTRA` or `CONFUSED`, uint8, else 0."""
+    """Map wrong classes ``(H, W)``: `MISSED`, `EXTRA` or `CONFUSED`, else 0, as uint8."""
     kinds = np.where(labels == 0, MISSED, np.where(target == 0, EXTRA, CONFUSED))
     return np.where(labels == target, 0, kinds).astype(np.uint8)
 
 
 def largest_places(kinds: np.ndarray, most: int = 3) -> list[tuple[int, int, int]]:
-    """Where to look first: kind, row and column of the largest connected places of mistakes ``(H, W)``."""
-    places = sorted(regionprops(numbered_pieces(kinds)), key=lambda place: -place.area)[:most]
-    points = (place.coords[len(place.coords) // 2] for place in places)  # in the place, which its centroid need not be
+    """Kind, row and column of the largest connected mistakes in a map ``(H, W)``."""
+    places = sorted(regionprops(pieces(kinds)), key=lambda place: -place.area)[:most]
+    points = (place.coords[len(place.coords) // 2] for place in places)  # the centroid may lie outside
     return [(int(kinds[row, column]), int(row), int(column)) for row, column in points]

@@ -1,4 +1,4 @@
-"""Scores of images that several processes have judged: an `Evaluator` whose sums are added up over all of them."""
+"""An `Evaluator` whose counts are summed over the processes of a run."""
 
 import numpy as np
 import torch
@@ -9,14 +9,14 @@ from src.metrics.evaluator import Evaluator, Prediction
 
 
 class Pooled(Metric):
-    """The torchmetrics side of an `Evaluator`: it holds the sums where processes can add them up.
+    """A torchmetrics `Metric` around an `Evaluator`: its state is reduced over ranks.
 
     Args:
-        evaluator: says what is counted, and what follows from it.
+        evaluator: counts and computes the scores.
 
     Attributes:
         row: scores of the image that was added last.
-        sweep: what `Evaluator.over_thresholds` gives of the images of all processes, known when `compute` was called.
+        sweep: `Evaluator.over_thresholds` for the images of all processes; available after `compute`.
     """
 
     full_state_update = False
@@ -31,7 +31,7 @@ class Pooled(Metric):
             self.add_state(f"sum_{name}", torch.from_numpy(zeros), dist_reduce_fx="sum")
 
     def update(self, prediction: Prediction, target: np.ndarray, instances: np.ndarray, known: np.ndarray) -> None:
-        """Add an image, as `Evaluator.counts` takes it."""
+        """Add an image, with the arguments of `Evaluator.counts`."""
         counted = self.evaluator.counts(prediction, target, instances, known)
         for name, count in counted.items():
             state: Tensor = getattr(self, f"sum_{name}")
@@ -39,7 +39,7 @@ class Pooled(Metric):
         self.row = self.evaluator.of_image(counted)
 
     def compute(self) -> tuple[dict[str, float], float | None]:
-        """The scores of the images of all processes together, and the threshold that they choose."""
+        """The scores of the images of all processes together, and the threshold chosen on them."""
         sums = {name: getattr(self, f"sum_{name}").cpu().numpy() for name in self.names}
-        self.sweep = self.evaluator.over_thresholds(sums) if self.evaluator.monitor else {}
+        self.sweep = self.evaluator.over_thresholds(sums)
         return self.evaluator.compute(sums), self.evaluator.chosen_threshold(sums)

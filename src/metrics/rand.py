@@ -1,8 +1,8 @@
-"""Scores that count pairs of pixels put into the same cell, and their counterpart in bits.
+"""Rand scores, which count pairs of pixels in the same cell, and their counterpart from information theory.
 
-V_rand and V_info restrict themselves to true cells, after thinning: Arganda-Carreras et al. 2015,
-Frontiers in Neuroanatomy 9:142. The Rand error is the ISBI-2012 challenge's earlier one. One gap in
-one membrane merges two cells and costs a lot.
+V_rand and V_info are restricted to the pixels of true cells, after thinning: Arganda-Carreras et al.
+2015, Frontiers in Neuroanatomy 9:142. The Rand error is the earlier score of the ISBI-2012 challenge.
+All are sensitive to topology: a single gap in a membrane merges two cells.
 """
 
 from typing import ClassVar
@@ -15,10 +15,9 @@ from src.metrics.thinning import thinned_components
 
 
 def v_rand(proposal: np.ndarray, truth: np.ndarray) -> float:
-    """V_rand of one slice, 1 for a perfect segmentation (the F-score of split and merge, α = ½).
+    """V_rand of one image, 1 for a perfect segmentation (F-score of its split and merge scores, α = ½).
 
-    Only pixels of true cells count. A pixel that the proposal leaves without a cell is a segment of
-    its own.
+    Only pixels of true cells count. A pixel to which the proposal assigns no cell is a segment of its own.
 
     Args:
         proposal: segments ``(H, W)``, integers, 0 = none.
@@ -35,14 +34,14 @@ def v_rand(proposal: np.ndarray, truth: np.ndarray) -> float:
 
 
 def v_info(proposal: np.ndarray, truth: np.ndarray) -> float:
-    """V_info of one slice, 1 for a perfect segmentation: the mutual information as an F-score.
+    """V_info of one image, 1 for a perfect segmentation: the mutual information as an F-score.
 
     Args:
         proposal: segments ``(H, W)``, integers, 0 = none; such a pixel is a segment of its own.
         truth: cells ``(H, W)``, integers, 0 = background, which does not count.
 
     Returns:
-        2 I(A; B) / (H(A) + H(B)); 1 where there is nothing to tell apart.
+        2 I(A; B) / (H(A) + H(B)); 1 if both have at most one segment.
     """
     if not (truth > 0).any():
         return 1.0
@@ -57,7 +56,7 @@ def v_info(proposal: np.ndarray, truth: np.ndarray) -> float:
 
 
 def _shares(proposal: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-    """Pixels of true cells: in each pair of segments, in each true cell, in each proposed one, in none."""
+    """Counts of the pixels of true cells: in each pair of segments, true cell, proposed segment, and in no segment."""
     cells = truth > 0
     _, truth_ids = np.unique(truth[cells], return_inverse=True)
     _, proposal_ids = np.unique(np.append(proposal[cells], 0), return_inverse=True)  # so that 0 stays 0
@@ -68,15 +67,15 @@ def _shares(proposal: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.nda
 
 def _entropy(shares: np.ndarray) -> float:
     occurring = shares[shares > 0]
-    return -(occurring * np.log(occurring)).sum()
+    return -float((occurring * np.log(occurring)).sum())
 
 
 def pair_counts(proposal: np.ndarray, truth: np.ndarray) -> tuple[int, int, int]:
-    """Pairs of pixels together in both segmentations, only in the proposal, only in the truth.
+    """Count pairs of pixels in the same segment: in both segmentations, only in the proposal, only in the truth.
 
     Args:
-        proposal: segments ``(H, W)``, integers from 0; 0, the background, is a segment too.
-        truth: likewise.
+        proposal: segments ``(H, W)``, integers from 0; the background, 0, is a segment too.
+        truth: true segments ``(H, W)``, likewise.
     """
     table = contingency_table(truth, proposal, sparse_type="array").astype(np.int64)
     both, in_truth, in_proposal = (
@@ -86,7 +85,7 @@ def pair_counts(proposal: np.ndarray, truth: np.ndarray) -> tuple[int, int, int]
 
 
 def rand_error(both: int, only_proposal: int, only_truth: int) -> float:
-    """1 − F-score of pairs of pixels, from counts as `pair_counts` gives them; 0 where there are none."""
+    """1 − F-score of pairs of pixels, from the counts of `pair_counts`; 0 if there are none."""
     wrong = only_proposal + only_truth
     return wrong / (2 * both + wrong) if both + wrong else 0.0
 
@@ -100,20 +99,20 @@ class AfterThinning:
     nothing: ClassVar = {"total": np.zeros(2, np.float32), "images": np.zeros(1, np.int64)}
 
     def count(self, cell: np.ndarray, target: np.ndarray, threshold: float) -> dict[str, np.ndarray]:
-        """Of an image, probability of cell and target ``(H, W)``; a true cell is not class 0."""
+        """Counts of an image, from the probability of cell and the target ``(H, W)``, where cells are not class 0."""
         segments, cells = thinned_components(cell > threshold), components(target > 0)
         return {"total": np.array([v_rand(segments, cells), v_info(segments, cells)]), "images": np.ones(1)}
 
     def scores(self, total: np.ndarray, images: np.ndarray) -> dict[str, float]:
-        """Of what was counted."""
-        with np.errstate(invalid="ignore"):  # of no image
+        """Scores from summed counts."""
+        with np.errstate(invalid="ignore"):  # without images
             return dict(zip(self.modes, total / images, strict=True))
 
 
 class OfLabels:
-    """V_rand and V_info of label images as they are written, averaged over images.
+    """V_rand and V_info of label images as they are written to files, averaged over images.
 
-    Nothing is thinned and no threshold is the best one afterwards: it is what whoever opens the files has.
+    There is no thinning and no choice of the best threshold: these scores hold for whoever uses the files.
     """
 
     takes = ("labels", "target")
@@ -122,18 +121,18 @@ class OfLabels:
     nothing: ClassVar = {"total": np.zeros(2, np.float32), "images": np.zeros(1, np.int64)}
 
     def count(self, labels: np.ndarray, target: np.ndarray) -> dict[str, np.ndarray]:
-        """Of an image, predicted segment and target ``(H, W)``; a true cell is not class 0."""
+        """Counts of an image, from the predicted cells and the target ``(H, W)``, where cells are not class 0."""
         cells = components(target > 0)
         return {"total": np.array([v_rand(labels, cells), v_info(labels, cells)]), "images": np.ones(1)}
 
     def scores(self, total: np.ndarray, images: np.ndarray) -> dict[str, float]:
-        """Of what was counted."""
-        with np.errstate(invalid="ignore"):  # of no image
+        """Scores from summed counts."""
+        with np.errstate(invalid="ignore"):  # without images
             return dict(zip(self.modes, total / images, strict=True))
 
 
 class RandError:
-    """The Rand error of 4-connected components, background being one more; pairs pooled over images."""
+    """The Rand error of 4-connected components, with the background as one more; pairs are pooled over images."""
 
     takes = ("cell", "target", "threshold")
     modes: ClassVar = {"rand_error": "min"}
@@ -141,9 +140,9 @@ class RandError:
     nothing: ClassVar = {"pairs": np.zeros(3, np.int64)}
 
     def count(self, cell: np.ndarray, target: np.ndarray, threshold: float) -> dict[str, np.ndarray]:
-        """Of an image, probability of cell and target ``(H, W)``; a true cell is not class 0."""
+        """Counts of an image, from the probability of cell and the target ``(H, W)``, where cells are not class 0."""
         return {"pairs": np.array(pair_counts(components(cell > threshold), components(target > 0)))}
 
     def scores(self, pairs: np.ndarray) -> dict[str, float]:
-        """Of what was counted."""
+        """Scores from summed counts."""
         return {"rand_error": rand_error(*pairs.tolist())}

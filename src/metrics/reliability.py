@@ -1,4 +1,4 @@
-"""How far probabilities can be believed: the reliability diagram, and the scores that sum it up."""
+"""Reliability of probabilities: the reliability diagram and its summary scores."""
 
 from typing import TypedDict
 
@@ -6,11 +6,11 @@ import numpy as np
 
 from src.metrics.calibration import log_loss
 
-STEPS = 15  # of the diagram, of equal width
+STEPS = 15  # bins of the diagram, of equal width
 
 
 class Step(TypedDict):
-    """A step of the diagram: how many were predicted in it, with which mean probability, and which share is true."""
+    """A bin of the diagram: number of predictions, their mean probability, and the fraction that is true."""
 
     count: int
     predicted: float
@@ -18,11 +18,11 @@ class Step(TypedDict):
 
 
 def diagram(probability: np.ndarray, counts: np.ndarray) -> list[Step]:
-    """Compare probabilities with how often they came true, in steps of equal width; empty steps are left out.
+    """Compare probabilities with the frequency of true outcomes, in bins of equal width; empty bins are left out.
 
     Args:
-        probability: of being true.
-        counts: how often it was not, and was, at each ``(2, N)``.
+        probability: predicted probabilities ``(N,)``.
+        counts: how often the outcome was false, and true, for each ``(2, N)``.
     """
     places = np.minimum((probability * STEPS).astype(int), STEPS - 1)
     times = counts.sum(axis=0)
@@ -35,13 +35,14 @@ def diagram(probability: np.ndarray, counts: np.ndarray) -> list[Step]:
 
 
 def scores(probability: np.ndarray, counts: np.ndarray) -> dict[str, float]:
-    """Sum up how far probabilities can be believed.
+    """Summary scores of the reliability of probabilities.
 
-    ``ece`` is the expected calibration error: the mean distance between what is predicted and what is true in a step
-    of the `diagram`. ``brier`` is the mean squared distance of a probability from 0 or 1, whichever is true.
+    ``ece`` is the expected calibration error: the mean distance between predicted probability and true fraction in the
+    bins of the `diagram`. ``brier`` is the mean squared difference of probability and outcome (0 or 1).
 
     Args:
-        probability, counts: as of `diagram`.
+        probability: predicted probabilities ``(N,)``.
+        counts: how often the outcome was false, and true, for each ``(2, N)``.
     """
     steps, total = diagram(probability, counts), counts.sum()
     return {

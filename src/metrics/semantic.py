@@ -1,7 +1,7 @@
-"""Scores of classes of pixels: IoU, Dice, precision and recall.
+"""Scores of semantic segmentation: IoU, Dice, precision and recall.
 
-One policy for a class that is absent: in truth and prediction alike it has no score and enters no
-mean; in only one of them all its scores are 0.
+A class that is absent from both truth and prediction has no score and enters no mean; for a class that
+is absent from one of them, all scores are 0.
 """
 
 import math
@@ -16,13 +16,13 @@ MOST_CLASSES = 32
 
 
 def class_scores(confusion: np.ndarray) -> dict[str, np.ndarray]:
-    """IoU, Dice, precision and recall of each class; nan for a class that occurs in neither.
+    """IoU, Dice, precision and recall of each class; nan for a class that is absent from truth and prediction.
 
     Args:
         confusion: pixels of each true class (rows) and predicted class (columns), ``(..., K, K)``.
 
     Returns:
-        By name, ``(..., K)``.
+        Name → scores ``(..., K)``.
     """
     found = confusion.diagonal(axis1=-2, axis2=-1)
     true, predicted = confusion.sum(axis=-1), confusion.sum(axis=-2)
@@ -37,15 +37,15 @@ def class_scores(confusion: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def foreground_mean(scores: np.ndarray) -> float:
-    """Mean over the classes but class 0 that have a score, ``(K,)``; nan if there is none."""
+    """Mean of ``(K,)`` scores over the classes except class 0 that have one; nan if there is none."""
     known = scores[1:][~np.isnan(scores[1:])]
     return float(known.mean()) if len(known) else math.nan
 
 
 class Semantic:
-    """IoU, Dice, precision and recall: pixels pooled over images, per class and as mean of the foreground.
+    """IoU, Dice, precision and recall, with pixels pooled over images: for each class, and the mean of the foreground.
 
-    `NAME` is the mean of the classes but class 0, `NAME_class_c` that of one class, and
+    `NAME` is the mean over the classes except class 0, `NAME_class_c` the score of one class, and
     `NAME_per_image` the mean over images of each image's own mean.
     """
 
@@ -59,30 +59,30 @@ class Semantic:
     }
 
     def count(self, classes: np.ndarray, target: np.ndarray, known: np.ndarray) -> dict[str, np.ndarray]:
-        """Of an image, predicted and true class of each pixel, integers ``(H, W)``, where they are known.
+        """Counts of an image, from the predicted and true class of each pixel ``(H, W)``, where ``known``.
 
         Raises:
-            ValueError: there are more classes than `MOST_CLASSES`, as in an image of numbered cells.
+            ValueError: there are more classes than `MOST_CLASSES`, as in a label image of cells.
         """
         highest = int(max(classes.max(), target.max()))
         if highest >= MOST_CLASSES:
             raise ValueError(
-                f"expected at most {MOST_CLASSES} classes, but got class {highest}; nearest valid for numbered "
-                f"cells: metrics=instances"
+                f"expected at most {MOST_CLASSES} classes, but got class {highest}; nearest valid for label images "
+                f"of cells: metrics=instances"
             )
-        confusion = np.zeros(MOST_CLASSES**2, np.int64)
-        for predicted, true, judged in zip(*map(strips_of, (classes, target, known)), strict=True):
-            pairs = true[judged].astype(np.int64) * MOST_CLASSES + predicted[judged].astype(np.int64)
-            confusion += np.bincount(pairs, minlength=MOST_CLASSES**2)
-        confusion = confusion.reshape(MOST_CLASSES, MOST_CLASSES)
+        counts = np.zeros(MOST_CLASSES**2, np.int64)
+        for predicted, true, annotated in zip(*map(strips_of, (classes, target, known)), strict=True):
+            pairs = true[annotated].astype(np.int64) * MOST_CLASSES + predicted[annotated].astype(np.int64)
+            counts += np.bincount(pairs, minlength=MOST_CLASSES**2)
+        confusion = counts.reshape(MOST_CLASSES, MOST_CLASSES)
         means = np.array([foreground_mean(scores) for scores in class_scores(confusion).values()])
         return {"confusion": confusion, "of_images": np.nan_to_num(means), "images": np.isfinite(means)}
 
     def scores(self, confusion: np.ndarray, of_images: np.ndarray, images: np.ndarray) -> dict[str, float]:
-        """Of what was counted; nan where there is nothing to score."""
+        """Scores from summed counts; nan where there is nothing to score."""
         pooled = class_scores(confusion)
         scores = {name: foreground_mean(values) for name, values in pooled.items()}
         for name, values in pooled.items():
             scores |= {f"{name}_class_{number}": values[number] for number in np.flatnonzero(~np.isnan(values))}
-        with np.errstate(invalid="ignore"):  # of images with nothing to score
+        with np.errstate(invalid="ignore"):  # images with nothing to score
             return scores | {f"{name}{PER_IMAGE}": mean for name, mean in zip(pooled, of_images / images, strict=True)}

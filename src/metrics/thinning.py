@@ -1,4 +1,4 @@
-"""Cells that have grown until the membranes between them are one pixel wide."""
+"""Thinning of membranes to a width of one pixel."""
 
 import numba
 import numpy as np
@@ -10,19 +10,19 @@ _STEPS = np.array([[-1, 0], [0, -1], [0, 1], [1, 0]])
 
 
 def thinned_components(foreground: np.ndarray) -> np.ndarray:
-    """4-connected components that have flooded the background until one pixel is left between them.
+    """Grow 4-connected components into the background until lines of one pixel are left between them.
 
-    So the width of a membrane does not change the score. It is the watershed of Vincent and Soille
-    (1991, IEEE TPAMI 13:583) of the image with two levels, cell and membrane, as the ISBI-2012
-    challenge thins: all components rise at once, a pixel that two of them reach is a line, and so is
-    one that only lines reach. Which pixel of several becomes the line depends on the order of the
-    queue, which therefore starts column by column, as in the official scorer.
+    After this, the width of a membrane has no effect on the score. As in the ISBI-2012 challenge, this
+    is the watershed of Vincent and Soille (1991, IEEE TPAMI 13:583) of an image with two levels, cell
+    and membrane: all components grow at once; a pixel that two of them reach becomes a line, and so
+    does one that only lines reach. Which of several pixels becomes the line depends on the order of the
+    queue, which starts column by column, as in the official scorer.
 
     Args:
         foreground: mask ``(H, W)``.
 
     Returns:
-        Segments ``(H, W)`` int32, 0 on lines; one segment where there is no component to rise.
+        Segments ``(H, W)`` int32, 0 on lines; a single segment if there is no component.
     """
     labels = components(foreground)
     if labels.max() == 0:
@@ -33,10 +33,10 @@ def thinned_components(foreground: np.ndarray) -> np.ndarray:
 
 
 @numba.njit(cache=True)
-def _flood(labels, steps):
+def _fill_queue(labels: np.ndarray, steps: np.ndarray, queue: np.ndarray) -> int:
+    """Queue the background pixels beside components, column by column; returns their number."""
     height, width = labels.shape
-    queue = np.empty((height * width, 2), np.int32)
-    first, last = 0, 0
+    last = 0
     for x in range(width):
         for y in range(height):
             if labels[y, x] != _TO_FLOOD:
@@ -48,6 +48,15 @@ def _flood(labels, steps):
                     queue[last] = y, x
                     last += 1
                     break
+    return last
+
+
+@numba.njit(cache=True)
+def _flood(labels: np.ndarray, steps: np.ndarray) -> None:
+    """Assign each background pixel to a component or a line, in place."""
+    height, width = labels.shape
+    queue = np.empty((height * width, 2), np.int32)
+    first, last = 0, _fill_queue(labels, steps, queue)
     while first < last:
         y, x = queue[first]
         first += 1

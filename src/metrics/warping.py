@@ -1,7 +1,7 @@
-"""The warping error: mistakes of topology, whatever the place of a border.
+"""The warping error: mistakes of topology, regardless of the exact position of borders.
 
 Jain et al. 2010, *Boundary learning by optimization with topological constraints* (CVPR), as the
-ISBI-2012 challenge counts it.
+ISBI-2012 challenge computes it.
 """
 
 import math
@@ -16,10 +16,10 @@ _RING = np.array([[-1, 0], [-1, 1], [0, 1], [1, 1], [1, 0], [1, -1], [0, -1], [-
 
 
 def _is_simple(neighbours: int) -> bool:
-    """Whether flipping a pixel leaves the topology as it is: 4-connected foreground, 8-connected background.
+    """Whether flipping a pixel preserves the topology of 4-connected foreground and 8-connected background.
 
-    That is so if the foreground among its eight neighbours, bit by bit in the order of `_RING`,
-    touches it along an edge in exactly one piece, and some neighbour is background.
+    This holds if exactly one piece of the foreground among its eight neighbours (bits in the order of
+    `_RING`) touches the pixel along an edge, and some neighbour is background.
     """
     ring = [bool(neighbours >> place & 1) for place in range(8)]
     if all(ring):
@@ -39,21 +39,21 @@ SIMPLE = np.array([_is_simple(neighbours) for neighbours in range(256)])
 
 
 def warp(truth: np.ndarray, cell: np.ndarray, threshold: float) -> np.ndarray:
-    """Bend the true mask towards a proposal as far as goes without splitting, merging, adding or losing a cell.
+    """Warp the true mask towards a proposal as far as possible without splitting, merging, adding or losing a cell.
 
     Args:
-        truth: mask ``(H, W)``.
-        cell: probability of cell ``(H, W)``.
-        threshold: of the proposal.
+        truth: true mask ``(H, W)``.
+        cell: predicted probability of cell ``(H, W)``.
+        threshold: threshold at which the probability becomes the proposal.
 
     Returns:
-        The bent mask ``(H, W)``. Beyond the image all is background.
+        The warped mask ``(H, W)``. Everything beyond the image counts as background.
     """
     bent, proposal = (np.pad(mask, 1).astype(np.uint8) for mask in (truth, cell > threshold))
     certainty = np.abs(np.pad(cell, 1) - cell.dtype.type(threshold))
     before = bent.size + 1
     while True:
-        x, y = np.nonzero((bent != proposal).T)  # column by column, as the official scorer does, for equals
+        x, y = np.nonzero((bent != proposal).T)  # ties are visited column by column, as in the official scorer
         if len(y) == 0 or len(y) >= before:
             return bent[1:-1, 1:-1].astype(bool)
         before = len(y)
@@ -62,7 +62,8 @@ def warp(truth: np.ndarray, cell: np.ndarray, threshold: float) -> np.ndarray:
 
 
 @numba.njit(cache=True)
-def _flip_simple(mask, ys, xs, simple, ring):
+def _flip_simple(mask: np.ndarray, ys: np.ndarray, xs: np.ndarray, simple: np.ndarray, ring: np.ndarray) -> None:
+    """Flip the pixels (y, x), one after the other, if that preserves the topology; in place."""
     for y, x in zip(ys, xs):  # noqa: B905 (numba knows no strict=)
         neighbours = 0
         for place in range(8):
@@ -72,12 +73,12 @@ def _flip_simple(mask, ys, xs, simple, ring):
 
 
 def topological_errors(bent: np.ndarray, proposal: np.ndarray, radius: int = 20) -> tuple[int, int]:
-    """Pixels that split a cell and pixels that merge cells, of those where a bent truth still differs.
+    """Count the pixels that split a cell and those that merge cells, where a warped truth still differs.
 
     Args:
-        bent: what `warp` gives, ``(H, W)``.
+        bent: the result of `warp`, ``(H, W)``.
         proposal: mask ``(H, W)``.
-        radius: how far a cell is followed to see whether a pixel holds it together, in pixels.
+        radius: half side in pixels of the window in which a cell is examined for being split by a pixel.
     """
     labels = np.pad(components(bent), 1)
     y, x = np.nonzero(np.pad(bent != proposal, 1))
@@ -93,6 +94,7 @@ def topological_errors(bent: np.ndarray, proposal: np.ndarray, radius: int = 20)
 
 
 def _holds_together(labels: np.ndarray, row: int, column: int, radius: int) -> bool:
+    """Whether the foreground in a window falls into several pieces without this pixel."""
     top, left = max(row - radius, 0), max(column - radius, 0)
     window = (labels[top : row + radius + 1, left : column + radius + 1] > 0).astype(np.uint8)
     y, x = row - top, column - left
@@ -102,18 +104,18 @@ def _holds_together(labels: np.ndarray, row: int, column: int, radius: int) -> b
 
 
 class WarpingError:
-    """Pixels that split or merge after warping, as a share of all pixels, pooled over images."""
+    """Pixels that split or merge cells after warping, as a fraction of all pixels, pooled over images."""
 
     takes = ("cell", "target", "threshold")
     modes: ClassVar = {"warping_error": "min"}
     best_over_thresholds = True
-    nothing: ClassVar = {"errors": np.zeros(2, np.int64)}  # and of how many pixels
+    nothing: ClassVar = {"errors": np.zeros(2, np.int64)}  # errors and pixels
 
     def count(self, cell: np.ndarray, target: np.ndarray, threshold: float) -> dict[str, np.ndarray]:
-        """Of an image, probability of cell and target ``(H, W)``; a true cell is not class 0."""
+        """Counts of an image, from the probability of cell and the target ``(H, W)``, where cells are not class 0."""
         errors = topological_errors(warp(target > 0, cell, threshold), cell > threshold)
         return {"errors": np.array([sum(errors), target.size])}
 
     def scores(self, errors: np.ndarray) -> dict[str, float]:
-        """Of what was counted."""
+        """Scores from summed counts."""
         return {"warping_error": errors[0] / errors[1] if errors[1] else math.nan}

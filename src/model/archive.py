@@ -1,9 +1,4 @@
-"""A checkpoint as a file: data and nothing else, whole or refused.
-
-It holds tensors, numbers, strings and containers of them. Opening one runs no code: what it would call is looked up
-before it is unpickled, what it promises is held against the size of the file, and what comes out is copied, so that
-no object of the file itself is ever used. Checksums of the archive and a digest of the content tell a damaged one.
-"""
+"""Writes checkpoints, and reads them back as plain data without running code."""
 
 import hashlib
 import io
@@ -11,6 +6,7 @@ import pickletools
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,35 +18,41 @@ DTYPES = {"Float": torch.float32, "Double": torch.float64, "Half": torch.float16
 DTYPES |= {"Long": torch.int64, "Int": torch.int32, "Short": torch.int16, "Char": torch.int8}
 DTYPES |= {"Byte": torch.uint8, "Bool": torch.bool}
 CALLED = {"torch._utils _rebuild_tensor_v2", "collections OrderedDict", *(f"torch {name}Storage" for name in DTYPES)}
-LOOKUPS = {"GLOBAL", "STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4"}  # of pickle
-LARGEST_PICKLE = 2**24  # bytes; that of the paper's network and its optimiser has some 2**17
+# Operations of pickle that look up a callable.
+LOOKUPS = {"GLOBAL", "STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4"}
+LARGEST_PICKLE = 2**24  # bytes; the paper's network and its optimiser need about 2**17
 MOST_RECORDS = 100_000
 
 
-def write(file: Path, content: dict) -> None:
-    """Write a checkpoint in the present layout, with the digest of its content; never through a temporary folder.
+def write(file: Path, content: dict[str, Any]) -> None:
+    """Write a checkpoint in the current layout, with a digest of its content, from memory without a temporary folder.
 
     Raises:
-        OSError: there is no room for it; nothing of it is left.
+        OSError: the disk is full; the incomplete file is removed.
     """
     buffer, content = io.BytesIO(), content | {"layout": LAYOUT}
     torch.save({**content, "digest": digest(content)}, buffer)
     file.parent.mkdir(parents=True, exist_ok=True)
     try:
         file.write_bytes(buffer.getbuffer())
-    except OSError as error:  # a full disk: what is half there would take the room of what is to come
+    except OSError as error:  # on a full disk, the incomplete file would take the space of the next one
         file.unlink(missing_ok=True)
         size = f"{buffer.getbuffer().nbytes / 1e6:,.1f} MB"
         raise OSError(error.errno, f"{error.strerror} for a checkpoint of {size}", str(file)) from error
 
 
-def read(file: Path) -> dict:
-    """The content of a checkpoint, on the CPU, in the present layout.
+def read(file: Path) -> dict[str, Any]:
+    """The content of a checkpoint in the current layout, with its tensors on the CPU.
+
+    A checkpoint holds tensors, numbers, strings and containers of them. Opening one runs no code: the callables that
+    its pickle names are checked before it is unpickled, the sizes that it declares are compared with the size of the
+    file, and the result is copied into plain containers, so that no object of the file itself is used. The archive's
+    checksums and the digest of the content detect damage.
 
     Raises:
         FileNotFoundError: there is no such file.
-        OSError: it cannot be read.
-        ValueError: it is no checkpoint, damaged, or holds something else than data.
+        OSError: the file cannot be read.
+        ValueError: the file is not a checkpoint, is damaged, or holds anything but data.
     """
     if not file.is_file():
         raise FileNotFoundError(f"expected a checkpoint, but there is none at {file}")
@@ -58,19 +60,19 @@ def read(file: Path) -> dict:
         _check_archive(file)
         content = _copied(torch.load(file, map_location="cpu", weights_only=True), _Budget(file.stat().st_size))
         if not isinstance(content, dict):
-            raise ValueError("it holds no dictionary")
+            raise ValueError("it does not hold a dictionary")
         if content.pop("digest", None) not in (None, digest(content)):
-            raise ValueError("its content is not what was written")
+            raise ValueError("its content does not match its digest")
         content = present(content)
     except OSError:
         raise
-    except Exception as error:  # unpicklers raise whatever the first wrong byte leads to
+    except Exception as error:  # the exception of an unpickler depends on the first wrong byte
         raise ValueError(f"expected a checkpoint written by src.train, but {file} is none: {reason(error)}") from error
     return content
 
 
-def is_whole(checkpoint: Path, check: Callable[[dict], object] = lambda content: None) -> bool:
-    """Whether a checkpoint holds what was written."""
+def is_whole(checkpoint: Path, check: Callable[[dict[str, Any]], object] = lambda content: None) -> bool:
+    """Whether a checkpoint can be read and passes ``check``, which raises ValueError for content that it refuses."""
     try:
         check(read(checkpoint))
     except (OSError, ValueError):
@@ -78,8 +80,8 @@ def is_whole(checkpoint: Path, check: Callable[[dict], object] = lambda content:
     return True
 
 
-def digest(content: dict) -> str:
-    """SHA-256 over all that a checkpoint holds, in its order."""
+def digest(content: dict[str, Any]) -> str:
+    """SHA-256 of the content of a checkpoint, in its order."""
     found = hashlib.sha256()
 
     def add(node: object) -> None:
@@ -96,7 +98,7 @@ def digest(content: dict) -> str:
             found.update(b"]")
         elif isinstance(node, Tensor):
             found.update(f"{node.dtype}{tuple(node.shape)}".encode())
-            found.update(node.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+            found.update(node.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
         else:
             found.update(f"{type(node).__name__} {node!r};".encode())
 
@@ -110,37 +112,38 @@ def _check_archive(file: Path) -> None:
         names = [record.filename for record in records]
         promised = sum(record.file_size for record in records)
         if len(records) > MOST_RECORDS or len(set(names)) < len(names) or promised > file.stat().st_size:
-            raise ValueError("its records promise more than the file holds")
-        # PyTorch would read whatever is in memory for a folder, which MS-DOS marks by 0x10.
+            raise ValueError("its records declare more bytes than the file holds")
+        # For a folder, which MS-DOS marks by 0x10, PyTorch would read uninitialised memory.
         if any(record.compress_type != zipfile.ZIP_STORED or record.external_attr & 0x10 for record in records):
-            raise ValueError("its records are compressed, or folders")
+            raise ValueError("its records are compressed or folders")
         if damaged := archive.testzip():
             raise ValueError(f"its record {damaged} is damaged")
         pickles = [record for record in records if record.filename.endswith("/data.pkl")]
         if len(pickles) != 1 or pickles[0].file_size > LARGEST_PICKLE:
-            raise ValueError("it has no description of its content, or one that is too long")
+            raise ValueError("it has no pickle of its content, or one that is too long")
         for operation, argument, _ in pickletools.genops(archive.read(pickles[0])):
             if operation.name in LOOKUPS and argument not in CALLED:
                 raise ValueError(f"it would call {argument or operation.name}")
 
 
 class _Budget:
-    """What the content of a file may come to."""
+    """How many values and bytes the content of a file may still hold."""
 
     def __init__(self, size: int) -> None:
-        self.nodes, self.bytes, self.storages = MOST_NODES, size, set()
+        self.nodes, self.bytes = MOST_NODES, size
+        self.storages: set[int] = set()
 
 
 def _copied(node: object, left: _Budget, depth: int = 0) -> object:
-    """A copy in plain dictionaries, lists and tuples; a container that stands in several places counts in each."""
+    """A copy in plain dictionaries, lists and tuples; a container that is referenced several times counts each time."""
     left.nodes -= 1
     if left.nodes < 0 or depth > MOST_DEPTH:
-        raise ValueError("it holds too many values, or one within itself")
+        raise ValueError("it holds too many values, or a container within itself")
     if isinstance(node, dict):
         if wrong := [key for key in node if type(key) not in (str, int)]:
             raise ValueError(f"it holds a value under {str(wrong[0])[:80]}")
         return {key: _copied(value, left, depth + 1) for key, value in dict.items(node)}
-    if type(node) in (list, tuple):
+    if isinstance(node, list | tuple) and type(node) in (list, tuple):
         return type(node)(_copied(value, left, depth + 1) for value in node)
     if isinstance(node, Tensor):
         return _checked(node, left)
@@ -157,5 +160,5 @@ def _checked(tensor: Tensor, left: _Budget) -> Tensor:
         left.storages.add(storage.data_ptr())
         left.bytes -= storage.nbytes()
     if tensor.numel() * tensor.element_size() > storage.nbytes() or left.bytes < 0:
-        raise ValueError(f"its tensors promise more than the file holds, {tuple(tensor.shape)}")
+        raise ValueError(f"its tensors declare more bytes than the file holds, {tuple(tensor.shape)}")
     return tensor

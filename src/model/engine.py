@@ -1,44 +1,46 @@
-"""How a trained network is computed when it predicts: by PyTorch, by PyTorch compiled, or by OpenVINO.
-
-Training computes the network as it is. When it predicts, batch normalisation goes into the convolution before it, and
-an engine made for prediction may compute the rest. tests/benchmarks/README.md has what each is worth.
-"""
+"""Engines that compute a trained network for prediction: PyTorch, compiled PyTorch or OpenVINO."""
 
 import copy
 import functools
 import importlib.util
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from src.model.trained import MEMORY_FORMAT
+from src.model.trained import in_memory_format
 from src.model.unet import UNet
 from src.saying import warn
 from src.tiles.geometry import shrinkage
 
+if TYPE_CHECKING:
+    from openvino import Core, Model, Node
+
 ENGINES = ("torch", "compiled", "openvino")
-FORMATS = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}  # by precision, as Lightning names it
-ALLOWED = {torch.float32: 2e-5}  # largest difference of a probability from PyTorch's …
-ALLOWED_HALF = 0.1  # … and in a format of 16 bits, which PyTorch itself rounds by as much
+FORMATS = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}  # by precision in Lightning's spelling
+ALLOWED = {torch.float32: 2e-5}  # largest accepted difference of a probability from that of PyTorch
+ALLOWED_HALF = 0.1  # the same in 16-bit formats, in which the rounding of PyTorch itself is as large
 
 
 class Engine:
-    """A trained network, ready to predict; called as the network is, with the same result but for rounding.
+    """A trained network for prediction: called like the network, with the same result except for rounding.
 
-    An engine that fails, or disagrees with PyTorch on the first tile, is named, and PyTorch takes its place.
+    Batch normalisation is folded into the convolution before it. If the engine fails, or disagrees with PyTorch on
+    the first tile, a warning names it and PyTorch is used instead. tests/benchmarks/README.md compares the engines.
 
     Args:
-        network: in evaluation mode.
-        name: one of `ENGINES`; ``compiled`` is for tiles of one size, because each further size is compiled anew.
-        device: where PyTorch computes; OpenVINO computes on the CPU.
-        dtype: number format to compute in.
+        network: the network, in evaluation mode.
+        name: one of `ENGINES`; ``compiled`` suits tiles of one size, because each further size is compiled again.
+        device: the device on which PyTorch computes; OpenVINO computes on the CPU.
+        dtype: the number format to compute in.
 
     Attributes:
-        depth, padded: of the network.
+        depth: the depth of the network.
+        padded: whether the network pads its convolutions.
     """
 
     def __init__(self, network: UNet, name: str, device: torch.device, dtype: torch.dtype) -> None:
@@ -46,17 +48,18 @@ class Engine:
         self.name, self.dtype = name, dtype
         self.exact = folded(network)
         self.network = self.exact if dtype is torch.float32 else copy.deepcopy(self.exact)
-        self.network.to(device, dtype, memory_format=MEMORY_FORMAT)
+        in_memory_format(self.network.to(device, dtype))
         self.compute: Callable[[Tensor], Tensor] | None = self._by_torch if name == "torch" else None
 
     def __call__(self, image: Tensor) -> Tensor:
-        """Logits ``(N, K, h, w)`` of a tile ``(N, C, H, W)``."""
+        """Logits ``(N, K, h, w)`` of tiles ``(N, C, H, W)``."""
         if self.compute is None:
             self.compute = self._checked(image)
         return self.compute(image)
 
     def _by_torch(self, image: Tensor) -> Tensor:
-        return self.network(image.to(self.dtype))
+        logits: Tensor = self.network(image.to(self.dtype))
+        return logits
 
     def _checked(self, image: Tensor) -> Callable[[Tensor], Tensor]:
         expected = self._by_torch(image).float().softmax(dim=1)
@@ -66,10 +69,10 @@ class Engine:
             failure = "" if difference <= ALLOWED.get(self.dtype, ALLOWED_HALF) else f"differs by {difference:.1e}"
         except torch.OutOfMemoryError:
             raise
-        except Exception as error:  # no compiler on this machine, or an engine that does not know its processor
+        except Exception as error:  # no compiler on this machine, or an engine that does not support its processor
             failure = f"{type(error).__name__}: {str(error).strip()}".splitlines()[0]
         if failure:
-            warn(f"{self.name} does not compute here, torch does: {failure}")
+            warn(f"{self.name} does not work here, so torch is used: {failure}")
             return self._by_torch
         return compute
 
@@ -78,12 +81,12 @@ class Engine:
         return lambda image: compiled(image.to(self.dtype))
 
     def _by_openvino(self) -> Callable[[Tensor], Tensor]:
-        asked = {
+        settings = {
             "INFERENCE_PRECISION_HINT": "bf16" if self.dtype is torch.bfloat16 else "f32",
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
             "PERFORMANCE_HINT": "LATENCY",
         }
-        compiled = openvino_core().compile_model(openvino_model(self.exact), "CPU", asked)
+        compiled = openvino_core().compile_model(openvino_model(self.exact), "CPU", settings)
 
         def compute(image: Tensor) -> Tensor:
             return torch.from_numpy(compiled(image.float().cpu().contiguous().numpy())[0]).to(image.device)
@@ -92,42 +95,45 @@ class Engine:
 
 
 def fastest(device: torch.device, dtype: torch.dtype) -> str:
-    """The engine for a device: OpenVINO on a CPU where it is installed, which was the fastest on each that was tried.
+    """The engine for a device: OpenVINO, if it is installed, for fp32 and bf16 on a CPU; else PyTorch.
 
-    It knows fp32 and bf16.
+    OpenVINO was the fastest engine on each CPU that was measured.
     """
-    known = device.type == "cpu" and dtype in (torch.float32, torch.bfloat16)
-    return "openvino" if known and importlib.util.find_spec("openvino") else "torch"
+    supported = device.type == "cpu" and dtype in (torch.float32, torch.bfloat16)
+    return "openvino" if supported and importlib.util.find_spec("openvino") else "torch"
 
 
 @functools.cache
-def openvino_core():
+def openvino_core() -> "Core":
     """OpenVINO's runtime, one for the whole process.
 
-    Each takes a stack for signal handlers of its own and, when it ends, gives back the one before it, which may be that
-    of another which has ended: the next signal would kill the process.
+    Each runtime installs its own stack for signal handlers and restores the previous one when it ends. With several
+    runtimes that may be the stack of one that has already ended, and the next signal would kill the process.
     """
-    # Without its converters, which are not called: they report their use, and import a logger that closes streams.
-    left_out = "openvino.tools.ovc"
-    sys.modules.setdefault(left_out, None)
+    # The converters are not imported: they report their use to a server, and their logger closes streams.
+    converters = "openvino.tools.ovc"
+    blocked = converters not in sys.modules
+    if blocked:
+        sys.modules[converters] = None  # type: ignore[assignment]  # None makes an import fail, as Python documents
     try:
         import openvino
     finally:
-        if sys.modules[left_out] is None:
-            del sys.modules[left_out]
+        if blocked:
+            del sys.modules[converters]
     return openvino.Core()
 
 
 def folded(network: UNet) -> UNet:
-    """A copy of a trained network with batch normalisation in the weights of the convolution before it.
+    """A copy of a trained network with batch normalisation folded into the convolution before it.
 
-    Both are linear, so it is the same function, but for rounding. What follows a ReLU (``norm=batch_after``) stays.
+    Both are linear, so the function is the same except for rounding. Batch normalisation that follows a ReLU
+    (``norm=batch_after``) stays.
     """
     network = copy.deepcopy(network).eval()
     for blocks in (network.down, network.merge):
         for number, block in enumerate(blocks):
             layers: list[nn.Module] = []
-            for layer in block:
+            for layer in block.children():
                 if isinstance(layer, nn.BatchNorm2d) and isinstance(layers[-1], nn.Conv2d):
                     layers[-1] = fuse_conv_bn_eval(layers[-1], layer)
                 elif not isinstance(layer, nn.Dropout):
@@ -136,51 +142,54 @@ def folded(network: UNet) -> UNet:
     return network.requires_grad_(False)
 
 
-def openvino_model(network: UNet):
-    """The network as a model of OpenVINO, for tiles ``(N, C, H, W)`` of any size.
+def openvino_model(network: UNet) -> "Model":
+    """The network as an OpenVINO model, for tiles ``(N, C, H, W)`` of any size.
 
-    It is built layer by layer, because OpenVINO's converter of PyTorch networks traces them, which PyTorch is about to
-    give up, and reports its use to a server.
+    It is built layer by layer, because OpenVINO's converter for PyTorch networks relies on tracing, which PyTorch is
+    about to drop, and reports its use to a server.
 
     Args:
-        network: of which batch normalisation that is left follows a ReLU.
+        network: a network after `folded`, so that any batch normalisation follows a ReLU.
     """
     from openvino import Model
     from openvino import opset13 as ops
 
-    def array(weight: Tensor) -> np.ndarray:
-        return weight.detach().float().cpu().contiguous().numpy()
-
-    def with_bias(node, bias: Tensor | None):
-        return node if bias is None else ops.add(node, array(bias).reshape(1, -1, 1, 1))
-
-    def layer_of(node, layer: nn.Module):
-        if isinstance(layer, nn.ReLU):
-            return ops.relu(node)
-        if isinstance(layer, nn.BatchNorm2d):
-            statistics = (layer.weight, layer.bias, layer.running_mean, layer.running_var)
-            return ops.batch_norm_inference(node, *map(array, statistics), epsilon=layer.eps)
-        pad = list(layer.padding)
-        return with_bias(ops.convolution(node, array(layer.weight), [1, 1], pad, pad, [1, 1]), layer.bias)
-
-    def block_of(node, block: nn.Sequential):
-        for layer in block:
-            node = layer_of(node, layer)
-        return node
-
-    def cropped(node, pixels: int):
-        if not pixels:
-            return node
-        return ops.slice(node, *(np.array(each) for each in ([pixels] * 2, [-pixels] * 2, [1, 1], [2, 3])))
-
     image = ops.parameter([-1, network.in_channels, -1, -1], np.float32)
     node, skips = image, []
     for block in network.down[:-1]:
-        skips.append(block_of(node, block))
+        skips.append(_after(node, block))
         node = ops.max_pool(skips[-1], [2, 2], [1, 1], [0, 0], [0, 0], [2, 2]).output(0)
-    node = block_of(node, network.down[-1])
-    for number, (up, block) in enumerate(zip(network.up, network.merge, strict=True)):
-        node = with_bias(ops.convolution_backprop_data(node, array(up.weight), [2, 2]), up.bias)
-        lost = 0 if network.padded else shrinkage(number)  # at each side, by what is below
-        node = block_of(ops.concat([cropped(skips.pop(), lost), node], axis=1), block)
-    return Model([layer_of(node, network.classify)], [image])
+    node = _after(node, network.down[-1])
+    for number, (up, merge) in enumerate(zip(network.up, network.merge, strict=True)):
+        skip, margin = skips.pop(), 0 if network.padded else shrinkage(number)
+        if margin:
+            skip = ops.slice(skip, *(np.array(each) for each in ([margin] * 2, [-margin] * 2, [1, 1], [2, 3])))
+        node = _after(ops.concat([skip, _after(node, up)], axis=1), merge)
+    return Model([_after(node, network.classify)], [image])
+
+
+def _after(node: "Node", layer: nn.Module) -> "Node":
+    """The node that applies a layer, or a sequence of layers, to the output of another node."""
+    from openvino import opset13 as ops
+
+    if isinstance(layer, nn.Sequential):
+        return functools.reduce(_after, layer, node)
+    if isinstance(layer, nn.ReLU):
+        return ops.relu(node)
+    if isinstance(layer, nn.BatchNorm2d):
+        statistics = (layer.weight, layer.bias, layer.running_mean, layer.running_var)
+        return ops.batch_norm_inference(
+            node, *(_array(each) for each in statistics if each is not None), epsilon=layer.eps
+        )
+    if isinstance(layer, nn.ConvTranspose2d):
+        node = ops.convolution_backprop_data(node, _array(layer.weight), [2, 2])
+    elif isinstance(layer, nn.Conv2d):
+        pad = list(layer.padding)
+        node = ops.convolution(node, _array(layer.weight), [1, 1], pad, pad, [1, 1])
+    else:
+        raise TypeError(f"expected a layer of the U-Net, but got {layer}")
+    return node if layer.bias is None else ops.add(node, _array(layer.bias).reshape(1, -1, 1, 1))
+
+
+def _array(weight: Tensor) -> np.ndarray:
+    return weight.detach().float().cpu().contiguous().numpy()

@@ -1,19 +1,18 @@
-"""The layout of a checkpoint, which has a number, and how one of an earlier version becomes the present one.
-
-1   each part by its name in ``conf/``, such as ``unet``, and its arguments
-0   each part by where its code was, such as ``src.model.unet.UNet``; no number
-"""
+"""Translates checkpoints and configurations of earlier versions into the current layout."""
 
 import copy
 import dataclasses
 import functools
+from typing import Any
 
 import yaml
 
 from src import CONF
 
+# 1: each part by its name in conf/, such as unet, and its arguments.
+# 0: each part by its import path, such as src.model.unet.UNet; such a checkpoint holds no layout number.
 LAYOUT = 1
-# Where the code was that an earlier version has written into a checkpoint or a config.yaml, and where it is today.
+# Import paths that earlier versions wrote into checkpoints and config.yaml, and the current ones.
 MOVED = {
     "src.tiles.instances.classes": "src.instances.Classes",
     "src.tiles.instances.components": "src.instances.Components",
@@ -25,7 +24,7 @@ MOVED = {
     "src.run.callbacks.Narrator": "src.run.progress.Narrator",
 }
 
-# Keys that versions have added, and what a configuration without them means.
+# Keys that later versions added, each with the value that a configuration without it stands for.
 ADDED = {
     "scaling": "percentiles",
     "data.source.orientation": "stored",
@@ -43,48 +42,50 @@ ADDED = {
     "target": {"_target_": "src.data.targets.Classes"},
 }
 
-# Nouns and keys of which versions have changed what is chosen where nobody says.
+# Keys, or whole groups of them, whose default later versions changed.
 CHANGED = (
     *("callbacks.average", "instances", "metrics", "scheduler", "target"),
     *("trainer.max_steps", "trainer.val_check_interval"),
 )
 
 
-def moved(node: object) -> object:
-    """Choices of an earlier version, which call code by where it was, as they would be written today."""
-    if isinstance(node, list):
-        return [moved(value) for value in node]
-    if not isinstance(node, dict):
-        return node
+def moved(node: dict[str, Any]) -> dict[str, Any]:
+    """A configuration of an earlier version, or a node of one, with the current import paths in place of the old."""
     target = _today(node.get("_target_"))
     was_function = target != node.get("_target_") and str(target).startswith("src.instances.")
     return {
-        key: target if key == "_target_" else moved(value)
+        key: target if key == "_target_" else _moved(value)
         for key, value in node.items()
         if not (was_function and key == "_partial_")
     }
+
+
+def _moved(value: object) -> object:
+    if isinstance(value, list):
+        return [_moved(each) for each in value]
+    return moved(value) if isinstance(value, dict) else value
 
 
 def _today(target: object) -> object:
     return MOVED.get(target, target) if isinstance(target, str) else target
 
 
-def with_added(config: dict) -> dict:
-    """A configuration that has the keys that versions have added, with what they mean where it does not say."""
+def with_added(config: dict[str, Any]) -> dict[str, Any]:
+    """A copy of a configuration in which each key of `ADDED` that it lacks has its value from there."""
     config = copy.deepcopy(config)
     for key, value in ADDED.items():
         *nouns, name = key.split(".")
         node = config
         for noun in nouns:
             node = node.get(noun, {}) if isinstance(node, dict) else {}
-        if not nouns or "kind" in node or "kind" in node.get("source", {}):  # of a folder
+        if not nouns or "kind" in node or "kind" in node.get("source", {}):  # data from a folder
             node.setdefault(name, value)
     return config
 
 
 @functools.cache
-def calls(slot: str) -> dict[str, dict]:
-    """What the files of a folder of ``conf/`` call, by their names, of metrics by the names in them."""
+def calls(slot: str) -> dict[str, dict[str, Any]]:
+    """The calls in the files of a folder of ``conf/``, by file name; for metrics, by the names in the files."""
     found = {}
     for file in sorted((CONF / slot).glob("*.yaml")):
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
@@ -94,22 +95,28 @@ def calls(slot: str) -> dict[str, dict]:
     return found
 
 
-def name_of(slot: str, target: str | None) -> str | None:
-    """The name of the first file of a folder of ``conf/`` that calls ``target``; None if none does."""
+def name_of(slot: str, target: object) -> str | None:
+    """The name of the first file of a folder of ``conf/`` that calls ``target``; None if no file does."""
     return next((name for name, call in calls(slot).items() if call["_target_"] == target), None)
 
 
 def part_of(slot: str, made: object) -> dict[str, object]:
-    """What a checkpoint holds of a part that was made: its name in ``conf/`` and its arguments."""
+    """The entry of a checkpoint for an instantiated part: its name in ``conf/`` and its arguments.
+
+    Raises:
+        TypeError: the part is not an instance of a dataclass.
+    """
+    if not dataclasses.is_dataclass(made) or isinstance(made, type):
+        raise TypeError(f"expected an instance of a dataclass, but got {made!r}")
     name = name_of(slot, f"{type(made).__module__}.{type(made).__qualname__}")
     return {"name": name, **dataclasses.asdict(made)}
 
 
-def present(content: dict) -> dict:
-    """The content of a checkpoint in the present layout; what it does not know is left for who checks it.
+def present(content: dict[str, Any]) -> dict[str, Any]:
+    """The content of a checkpoint in the current layout; unknown parts stay as they are, for the caller to refuse.
 
     Raises:
-        ValueError: a later version has written it.
+        ValueError: a later version wrote the checkpoint.
     """
     layout = content.get("layout", 0)
     if type(layout) is not int or not 0 <= layout <= LAYOUT:
@@ -122,13 +129,13 @@ def present(content: dict) -> dict:
 
 
 def _all_named(nodes: object) -> object:
-    return {name: _named("metrics", node) for name, node in nodes.items()} if type(nodes) is dict else nodes
+    return {name: _named("metrics", node) for name, node in nodes.items()} if isinstance(nodes, dict) else nodes
 
 
 def _named(slot: str, node: object) -> object:
-    target = _today(node.get("_target_")) if type(node) is dict else None
+    target = _today(node.get("_target_")) if isinstance(node, dict) else None
     name = name_of(slot, target)
-    if name is None:
+    if name is None or not isinstance(node, dict):
         return node
     dropped = {"_target_"} | {key for key in ("_partial_",) if node.get(key) is True}
     return {"name": name} | {key: value for key, value in node.items() if key not in dropped}

@@ -1,8 +1,4 @@
-"""Losses: pure functions of logits ``(N, K, h, w)``, target ``(N, h, w)`` and weight ``(N, h, w)``.
-
-The cross-entropies average over the number of pixels, never over the sum of weights, so that the
-loss of a batch does not depend on how it is split between processes. Weight 0 means: not annotated.
-"""
+"""Losses: pure functions of logits ``(N, K, h, w)``, target ``(N, h, w)`` and weight ``(N, h, w)``."""
 
 import torch
 import torch.nn.functional as F
@@ -12,19 +8,22 @@ from torch import Tensor
 def weighted_cross_entropy(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     """The paper's energy (eq. 1): cross-entropy of the soft-max, weighted by w(x), mean over pixels.
 
+    It divides by the number of pixels, not by the sum of weights, so that the loss of a batch does not depend on how
+    the batch is split between processes.
+
     Args:
         logits: ``(N, K, h, w)``, class scores before the soft-max.
         target: ``(N, h, w)`` int64, classes.
-        weight: ``(N, h, w)``, the weight map of eq. 2.
+        weight: ``(N, h, w)``, the weight map of eq. 2; 0 where a pixel is not annotated.
 
     Returns:
-        A scalar, in nats a pixel.
+        A scalar, in nats per pixel.
     """
     return (weight * F.cross_entropy(logits.float(), target, reduction="none")).mean()
 
 
 def cross_entropy(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """Cross-entropy in which each annotated pixel counts alike: what eq. 1 is without its weights.
+    """Cross-entropy with equal weight for each annotated pixel: eq. 1 without its weights.
 
     Shapes as in `weighted_cross_entropy`.
     """
@@ -34,8 +33,8 @@ def cross_entropy(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
 def dice(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     """1 − soft Dice, averaged over classes (Milletari et al. 2016): for classes of very unequal size.
 
-    The overlap is pooled over the batch. One pixel is added above and below the fraction, so that a
-    class absent from truth and prediction costs nothing. Shapes as in `weighted_cross_entropy`.
+    The overlap is pooled over the batch. One pixel is added to numerator and denominator, so that a class absent from
+    truth and prediction costs nothing. Shapes as in `weighted_cross_entropy`.
     """
     annotated = (weight > 0).unsqueeze(1)
     probabilities = logits.float().softmax(dim=1) * annotated

@@ -1,32 +1,35 @@
-"""A learning-rate schedule that need not know how long training will take."""
+"""A learning-rate schedule that need not know the length of training in advance."""
 
 import math
 
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
+from typing_extensions import override
 
 
 class Plateau(LRScheduler):
-    """Warm up, stay constant while validation rises, then cool down to 0 over a fixed share of all steps.
+    """Warm up, stay constant while the validation score rises, then cool down to 0 over a fixed share of all steps.
 
-    The cool-down begins when the monitored score has not risen for so many validations, or so late that it ends with
-    ``max_steps``. After Hägele et al. (2024, arXiv 2405.18392), who show that this is as good as a cosine of the right
-    length. The paper's own schedule is constant. All is counted in steps and kept in ``state_dict``, so that an
-    interrupted run goes on with the same rates.
+    The cool-down begins when the monitored score has not risen for ``patience`` validations, or just in time to end
+    at ``max_steps``. It follows Hägele et al. (2024, arXiv 2405.18392), who show that this is as good as a cosine of
+    the right length. The paper's own schedule is constant. All lengths are counted in steps and the state is kept in
+    ``state_dict``, so that an interrupted run resumes with the same learning rates.
 
     Args:
-        optimizer: whose learning rates are multiplied.
-        max_steps: the latest end.
+        optimizer: the optimiser whose learning rates are scaled.
+        max_steps: the latest possible last step.
         every: steps from one validation to the next; a cool-down ends with a validation.
-        warm_up: steps in which the rate rises from 0.
-        patience: validations without a better score after which the cool-down begins.
-        cool_down: its share of all steps.
+        warm_up: number of steps over which the rate rises from 0.
+        patience: number of validations without a better score after which the cool-down begins.
+        cool_down: the share of all steps that the cool-down takes.
 
     Attributes:
-        end: the last step: ``max_steps``, or an earlier one where the score had stopped rising.
+        end: the last step: ``max_steps``, or an earlier one if the score stopped rising.
+        cooling_from: the step at which the cool-down begins.
 
     Raises:
-        ValueError: a number is out of its range.
+        ValueError: an argument is out of its range.
     """
 
     def __init__(
@@ -49,20 +52,20 @@ class Plateau(LRScheduler):
         super().__init__(optimizer)
 
     def validated(self, rank: float) -> None:
-        """Take notice of a validation after the present step.
+        """Record the validation after the current step, which may start the cool-down.
 
         Args:
-            rank: how good it was, more being better.
+            rank: the score, with its sign changed if lower scores are better.
         """
-        step = self.last_epoch  # PyTorch's name for the steps so far
+        step = self.last_epoch  # PyTorch's name for the number of steps so far
         self.best, self.waited = (rank, 0) if rank > self.best else (self.best, self.waited + 1)
         if self.waited < self.patience or step >= self.cooling_from:
             return
         validations = math.ceil(step * self.cool_down / (1 - self.cool_down) / self.every)
         self.end, self.cooling_from = min(self.end, step + validations * self.every), step
 
-    def get_lr(self) -> list[float]:
-        """The learning rate of each group of parameters at the present step."""
+    @override
+    def get_lr(self) -> list[float | Tensor]:
         step = self.last_epoch
         warm = min(1.0, (step + 1) / (self.warm_up + 1))
         cold = min(1.0, max(0.0, (self.end - step) / max(1, self.end - self.cooling_from)))

@@ -1,13 +1,14 @@
-"""A trained network with what belongs to its predictions, and nothing of its training."""
+"""A trained network with everything that its predictions need, and nothing of its training."""
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from src.data.appearance import Appearance
 from src.files.legend import NUMBERS, Legend
@@ -18,27 +19,34 @@ from src.model.unet import UNet
 from src.tiles.overlap import Read, Window, overlap_tile
 from src.tiles.symmetry import AVERAGES
 
-PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true", "32", "64")  # of Lightning
-# oneDNN and cuDNN convolve fastest with channels innermost. On Apple's GPU the backward pass of batch normalisation
-# fails with it (pytorch#188371).
+if TYPE_CHECKING:
+    from src.model.engine import Engine
+
+Network = TypeVar("Network", bound=nn.Module)
+
+# In Lightning's spelling.
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true", "32", "64")
+# oneDNN and cuDNN convolve fastest in channels-last format. On Apple's GPU the backward pass of batch normalisation
+# fails in that format (pytorch#188371).
 MEMORY_FORMAT = torch.contiguous_format if torch.backends.mps.is_available() else torch.channels_last
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What a checkpoint is to a prediction.
+    """The part of a checkpoint that predictions need.
 
     Attributes:
         model: the network, in evaluation mode.
-        decoder: numbers the cells, at the threshold that was chosen on the validation slices.
-        validation_scores: those of these weights.
-        reading: how the pixels of files are seen, as in training.
-        legend: of the classes.
-        tta: the average over versions of an image by which it was scored, a key of `tiles.symmetry.AVERAGES`.
-        precision: in which it was scored, as Lightning names it; None of one of an earlier version.
-        step: of training, after which it was kept; 0 if that is not known.
-        choices: ways of numbering, each with its score on the validation slices over `evaluator.CHOSEN_FROM`.
-        appearance: what its training images look like; empty of one of an earlier version.
+        decoder: numbers the cells, at the threshold that was chosen on the validation images.
+        validation_scores: the scores of these weights on the validation images.
+        reading: how pixels are read from files, as in training.
+        legend: the meaning of the classes.
+        tta: the test-time augmentation with which the network was scored, a key of `tiles.symmetry.AVERAGES`.
+        precision: the precision in which it was scored, in Lightning's spelling; None if an earlier version wrote it.
+        step: the training step of the weights; 0 if unknown.
+        choices: the candidate decoders, each with its ranks on the validation images at the thresholds
+            `evaluator.CHOSEN_FROM`.
+        appearance: what its training images look like; empty if an earlier version wrote it.
     """
 
     model: UNet
@@ -54,10 +62,10 @@ class Trained:
 
 
 def common_reading(trained: Sequence[Trained]) -> Reading:
-    """How the pixels of files are seen by all of several networks.
+    """How pixels are read from files, if several networks agree on it.
 
     Raises:
-        ValueError: they were trained on different pixels, or classes.
+        ValueError: the networks differ in how they read pixels, or in their classes.
     """
     legends = {each.legend for each in trained}
     if len(legends) > 1:
@@ -65,16 +73,16 @@ def common_reading(trained: Sequence[Trained]) -> Reading:
     readings = {each.reading for each in trained}
     if len(readings) > 1:
         raise ValueError(
-            f"expected networks trained on pixels that were seen alike, but got {sorted(map(str, readings))}"
+            f"expected networks trained on pixels that were read alike, but got {sorted(map(str, readings))}"
         )
     return trained[0].reading
 
 
 def common_average(trained: Sequence[Trained]) -> str:
-    """The average over versions of an image by which all of several networks were scored.
+    """The test-time augmentation with which several networks were scored.
 
     Raises:
-        ValueError: they were scored by different ones.
+        ValueError: the networks differ in it.
     """
     found = sorted({each.tta for each in trained})
     if len(found) > 1:
@@ -85,15 +93,16 @@ def common_average(trained: Sequence[Trained]) -> str:
 
 
 def common_precision(trained: Sequence[Trained]) -> str | None:
-    """The precision in which all of several networks were scored; None if they differ, or one does not say."""
+    """The precision in which several networks were scored; None if they differ, or if that of one is unknown."""
     found = {each.precision for each in trained}
     return found.pop() if len(found) == 1 else None
 
 
 def common_decoder(trained: Sequence[Trained]) -> Decoder:
-    """What numbers the cells of the mean of several networks: what is best in the mean of their validation scores.
+    """The decoder for the mean of several networks: the best one in the mean of their validation ranks.
 
-    Where they have none in common, as those of earlier versions, it is the first one's at their mean threshold.
+    If the networks have no candidate in common, as with earlier versions, it is that of the first network at the mean
+    of their thresholds.
     """
     first = trained[0].decoder
     tables = [dict(each.choices) for each in trained]
@@ -107,27 +116,39 @@ def common_decoder(trained: Sequence[Trained]) -> Decoder:
     return Decoder(best, best_threshold(means[best], "max"))
 
 
-def stored_scores(checkpoint: dict) -> dict[str, float]:
-    """The validation scores of a checkpoint, which holds None for nan."""
+def stored_scores(checkpoint: dict[str, Any]) -> dict[str, float]:
+    """The validation scores of a checkpoint, with nan where it holds None."""
     stored = checkpoint.get("validation_scores", {})
     return {name: math.nan if score is None else score for name, score in stored.items()}
 
 
+def in_memory_format(network: Network) -> Network:
+    """The network itself, with its weights in `MEMORY_FORMAT`."""
+    return network.to(memory_format=MEMORY_FORMAT)  # type: ignore[call-overload, no-any-return]  # lacks that keyword
+
+
 def logits(model: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
-    """Logits ``(N, K, h, w)`` of a tile ``(N, C, H, W)`` with values in [0, 1]; of a network, or an `engine.Engine`."""
+    """Logits ``(N, K, h, w)`` of tiles ``(N, C, H, W)`` with values in [0, 1].
+
+    Args:
+        model: the network, or an `engine.Engine` of it.
+        image: the tiles.
+    """
     # Rectified units learn faster from values centred on 0.
     return model((2 * image - 1).contiguous(memory_format=MEMORY_FORMAT))
 
 
-def predict_window(model: UNet, read: Read, window: Window, tta: str = "none", tile: int | None = None) -> Tensor:
+def predict_window(
+    model: "UNet | Engine", read: Read, window: Window, tta: str = "none", tile: int | None = None
+) -> Tensor:
     """Class probabilities ``(N, K, height, width)`` of a window of an image.
 
     Args:
         model: the network, or an `engine.Engine` of it.
-        read: reads the image, values in [0, 1].
-        window: what to predict.
-        tta: the average over versions of the image (§4), a key of `tiles.symmetry.AVERAGES`.
-        tile: side of the network's input in pixels; None chooses.
+        read: reads windows of the image, with values in [0, 1].
+        window: the window to predict.
+        tta: the test-time augmentation (§4), a key of `tiles.symmetry.AVERAGES`.
+        tile: side of the network's input in pixels; None lets `tiles.overlap` choose.
     """
 
     def predict(read: Read, window: Window) -> Tensor:
@@ -136,6 +157,6 @@ def predict_window(model: UNet, read: Read, window: Window, tta: str = "none", t
     return AVERAGES[tta](predict, read, window)
 
 
-def _probabilities(model: UNet, tiles: Tensor) -> Tensor:
+def _probabilities(model: Callable[[Tensor], Tensor], tiles: Tensor) -> Tensor:
     found = logits(model, tiles)
     return found.to(torch.promote_types(found.dtype, torch.float32)).softmax(dim=1)

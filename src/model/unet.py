@@ -11,6 +11,7 @@ up-convolution that halves the channels. ``UNet()`` is the paper's network: 23 c
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from src.tiles.geometry import output_side
 
@@ -18,20 +19,20 @@ NORMS = ("none", "batch", "batch_after")
 
 
 class UNet(nn.Module):
-    """The network of figure 1, with today's customs as options.
+    """The network of figure 1, with current practice (padding, batch normalisation) as options.
 
     Args:
         in_channels: channels of the image.
-        classes: classes of the segmentation, background included (K).
+        classes: number of classes, background included (K).
         base_channels: channels of the first level; they double at each level (64 in the paper).
         depth: number of poolings (4 in the paper).
-        padded: pad each 3×3 convolution with zeros, so that the output is as large as the input
-            (not the paper's).
+        padded: whether to pad each 3×3 convolution with zeros, so that the output is as large as the input
+            (the paper does not pad).
         norm: ``none`` (the paper), ``batch`` normalisation before or ``batch_after`` each ReLU.
         dropout: probability at the end of the contracting path, the last two levels (§3.1).
 
     Raises:
-        ValueError: an option is impossible; the message says what is possible and why.
+        ValueError: an argument is out of its range; the message says which values are possible, and why.
     """
 
     def __init__(
@@ -62,26 +63,27 @@ class UNet(nn.Module):
             _double_convolution(widths[level + 1], widths[level], padded, norm) for level in reversed(range(depth))
         )
         self.classify = nn.Conv2d(base_channels, classes, 1)
-        if not self.classify.weight.is_meta:  # where PyTorch would import its compiler to draw nothing
+        if not self.classify.weight.is_meta:  # on the meta device PyTorch would import its compiler and draw nothing
             initialise(self)
 
     def output_side(self, side: int) -> int:
-        """Side that comes out for an input of ``side`` pixels.
+        """Side of the output in pixels for an input of ``side`` pixels.
 
         Raises:
-            ValueError: no such input fits; names the nearest sides that do.
+            ValueError: no input of that side fits; the message names the nearest sides that do.
         """
         return output_side(side, self.depth, self.padded)
 
     def context(self, side: int) -> int:
-        """Pixels at each border of an input of ``side`` pixels for which the network says nothing."""
+        """Width in pixels of the border of an input of ``side`` pixels for which the network gives no output."""
         return (side - self.output_side(side)) // 2
 
+    @override
     def forward(self, image: Tensor) -> Tensor:
         """Class scores before the soft-max.
 
         Args:
-            image: ``(N, C, H, W)``; H and W as ``tiles.geometry.output_side`` allows.
+            image: ``(N, C, H, W)``; H and W must be sides that ``tiles.geometry.output_side`` accepts.
 
         Returns:
             Logits ``(N, K, H', W')``; without padding H' = H − 184 at depth 4.
@@ -96,7 +98,8 @@ class UNet(nn.Module):
         for up, merge in zip(self.up, self.merge, strict=True):
             image = up(image)
             image = merge(torch.cat([centre_crop(skips.pop(), image), image], dim=1))
-        return self.classify(image)
+        logits: Tensor = self.classify(image)
+        return logits
 
 
 def centre_crop(larger: Tensor, like: Tensor) -> Tensor:
@@ -108,9 +111,8 @@ def centre_crop(larger: Tensor, like: Tensor) -> Tensor:
 def initialise(network: nn.Module) -> None:
     """Draw each weight from N(0, √(2/N)), N = incoming nodes of one output unit (§3); biases are 0.
 
-    Of a 3×3 convolution N is 9 times its input channels. Of the 2×2 up-convolution with stride 2
-    each output pixel sees one input pixel, so N is the input channels alone (PyTorch's own fan-in
-    counts otherwise).
+    For a 3×3 convolution, N is 9 times the number of input channels. In the 2×2 up-convolution with stride 2 each
+    output pixel sees one input pixel, so N is the number of input channels (PyTorch's own fan-in differs).
     """
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
@@ -121,10 +123,10 @@ def initialise(network: nn.Module) -> None:
 
 
 def _double_convolution(inputs: int, outputs: int, padded: bool, norm: str, dropout: float = 0.0) -> nn.Sequential:
-    """2 × (3×3 convolution, ReLU), normalised as ``norm`` says, dropout at the end."""
-    layers = []
+    """2 × (3×3 convolution, ReLU) with normalisation ``norm``, and dropout at the end."""
+    layers: list[nn.Module] = []
     for channels in (inputs, outputs):
-        # A bias before batch normalisation would be subtracted again.
+        # Batch normalisation would subtract a bias before it.
         layers.append(nn.Conv2d(channels, outputs, 3, padding=int(padded), bias=norm != "batch"))
         activation = nn.ReLU(inplace=True)
         if norm == "batch":

@@ -1,4 +1,4 @@
-"""``cells.html``: how many cells all images have, how large and how bright they are, and which images stand out."""
+"""``cells.html``: number, size and brightness of the cells of all images, and the images that stand out."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,9 +10,9 @@ from src.files.whole import write_text
 from src.pages.page import data_url, template
 from src.pages.pictures import encoded
 
-FEWEST = 5  # images, of which one may stand out
-FAR = 3  # times the distance of the quartiles from the nearer one (Tukey, *Exploratory Data Analysis*, 1977) …
-DIFFERENT = 0.25  # … and of the median from it, so that nothing stands out of images that are nearly the same
+FEWEST = 5  # with fewer images none stands out
+FAR = 3  # an image stands out so many interquartile ranges from a quartile (Tukey, *Exploratory Data Analysis*, 1977) …
+DIFFERENT = 0.25  # … and by this share of the median, so that none stands out of images that are nearly the same
 BINS = 40
 
 
@@ -26,22 +26,23 @@ def write_cells_page(
     """Write the page.
 
     Args:
-        file: where to.
-        cells: of each image by its name, each measure of its cells: as many values as there are cells.
-        pictures: the address of a picture of each image that has one.
-        made_from: says that the page is ours.
+        file: where to write it.
+        cells: by name of the image, each measure with one value for each cell.
+        pictures: by name of the image, the address of its picture, for images that have one.
+        made_from: marks the page as written by this program.
         unlike: how images differ from the training images, by name.
     """
     rows = {name: medians(measures) for name, measures in cells.items()}
     outstanding = standing_out(rows)
     odd = {each for each, _ in outstanding} | set(unlike or {})
-    ordered = sorted(rows, key=lambda name: name not in odd)  # these first
+    ordered = sorted(rows, key=lambda name: name not in odd)  # odd ones first
     total = int(sum(row["cells"] for row in rows.values()))
     page = template("cells.html.j2").render(
         title=f"{total:,} cells in {len(rows):,} images",
         outstanding=outstanding,
         unlike=unlike or {},
-        judged=len(rows) >= FEWEST,
+        compared=len(rows) >= FEWEST,
+        fewest=FEWEST,
         columns=list(dict.fromkeys(name for row in rows.values() for name in row)),
         rows=[(name, {measure: shown(value) for measure, value in rows[name].items()}) for name in ordered],
         pictures=pictures,
@@ -52,7 +53,7 @@ def write_cells_page(
 
 
 def medians(measures: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """The number of cells of an image, and the median of each measure; nan where there is none."""
+    """Return the number of cells of an image and the median of each measure; nan if the image has no cells."""
     counted = {"cells": float(max((len(values) for values in measures.values()), default=0))}
     return counted | {
         f"median {name}": float(np.median(values)) if len(values) else np.nan for name, values in measures.items()
@@ -60,7 +61,7 @@ def medians(measures: Mapping[str, np.ndarray]) -> dict[str, float]:
 
 
 def standing_out(rows: Mapping[str, Mapping[str, float]]) -> list[tuple[str, str]]:
-    """The images with a number far from that of the others, and what to say of each.
+    """Return the images whose number of cells, or median of a measure, is far from the others, each with the reason.
 
     >>> standing_out({**{str(n): {"cells": 100.0 + n} for n in range(6)}, "odd": {"cells": 4.0}})
     [('odd', 'cells 4; half of the images have 100 to 104')]
@@ -80,7 +81,7 @@ def standing_out(rows: Mapping[str, Mapping[str, float]]) -> list[tuple[str, str
 
 
 def histograms(cells: Mapping[str, Mapping[str, np.ndarray]], rows: Mapping[str, Mapping[str, float]]) -> Figure:
-    """Cells in an image, and each measure of all cells."""
+    """Draw the distributions of the number of cells in an image and of each measure of all cells."""
     drawn = {"cells in an image": np.array([row["cells"] for row in rows.values()])}
     for measure in dict.fromkeys(measure for measures in cells.values() for measure in measures):
         drawn[measure] = np.concatenate([each[measure] for each in cells.values() if measure in each])
@@ -89,8 +90,8 @@ def histograms(cells: Mapping[str, Mapping[str, np.ndarray]], rows: Mapping[str,
     figure = Figure(figsize=(3.4 * across, 2.4 * down), layout="constrained")
     grid = figure.subplots(down, across, squeeze=False).ravel()
     for axes, (name, values) in zip(grid, drawn.items(), strict=False):
-        values = values[np.isfinite(values)]
-        axes.hist(values, bins=min(BINS, max(1, len(np.unique(values)))), color="#2b8cc4")
+        finite = values[np.isfinite(values)]
+        axes.hist(finite, bins=min(BINS, max(1, len(np.unique(finite)))), color="#2b8cc4")
         axes.set_title(name, loc="left")
         axes.set_ylabel("images" if name == "cells in an image" else "cells")
         axes.spines[["top", "right"]].set_visible(False)
@@ -100,5 +101,5 @@ def histograms(cells: Mapping[str, Mapping[str, np.ndarray]], rows: Mapping[str,
 
 
 def shown(value: float) -> str:
-    """A number as it stands on the page."""
+    """Format a number for the page."""
     return "–" if np.isnan(value) else f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"

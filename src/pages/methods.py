@@ -1,19 +1,14 @@
-"""What to write about a run in a paper: how it was done, and whom to cite for its scores."""
+"""Text for a paper: how a run was done, and whom to cite for its scores."""
 
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, field_validator
 
 from src.files.reading import Layout, Number
 from src.saying import shortened
 
-# What `data.augment.Warp` and `data.weight_map.WeightMap` take where a configuration says nothing. They are not asked
-# themselves, because a page would wait for what they import; a test asks them.
-WARP = {"rotation": 180, "mirror": True, "scale": 1.0, "elastic": 10}
-WEIGHTS = {"w0": 10.0, "sigma": 5.0, "balance": True}
-RIMS = {"width": 2.0, "rim": 0.5}  # of `data.targets.Border` and `Core`
-# What the names of scores begin with, and where they come from.
+# By prefixes of the names of scores, where they come from.
 SOURCES = {
     ("v_rand", "v_info", "rand_error", "warping_error", "pixel_error"): (
         "Arganda-Carreras I. et al. (2015) Crowdsourcing the creation of image segmentation algorithms for "
@@ -35,6 +30,11 @@ class Call(Layout):
 
     target: str = Field(alias="_target_", pattern=r"\.")
 
+    @property
+    def callee(self) -> str:
+        """The name of what the node calls, without its module."""
+        return self.target.rpartition(".")[2]
+
 
 class Network(Layout):
     """The node ``model``."""
@@ -50,139 +50,188 @@ class Tiles(Layout):
 
     batch_size: int
     tile: int
+    train: str | int = ""
     validation: str | int
+    held_out: str | int = ""
 
 
+# The defaults of the next three classes are those of `data.weight_map.WeightMap`, `data.augment.Warp` and
+# `data.targets.Border` and `Core`. They are repeated because importing those would slow down every page; a test
+# compares them.
 class Weights(Layout):
     """The node ``weight_map``."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
     target: str = Field("", alias="_target_")
-    w0: Number = Field(0, ge=0)
-    sigma: Number = Field(1, gt=0)
+    w0: Number = Field(10, ge=0)
+    sigma: Number = Field(5, gt=0)
     balance: bool | Number = True
+
+
+class FirstTransform(Call):
+    """The first of ``augment.transforms``: the warp, whose arguments are described."""
+
+    rotation: Number = 180
+    mirror: bool = True
+    scale: Number = 1
+    elastic: Number = 10
+
+
+class Target(Call):
+    """The node ``target``."""
+
+    width: Number = 2
+    rim: Number = 0.5
 
 
 class Optimizer(Call):
     """The node ``optimizer``."""
 
-    lr: Number = 0
+    lr: Number | None = None
 
 
-class FirstTransform(Call):
-    """The first of ``augment.transforms``, of which more is said than its name."""
+class Scheduler(Call):
+    """The node ``scheduler``."""
 
-    rotation: Number = 0
-    mirror: bool = True
-    scale: Number = 1
-    elastic: Number = 0
+    power: Number = 1
+    warm_up: int = 0
+    patience: int | None = None
 
 
 class Augment(Layout):
     """The node ``augment``."""
 
-    transforms: list[Call] = Field(min_length=1)
+    transforms: list[dict[str, object]] = Field(min_length=1)
 
-    @field_validator("transforms", mode="before")
+    @field_validator("transforms")
     @classmethod
-    def first_is_known(cls, transforms: object) -> object:
-        for first in transforms[:1] if isinstance(transforms, list) else ():
-            FirstTransform.model_validate(first)
+    def _check_calls(cls, transforms: list[dict[str, object]]) -> list[dict[str, object]]:
+        FirstTransform.model_validate(transforms[0])
+        for other in transforms[1:]:
+            Call.model_validate(other)
         return transforms
 
 
 class Described(Layout):
-    """What a page says of ``config.yaml``."""
+    """What pages read of ``config.yaml``."""
 
     model: Network
     data: Tiles
     weight_map: Weights
     optimizer: Optimizer
+    scheduler: Scheduler | None = None
     loss: Call
     instances: Call
     augment: Augment
-    target: Call | None = None
+    target: Target | None = None
     start_from: str | None = None
+    monitor: str
     score: str
     tta: Literal["none", "rot7", "d4"]
+    seed: int | None = None
 
 
-def methods(config: dict, scores: dict, facts: dict) -> str:
-    """A paragraph for the methods section of a paper.
+def methods(config: Mapping[str, object], scores: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
+    """Return a paragraph for the methods section of a paper.
 
     Args:
         config: of a run, in the layout of `Described`.
-        scores: of the run.
-        facts: on which its result depends; nothing is said on software where they are not known.
+        scores: of the run, in the layout of ``scores.json``.
+        facts: in the layout of ``environment.json``; what is not known is left out of the paragraph.
+
+    Raises:
+        ValueError: the configuration is not in the layout.
     """
-    model, data, optimizer = config["model"], config["data"], config["optimizer"]
-    weight = WEIGHTS | config["weight_map"]
-    norm = {"none": "no", "batch": "batch", "batch_after": "batch (after each ReLU)"}[model["norm"]]
-    convolutions = "padded" if model["padded"] else "valid (unpadded)"
-    loss, balance = callee(config["loss"]).replace("_", " "), "with" if weight["balance"] else "without"
-    balance = balance if weight["balance"] in (0, 1) else f"frequencies to the power {weight['balance']:g} as"
-    weights = f" (eq. 2 with w0 = {weight['w0']:g} and σ = {weight['sigma']:g} pixels, {balance} class balance)"
-    tiles = f"{data['batch_size']} tile{'s' * (data['batch_size'] != 1)} of {data['tile']}×{data['tile']} pixels"
-    averaged = {"none": "", "rot7": ", averaged over seven rotations", "d4": ", averaged over eight symmetries"}
-    rate = f" (learning rate {optimizer['lr']:g})" if "lr" in optimizer else ""
-    numbering = (scores.get("instances") or {"name": callee(config["instances"]).lower()})["name"]
-    scored = f", of step {scores['scored_step']}" if scores.get("scored_step") else ""
-    numbered = "" if numbering == "classes" else f", the way of numbering cells ({numbering})"
-    chosen = (
-        f"The checkpoint ({config['score']}{scored}){numbered} and the threshold ({scores['threshold']:.1f}) were "
-        f"chosen by {config['monitor']} on images that were neither learnt from nor scored; the"
-    )
+    described = Described.model_validate(config)
     packages = facts.get("packages", {})
     named = [f"{name} {packages[name]}" for name in ("torch", "lightning", "albumentations") if name in packages]
-    split = {part: str(data[part]) for part in ("train", "validation", "held_out") if str(data.get(part, "")).strip()}
     sentences = (
-        f"A U-Net (Ronneberger et al. 2015) with {model['depth']} poolings, {model['base_channels']} channels at full "
-        f"resolution, {convolutions} convolutions and {norm} normalisation was trained for {scores['steps']} steps of "
-        f"{tiles} with {callee(optimizer)}{rate} and {loss}"
-        f"{weights if 'weighted' in loss else ''}.",
-        *rate_over_time(config.get("scheduler") or {}),
-        *images_learnt_from(split, facts),
-        *learnt(config),
-        augmentation(config["augment"]),
-        f"{chosen if data['validation'] else 'The'} {len(scores['per_image'])} "
-        f"held-out images were predicted by overlapping tiles{averaged[config['tta']]}, and scored once.",
+        _training(described, scores["steps"]),
+        *rate_over_time(described.scheduler),
+        *training_images(described.data, facts),
+        *target_and_start(described),
+        augmentation(described.augment),
+        _scoring(described, scores),
         *([f"Software: {', '.join(named)}."] if named else []),
-        *hardware(facts, scores.get("seconds", 0.0), config.get("seed")),
+        *hardware(facts, scores.get("seconds", 0.0), described.seed),
     )
     return " ".join(sentences)
 
 
-def rate_over_time(scheduler: dict) -> list[str]:
+def _training(described: Described, steps: int) -> str:
+    """The network, the loss and the optimiser, as a sentence."""
+    model, data, optimizer, weight = described.model, described.data, described.optimizer, described.weight_map
+    norm = {"none": "no", "batch": "batch", "batch_after": "batch (after each ReLU)"}[model.norm]
+    convolutions = "padded" if model.padded else "valid (unpadded)"
+    balance = f"{'with' if weight.balance else 'without'} class balance"
+    balance += "" if weight.balance in (0, 1) else f" (exponent {weight.balance:g})"
+    loss = described.loss.callee.replace("_", " ")
+    if "weighted" in loss:
+        loss += f" (eq. 2 with w0 = {weight.w0:g} and σ = {weight.sigma:g} pixels, {balance})"
+    tiles = f"{data.batch_size} tile{'s' * (data.batch_size != 1)} of {data.tile}×{data.tile} pixels"
+    rate = f" (learning rate {optimizer.lr:g})" if optimizer.lr is not None else ""
+    return (
+        f"A U-Net (Ronneberger et al. 2015) with {model.depth} poolings, {model.base_channels} channels at full "
+        f"resolution, {convolutions} convolutions and {norm} normalisation was trained for {steps} steps of "
+        f"{tiles} with {optimizer.callee}{rate} and {loss}."
+    )
+
+
+def _scoring(described: Described, scores: Mapping[str, Any]) -> str:
+    """What was chosen on the validation images, and how the held-out images were predicted, as a sentence."""
+    averaged = {"none": "", "rot7": ", averaged over seven rotations", "d4": ", averaged over eight symmetries"}
+    images = len(scores["per_image"])
+    predicted = (
+        f"{images} held-out image{'s were' if images != 1 else ' was'} predicted by overlapping tiles"
+        f"{averaged[described.tta]}, and scored once."
+    )
+    if not described.data.validation:
+        return f"The {predicted}"
+    decoder = (scores.get("instances") or {"name": described.instances.callee.lower()})["name"]
+    scored = f", of step {scores['scored_step']}" if scores.get("scored_step") else ""
+    decoded = "" if decoder == "classes" else f", the decoder ({decoder})"
+    return (
+        f"The checkpoint ({described.score}{scored}){decoded} and the threshold ({scores['threshold']:.1f}) were "
+        f"chosen by {described.monitor} on the validation images; the {predicted}"
+    )
+
+
+def rate_over_time(scheduler: Scheduler | None) -> list[str]:
     """How the learning rate changed, as a sentence; none where it is not known."""
+    if scheduler is None:
+        return []
     known = {
         "ConstantLR": "The learning rate was constant.",
-        "CosineAnnealingLR": "The learning rate fell to 0 as half a cosine.",
-        "PolynomialLR": f"The learning rate fell as (1 − step/steps)^{scheduler.get('power', 1):g}.",
+        "CosineAnnealingLR": "The learning rate fell to 0 along half a cosine.",
+        "PolynomialLR": f"The learning rate fell as (1 − step/steps)^{scheduler.power:g}.",
         "Plateau": (
-            f"The learning rate rose for {scheduler.get('warm_up', 0)} steps, was constant until "
-            f"{scheduler.get('patience')} validations in a row were no better, and then fell to 0."
+            f"The learning rate rose for {scheduler.warm_up} steps, was constant until {scheduler.patience} "
+            f"validations in a row brought no improvement, and then fell to 0."
         ),
     }
-    return [known[callee(scheduler)]] if callee(scheduler) in known else []
+    return [known[scheduler.callee]] if scheduler.callee in known else []
 
 
-def images_learnt_from(split: dict[str, str], facts: dict) -> list[str]:
-    """How much was learnt from and how the images were parted, as sentences; none where it is not known."""
+def training_images(data: Tiles, facts: Mapping[str, Any]) -> list[str]:
+    """The number of training images and the split of all images, as sentences; none where it is not known."""
     images, cells = facts.get("images_learnt_from"), facts.get("cells_learnt_from")
     if images is None:
         return []
-    counted = f" with {cells} annotated cells" if cells else ""
-    automatic = all(part == "auto" for part in split.values())
-    how = "automatically, so that no two parts share a file or a group" if automatic else "by hand"
-    parts = "" if automatic else f" ({', '.join(f'{name}: {shortened(part, 60)}' for name, part in split.items())})"
+    counted = f", with {cells} annotated cells" if cells else ""
+    parts = {"train": data.train, "validation": data.validation, "held-out": data.held_out}
+    split = {name: str(part) for name, part in parts.items() if str(part).strip()}
+    if all(part == "auto" for part in split.values()):
+        how = "was automatic: no two parts share a file or a group"
+    else:
+        how = f"was made by hand ({', '.join(f'{name}: {shortened(part, 60)}' for name, part in split.items())})"
     return [
-        f"It learnt from {images} image{'s' * (images != 1)}{counted}.",
-        f"Training, validation and held-out images were parted {how}{parts.replace('_', '-')}.",
+        f"There {'were' if images != 1 else 'was'} {images} training image{'s' * (images != 1)}{counted}.",
+        f"The split into training, validation and held-out images {how}.",
     ]
 
 
-def hardware(facts: dict, seconds: float, seed: int | None) -> list[str]:
-    """Where and for how long it was trained, as a sentence; none where it is not known."""
+def hardware(facts: Mapping[str, Any], seconds: float, seed: int | None) -> list[str]:
+    """Where and for how long the network was trained, as a sentence; none where it is not known."""
     if not facts.get("device"):
         return []
     count = f" × {facts['world_size']}" if facts.get("world_size", 1) != 1 else ""
@@ -191,43 +240,42 @@ def hardware(facts: dict, seconds: float, seed: int | None) -> list[str]:
     return [f"Training took {seconds / 60:.1f} minutes on {where}{seeded}."]
 
 
-def learnt(config: dict) -> list[str]:
-    """What was learnt of cells, if it was not the paper's way, and what training began with, as sentences."""
-    target, found = RIMS | (config.get("target") or {}), []
-    if callee(target) == "Border":
-        found.append(f"The outermost {target['width']:g} pixels of each cell were a class of their own.")
-    if callee(target) == "Core":
+def target_and_start(described: Described) -> list[str]:
+    """Where the classes and the first weights differ from the paper's, as sentences."""
+    target, found = described.target, []
+    if target and target.callee == "Border":
+        found.append(f"The outermost {target.width:g} pixels of each cell were a class of their own.")
+    if target and target.callee == "Core":
         found.append(
-            f"The rim of each cell, as wide as {target['rim']:g} of its half-width, was a class of its own, so that "
-            "cores mark cells that touch."
+            f"The rim of each cell, as wide as {target.rim:g} of its half-width, was a class of its own, so that the "
+            "cores of touching cells do not touch."
         )
-    if config.get("start_from"):
-        found.append("Training began with the weights of an earlier network.")
+    if described.start_from:
+        found.append("Training started from the weights of another network.")
     return found
 
 
-def augmentation(config: dict) -> str:
-    """What was done to the tiles, as a sentence."""
-    transforms = config["transforms"]
-    warp = WARP | transforms[0]
+def augmentation(augment: Augment) -> str:
+    """How tiles were augmented, as a sentence."""
+    warp = FirstTransform.model_validate(augment.transforms[0])
     done = ["shifted"]
-    if warp["rotation"]:
-        done.append(f"rotated by up to {warp['rotation']:g}° either way")
-    if warp["mirror"]:
+    if warp.rotation:
+        done.append(f"rotated by up to {warp.rotation:g}° either way")
+    if warp.mirror:
         done.append("mirrored")
-    if warp["scale"] != 1:
-        done.append(f"scaled up and down by up to {warp['scale']:g}")
-    if warp["elastic"]:
-        done.append(f"deformed elastically (σ = {warp['elastic']:g} pixels on a 3×3 grid)")
-    done += [f"changed by {callee(each)}" for each in transforms[1:]]
+    if warp.scale != 1:
+        done.append(f"scaled up and down by up to {warp.scale:g}")
+    if warp.elastic:
+        done.append(f"deformed elastically (σ = {warp.elastic:g} pixels on a 3×3 grid)")
+    done += [f"changed by {callee(each)}" for each in augment.transforms[1:]]
     return f"Tiles were {', '.join(done)}."
 
 
 def sources(scores: Iterable[str]) -> list[str]:
-    """Where the scores of these names come from."""
+    """Return whom to cite for the scores of these names."""
     return [text for names, text in SOURCES.items() if any(score.startswith(names) for score in scores)]
 
 
-def callee(node: dict) -> str:
-    """The name of what a node of the configuration calls."""
-    return node.get("_target_", "").rpartition(".")[2]
+def callee(node: Mapping[str, object]) -> str:
+    """The name of what a node of the configuration calls, without its module."""
+    return Call.model_validate(node).callee

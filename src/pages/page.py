@@ -1,11 +1,12 @@
-"""``report.html``: a finished run, or scores of any predictions, on one page that opens anywhere."""
+"""``report.html``: a finished run, or scores of any predictions, on one page without other files."""
 
 import base64
 import functools
 import io
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, TypedDict
 
 import matplotlib
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
@@ -20,28 +21,47 @@ from src.pages.methods import sources
 from src.pages.pictures import COLOURS, encoded
 from src.pages.verdict import next_steps, verdict
 
-LARGEST_PAGE = 8_000_000  # bytes of pictures of slices, so that the page can be sent by e-mail
+LARGEST_PAGE = 8_000_000  # bytes of pictures of images, so that the page can be sent by e-mail
+
+
+class Training(TypedDict):
+    """The section on training; pictures are addresses that hold them, "" where there is none."""
+
+    curves: str  # as SVG
+    frames: list[tuple[int, str]]  # step and picture of a validation image
+    tiles: str
+    images: str
+
+
+class Run(TypedDict):
+    """The sections on how a run was made."""
+
+    choices: list[str]  # arguments of the command
+    differences: list[tuple[str, object, object]]  # setting, default, value of this run
+    config: dict[str, object]
+    facts: dict[str, object]
+    methods: str
 
 
 def write_score_page(
     file: Path,
-    scores: dict,
+    scores: Mapping[str, Any],
     monitor: str,
     mode: str,
-    slices: dict[str, dict[str, bytes]],
+    pictures: Mapping[str, dict[str, bytes]],
     kinds: tuple[int, ...],
     shown: Callable[[float | None], str],
 ) -> None:
     """Write a page with the scores of predictions of any tool.
 
     Args:
-        file: where to.
+        file: where to write it.
         scores: in the layout of ``scores.json``.
-        monitor: the score by which images are worse or better.
+        monitor: the score by which images are sorted.
         mode: whether ``max`` or ``min`` of it is better.
-        slices: pictures of images as `pages.pictures.panels` makes them, by the names of the images.
-        kinds: of mistakes that there may be, as of `metrics.mistakes`.
-        shown: how a score is written.
+        pictures: by name of the image, its pictures as `pages.pictures.panels` makes them.
+        kinds: possible mistakes, of `metrics.mistakes.KINDS`.
+        shown: formats a score.
     """
     rows = worst_first(scores["per_image"], monitor, mode)
     render(
@@ -52,27 +72,33 @@ def write_score_page(
         rows=rows,
         monitor=monitor,
         verdict=[verdict(scores["scores"], rows, monitor, "images", {})],
-        steps=next_steps(scores["scores"], rows, monitor, mode, ()),
-        slices=[
-            (row["name"], {panel: data_url(content, "webp") for panel, content in slices[row["name"]].items()})
+        steps=next_steps(scores["scores"], rows, monitor, mode),
+        images=[
+            (row["name"], {panel: data_url(content, "webp") for panel, content in pictures[row["name"]].items()})
             for row in rows
-            if row["name"] in slices
+            if row["name"] in pictures
         ],
         kinds=kinds,
     )
 
 
-def write_preview_page(file: Path, title: str, lines: list[str], tiles: Figure, slices: Figure) -> None:
-    """Write a page with what is learnt from, before it is.
+def write_preview_page(file: Path, title: str, lines: list[str], tiles: Figure, images: Figure) -> None:
+    """Write a page that shows the training images before training.
 
     Args:
-        file: where to.
+        file: where to write it.
         title: of the page.
-        lines: what there is to say.
-        tiles, slices: figures as of `pages.samples`.
+        lines: sentences at the top of the page.
+        tiles: figure of `pages.samples.tiles_figure`.
+        images: figure of `pages.samples.images_figure`.
     """
-    pictures = {"tiles": data_url(encoded(tiles), "webp"), "slices": data_url(encoded(slices), "webp")}
-    render(file, str, title=title, verdict=lines, training={"curves": "", "frames": [], **pictures})
+    training: Training = {
+        "curves": "",
+        "frames": [],
+        "tiles": data_url(encoded(tiles), "webp"),
+        "images": data_url(encoded(images), "webp"),
+    }
+    render(file, str, title=title, verdict=lines, training=training)
 
 
 def render(
@@ -82,18 +108,18 @@ def render(
     title: str,
     verdict: list[str],
     steps: Sequence[str] = (),
-    scores: dict | None = None,
-    rows: Iterable[dict] = (),
+    scores: Mapping[str, float | None] | None = None,
+    rows: Sequence[Mapping[str, Any]] = (),
     monitor: str = "",
-    slices: Iterable[tuple[str, dict[str, str]]] = (),
+    images: Iterable[tuple[str, dict[str, str]]] = (),
     kinds: tuple[int, ...] = (),
-    training: dict | None = None,
+    training: Training | None = None,
     drawings: Iterable[tuple[str, str]] = (),
-    findings: list[dict] | None = None,
-    run: dict | None = None,
+    findings: list[dict[str, str]] | None = None,
+    run: Run | None = None,
 ) -> None:
-    """Fill ``page.html.j2``; what is not given has no place on the page."""
-    scores = scores or {}
+    """Fill ``page.html.j2``; a section without content is left out."""
+    scores = dict(scores or {})
     page = template("page.html.j2").render(
         title=title,
         verdict=verdict,
@@ -108,7 +134,7 @@ def render(
         ],
         classes=by_class(scores),
         monitor=monitor,
-        slices=fitting(slices, LARGEST_PAGE),
+        images=fitting(images, LARGEST_PAGE),
         key={KINDS[kind]: "rgb({}, {}, {})".format(*COLOURS[kind]) for kind in kinds},
         training=training,
         drawings=drawings,
@@ -123,13 +149,13 @@ def render(
 
 @functools.cache
 def template(name: str) -> Template:
-    """A template that lies beside this file, in which what is filled in is no markup."""
+    """A template from this folder; values that fill it are escaped."""
     loader = FileSystemLoader(Path(__file__).parent)
     return Environment(loader=loader, autoescape=True, undefined=StrictUndefined).get_template(name)
 
 
 def drawn_curves(curves: dict[str, list[tuple[int, float]]], monitor: str) -> str:
-    """Loss, the score that chose the checkpoint and the learning rate, as SVG in the colour of the text around it."""
+    """Return loss, the score that chose the checkpoint and learning rate over steps, as SVG of `as_svg`."""
     names = [name for name in ("train/loss", f"validation/{monitor}", "train/learning_rate") if name in curves]
     if not names:
         return ""
@@ -147,19 +173,19 @@ def drawn_curves(curves: dict[str, list[tuple[int, float]]], monitor: str) -> st
 
 
 def as_svg(figure: Figure) -> str:
-    """A drawing as SVG in the colour of the text around it."""
+    """Return a figure as SVG whose lines and letters take the colour of the surrounding text."""
     drawing = io.StringIO()
-    with matplotlib.rc_context({"svg.hashsalt": "curves"}):  # the same drawing of the same curves
+    with matplotlib.rc_context({"svg.hashsalt": "curves"}):  # makes the file reproducible
         figure.savefig(drawing, format="svg", transparent=True, metadata={"Date": None})
     svg = drawing.getvalue()
-    # So that it can be read on light and on dark.
+    # Legible in light and dark mode.
     return svg[svg.index("<svg") :].replace("#000000", "currentColor").replace("stroke: #b0b0b0", "stroke: #888")
 
 
-def fitting(slices: Iterable[tuple[str, dict[str, str]]], size: int) -> list[tuple[str, dict[str, str]]]:
-    """The first slices with pictures that have no more than ``size`` bytes together."""
+def fitting(images: Iterable[tuple[str, dict[str, str]]], size: int) -> list[tuple[str, dict[str, str]]]:
+    """The first images that have pictures, as many as fit into ``size`` bytes."""
     shown = []
-    for name, pictures in slices:
+    for name, pictures in images:
         size -= sum(map(len, pictures.values()))
         if size < 0:
             break
@@ -169,5 +195,5 @@ def fitting(slices: Iterable[tuple[str, dict[str, str]]], size: int) -> list[tup
 
 
 def data_url(content: bytes, kind: str) -> str:
-    """A picture as an address that holds it."""
+    """Return a ``data:`` address that holds a picture."""
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"

@@ -1,4 +1,4 @@
-"""Pictures of results for a person to look at."""
+"""Pictures of images, cells and mistakes."""
 
 import io
 from pathlib import Path
@@ -18,17 +18,17 @@ ORANGE, SKY_BLUE, GREEN, YELLOW, BLUE, VERMILION, PURPLE = CLASS_COLOURS = np.ar
     [(230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0), (204, 121, 167)]
 )
 COLOURS = {SPLIT: ORANGE, MERGED: BLUE, MISSED: PURPLE, EXTRA: GREEN, CONFUSED: ORANGE, INEXACT: YELLOW}  # of mistakes
-LARGEST_PANEL = 1024  # pixels of its longer side
+LARGEST_PANEL = 1024  # pixels of the longer side
 
 
 def write_comparison(file: Path, image: np.ndarray, truth: np.ndarray, labels: np.ndarray) -> None:
-    """Write a PNG with image, truth and prediction side by side, each cell or class in a colour of its own.
+    """Write a PNG with image, truth and prediction side by side; each cell or class has its own colour.
 
     Args:
-        file: where to.
-        image: grey values in [0, 1], ``(C, H, W)``; the first channel is shown.
+        file: where to write it.
+        image: values in [0, 1], ``(C, H, W)``; the first channel is shown as grey.
         truth: true cells or classes, ``(H, W)`` integers; 0 is background.
-        labels: predicted ones, likewise.
+        labels: predicted cells or classes, in the same form.
     """
     grey = image[0]
     panels = [
@@ -43,13 +43,13 @@ def write_comparison(file: Path, image: np.ndarray, truth: np.ndarray, labels: n
 
 
 def panels(image: np.ndarray | None, truth: np.ndarray, labels: np.ndarray, kinds: np.ndarray) -> dict[str, bytes]:
-    """Pictures of a slice for a report, as WebP: the image, the true cells, the predicted ones, what is wrong.
+    """Return the WebP pictures of an image on a page: ``image``, ``truth``, ``prediction`` and ``mistakes``.
 
     Args:
-        image: as of `colours`; None if there is none, so that the others are drawn upon black.
+        image: as for `colours`; None leaves out ``image`` and draws the others on black.
         truth: true cells or classes, ``(H, W)`` integers; 0 is background.
-        labels: predicted ones, likewise.
-        kinds: where the prediction is wrong, ``(H, W)``, as of `metrics.mistakes`.
+        labels: predicted cells or classes, in the same form.
+        kinds: the kind of mistake at each pixel, ``(H, W)``, as `metrics.mistakes` finds it.
     """
     truth, labels, kinds = (sampled(each, LARGEST_PANEL) for each in (truth, labels, kinds))
     base = np.zeros((*truth.shape, 3), np.uint8) if image is None else reduced(colours(image), LARGEST_PANEL)
@@ -59,14 +59,14 @@ def panels(image: np.ndarray | None, truth: np.ndarray, labels: np.ndarray, kind
 
 
 def overlay(image: np.ndarray, truth: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The image with the outlines of the true cells in sky blue and of the predicted ones in orange, ``(h, w, 3)``.
+    """Return the image with the outlines of true cells in sky blue and of predicted cells in orange, ``(h, w, 3)``.
 
-    It is reduced to `LARGEST_PANEL` pixels.
+    The longer side is reduced to `LARGEST_PANEL` pixels.
 
     Args:
-        image: as of `colours`.
+        image: as for `colours`.
         truth: true cells or classes, ``(H, W)`` integers; 0 is background.
-        labels: predicted ones, likewise.
+        labels: predicted cells or classes, in the same form.
     """
     picture = reduced(colours(image), LARGEST_PANEL).copy()
     for cells, colour in ((truth, SKY_BLUE), (labels, ORANGE)):
@@ -75,33 +75,36 @@ def overlay(image: np.ndarray, truth: np.ndarray, labels: np.ndarray) -> np.ndar
 
 
 def colours(image: np.ndarray) -> np.ndarray:
-    """An image ``(C, H, W)`` with values in [0, 1] as ``(H, W, 3)`` uint8: three channels as red, green and blue,
-    of any other number the first one as grey.
+    """Return an image ``(C, H, W)`` with values in [0, 1] as ``(H, W, 3)`` uint8.
+
+    Three channels become red, green and blue; of any other number the first channel is shown as grey.
     """
-    shown = image.transpose(1, 2, 0) if len(image) == 3 else np.repeat(image[0][..., None], 3, axis=2)
-    return (np.clip(shown, 0, 1) * 255).astype(np.uint8)
+    shown: np.ndarray = image.transpose(1, 2, 0) if len(image) == 3 else np.repeat(image[0][..., None], 3, axis=2)
+    scaled: np.ndarray = np.clip(shown, 0, 1) * 255
+    return scaled.astype(np.uint8)
 
 
 def encoded(figure: Figure) -> bytes:
-    """A figure as WebP."""
+    """Return a figure as WebP."""
     drawing = io.BytesIO()
     figure.savefig(drawing, format="webp", dpi=150)
     return drawing.getvalue()
 
 
 def outlines(cells: np.ndarray) -> np.ndarray:
-    """Where the innermost pixels of cells or classes ``(H, W)`` lie, bool."""
-    return find_boundaries(cells, mode="inner") & (cells > 0)
+    """Return the outermost pixels within each cell or class of a label image ``(H, W)``, as a mask."""
+    inner: np.ndarray = find_boundaries(cells, mode="inner")
+    return inner & (cells > 0)
 
 
 def reduced(picture: np.ndarray, side: int) -> np.ndarray:
-    """A picture ``(H, W)`` or ``(H, W, 3)`` with at most ``side`` pixels on its longer side, by averages."""
+    """Return a picture ``(H, W)`` or ``(H, W, 3)``, averaged down to at most ``side`` pixels on its longer side."""
     height, width = _fitting(picture.shape, side)
     return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
 
 
 def sampled(labels: np.ndarray, side: int) -> np.ndarray:
-    """Integers ``(H, W)`` at the pixels of the same picture that `reduced` makes."""
+    """Return a label image ``(H, W)`` at the size that `reduced` gives, by the nearest pixel."""
     height, width = _fitting(labels.shape, side)
     rows, columns = np.arange(height) * labels.shape[0] // height, np.arange(width) * labels.shape[1] // width
     return labels[np.ix_(rows, columns)]
@@ -113,14 +116,16 @@ def _fitting(shape: tuple[int, ...], side: int) -> tuple[int, int]:
 
 
 def write_picture(file: Path, picture: np.ndarray) -> None:
-    """Write a picture ``(H, W, 3)`` uint8, which appears under its name only when it is complete."""
+    """Write a picture ``(H, W, 3)`` uint8; the file appears only when it is complete."""
     with complete_file(file) as partial:
         iio.imwrite(partial, picture, extension=file.suffix)
 
 
 def _tinted(base: np.ndarray, cells: np.ndarray) -> np.ndarray:
-    """A picture in which each cell or class has an outline in a colour of its own, and a breath of it inside."""
-    tinted = (label2rgb(cells, base, alpha=0.12, bg_label=0, kind="overlay", saturation=1) * 255).astype(np.uint8)
+    """The picture with each cell or class outlined and faintly tinted in its own colour."""
+    tinted: np.ndarray = (label2rgb(cells, base, alpha=0.12, bg_label=0, kind="overlay", saturation=1) * 255).astype(
+        np.uint8
+    )
     colours = np.round(label2rgb(cells, bg_label=0) * 255).astype(np.uint8)
     border = find_boundaries(cells, mode="thick") & (cells > 0)
     tinted[border] = colours[border]
@@ -128,7 +133,7 @@ def _tinted(base: np.ndarray, cells: np.ndarray) -> np.ndarray:
 
 
 def _mistakes(base: np.ndarray, kinds: np.ndarray) -> np.ndarray:
-    """A pale picture in which only what is wrong has a colour."""
+    """The picture in pale grey with coloured mistakes."""
     shown = base // 2 + 64
     for kind, colour in COLOURS.items():
         here = kinds == kind

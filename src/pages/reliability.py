@@ -1,4 +1,4 @@
-"""The reliability diagram: what was predicted, and how often it came true."""
+"""The reliability diagram: predicted probability against the observed share of cell."""
 
 from matplotlib.figure import Figure
 
@@ -9,21 +9,21 @@ COLOURS = {"before": "#e69f00", "after": "#2b8cc4"}
 
 
 def drawn_reliability(diagrams: dict[str, list[Step]]) -> str:
-    """A reliability diagram as SVG; below it how many pixels have each probability.
+    """Return a reliability diagram as SVG, with the distribution of probabilities below it.
 
     Args:
-        diagrams: ``before`` and ``after`` calibration, as `metrics.reliability.diagram` gives them.
+        diagrams: ``before`` and ``after`` calibration, as `metrics.reliability.diagram` returns them.
     """
     figure = Figure(figsize=(7, 5))
     figure.subplots_adjust(left=0.1, right=0.98, bottom=0.1, top=0.97, hspace=0.12)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
-    above.plot([0, 1], [0, 1], color="#888888", linewidth=1, linestyle="--", label="as it should be")
+    above.plot([0, 1], [0, 1], color="#888888", linewidth=1, linestyle="--", label="perfect calibration")
     for name, steps in diagrams.items():
         predicted, true, count = ([step[key] for step in steps] for key in ("predicted", "true", "count"))
         above.plot(predicted, true, color=COLOURS[name], linewidth=1.5, marker=".", label=f"{name} calibration")
         shares = [each / sum(count) for each in count]
         below.plot(predicted, shares, color=COLOURS[name], linewidth=1, marker=".")
-    above.set(ylabel="share that is cell", xlim=(0, 1), ylim=(0, 1))
+    above.set(ylabel="share of pixels in cells", xlim=(0, 1), ylim=(0, 1))
     above.legend(frameon=False, loc="best")
     below.set(xlabel="probability of cell", ylabel="share of pixels", yscale="log")
     for axes in (above, below):

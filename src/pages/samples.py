@@ -1,9 +1,11 @@
-"""What a network learns from, to look at: whole slices with their weights, and tiles as they are drawn."""
+"""Figures of training images with their weights, and of training tiles."""
 
 import hashlib
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -14,24 +16,29 @@ from src.pages.pictures import CLASS_COLOURS, colours, outlines, reduced
 LARGEST = 384  # pixels of the longer side of a picture in a figure
 
 
-def slices_figure(patches: Patches, most: int = 3) -> Figure:
-    """The first slices: image, classes upon it, and the weight map (eq. 2)."""
+def images_figure(patches: Patches, most: int = 3) -> Figure:
+    """Return the first training images, each with its classes and its weight map (eq. 2)."""
     count = min(most, len(patches.images))
     figure = Figure(figsize=(9, 3.1 * count), layout="constrained")
     for row, axes in enumerate(figure.subplots(count, 3, squeeze=False)):
         image, target, weight = patches.images[row], patches.targets[row], patches.weights[row]
-        _show(axes, colours(image_tensor(image).numpy()), target, weight, figure)
+        picture = colours(image_tensor(image).numpy())
+        height, width = target.shape
+        axes[0].imshow(reduced(picture, LARGEST), extent=(0, width, height, 0))
+        _show(axes[1:], picture, target, weight, figure)
         axes[0].set_title(patches.names[row], loc="left", fontsize="medium")
         axes[1].set_title("classes", loc="left", fontsize="medium")
         axes[2].set_title("weight", loc="left", fontsize="medium")
+        for each in axes:
+            each.set_axis_off()
     return figure
 
 
 def tiles_figure(patches: Patches, draws: int = 6) -> Figure:
-    """The first tiles of the stream as the network sees them, a column each.
+    """Return the first training tiles, one in each column.
 
-    Below one another: the whole tile, with the part that the network is asked about in a frame; the classes of that
-    part upon it; its weights.
+    The rows are the whole tile, with a frame around the part that the network predicts; the classes of that part; and
+    its weights.
     """
     figure = Figure(figsize=(9, 9 * 3 / draws * 1.12), layout="constrained")
     for draw, axes in enumerate(figure.subplots(3, draws).T):
@@ -43,55 +50,52 @@ def tiles_figure(patches: Patches, draws: int = 6) -> Figure:
         frame = Rectangle((context, context), side, side, fill=False, edgecolor=to_hex(CLASS_COLOURS[0] / 255), lw=1.5)
         axes[0].add_patch(frame)
         axes[0].set_title(f"{draw}: {tile['name']}", loc="left", fontsize="x-small")
-        _show([None, *axes[1:]], part, target, weight, figure if draw == draws - 1 else None)
+        _show(axes[1:], part, target, weight, figure if draw == draws - 1 else None)
         for each in axes:
             each.set_axis_off()
     return figure
 
 
-def described(patches: Patches, draws: int) -> str:
-    """How many different tiles the stream gives, from which slices, in words."""
-    different, names = distinct(patches, draws)
+def draws_summary(patches: Patches, draws: int) -> str:
+    """Return how many different tiles were drawn, and from how many images, in sentences."""
+    different, names = count_draws(patches, draws)
     least, most = min(names.values()), max(names.values())
     tile = patches[0]
     return (
-        f"Of {draws} tiles drawn, {different} are distinct. They come from {len(names)} slices, of which each was "
-        f"drawn {least} to {most} times. A tile is {tile['image'].shape[-1]} pixels wide; the network is asked about "
+        f"Of {draws} tiles drawn, {different} are distinct. They come from {len(names)} training images, each drawn "
+        f"{least} to {most} times. A tile is {tile['image'].shape[-1]} pixels wide; the network predicts the inner "
         f"{tile['target'].shape[-1]} of them."
     )
 
 
-def weighed(patches: Patches, classes: int) -> str:
-    """What each class has of the weight, in words."""
+def weights_summary(patches: Patches, classes: int) -> str:
+    """Return the range of the weights and the share of each class in them, in sentences."""
     shares = ", ".join(f"class {number} {share:.0%}" for number, share in enumerate(patches.class_shares(classes)))
     least, most = min(each.min() for each in patches.weights), max(each.max() for each in patches.weights)
-    return f"Weights of pixels are {least:.2g} to {most:.3g}. Of all weight, {shares}."
+    return f"Weights of pixels are {least:.2g} to {most:.3g}. Shares of the total weight: {shares}."
 
 
-def distinct(patches: Patches, draws: int) -> tuple[int, Counter]:
-    """How many different tiles there are among the first draws, and how often each slice was drawn."""
+def count_draws(patches: Patches, draws: int) -> tuple[int, Counter[str]]:
+    """Count the different tiles among the first draws, and how often each image was drawn."""
     contents, names = set(), Counter(dict.fromkeys(patches.names, 0))
     for draw in range(draws):
         tile = patches[draw]
         contents.add(hashlib.sha256(tile["image"].numpy().tobytes()).digest())
-        names[tile["name"]] += 1
+        names[str(tile["name"])] += 1
     return len(contents), names
 
 
-def _show(axes: list, picture: np.ndarray, target: np.ndarray, weight: np.ndarray, figure: Figure | None) -> None:
-    """Picture, classes and weights side by side; the colour bar of the weights goes into ``figure``."""
+def _show(
+    axes: Sequence[Axes], picture: np.ndarray, target: np.ndarray, weight: np.ndarray, figure: Figure | None
+) -> None:
+    """Draw the picture with its classes, and the weights, into two axes; ``figure`` receives the colour bar."""
     height, width = target.shape
     extent = (0, width, height, 0)
     classes, tint = picture.copy(), CLASS_COLOURS[(target - 1) % len(CLASS_COLOURS)]
     classes[target > 0] = (0.75 * classes + 0.25 * tint)[target > 0].astype(np.uint8)
     classes[outlines(target)] = tint[outlines(target)]
-    if axes[0] is not None:
-        axes[0].imshow(reduced(picture, LARGEST), extent=extent)
-    axes[1].imshow(reduced(classes, LARGEST), extent=extent)
+    axes[0].imshow(reduced(classes, LARGEST), extent=extent)
     shown = reduced(weight.astype(np.float32), LARGEST)
-    drawn = axes[2].imshow(shown, extent=extent, cmap="viridis", norm=LogNorm(0.1, max(20, float(weight.max()))))
+    drawn = axes[1].imshow(shown, extent=extent, cmap="viridis", norm=LogNorm(0.1, max(20, float(weight.max()))))
     if figure is not None:
-        figure.colorbar(drawn, ax=axes[2], shrink=0.8, ticks=[0.1, 1, 10], format="%g")
-    for each in axes:
-        if each is not None:
-            each.set_axis_off()
+        figure.colorbar(drawn, ax=axes[1], shrink=0.8, ticks=[0.1, 1, 10], format="%g")

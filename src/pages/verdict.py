@@ -1,97 +1,124 @@
-"""What the scores of images say, how sure that is, and what to do next."""
+"""Sentences for the top of a page: what the scores say, how certain they are, and what to do next."""
 
-from collections.abc import Sequence
-from statistics import median
+from collections.abc import Mapping, Sequence
+from statistics import fmean, median
+from typing import Any
 
 from src.metrics.bootstrap import of_mean
 from src.metrics.goodness import goodness, is_known
 
 COUNTED = {"splits": "split", "merges": "merged", "missed": "missed", "extra": "extra"}  # scores that count cells
-MOST = 1 / 3  # share of the mistakes from which a kind of them is what to work on
-FEW = 5  # images, of which an interval says next to nothing
-FAR = 4.0  # times the median distance from the median, from which an image is unlike the others
-ADVICE = {
+MOST = 1 / 3  # share of all mistakes above which a kind is named as the one to work on
+FEW = 5  # below so many images an interval says next to nothing
+FAR = 4.0  # times the median distance from the median: an image further away is unlike the others
+ADVICE = {  # by kind of mistake: what it is, and what to do about it
     "split": (
-        "The commonest mistakes are cells in pieces. See which way of numbering the validation images prefer (the line "
-        "on it when training ended); a larger instances.min_size, or annotating more cells like those, may help."
+        "cells split into pieces",
+        "See which decoder the validation images prefer, as printed at the end of training; a larger "
+        "instances.min_size or more annotated cells like these may help.",
     ),
     "merged": (
-        "The commonest mistakes are cells run together. Learn their borders as a class with target=border, "
-        "or weigh them more with weight_map=plugin; annotating more cells that touch helps both."
+        "cells merged into one",
+        "Train with the borders of cells as a class (target=border), or give borders more weight (weight_map=plugin); "
+        "more annotated cells that touch help both.",
     ),
     "missed": (
-        "The commonest mistakes are cells that were not found. See whether they are fainter or smaller than those "
-        "learnt from, and annotate more like them."
+        "missed cells",
+        "See whether they are fainter or smaller than those in the training images, and annotate more like them.",
     ),
     "extra": (
-        "The commonest mistakes are cells where nothing is annotated. See whether they were forgotten when the images "
-        "were annotated: each counts as a mistake of the network."
+        "cells where none is annotated",
+        "See whether the annotators overlooked them: each one counts as a mistake of the network.",
     ),
 }
 
 
-def verdict(scores: dict, rows: Sequence[dict], monitor: str, what: str, places: dict[str, list]) -> str:
-    """What the scores say, in a sentence or two.
+def verdict(
+    scores: Mapping[str, float | None],
+    rows: Sequence[dict[str, Any]],
+    monitor: str,
+    what: str,
+    places: Mapping[str, list[tuple[str, int, int]]],
+    with_interval: bool = True,
+) -> str:
+    """Return what the scores say, in a few sentences.
 
     Args:
         scores: of all images together.
         rows: of each image, the worst first.
-        monitor: the score that is spoken of.
-        what: was scored, such as ``held-out images``.
-        places: of each image, kind, row and column of mistakes, the largest first.
+        monitor: the score to report.
+        what: what was scored, such as ``held-out images``.
+        places: by image, kind, row and column of mistakes, the largest first.
+        with_interval: whether to give the confidence interval of the images' mean; False where the page has the
+            interval of the score itself.
     """
     what = what if len(rows) != 1 else what.replace("images", "image")
-    if not is_known(scores.get(monitor)):
-        return f"{len(rows)} {what}; there was nothing to judge {monitor} by."
+    score = scores.get(monitor)
+    if score is None or not is_known(score):
+        return f"{len(rows)} {what}, for which {monitor} is undefined."
     each = [row[monitor] for row in rows if is_known(row.get(monitor))]
-    text = f"On {len(rows)} {what}, {monitor} is {scores[monitor]:.3f}"
+    text = f"On {len(rows)} {what}, {monitor} is {score:.3f}"
     if len(each) > 1:
-        low, high = of_mean(each)
-        sure = f"95 % interval of their mean {low:.3f} to {high:.3f}"
-        sure = sure if len(each) >= FEW else "too few to say how sure that is"
-        text += f" (from {min(each):.3f} to {max(each):.3f} an image; {sure}). The worst is {rows[0]['name']}"
+        text += f", pooled over them. Single images have {min(each):.3f} to {max(each):.3f}"
+        if with_interval:
+            low, high = of_mean(each)
+            certain = f"95 % confidence interval of the mean {low:.3f} to {high:.3f}"
+            certain = certain if len(each) >= FEW else "too few for a confidence interval"
+            text += f", {fmean(each):.3f} on average ({certain})"
+        text += f". The worst is {rows[0]['name']}"
         if found := places.get(rows[0]["name"]):
             kind, row, column = found[0]
             text += f", where the largest mistake ({kind}) is near row {row}, column {column}"
-    counts = {kind: scores.get(name) for name, kind in COUNTED.items()}
-    if all(map(is_known, counts.values())) and any(counts.values()):
-        text += f". Mistakes among cells: {', '.join(f'{int(count)} {kind}' for kind, count in counts.items())}"
+    counts = _mistakes(scores)
+    if counts.keys() == set(COUNTED.values()) and any(counts.values()):
+        text += f". Mistakes among cells: {', '.join(f'{count} {kind}' for kind, count in counts.items())}"
     return f"{text}."
 
 
-def next_steps(scores: dict, rows: Sequence[dict], monitor: str, mode: str, diagnosis: Sequence[str]) -> list[str]:
-    """What to do next, each with the evidence for it.
+def next_steps(
+    scores: Mapping[str, float | None],
+    rows: Sequence[dict[str, Any]],
+    monitor: str,
+    mode: str,
+    extend_by: int | None = None,
+) -> list[str]:
+    """Return what to do next, each step with the evidence for it.
 
     Args:
         scores: of all images together.
         rows: of each image, the worst first.
-        monitor: the score that is spoken of.
+        monitor: the score to report.
         mode: whether ``max`` or ``min`` of it is better.
-        diagnosis: what was said while the network trained.
+        extend_by: how many more steps to train, if the validation score was still rising at the end.
     """
-    rising = [line for line in diagnosis if "still rising" in line]
-    steps = [f"Train longer: {line}. The same command with extend=+{_half(line)} goes on." for line in rising]
-    counts = {kind: int(scores.get(name) or 0) for name, kind in COUNTED.items()}
-    most = max(counts, key=counts.get)
-    if counts[most] > MOST * sum(counts.values()):
-        steps.append(f"{ADVICE[most]} ({counts[most]} of {sum(counts.values())})")
-    if (odd := unlike(rows, monitor, mode)) is not None:
-        others = median(row[monitor] for row in rows if is_known(row.get(monitor)))
+    steps = []
+    if extend_by is not None:
         steps.append(
-            f"Look at {odd['name']}, which is unlike the others: {monitor} is {odd[monitor]:.3f} there and "
-            f"{others:.3f} in the middle of all. If it is of another kind, annotate more of that kind to learn from."
+            f"Train longer: validation {monitor} was still rising when training ended. The same command with "
+            f"extend=+{extend_by} continues the run."
         )
+    counts = _mistakes(scores)
+    most = max(counts, key=lambda kind: counts[kind], default="")
+    if most and counts[most] > MOST * sum(counts.values()):
+        name, cure = ADVICE[most]
+        steps.append(f"{counts[most]} of {sum(counts.values())} mistakes are {name}. {cure}")
     known = [row for row in rows if is_known(row.get(monitor))]
+    if (odd := unlike(known, monitor, mode)) is not None:
+        steps.append(
+            f"Look at {odd['name']}, which is unlike the others: {monitor} is {odd[monitor]:.3f} there, and the median "
+            f"of all images is {median(row[monitor] for row in known):.3f}. If it is of another kind, add more of that "
+            f"kind to the training images."
+        )
     if not steps and known:
         steps.append(
-            f"No single cause stands out. Annotate a few more images like {known[0]['name']}, the worst one, and learn "
-            f"from them too."
+            f"No single cause stands out. Annotate a few more images like {known[0]['name']}, the worst one, and add "
+            f"them to the training images."
         )
     return steps
 
 
-def unlike(rows: Sequence[dict], monitor: str, mode: str) -> dict | None:
-    """The worst image, if it is far worse than the others; None if it is not, or there are too few to tell."""
+def unlike(rows: Sequence[dict[str, Any]], monitor: str, mode: str) -> dict[str, Any] | None:
+    """Return the worst image if it is far worse than the others; None if not, or if there are too few to tell."""
     known = [row for row in rows if is_known(row.get(monitor))]
     if len(known) < 4:
         return None
@@ -102,6 +129,7 @@ def unlike(rows: Sequence[dict], monitor: str, mode: str) -> dict | None:
     return known[worst] if middle - ranks[worst] > FAR * max(spread, 0.01 * abs(middle)) else None
 
 
-def _half(line: str) -> int:
-    """Half as many steps as there were when the best validation was made."""
-    return max(1, int(line.rsplit(" ", 1)[1]) // 2)
+def _mistakes(scores: Mapping[str, float | None]) -> dict[str, int]:
+    """How many mistakes of each kind there are; kinds without a known count are left out."""
+    counts = {kind: scores.get(name) for name, kind in COUNTED.items()}
+    return {kind: int(count) for kind, count in counts.items() if count is not None and is_known(count)}

@@ -1,0 +1,1 @@
+"""One training run: its directory, its callbacks and its report."""

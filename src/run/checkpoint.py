@@ -1,8 +1,4 @@
-"""``checkpoints/last.ckpt``, from which an interrupted run goes on as if nothing had happened.
-
-What is random in a step follows from the seed and the number of the step alone, tiles (`data.patches`)
-and dropout alike, so that a checkpoint need not hold the state of any generator or loader.
-"""
+"""Callbacks that write checkpoints, from which an interrupted run resumes exactly."""
 
 import math
 import signal
@@ -12,29 +8,36 @@ from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING, Any
 
-import lightning
 import numpy as np
 import torch
+from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, Checkpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from typing_extensions import override
 
 from src.files.whole import complete_file
 from src.metrics.goodness import goodness
 from src.model import archive
+from src.model.segmenter import data_of, segmenter
 from src.run import lightning_seam
 from src.run.curves import Curves
 from src.run.directory import checkpoint_file, resumable_files
 from src.run.ranks import gathered
+from src.run.schedule import reschedule
 from src.saying import warn
 from src.signals import Stopped, heeded
 
+if TYPE_CHECKING:
+    from lightning.pytorch.utilities.types import STEP_OUTPUT
+
 
 class OutOfTime(Exception):
-    """Training was asked to stop after ``max_time`` and has written ``last.ckpt``.
+    """Training has stopped after ``max_time`` and has written ``last.ckpt``.
 
     Attributes:
-        step: training steps that the checkpoint holds.
+        step: the training step of the checkpoint.
     """
 
     def __init__(self, step: int) -> None:
@@ -42,30 +45,31 @@ class OutOfTime(Exception):
         self.step = step
 
 
-# Of a checkpoint, what a prediction does not need.
-TRAINING_ONLY = (
-    *("optimizer_states", "lr_schedulers", "loops", "callbacks", "current_model_state", "averaging_state"),
-    "frozen",
-)
+# Parts of a checkpoint that predictions do not need.
+TRAINING_ONLY = "optimizer_states lr_schedulers loops callbacks current_model_state averaging_state frozen".split()
 
 
 class Checkpoints(TorchCheckpointIO):
-    """How Lightning writes and reads checkpoints: as `archive.write` and `archive.read` do."""
+    """Makes Lightning write and read checkpoints by `archive.write` and `archive.read`."""
 
-    def save_checkpoint(self, checkpoint: dict, path: str | Path, storage_options: object = None) -> None:
+    @override
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: object = None) -> None:
         archive.write(Path(path), checkpoint)
 
-    def load_checkpoint(self, path: str | Path, map_location: object = None, weights_only: object = None) -> dict:
+    @override
+    def load_checkpoint(
+        self, path: str | Path, map_location: object = None, weights_only: object = None
+    ) -> dict[str, Any]:
         return archive.read(Path(path))
 
 
 class BestCheckpoint(Checkpoint):
-    """Keep ``best.ckpt``: of all validations, the weights with the best score, and what prediction needs beside them.
+    """Keep ``best.ckpt``: the weights with the best validation score, and everything else that predictions need.
 
     Args:
         directory: the run directory.
         monitor: the score.
-        mode: whether ``max`` or ``min`` of it is better.
+        mode: ``max`` if a higher score is better, ``min`` if a lower one is.
     """
 
     def __init__(self, directory: str, monitor: str, mode: str) -> None:
@@ -73,46 +77,51 @@ class BestCheckpoint(Checkpoint):
         self.rank = -math.inf
         self.saving = False
 
-    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+    @override
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         if self.rank > -math.inf and not archive.is_whole(self.file):
             self.rank = -math.inf
             if trainer.is_global_zero:
-                warn(f"{self.file} is lost or damaged; the best of the validations to come takes its place")
+                warn(f"{self.file} is lost or damaged; the best of the next validations takes its place")
 
-    def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        rank = goodness(module.validation_scores[self.monitor], self.mode)
-        # The first process decides for all, of which each may see the file system at another moment.
+    @override
+    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
+        rank = goodness(segmenter(module).validation_scores[self.monitor], self.mode)
+        # Rank 0 decides for all, because the ranks may see the file system at different moments.
         if lightning_seam.first_process(trainer, rank > self.rank or not self.file.exists()):
             self.rank = rank
             self.saving = True
             save_checkpoint(trainer, self.file)
             self.saving = False
 
-    def on_save_checkpoint(self, trainer, module, checkpoint: dict) -> None:
+    @override
+    def on_save_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]) -> None:
         if self.saving:
             for key in TRAINING_ONLY:
                 checkpoint.pop(key, None)
 
+    @override
     def state_dict(self) -> dict[str, float]:
         return {"rank": self.rank}
 
+    @override
     def load_state_dict(self, state_dict: dict[str, float]) -> None:
         self.rank = state_dict["rank"]
 
 
 class LastCheckpoint(Checkpoint):
-    """Keep ``last.ckpt`` and the one before it, and stop for a signal or when the time is up.
+    """Keep ``last.ckpt`` and the checkpoint before it, and stop training on a signal or after ``max_time``.
 
-    It is written after the validation of a step, because Lightning, going on from one that was
-    written before, would leave the validation out.
+    A checkpoint is written after the validation of its step: if Lightning resumed from one that was written before
+    the validation, it would skip the validation.
 
     Args:
         directory: the run directory.
-        every: steps from one to the next; it is also written after the last step, and when training is stopped.
-        max_time: stop after ``DD:HH:MM:SS``, counted from each start; None never.
+        every: steps from one checkpoint to the next; one is also written after the last step and when training stops.
+        max_time: maximum training time as ``DD:HH:MM:SS``, counted from each start; None for no limit.
     """
 
-    curves: Curves | None = None  # that are to reach as far as the weights
+    curves: Curves | None = None  # must reach the step of the checkpoint
 
     def __init__(self, directory: str, every: int, max_time: str | None = None) -> None:
         self.file, self.previous = (checkpoint_file(Path(directory), name) for name in ("last", "previous"))
@@ -127,93 +136,104 @@ class LastCheckpoint(Checkpoint):
             raise Stopped([number])
         self.received.append(number)
 
-    def on_fit_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+    @override
+    def on_fit_start(self, trainer: Trainer, module: LightningModule) -> None:
         if self.curves:
             self.curves.go_on_from(self.step_before)
 
-    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+    @override
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         self.heeding.enter_context(heeded(self._receive))
         self.started = time.monotonic()
 
-    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
-        validated = len(trainer.datamodule.split["validation"]) and lightning_seam.validates_after(
-            trainer, batch_idx + 1
-        )
+    @override
+    def on_train_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: "STEP_OUTPUT", batch: object, batch_idx: int
+    ) -> None:
+        validated = len(data_of(trainer).split["validation"]) and lightning_seam.validates_after(trainer, batch_idx + 1)
         if (batch_idx + 1) % trainer.accumulate_grad_batches == 0 and not validated:
-            if trainer.global_step % trainer.log_every_n_steps == 0:
+            if lightning_seam.logs_step(trainer):
                 self._log_step(trainer)
             self._save_or_stop(trainer)
 
-    def _log_step(self, trainer: lightning.Trainer) -> None:
-        """Log a step before a checkpoint may hold it; Lightning does so after its last hook, if it gets that far."""
+    def _log_step(self, trainer: Trainer) -> None:
+        """Log a step before a checkpoint of it is written; Lightning logs it after its last hook, perhaps never."""
         found = {name: value.item() for name, value in trainer.callback_metrics.items() if name.startswith("train/")}
         if self.curves:
             self.curves.log_metrics({**found, "epoch": trainer.current_epoch}, trainer.global_step - 1)
 
-    def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+    @override
+    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
         if lightning_seam.batches_done(trainer) % trainer.accumulate_grad_batches == 0:
             self._save_or_stop(trainer)
 
-    def _save_or_stop(self, trainer: lightning.Trainer) -> None:
+    def _save_or_stop(self, trainer: Trainer) -> None:
         step = trainer.global_step
         late = self.limit is not None and time.monotonic() - self.started > self.limit
-        # A signal may reach one process of many, or each of them during another step.
+        # A signal may reach only one of the ranks, or reach them in different steps.
         stop = lightning_seam.any_process(trainer, bool(self.received) or late)
         last = step == trainer.max_steps
         if stop or last or step % self.every == 0:
             self._save(trainer)
         self.stopped = stop and not last
 
-    def on_train_batch_start(self, trainer, module, batch, batch_idx) -> None:
+    @override
+    def on_train_batch_start(self, trainer: Trainer, module: LightningModule, batch: object, batch_idx: int) -> None:
+        lightning_seam.count_logged_steps(trainer)
         if self.stopped:  # not earlier, because Lightning logs a step after its last hook
             self._stop(trainer)
             raise OutOfTime(trainer.global_step)
 
-    def _stop(self, trainer: lightning.Trainer) -> None:
-        """Stop if any process of the run has received a signal; to be called by all of them."""
+    def _stop(self, trainer: Trainer) -> None:
+        """Stop if any rank has received a signal; all ranks must call this."""
         received = [number for share in gathered(self.received) for number in share]
         if received:
             raise Stopped(list(dict.fromkeys(received)), f"after step {trainer.global_step} of {trainer.max_steps}")
 
-    def on_exception(self, trainer: lightning.Trainer, module: lightning.LightningModule, error: BaseException) -> None:
+    @override
+    def on_exception(self, trainer: Trainer, module: LightningModule, error: BaseException) -> None:
         self.heeding.close()
 
-    def on_fit_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+    @override
+    def on_fit_end(self, trainer: Trainer, module: LightningModule) -> None:
         self.heeding.close()
-        self._stop(trainer)  # for a signal during the last step
+        self._stop(trainer)  # if a signal came during the last step
 
-    def _save(self, trainer: lightning.Trainer) -> None:
+    def _save(self, trainer: Trainer) -> None:
         for logger in trainer.loggers:
-            logger.save()  # so that the curves reach as far as the weights
-        # A damaged last.ckpt does not take the place of the one before it, from which this run goes on.
+            logger.save()  # so that the curves reach the step of the checkpoint
+        # A damaged last.ckpt must not replace the checkpoint before it, from which this run was resumed.
         damaged = trainer.ckpt_path and Path(trainer.ckpt_path) == self.previous and not self.saved
         save_checkpoint(trainer, self.file, None if damaged else self.previous)
         self.saved = True
 
     @property
     def training_seconds(self) -> float:
-        """Time spent training, by all parts of an interrupted run together."""
+        """Training time in seconds, over all parts of an interrupted run."""
         return self.seconds_before + time.monotonic() - self.started
 
-    def on_train_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+    @override
+    def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
         self.seconds_before, self.started = self.training_seconds, time.monotonic()
 
-    def on_save_checkpoint(self, trainer, module, checkpoint: dict) -> None:
+    @override
+    def on_save_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]) -> None:
         checkpoint["training"] = {"seconds": self.training_seconds, "max_steps": trainer.max_steps}
 
-    def on_load_checkpoint(self, trainer, module, checkpoint: dict) -> None:
+    @override
+    def on_load_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]) -> None:
         self.seconds_before, self.step_before = checkpoint["training"]["seconds"], checkpoint["global_step"]
         if checkpoint["training"]["max_steps"] != trainer.max_steps:
-            reschedule(checkpoint, module)
+            reschedule(checkpoint, segmenter(module))
 
 
-def save_checkpoint(trainer: lightning.Trainer, file: Path, previous: Path | None = None) -> None:
-    """Save all of a run's state, whole or not at all; to be called by all processes, of which the first one writes.
+def save_checkpoint(trainer: Trainer, file: Path, previous: Path | None = None) -> None:
+    """Save the whole state of a run, completely or not at all; all ranks must call this, and rank 0 writes.
 
     Args:
-        trainer: of the run.
-        file: the checkpoint.
-        previous: what to call the one that was there before; None replaces it.
+        trainer: the trainer of the run.
+        file: the checkpoint file.
+        previous: the new name of a checkpoint that is already there; None replaces that one.
     """
     partial = file.with_name(f".{file.name}.partial")
     trainer.save_checkpoint(partial)
@@ -223,12 +243,12 @@ def save_checkpoint(trainer: lightning.Trainer, file: Path, previous: Path | Non
         partial.replace(file)
 
 
-def last_checkpoint(directory: Path, check: Callable[[dict], object] = lambda content: None) -> Path | None:
-    """The latest checkpoint that is whole, None if there is none; says which one is damaged.
+def last_checkpoint(directory: Path, check: Callable[[dict[str, Any]], object] = lambda content: None) -> Path | None:
+    """The latest intact checkpoint, or None if there is none; damaged ones are named in warnings.
 
     Args:
         directory: the run directory.
-        check: refuses content that is not of a run of ours, by ValueError.
+        check: raises ValueError for content that does not come from such a run.
     """
     for file in resumable_files(directory):
         if archive.is_whole(file, check):
@@ -238,45 +258,36 @@ def last_checkpoint(directory: Path, check: Callable[[dict], object] = lambda co
 
 
 def keep_for_prediction(checkpoint: Path, file: Path) -> None:
-    """Write of a checkpoint to ``file`` what `BestCheckpoint` keeps of one."""
+    """Copy a checkpoint to ``file`` without the parts that only training needs, as `BestCheckpoint` writes it."""
     content = archive.read(checkpoint)
     with complete_file(file) as partial:
         archive.write(partial, {key: value for key, value in content.items() if key not in TRAINING_ONLY})
 
 
 class Reseed(Callback):
-    """Make what is random in a step, dropout, follow from seed, step and process, however often training stopped.
+    """Seed dropout at each step from the seed of the run, the step and the rank, so that a run resumes exactly.
+
+    Tiles are drawn likewise (`data.patches`), so that a checkpoint need not hold the state of a generator or loader.
 
     Args:
-        seed: of the run.
+        seed: the seed of the run.
     """
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
 
-    def on_train_batch_start(self, trainer, module, batch, batch_idx) -> None:
+    @override
+    def on_train_batch_start(self, trainer: Trainer, module: LightningModule, batch: object, batch_idx: int) -> None:
         part = batch_idx % trainer.accumulate_grad_batches
         source = np.random.SeedSequence([self.seed, trainer.global_step, part, trainer.global_rank])
         torch.manual_seed(int(source.generate_state(1, np.uint64)[0]))
-
-
-def reschedule(checkpoint: dict, module: lightning.LightningModule) -> None:
-    """Give an extended run the learning rates that it would have if it had been planned so long from the beginning."""
-    optimizer = module.optimizer([torch.nn.Parameter(torch.zeros(1))])
-    scheduler = module.scheduler(optimizer)
-    for _ in range(checkpoint["global_step"]):
-        optimizer.step()
-        scheduler.step()
-    checkpoint["lr_schedulers"] = [scheduler.state_dict()]
-    for group in checkpoint["optimizer_states"][0]["param_groups"]:
-        group["lr"] = scheduler.get_last_lr()[0]
 
 
 def seconds(duration: str | None) -> float | None:
     """``DD:HH:MM:SS`` in seconds.
 
     Raises:
-        ValueError: it is written otherwise.
+        ValueError: it has another form.
     """
     if duration is None:
         return None

@@ -1,4 +1,4 @@
-"""At the end of training: how cells are numbered is chosen on the validation slices, and kept in the checkpoint."""
+"""Chooses the decoder on the validation images at the end of training, and writes it into the checkpoint."""
 
 import math
 from dataclasses import dataclass, field
@@ -20,17 +20,17 @@ from src.model.segmenter import Segmenter, truth
 from src.run.ranks import gathered
 from src.tiles.symmetry import AVERAGES
 
-MOST_PIXELS = 2**24  # of the validation slices that choose: 64 of 512×512, which take half a GiB
-COMPARED_PIXELS = 2**21  # of those that are predicted by each average: 8 of 512×512
+MOST_PIXELS = 2**24  # of the validation images that choose: 64 images of 512×512, which take half a GiB
+COMPARED_PIXELS = 2**21  # of those that are predicted with each test-time augmentation: 8 images of 512×512
 
 
 @dataclass(frozen=True)
 class Average:
-    """How an average over versions of an image does on validation slices.
+    """The result of a test-time augmentation on validation images.
 
     Attributes:
-        score: the one by which label images are chosen, at its best threshold.
-        seconds: for a slice.
+        score: the score by which decoders are chosen, at its best threshold.
+        seconds: seconds per image.
     """
 
     score: float
@@ -39,14 +39,15 @@ class Average:
 
 @dataclass(frozen=True)
 class Chosen:
-    """What was chosen for a checkpoint, and why.
+    """The decoder that was chosen for a checkpoint, and the scores that led to the choice.
 
     Attributes:
-        decoder: numbers the cells.
-        validation_scores: of the validation slices that chose, numbered so.
-        score: that chose, and ``mode``, whether ``max`` or ``min`` of it is better.
-        choices: how all candidates did; none where there are no validation slices.
-        averages: how each average over versions of an image does, by its name.
+        decoder: the decoder.
+        validation_scores: the scores of the validation images with this decoder.
+        score: the name of the score by which it was chosen.
+        mode: ``max`` if a higher score is better, ``min`` if a lower one is.
+        choices: the scores of all candidates; empty if there are no validation images.
+        averages: the results of the test-time augmentations, by name.
     """
 
     decoder: Decoder
@@ -58,16 +59,16 @@ class Chosen:
 
 
 def choose(trainer: lightning.Trainer, module: Segmenter, data: SliceData, asked: Numbering, monitor: str) -> Chosen:
-    """Choose how the predictions of a network are numbered, by those of the validation slices, if there are any.
+    """Choose the decoder of a network by its predictions of the validation images, if there are any.
 
-    All processes of a run call this together and choose the same.
+    All ranks must call this; they make the same choice.
 
     Args:
-        trainer: of the run.
-        module: with the weights and ``tta`` that will be scored.
-        data: of the run.
-        asked: what ``instances=`` says.
-        monitor: the score that is to be best.
+        trainer: the trainer of the run.
+        module: the module with the weights and ``tta`` that will be scored.
+        data: the data of the run.
+        asked: the configured decoder, ``instances=``.
+        monitor: the score to optimise.
     """
     if not len(data.split["validation"]):
         numbering = asked.meanwhile if isinstance(asked, Auto) else asked
@@ -75,32 +76,32 @@ def choose(trainer: lightning.Trainer, module: Segmenter, data: SliceData, asked
     module.seen, module.compared_pixels = [], COMPARED_PIXELS // trainer.world_size
     trainer.predict(module, data.choosing_dataloader(MOST_PIXELS), return_predictions=False)
     known = [truth(batch) for batch, _ in module.seen]
-    slices = [Judged(found[module.tta][0], *true) for (_, found), true in zip(module.seen, known, strict=True)]
+    images = [Judged(found[module.tta][0], *true) for (_, found), true in zip(module.seen, known, strict=True)]
     contest = Contest(module.metrics, monitor, module.model.classes, module.device)
-    decoder, choices = contest.choose(slices, asked)
+    decoder, choices = contest.choose(images, asked)
     averages = {}
     for tta in AVERAGES:
-        found = [(each[tta], true) for (_, each), true in zip(module.seen, known, strict=True) if len(each) > 1]
-        seen = [Judged(probabilities, *true) for (probabilities, _), true in found]
-        scores = contest.judge(seen, [decoder.numbering])[0].scores
-        seconds = [each for share in gathered([seconds for (_, seconds), _ in found]) for each in share]
+        compared = [(found[tta], true) for (_, found), true in zip(module.seen, known, strict=True) if len(found) > 1]
+        judged = [Judged(probabilities, *true) for (probabilities, _), true in compared]
+        scores = contest.judge(judged, [decoder.numbering])[0].scores
+        seconds = [each for share in gathered([taken for (_, taken), _ in compared]) for each in share]
         averages[tta] = Average(scores[best_threshold(scores, contest.mode)], float(np.mean(seconds)))
     pooled = Pooled(Evaluator(module.metrics, decoder.threshold, monitor, classes=module.model.classes))
     pooled.to(module.device)
-    for each in slices:
+    for each in images:
         pooled.update(Probabilities(each.probabilities, decoder.numbering), each.target, each.instances, each.known)
     module.seen = []
     return Chosen(decoder, pooled.compute()[0], contest.score, contest.mode, choices, averages)
 
 
 def keep(checkpoint: Path, chosen: Chosen, tta: str, precision: str) -> None:
-    """Write into a checkpoint how its predictions are averaged and numbered; it is whole at any moment.
+    """Write the decoder, test-time augmentation and precision of its scores into a checkpoint, atomically.
 
     Args:
         checkpoint: the file.
-        chosen: what numbers them.
-        tta: the average over versions of an image by which it is scored.
-        precision: in which it is scored, as Lightning names it.
+        chosen: the decoder and its scores.
+        tta: the test-time augmentation of the scores.
+        precision: the precision of the scores, in Lightning's spelling.
     """
     content = archive.read(checkpoint)
     parts = content["hyper_parameters"] | {"instances": part_of("instances", chosen.decoder.numbering)}
@@ -115,13 +116,13 @@ def keep(checkpoint: Path, chosen: Chosen, tta: str, precision: str) -> None:
 
 
 def ranks(choice: Choice, mode: str) -> list[float | None]:
-    """How good a way of numbering is at each threshold, more being better; None where nothing could be scored."""
+    """The goodness of a candidate decoder at each threshold, higher being better; None where no score exists."""
     found = (goodness(score, mode) for score in choice.scores.values())
     return [rank if math.isfinite(rank) else None for rank in found]
 
 
 def described(chosen: Chosen, tta: str) -> list[str]:
-    """What was chosen, and what each average costs, in lines; none where there was nothing to choose by."""
+    """Lines on the chosen decoder and on the cost of each test-time augmentation; none without validation images."""
     if not chosen.choices:
         return []
     score, mode = chosen.score, chosen.mode
@@ -135,20 +136,18 @@ def described(chosen: Chosen, tta: str) -> list[str]:
         kinds.setdefault(type(each.numbering).__name__.lower(), []).append(each)
     others = " · ".join(f"{name} {best(each):.4f}" for name, each in kinds.items())
     part = part_of("instances", chosen.decoder.numbering)
-    said = {key: value for key, value in part.items() if key != "name" and value is not None and value is not False}
-    values = ", ".join(key if value is True else f"{key} {value}" for key, value in said.items())
-    numbered = (
-        f"numbered by {part['name']}{f' ({values})' if values else ''} at threshold {chosen.decoder.threshold:.1f}"
-    )
+    given = {key: value for key, value in part.items() if key != "name" and value is not None and value is not False}
+    values = ", ".join(key if value is True else f"{key} {value}" for key, value in given.items())
+    decoder = f"decoder {part['name']}{f' ({values})' if values else ''} at threshold {chosen.decoder.threshold:.1f}"
     costs = " · ".join(
         f"{name}{' (used)' if name == tta else ''} {each.score:.4f} in {each.seconds:.2f} s"
         for name, each in chosen.averages.items()
     )
-    lines = [f"{numbered}: {score} on the validation slices {others}", f"tta, {score} and time a slice: {costs}"]
+    lines = [f"{decoder}: {score} on the validation images {others}", f"tta, {score} and time per image: {costs}"]
     used, plain = chosen.averages[tta], chosen.averages["none"]
     if tta != "none":
         times, change = used.seconds / plain.seconds, plain.score - used.score
         lines.append(
-            f"src.predict takes {tta}; tta=none is {times:.1f} times as fast, and {score} changes by {change:+.4f}"
+            f"src.predict uses {tta}; tta=none is {times:.1f} times as fast, and {score} changes by {change:+.4f}"
         )
     return lines

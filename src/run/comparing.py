@@ -1,118 +1,127 @@
-"""Finished runs held against each other, image by image, from their directories alone."""
+"""Compares finished runs image by image, from their directories alone."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, TypedDict
 
 from src.metrics.comparing import Difference, difference
-from src.run.directory import finished_scores, read_config
+from src.run.directory import finished_scores, read_config, scores_of
 from src.run.folds import fold_directories
 from src.run.layouts import Judged
+from src.run.ranking import Ranked
 
-MOST_IMAGES = 10_000  # of which it is worth to say how many would tell two runs apart
+MOST_IMAGES = 10_000  # largest number of images that is suggested to tell two runs apart
 
 
-def compared(directories: Sequence[Path]) -> tuple[str, str, list[dict]]:
-    """Compare the first of several runs or cross-validations with each other one, by the score that it is monitored by.
+class Compared(TypedDict):
+    """The comparison of a run with the first one.
+
+    Attributes:
+        directory: the run directory.
+        both: mean scores of the first run and of this one over the images that they have in common.
+        difference: the first run minus this one.
+    """
+
+    directory: Path
+    both: tuple[float, float]
+    difference: Difference
+
+
+def compared(directories: Sequence[Path]) -> tuple[str, str, list[Compared]]:
+    """Compare the first of several runs or cross-validations with each other one, by the score that it monitors.
 
     Args:
-        directories: of the runs.
+        directories: the run directories.
 
     Returns:
-        The name of the score; whether ``max`` or ``min`` of it is better; and of each other run its ``directory``, the
-        means of ``both`` over the images that they have in common, and the `Difference`, first run less the other one.
+        The name of the score; its mode, ``max`` or ``min``; and the comparison with each other run.
 
     Raises:
-        ValueError: a run is not finished, or has not at least two images in common with the first one.
+        ValueError: a run is not finished, or has fewer than two images in common with the first one.
     """
     if len(directories) < 2:
         raise ValueError("expected at least two runs to compare, but got one; nearest valid: compare=[RUN_A,RUN_B]")
     first, *others = ((each, scores_of(each)) for each in directories)
     config = read_config((fold_directories(first[0]) or [first[0]])[0], Judged)
-    monitor, rows = config["monitor"], []
+    monitor: str = config["monitor"]
+    rows: list[Compared] = []
     for directory, scores in others:
         pairs = in_common(first[1], scores, monitor)
-        found = difference(*zip(*pairs, strict=True)) if pairs else None
+        found = _difference(pairs)
         if found is None:
             raise ValueError(
                 f"expected two images or more with {monitor} in {first[0]} and in {directory}, but got {len(pairs)}; "
                 f"nearest valid: runs that have scored the same images"
             )
-        both = [sum(each) / len(pairs) for each in zip(*pairs, strict=True)]
-        rows.append({"directory": directory, "both": both, "difference": found})
+        one, other = (sum(each) / len(pairs) for each in zip(*pairs, strict=True))
+        rows.append({"directory": directory, "both": (one, other), "difference": found})
     return monitor, config["monitor_mode"], rows
 
 
-def scores_of(directory: Path) -> dict:
-    """The scores of a finished run or cross-validation.
-
-    Raises:
-        ValueError: it is not finished, or damaged.
-    """
-    scores = finished_scores(directory)
-    if scores is None:
-        raise ValueError(
-            f"expected a finished run, but {directory} is none; the command that started it goes on with it"
-        )
-    return scores
-
-
-def in_common(one: dict, other: dict, monitor: str) -> list[tuple[float, float]]:
-    """The scores of the images that two runs have in common, where both know them.
+def in_common(one: dict[str, Any], other: dict[str, Any], monitor: str) -> list[tuple[float, float]]:
+    """The pairs of scores of the images that two runs have in common; images without a score in either are left out.
 
     Args:
-        one, other: scores of a run.
-        monitor: the score.
+        one: ``scores.json`` of a run.
+        other: the same of another run.
+        monitor: the name of the score.
     """
     there = {row["name"]: row.get(monitor) for row in other["per_image"]}
     pairs = ((row.get(monitor), there.get(row["name"])) for row in one["per_image"])
-    return [pair for pair in pairs if None not in pair]
+    return [(here, other) for here, other in pairs if here is not None and other is not None]
 
 
-def against_first(sweep: Path, rows: Sequence[dict]) -> list[str]:
-    """Of each point of a sweep in words whether it can be told from the first one by the images that both have scored.
+def against_first(sweep: Path, rows: Sequence[Ranked]) -> list[str]:
+    """For each run of a sweep, a phrase that compares it with the first one on the images that both have scored.
 
     Args:
-        sweep: its directory.
-        rows: as of `ranking.ranking`; an unfinished point, and one of other images, is not compared.
+        sweep: the directory of the sweep.
+        rows: from `ranking.ranking`; for an unfinished run, or one on other images, the phrase is empty.
     """
-    scores = [finished_scores(sweep / row["directory"]) if row["scores"] else None for row in rows]  # those read before
-    told = []
-    for row, each in zip(rows, scores, strict=True):
-        pairs = in_common(scores[0], each, rows[0]["monitor"]) if each and scores[0] and each is not scores[0] else []
-        found = difference(*zip(*pairs, strict=True)) if len(pairs) > 1 and row["scores"] else None
-        told.append("" if found is None else in_words(found))
-    return told
+    # A run that the ranking lists as unfinished is not read again, because its files may be damaged.
+    first, *others = (finished_scores(sweep / row["directory"]) if row["scores"] else None for row in rows)
+    phrases = [""]
+    for scores in others:
+        found = _difference(in_common(first, scores, rows[0]["monitor"])) if first and scores else None
+        phrases.append("" if found is None else in_words(found))
+    return phrases
+
+
+def _difference(pairs: Sequence[tuple[float, float]]) -> Difference | None:
+    return difference([one for one, _ in pairs], [other for _, other in pairs])
 
 
 def in_words(found: Difference) -> str:
-    """A difference with its interval, and whether it can be told from none.
+    """A difference with its interval, and the number of images that would show a difference of that size.
 
     >>> in_words(Difference(0.02, -0.01, 0.05, 6, 40))
-    '+0.0200 (-0.0100 to +0.0500), indistinguishable by 6 images; about 40 would tell'
+    '+0.0200 (-0.0100 to +0.0500), indistinguishable on 6 images; about 40 would be needed'
     """
     text = f"{found.mean:+.4f} ({found.low:+.4f} to {found.high:+.4f})"
-    if found.told:
+    if found.significant:
         return text
     if found.needed is None:
         return f"{text}, equal on {found.images} images"
     many = f"about {found.needed}" if found.needed <= MOST_IMAGES else f"more than {MOST_IMAGES}"
-    return f"{text}, indistinguishable by {found.images} images; {many} would tell"
+    return f"{text}, indistinguishable on {found.images} images; {many} would be needed"
 
 
-def lines(first: Path, monitor: str, mode: str, rows: Sequence[dict]) -> list[str]:
-    """What a comparison says, in sentences.
+def lines(first: Path, monitor: str, mode: str, rows: Sequence[Compared]) -> list[str]:
+    """A line for each comparison.
 
     Args:
         first: the run that was compared with the others.
-        monitor, mode, rows: as of `compared`.
+        monitor: the name of the score.
+        mode: ``max`` if a higher score is better, ``min`` if a lower one is.
+        rows: the comparisons, from `compared`.
     """
-    said = []
+    found_lines = []
     for row in rows:
         found, (one, other) = row["difference"], row["both"]
         better = first if (found.mean > 0) == (mode == "max") else row["directory"]
-        verdict = f"; {better} is better" if found.told else ""
-        said.append(
-            f"{first} less {row['directory']}: mean {monitor} of {found.images} images {one:.4f} and {other:.4f}, "
+        verdict = f"; {better} is better" if found.significant else ""
+        found_lines.append(
+            f"{first} minus {row['directory']}: mean {monitor} of {found.images} images {one:.4f} and {other:.4f}, "
             f"{in_words(found)}{verdict}"
         )
-    return said
+    return found_lines

@@ -1,10 +1,13 @@
-"""``metrics.csv``: the curves of a run, also of one that was interrupted."""
+"""Writes ``metrics.csv``, the curves of a run, and resumes it after an interruption."""
 
 import csv
+from argparse import Namespace
+from collections.abc import Mapping
 from pathlib import Path
 
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
+from typing_extensions import override
 
 from src.files.reading import set_aside
 from src.files.whole import complete_file
@@ -13,9 +16,9 @@ from src.saying import warn
 
 
 class Curves(Logger):
-    """A row for each step at which something was logged, as in Lightning's CSVLogger.
+    """Writes a row for each step at which something was logged, like Lightning's CSVLogger.
 
-    That one deletes the file of the part before an interruption; this one goes on with it.
+    When a run is resumed, Lightning's deletes the file of the earlier part; this one continues it.
 
     Args:
         directory: the run directory.
@@ -26,30 +29,32 @@ class Curves(Logger):
     def __init__(self, directory: str) -> None:
         super().__init__()
         self.file = Path(directory) / "metrics.csv"
-        self.rows: list[dict] = []
+        self.rows: list[Mapping[str, object]] = []
         self.columns = ["step"]
-        self.written: int | None = None  # rows in the file; None: it is to be written anew
+        self.written: int | None = None  # number of rows in the file; None if the whole file must be written
 
     @rank_zero_only
     def go_on_from(self, step: int) -> None:
-        """Go on with the curves in the file, but for those from ``step`` on, because it will be trained again.
+        """Continue the curves in the file, without the rows from ``step`` on, which will be trained again.
 
-        Damaged ones are never worth a run: the file gets another name, and the curves begin again.
+        A damaged file does not stop a run: it is renamed, and the curves start again.
         """
         try:
             rows = read_rows(self.file)
         except (OSError, ValueError) as error:
             place = set_aside(self.file)
-            warn(f"{error}; it is now {place.name}, and the curves begin again")
+            warn(f"{error}; it is now {place.name}, and the curves start again")
             rows = []
         self.columns = list(rows[0]) if rows else ["step"]
         self.rows = [row for row in rows if int(row["step"]) < step]
         self.written = None
 
     @rank_zero_only
-    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+    @override
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         row = {"step": step, **metrics}
-        if self.rows and str(self.rows[-1]) == str(row):  # `LastCheckpoint` was first; as text, because nan is not nan
+        # `LastCheckpoint` may have logged this step already. Compared as text, because nan is not equal to nan.
+        if self.rows and str(self.rows[-1]) == str(row):
             return
         new = [name for name in row if name not in self.columns]
         if new:
@@ -57,10 +62,12 @@ class Curves(Logger):
             self.written = None
         self.rows.append(row)
 
-    def log_hyperparams(self, params: object) -> None:
-        """Nothing: config.yaml has them."""
+    @override
+    def log_hyperparams(self, params: dict[str, object] | Namespace, *args: object, **kwargs: object) -> None:
+        """Do nothing: config.yaml has them."""
 
     @rank_zero_only
+    @override
     def save(self) -> None:
         if self.written is None:
             with complete_file(self.file) as partial, partial.open("w", newline="", encoding="utf-8") as file:
@@ -72,5 +79,6 @@ class Curves(Logger):
                 csv.DictWriter(file, self.columns).writerows(self.rows[self.written :])
         self.written = len(self.rows)
 
+    @override
     def finalize(self, status: str) -> None:
         self.save()

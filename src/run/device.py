@@ -1,4 +1,4 @@
-"""What the hardware can do, and what it is fast in."""
+"""Chooses device, precision and compilation by what the hardware supports and computes fast."""
 
 import contextlib
 import functools
@@ -13,54 +13,55 @@ from platformdirs import user_cache_dir
 
 from src.files.whole import write_json
 from src.model.engine import FORMATS
-from src.model.trained import MEMORY_FORMAT, logits
+from src.model.trained import MEMORY_FORMAT, in_memory_format, logits
 from src.model.unet import UNet
 from src.saying import say, warn
 
-WORTH = 1.15  # times as fast, from which bf16 is taken
-PROBE, PROBE_REPEATS, PROBE_SECONDS = 96, 12, 0.4  # side in pixels of what is convolved; how often, and for how long
+WORTH = 1.15  # smallest speed-up for which bf16 is chosen
+PROBE, PROBE_REPEATS, PROBE_SECONDS = 96, 12, 0.4  # side of the measured image in pixels; most repeats and seconds
 
 
 def choose_accelerator(requested: str) -> str:
-    """Where to train, as Lightning names it: ``requested``, but the CPU for ``auto`` where Apple's GPU fails.
+    """The accelerator to train on: ``requested``, except the CPU for ``auto`` if training fails on Apple's GPU.
 
     Args:
-        requested: ``auto`` or an accelerator of Lightning's, which takes ``auto`` for the GPU if there is any.
+        requested: ``auto`` or a name of Lightning's; Lightning takes ``auto`` for a GPU if there is one.
     """
-    failing = requested == "auto" and torch.backends.mps.is_available() and not _learns("mps")
+    failing = requested == "auto" and torch.backends.mps.is_available() and not _can_train("mps")
     return "cpu" if failing else requested
 
 
 @functools.cache
-def _learns(device: str) -> bool:
-    """Whether a small network makes a step there; if not, a line says why and that the CPU takes its place.
+def _can_train(device: str) -> bool:
+    """Whether a training step of a small network succeeds on a device; if not, a warning gives the reason.
 
-    What PyTorch can compute on Apple's GPU differs between its versions and those of macOS.
+    The operations that PyTorch supports on Apple's GPU depend on its version and on that of macOS.
     """
     try:
-        with torch.random.fork_rng(devices=[]):  # whoever asks begins with the same weights as who does not
-            network = UNet(base_channels=2, depth=2, norm="batch").to(device, memory_format=MEMORY_FORMAT)
+        with torch.random.fork_rng(devices=[]):  # so that the test does not change the weights of the run
+            network = in_memory_format(UNet(base_channels=2, depth=2, norm="batch").to(device))
             logits(network, torch.rand((1, 1, 60, 60)).to(device)).square().sum().backward()
-        finite = all(each.grad.isfinite().all().item() for each in network.parameters())
-        said = "" if finite else "its gradients are no numbers"
-    except (RuntimeError, TypeError) as error:  # of which NotImplementedError is one
-        said = str(error).partition("\n")[0]
-    if said:
-        warn(f"a step on {device} fails, and the CPU takes its place: {said}")
-    return not said
+        gradients = [each.grad for each in network.parameters() if each.grad is not None]
+        finite = all(each.isfinite().all().item() for each in gradients)
+        failure = "" if finite else "its gradients are not finite"
+    except (RuntimeError, TypeError) as error:  # RuntimeError includes NotImplementedError
+        failure = str(error).partition("\n")[0]
+    if failure:
+        warn(f"a training step on {device} fails, so the CPU is used: {failure}")
+    return not failure
 
 
 def choose_precision(requested: str, accelerator: str, channels: int, trains: bool = True) -> str:
-    """The precision to train and predict in: ``requested``, or for ``auto`` the fastest that is safe.
+    """The precision to train and predict in: ``requested``, or for ``auto`` the fastest safe one.
 
-    bf16-mixed on CUDA since Ampere, and on a CPU where a convolution in it is measured to be faster, which no flag of
-    the processor tells. Apple's GPU computes in fp32, because bf16 has not been measured on it.
+    That is bf16-mixed on CUDA GPUs since Ampere, and on CPUs on which a convolution is measured to be faster in bf16,
+    because no flag of the processor shows that. Apple's GPU computes in fp32, because bf16 has not been measured on it.
 
     Args:
-        requested: ``auto`` or a precision of Lightning's.
-        accelerator: Lightning's name; ``auto`` means CUDA if there is any, or else Apple's GPU.
-        channels: of a convolution in the middle of the network.
-        trains: whether it is also computed backwards.
+        requested: ``auto`` or a precision in Lightning's spelling.
+        accelerator: Lightning's name; ``auto`` means CUDA if available, or else Apple's GPU.
+        channels: number of channels of a convolution in the middle of the network.
+        trains: whether the backward pass is computed too.
     """
     if requested != "auto":
         return requested
@@ -72,26 +73,26 @@ def choose_precision(requested: str, accelerator: str, channels: int, trains: bo
 
 
 def speed_in_bf16(channels: int, trains: bool) -> float:
-    """How many times as fast as in fp32 this CPU convolves in bf16; 0 where it does so wrongly.
+    """The speed-up of convolutions in bf16 over fp32 on this CPU; 0 if the results in bf16 are wrong.
 
-    It is measured in half a second, once on each machine: what a file of the user's cache holds is taken, so that each
-    run of a machine chooses alike.
+    The measurement takes half a second. It is made once per machine and kept in a file of the user's cache, so that
+    all runs on a machine make the same choice.
 
     Args:
-        channels: of the convolution.
-        trains: whether it is also computed backwards.
+        channels: number of channels of the convolution.
+        trains: whether the backward pass is computed too.
     """
     file = Path(user_cache_dir("unet-from-few-images")) / "speed_in_bf16.json"
     way = "forwards and backwards" if trains else "forwards"
     key = f"{_processor()}, {torch.get_num_threads()} threads, torch {torch.__version__}, {channels} channels, {way}"
     try:
         known = {name: float(speed) for name, speed in json.loads(file.read_text(encoding="utf-8")).items()}
-    except (OSError, ValueError, AttributeError, TypeError):  # not there yet, or not ours
+    except (OSError, ValueError, AttributeError, TypeError):  # the file does not exist yet, or is damaged
         known = {}
     if key not in known:
         known[key] = round(_measured_speed(channels, trains), 2)
         say(f"bf16 on this CPU: {known[key]:.2f} times as fast as fp32, measured {way}")
-        with contextlib.suppress(OSError):  # a home that cannot be written to: measured anew each time
+        with contextlib.suppress(OSError):  # in a read-only home directory it is measured each time
             file.parent.mkdir(parents=True, exist_ok=True)
             write_json(file, known)
     return known[key]
@@ -100,10 +101,12 @@ def speed_in_bf16(channels: int, trains: bool) -> float:
 def _measured_speed(channels: int, trains: bool) -> float:
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         image = torch.rand(1, channels, PROBE, PROBE).contiguous(memory_format=MEMORY_FORMAT)
-        # Of the up-convolution too, because its kernels of 2×2 are wrong on some processors (pytorch#163347).
-        layers = torch.nn.Sequential(
-            torch.nn.Conv2d(channels, channels, 3), torch.nn.ConvTranspose2d(channels, channels, 2, stride=2)
-        ).to(memory_format=MEMORY_FORMAT)
+        # With an up-convolution, because 2×2 up-convolutions are wrong on some processors (pytorch#163347).
+        layers = in_memory_format(
+            torch.nn.Sequential(
+                torch.nn.Conv2d(channels, channels, 3), torch.nn.ConvTranspose2d(channels, channels, 2, stride=2)
+            )
+        )
         seconds, found = dict.fromkeys((torch.float32, torch.bfloat16), math.inf), {}
         ends = time.perf_counter() + PROBE_SECONDS
         for repeat in range(PROBE_REPEATS):
@@ -124,7 +127,7 @@ def _measured_speed(channels: int, trains: bool) -> float:
 
 
 def _processor() -> str:
-    """The name of the CPU, as far as the system tells it."""
+    """The name of the CPU, with its features where Linux names it."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
@@ -134,20 +137,21 @@ def _processor() -> str:
 
 
 def middle_channels(network: UNet) -> int:
-    """Channels of the convolutions half-way down a network."""
-    return network.down[network.depth // 2][0].out_channels
+    """Number of output channels of the convolutions half-way down a network."""
+    middle = network.down[network.depth // 2].children()
+    return next(layer.out_channels for layer in middle if isinstance(layer, torch.nn.Conv2d))
 
 
 def pays_to_compile(requested: bool | str, steps: int) -> bool:
-    """Whether to compile training steps: ``requested``, or for ``auto`` in runs long enough to win back the minute.
+    """Whether to compile training steps: ``requested``, or for ``auto`` if the run is long enough to save time.
 
-    On two cores with AVX-512 the paper's network steps 1.2 times faster, so a minute pays after 70 steps of 5 s; a
-    narrower network gains less. Where Apple's GPU is, ``auto`` compiles nothing, because a compiled convolution fails
-    there in its backward pass (pytorch#174269).
+    Compilation takes a minute. On two cores with AVX-512 the steps of the paper's network are 1.2 times faster, so the
+    minute pays off after 70 steps of 5 s; a narrower network gains less. On machines with Apple's GPU ``auto`` compiles
+    nothing, because the backward pass of a compiled convolution fails there (pytorch#174269).
 
     Args:
         requested: true, false or ``auto``.
-        steps: of the run.
+        steps: number of steps of the run.
     """
     if requested == "auto":
         return steps >= 1000 and not torch.backends.mps.is_available()
@@ -158,13 +162,13 @@ def inference(precision: str, channels: int, scored: str | None = None) -> tuple
     """Device and number format to predict with.
 
     Args:
-        precision: auto, 32 or bf16; auto is that of ``scored`` where the hardware is fast in it, else 32.
-        channels: of a convolution in the middle of the network.
-        scored: in which the network was scored, as Lightning names it; None if that is not known.
+        precision: auto, 32 or bf16; auto is the precision ``scored`` if the hardware computes it fast, else 32.
+        channels: number of channels of a convolution in the middle of the network.
+        scored: the precision in which the network was scored, in Lightning's spelling; None if unknown.
     """
     if precision == "auto" and scored is not None and not scored.startswith(("bf16", "16")):
         precision = "32"
-    mac = torch.backends.mps.is_available() and _learns("mps")
+    mac = torch.backends.mps.is_available() and _can_train("mps")
     device = torch.device("cuda" if torch.cuda.is_available() else "mps" if mac else "cpu")
     named = {"32": "32-true", "bf16": "bf16-mixed"}.get(precision, precision)
     chosen = choose_precision(named, device.type, channels, trains=False)
@@ -172,12 +176,15 @@ def inference(precision: str, channels: int, scored: str | None = None) -> tuple
 
 
 def formats(precision: str, scored: str | None) -> tuple[torch.dtype, ...]:
-    """The number formats of which `inference` takes one or another, as the machine is; arguments as there."""
+    """The number formats among which `inference` chooses by the machine; empty if the machine does not matter.
+
+    Arguments as in `inference`.
+    """
     return (torch.float32, torch.bfloat16) if precision == "auto" and scored in (None, "bf16-mixed") else ()
 
 
 def describe(device: torch.device) -> str:
-    """The device in words, such as ``CPU (2 threads)``, ``NVIDIA H200`` or ``Apple GPU``."""
+    """The name of a device, such as ``CPU (2 threads)``, ``NVIDIA H200`` or ``Apple GPU``."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     if device.type == "mps":

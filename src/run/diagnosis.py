@@ -1,30 +1,37 @@
-"""What goes wrong while a network trains, in words and as soon as it shows; and whether it had learnt all it could."""
+"""Detects problems during training as soon as they appear, and runs that ended while their score still rose."""
 
 import math
 import shlex
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-import lightning
+from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
+from typing_extensions import override
 
 from src.metrics.goodness import goodness
+from src.model.segmenter import segmenter
 from src.run.lightning_seam import any_process
 from src.run.ranks import gathered
 
+if TYPE_CHECKING:
+    from lightning.pytorch.utilities.types import STEP_OUTPUT
+
 
 class Diagnosis(Callback):
-    """Stop where the loss is no number, and say where training has come to nothing.
+    """Stop training if the loss is not finite, and report when training makes no progress.
 
     Args:
         monitor: the score by which validations are compared.
-        mode: whether ``max`` or ``min`` of it is better.
-        directory: of the run.
-        patience: share of all steps without a better validation after which it is said.
+        mode: ``max`` if a higher score is better, ``min`` if a lower one is.
+        directory: the run directory.
+        patience: share of all steps without a better validation after which this is reported.
     """
 
-    validations = 3  # in a row before anything is said of them
-    waiting = 20  # losses that a GPU computes before they are read, because reading one waits for the GPU
+    validations = 3  # number of validations in a row with a problem before it is reported
+    waiting = 20  # number of losses that are read together on a GPU, because reading one waits for the GPU
 
     def __init__(self, monitor: str, mode: str, directory: str, patience: float = 1 / 3) -> None:
         self.monitor, self.mode, self.directory, self.patience = monitor, mode, directory, patience
@@ -34,23 +41,30 @@ class Diagnosis(Callback):
         self.worse: list[int] = []
         self.ranks: list[tuple[int, float]] = []
         self.told: dict[str, str] = {}
+        self.extend_by: int | None = None  # steps, where the score was still rising at the end
 
-    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
-        self.losses.append((trainer.global_step, outputs["loss"], list(batch["name"])))
+    @override
+    def on_train_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: "STEP_OUTPUT", batch: dict[str, Any], batch_idx: int
+    ) -> None:
+        if isinstance(outputs, Mapping):
+            self.losses.append((trainer.global_step, outputs["loss"], list(batch["name"])))
         if module.device.type == "cpu" or len(self.losses) >= self.waiting:
             self._check_losses(trainer)
 
-    def on_validation_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+    @override
+    def on_validation_start(self, trainer: Trainer, module: LightningModule) -> None:
         self._check_losses(trainer)
 
-    def on_save_checkpoint(self, trainer: lightning.Trainer, module, checkpoint: dict) -> None:
-        self._check_losses(trainer)  # so that no checkpoint holds weights that are no numbers
+    @override
+    def on_save_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        self._check_losses(trainer)  # so that no checkpoint holds weights that are not finite
 
-    def _check_losses(self, trainer: lightning.Trainer) -> None:
-        """Stop at the first loss that is not finite; all processes of the run have to call this.
+    def _check_losses(self, trainer: Trainer) -> None:
+        """Stop at the first loss that is not finite; all ranks must call this.
 
         Raises:
-            ValueError: names the step and the slices.
+            ValueError: a loss is not finite; the message names the step and the images.
         """
         wrong = [(step, loss.item(), names) for step, loss, names in self.losses if not loss.isfinite()]
         self.losses = []
@@ -63,51 +77,56 @@ class Diagnosis(Callback):
                 f"valid: a smaller optimizer.lr, or python -m src.check of the data"
             )
 
-    def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+    @override
+    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
         step = trainer.global_step
-        score = module.validation_scores[self.monitor]
+        score = segmenter(module).validation_scores[self.monitor]
         rank = goodness(score, self.mode)
         self.ranks.append((step, rank))
         if math.isnan(score):
-            self._say("unjudged", f"in validation there was nothing to judge {self.monitor} by at step {step}")
+            self._say("unjudged", f"the validation at step {step} had nothing to score {self.monitor} by")
         if rank > self.best:
             self.best, self.best_step, self.worse = rank, step, []
         else:
             self.worse.append(step)
-        self.blank = [] if module.predicted_share > 0 else [*self.blank, step]
+        self.blank = [] if segmenter(module).predicted_share > 0 else [*self.blank, step]
         if len(self.blank) >= self.validations:
-            self._say("blank", f"predicts nothing but background since step {self.blank[0]}")
+            self._say("blank", f"the network has predicted only background since step {self.blank[0]}")
         if len(self.worse) >= self.validations and step - self.best_step >= self.patience * trainer.max_steps:
-            self._say("worse", f"validation {self.monitor} has not become better since step {self.best_step}")
+            self._say("worse", f"validation {self.monitor} has not improved since step {self.best_step}")
 
-    def on_test_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        self.told.pop("rising", None)  # of the run before it was extended
+    @override
+    def on_test_start(self, trainer: Trainer, module: LightningModule) -> None:
+        self.told.pop("rising", None)  # reported before the run was extended
+        self.extend_by = None
         if since := still_rising(self.ranks):
-            more = max(1, self.ranks[-1][0] // 2)
+            self.extend_by = max(1, module.steps // 2)
             line = f"validation {self.monitor} was still rising when training ended, and best after step {since}"
             place = shlex.quote(f"hydra.run.dir={self.directory}")
-            self._say("rising", line, f"; the same command with {place} extend=+{more} goes on")
+            self._say("rising", line, f"; the same command with {place} extend=+{self.extend_by} continues it")
 
     def _say(self, what: str, line: str, cure: str = "") -> None:
-        """Once a kind of trouble, so that a log stays readable."""
+        """Report a kind of problem once, so that a log stays readable."""
         if what not in self.told:
             self.told[what] = line
             rank_zero_only(print)(f"diagnosis: {line}{cure}", flush=True)
 
-    def state_dict(self) -> dict:
+    @override
+    def state_dict(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in ("best", "best_step", "blank", "worse", "ranks", "told")}
 
-    def load_state_dict(self, state_dict: dict) -> None:
+    @override
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         for name in self.state_dict():
             setattr(self, name, state_dict.get(name, getattr(self, name)))  # earlier versions lack some
 
 
 def still_rising(ranks: list[tuple[int, float]], least: float = 0.01) -> int | None:
-    """The step of the last third of the validations that was better than all before; None if it was hardly so.
+    """The step of the best validation in the last third, if it is clearly better than all before; else None.
 
     Args:
         ranks: step and goodness of each validation.
-        least: what counts as better, as a share.
+        least: smallest relative improvement that counts.
 
     >>> still_rising([(100, 0.5), (200, 0.6), (300, 0.7)])
     300

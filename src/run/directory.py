@@ -1,8 +1,4 @@
-"""The run directory, the unit of work: what lies in it, whether it is finished, what it was made from.
-
-config.yaml  environment.json  check.json  metrics.csv  tensorboard/  checkpoints/{last,best}.ckpt
-pictures/  predictions/  scores.json  report.html; while it trains also checkpoints/previous.ckpt and run.lock
-"""
+"""The run directory: claims it for one configuration and one process, and names and reads its files."""
 
 import contextlib
 import functools
@@ -12,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 import yaml
 from filelock import FileLock, Timeout
@@ -23,35 +20,39 @@ from src.model.layout import moved, with_added
 from src.run.layouts import Planned, Scores
 from src.saying import say, warn
 
-# Keys that cannot change the result, so a run may continue with other values of them.
+# A run directory holds:
+# config.yaml  environment.json  check.json  metrics.csv  tensorboard/  checkpoints/{last,best}.ckpt
+# pictures/  predictions/  scores.json  report.html; during training also checkpoints/previous.ckpt and run.lock
+
+# Keys that cannot change the result, so that a run may be resumed with other values of them.
 FREE_KEYS = (
     *("overrides", "data.workers", "data_dir", "cache_dir", "run_dir", "data.source.data_dir", "data.folder"),
     *("callbacks.bar", "callbacks.narrator", "callbacks.schedule", "callbacks.*.directory"),
     *("callbacks.*.max_time", "trainer.max_time"),
     *("logger", "compile", "page", "debug", "max_pixels"),
     "trainer.num_sanity_val_steps",  # of earlier versions
-    # From one device to many; environment.json says how many.
+    # The number of devices may change; environment.json holds it.
     *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
     *("trainer.sync_batchnorm", "trainer.use_distributed_sampler"),
 )
-# Keys that change no weights, only what is scored at the end: free until the scores are written.
+# Keys that change the scores but not the weights: free until the scores are written.
 SCORING_KEYS = ("score", "tta")
-SHARED = ("config.yaml", "check.json", "report.html")  # files that also a process may write that does not train
+SHARED = ("config.yaml", "check.json", "report.html")  # files that processes other than the training one may write
 PACKAGES = (
     *("torch", "lightning", "torchmetrics", "hydra-core", "albumentations"),
     *("opencv-python-headless", "numpy", "scipy"),
 )
 
 
-def open_run(directory: Path, config: dict) -> None:
-    """Claim ``directory`` for a run of ``config``, or make sure that it holds one of the same.
+def open_run(directory: Path, config: dict[str, Any]) -> None:
+    """Claim ``directory`` for a run of ``config``, or make sure that it holds a run of the same configuration.
 
-    Two changes are accepted. A larger ``extend`` makes a finished run unfinished. What concerns the scores alone
-    may be chosen anew until they are written. Every process of a run may call this; all write the same.
+    Two changes are accepted. A larger ``extend`` makes a finished run unfinished. Keys that affect only the scores
+    may change until the scores are written. Every rank may call this; all write the same files.
 
     Raises:
-        ValueError: it holds something trained with another configuration; the differing keys are
-            listed. Or an unfinished run is to be extended.
+        ValueError: the directory holds a run of another configuration (the message lists the differing keys), or
+            ``extend`` grows while the run is unfinished.
     """
     if finished_scores(directory) is None and not resumable_files(directory):
         _write_config(directory, config)
@@ -74,8 +75,11 @@ def open_run(directory: Path, config: dict) -> None:
 
 
 @contextlib.contextmanager
-def refusals(directory: Path, config: dict, of_sweep: bool) -> Iterator[None]:
-    """Leave no empty directory of a run that is refused; of a point of a sweep its choices, which its table names."""
+def refusals(directory: Path, config: dict[str, Any], of_sweep: bool) -> Iterator[None]:
+    """Remove the empty directory of a run that is refused.
+
+    For a run of a sweep, its configuration is kept instead, so that the ranking can name its overrides.
+    """
     try:
         yield
     except BaseException:
@@ -86,19 +90,19 @@ def refusals(directory: Path, config: dict, of_sweep: bool) -> Iterator[None]:
         raise
 
 
-def _write_config(directory: Path, config: dict) -> None:
+def _write_config(directory: Path, config: dict[str, Any]) -> None:
     write_text(directory / "config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
 
 
-def read_config(directory: Path, layout: type[Layout] = Planned) -> dict:
+def read_config(directory: Path, layout: type[Layout] = Planned) -> dict[str, Any]:
     """The configuration that a run was started with.
 
     Args:
         directory: the run directory.
-        layout: what will be read from it.
+        layout: the fields that the caller reads from it.
 
     Raises:
-        ValueError: the file is not there, damaged, or holds something else.
+        ValueError: ``config.yaml`` is missing or damaged, or lacks a field.
     """
     try:
         return moved(read_yaml(directory / "config.yaml", layout))
@@ -106,25 +110,26 @@ def read_config(directory: Path, layout: type[Layout] = Planned) -> dict:
         raise ValueError(f"{error}; nearest valid: a copy of it, or another directory") from error
 
 
-def _extend(directory: Path, config: dict, steps: int) -> None:
-    # Another process of the run may be faster: it writes the configuration first, then moves the scores.
+def _extend(directory: Path, config: dict[str, Any], steps: int) -> None:
+    # Another rank may be faster: it writes the configuration first, then renames the scores.
     if not is_finished(directory, steps) and planned_steps(read_config(directory)) != planned_steps(config):
         raise ValueError(
             f"expected a finished run to extend, but {directory} has not yet made its {steps} steps; "
-            f"the same command without extend goes on with it"
+            f"the same command without extend resumes it"
         )
     _write_config(directory, config)
     with contextlib.suppress(FileNotFoundError):
         (directory / "scores.json").replace(directory / f"scores.{steps}.json")
 
 
-def planned_steps(config: dict) -> int:
-    """Training steps of the whole run."""
-    return config["trainer"]["max_steps"] + (config.get("extend") or 0)
+def planned_steps(config: dict[str, Any]) -> int:
+    """Number of training steps of the whole run, extensions included."""
+    steps: int = config["trainer"]["max_steps"] + (config.get("extend") or 0)
+    return steps
 
 
-def differing_keys(before: dict, now: dict) -> list[str]:
-    """Dotted keys whose values differ, but for those that cannot change the result."""
+def differing_keys(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Dotted keys whose values differ, except those that cannot change the result."""
     flat_before, flat_now = flatten(before), flatten(now)
     return [
         key
@@ -134,19 +139,19 @@ def differing_keys(before: dict, now: dict) -> list[str]:
     ]
 
 
-def flatten(config: dict, prefix: str = "") -> dict[str, object]:
-    """``{"a": {"b": 1}}`` → ``{"a.b": 1}``."""
-    flat = {}
+def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The values of a nested dictionary by dotted keys: ``{"a": {"b": 1}}`` → ``{"a.b": 1}``."""
+    flat: dict[str, Any] = {}
     for key, value in config.items():
         flat.update(flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value})
     return flat
 
 
-def finished_scores(directory: Path) -> dict | None:
-    """The scores of a finished run, None of an unfinished one.
+def finished_scores(directory: Path) -> dict[str, Any] | None:
+    """The content of ``scores.json`` of a finished run; None if the run is unfinished.
 
     Raises:
-        ValueError: they are damaged.
+        ValueError: the file is damaged.
     """
     file = directory / "scores.json"
     try:
@@ -157,11 +162,23 @@ def finished_scores(directory: Path) -> dict | None:
         raise ValueError(f"{error}; the command that started the run scores it again") from error
 
 
-def set_aside_damaged_scores(directory: Path) -> None:
-    """Make a run whose scores are damaged an unfinished one, which is scored again from its checkpoint.
+def scores_of(directory: Path) -> dict[str, Any]:
+    """The content of ``scores.json`` of a run or cross-validation that must be finished.
 
     Raises:
-        ValueError: they are damaged, and there is no checkpoint.
+        ValueError: the run is not finished, or the file is damaged.
+    """
+    scores = finished_scores(directory)
+    if scores is None:
+        raise ValueError(f"expected a finished run, but {directory} is not; the command that started it resumes it")
+    return scores
+
+
+def set_aside_damaged_scores(directory: Path) -> None:
+    """Rename a damaged ``scores.json``, so that the run is unfinished and is scored again from its checkpoint.
+
+    Raises:
+        ValueError: the file is damaged, and there is no checkpoint.
     """
     try:
         finished_scores(directory)
@@ -176,48 +193,48 @@ def set_aside_damaged_scores(directory: Path) -> None:
 
 
 def is_finished(directory: Path, steps: int) -> bool:
-    """Whether a run that was planned for ``steps`` training steps has been scored; it may have needed fewer."""
+    """Whether a run that was planned for ``steps`` training steps has been scored; it may have stopped early."""
     scores = finished_scores(directory)
     return scores is not None and scores.get("planned_steps", scores.get("steps", steps)) == steps
 
 
 def picture_file(directory: Path, name: str) -> Path:
-    """Where a picture lies: ``slices.webp``, ``validation/step_000200.png``, ``held_out/slice_24_truth.webp`` …"""
+    """The path of a picture such as ``slices.webp``, ``validation/step_000200.png``, ``held_out/NAME_truth.webp``."""
     return directory / "pictures" / name
 
 
 def checkpoint_file(directory: Path, name: str) -> Path:
-    """Where a checkpoint lies: ``best``, ``last``, or while it trains ``previous``, the one before the last."""
+    """The path of a checkpoint: ``best``, ``last``, or during training ``previous``, the one before the last."""
     return directory / "checkpoints" / f"{name}.ckpt"
 
 
 def resumable_files(directory: Path) -> list[Path]:
-    """Checkpoints from which an interrupted run can go on, the latest one first."""
+    """Checkpoints from which an interrupted run can be resumed, the latest one first."""
     return [file for name in ("last", "previous") if (file := checkpoint_file(directory, name)).exists()]
 
 
 def remove_previous_checkpoint(directory: Path) -> None:
-    """Give back the space of the second last checkpoint, when a run is finished."""
+    """Delete the checkpoint before the last one, when a run is finished."""
     checkpoint_file(directory, "previous").unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def only_writer(directory: Path, patience: float = 30) -> Iterator[None]:
-    """Keep other processes, on this machine or another one, from training in ``directory``.
+    """Lock ``directory`` against training by other processes, on this machine or another one.
 
     Args:
         directory: the run directory.
-        patience: seconds to wait for another process to end, such as one that has just been told to.
+        patience: seconds to wait for another process to end, such as one that has just received a signal.
 
     Raises:
-        ValueError: another process goes on training in it.
+        ValueError: another process still trains in the directory.
     """
     directory.mkdir(parents=True, exist_ok=True)
     lock = FileLock(directory / "run.lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        say(f"{directory}: waits for another process that trains in it")
+        say(f"{directory}: waiting for another process that trains in it")
         try:
             lock.acquire(timeout=patience)
         except Timeout:
@@ -231,15 +248,15 @@ def only_writer(directory: Path, patience: float = 30) -> Iterator[None]:
     finally:
         try:
             Path(lock.lock_file).unlink(missing_ok=True)
-        except PermissionError:  # Windows keeps a file that is open …
+        except PermissionError:  # Windows does not delete an open file …
             lock.release()
-            with contextlib.suppress(PermissionError):  # … also where the next process has opened it
+            with contextlib.suppress(PermissionError):  # … and the next process may have opened it by now
                 Path(lock.lock_file).unlink(missing_ok=True)
         lock.release()
 
 
 def _sweep(directory: Path) -> None:
-    """Remove what killed processes left; to be called by the only one that trains in ``directory``."""
+    """Remove incomplete files of killed processes; only the process that holds the lock may call this."""
     for folder in ("predictions", "checkpoints", "pictures", "pictures/validation", "pictures/held_out"):
         sweep_folder(directory / folder)
     sweep_folder(directory, SHARED)
@@ -247,8 +264,8 @@ def _sweep(directory: Path) -> None:
         checkpoint.unlink(missing_ok=True)
 
 
-def environment(**facts: object) -> dict:
-    """What a result depends on beside the configuration: versions, commit and the ``facts`` of the run."""
+def environment(**facts: object) -> dict[str, object]:
+    """What a result depends on besides the configuration: versions, commit and the ``facts`` of the run."""
     return {
         "python": platform.python_version(),
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
@@ -258,15 +275,15 @@ def environment(**facts: object) -> dict:
     }
 
 
-def changed_facts(before: dict, now: dict) -> list[str]:
-    """Names of facts of `environment` that have changed since a run was started."""
+def changed_facts(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Names of the facts of `environment` that have changed since a run was started."""
     flat_before, flat_now = flatten(before), flatten(now)
     return [name for name in flat_now if flat_before.get(name) != flat_now[name]]
 
 
 @functools.cache
 def _commit() -> str | None:
-    """The commit of the code, with ``+changes`` if it was edited since; None outside a checkout."""
+    """The commit of the code, with ``+changes`` if it has been edited since; None outside a Git checkout."""
     try:
         found = subprocess.run(
             ["git", "describe", "--always", "--abbrev=40", "--dirty=+changes", "--exclude=*"],

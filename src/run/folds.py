@@ -1,12 +1,9 @@
-"""The directory of a cross-validation: one run directory a fold, and what follows from all of them.
-
-predictions/ of every image, by a network that had not seen it; scores.json  scores.csv  report.html; ensemble.json,
-which says how the mean of the networks is decoded; cells.csv, how sure one may be of each cell
-"""
+"""The directory of a cross-validation: the run directory of each fold, their pooled scores and the report."""
 
 import contextlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field
 
@@ -18,30 +15,35 @@ from src.pages.methods import callee
 from src.pages.page import render
 from src.pages.reliability import drawn_reliability
 from src.pages.verdict import next_steps, verdict
-from src.run.directory import finished_scores, read_config
+from src.run.directory import read_config, scores_of
 from src.run.layouts import Named, Scores
 from src.run.report import PAGE, Reported, panels_of
 
+# Besides the run directories, a cross-validation holds:
+# predictions/     out-of-fold predictions of all images
+# scores.json  scores.csv  report.html
+# ensemble.json    the networks and the decoder of the mean of their probabilities
+# cells.csv        the confidence of each predicted cell
 ENSEMBLE = "ensemble.json"
 SHARED = ("scores.json", "scores.csv", "cells.csv", ENSEMBLE, PAGE)  # files that any process that pools may write
 
 
 class Folded(Layout):
-    """What of ``config.yaml`` says which fold a run is."""
+    """The fields of ``config.yaml`` that identify a fold."""
 
     folds: int | None = None
     fold: int | None = None
 
 
 class OfFold(Layout):
-    """What ``scores.json`` of a cross-validation says of a fold."""
+    """A fold in ``scores.json`` of a cross-validation."""
 
     directory: str
     scores: dict[str, Number | None]
 
 
 class OfMean(Layout):
-    """And of the mean of the networks on images that no fold has seen."""
+    """The scores of the mean of the networks on held-out images, which no fold has seen."""
 
     scores: dict[str, Number | None]
     single: dict[str, Number | None]
@@ -50,14 +52,14 @@ class OfMean(Layout):
 
 
 class Fitted(Layout):
-    """What calibrates probabilities."""
+    """The parameters of a calibration."""
 
     temperature: Number = Field(gt=0, le=1000)
     shift: Number = Field(ge=-1000, le=1000)
 
 
 class Step(Layout):
-    """A step of a reliability diagram."""
+    """A bin of a reliability diagram."""
 
     count: int
     predicted: Number
@@ -65,7 +67,7 @@ class Step(Layout):
 
 
 class Calibrated(Fitted):
-    """What ``scores.json`` of a cross-validation says of its probabilities."""
+    """The calibration of the probabilities in ``scores.json`` of a cross-validation."""
 
     needed: str
     threshold: Number
@@ -75,7 +77,7 @@ class Calibrated(Fitted):
 
 
 class Sure(Layout):
-    """Of cells that were said to be so sure the share that matched."""
+    """The cells with a confidence near ``said``, and the share of them that match a true cell."""
 
     said: Number
     cells: int
@@ -83,7 +85,7 @@ class Sure(Layout):
 
 
 class Cells(Fitted):
-    """What ``scores.json`` of a cross-validation says of predicted cells."""
+    """The calibration of the confidence of cells in ``scores.json`` of a cross-validation."""
 
     held: list[Sure]
 
@@ -101,7 +103,7 @@ class FoldedScores(Scores):
 
 
 class Ensemble(Layout):
-    """``ensemble.json``: the networks, and what decodes the mean of their probabilities."""
+    """``ensemble.json``: the networks, and the decoder of the mean of their probabilities."""
 
     checkpoints: list[str] = Field(min_length=1)
     instances: Named
@@ -110,11 +112,11 @@ class Ensemble(Layout):
 
 
 def fold_directories(directory: Path) -> list[Path]:
-    """The run directories of the folds, in their order; none where a directory does not hold each fold once."""
+    """The run directories of the folds in order; none if the directory does not hold each fold exactly once."""
     found: list[tuple[int, Path]] = []
     count = None
     for file in directory.glob("*/config.yaml"):
-        with contextlib.suppress(OSError, ValueError):  # a table of a sweep names what is damaged
+        with contextlib.suppress(OSError, ValueError):  # the ranking of a sweep names damaged files
             config = read_config(file.parent, Folded)
             if config.get("fold") is not None:
                 count = config["folds"]
@@ -123,42 +125,40 @@ def fold_directories(directory: Path) -> list[Path]:
     return [point for _, point in found] if [fold for fold, _ in found] == list(range(count or 0)) else []
 
 
-def folded_scores(directory: Path) -> dict | None:
-    """The scores of a finished cross-validation; None where there are none, or they are of other folds than now.
+def folded_scores(directory: Path) -> dict[str, Any] | None:
+    """The content of ``scores.json`` of a cross-validation; None if there is none, or if a fold has changed since.
 
-    Damaged ones are named in a warning and made again.
+    A warning names a damaged file, which is computed again.
     """
     file = directory / "scores.json"
     if not file.exists():
         return None
-    found = unless_damaged(lambda file: read_json(file, FoldedScores), file, None, "they are made again")
+    found = unless_damaged(lambda file: read_json(file, FoldedScores), file, None, "the scores are computed again")
     there = found and (directory / ENSEMBLE).exists() and of_folds(directory) == found["folds"]
     return found if there else None
 
 
-def of_folds(directory: Path) -> list[dict]:
-    """What is kept of the scores of each fold.
+def of_folds(directory: Path) -> list[dict[str, Any]]:
+    """The entries of the folds in ``scores.json`` of a cross-validation.
 
     Raises:
-        ValueError: a fold is not finished, or damaged.
+        ValueError: a fold is not finished, or is damaged.
     """
     rows = []
     for point in fold_directories(directory):
-        scores = finished_scores(point)
-        if scores is None:
-            raise ValueError(f"expected finished folds, but {point} is not; the same command goes on with it")
+        scores = scores_of(point)
         kept = {key: scores[key] for key in ("scores", "threshold", "instances", "steps", "seconds")}
         rows.append({"directory": point.name, "images": len(scores["per_image"]), **kept})
     return rows
 
 
-def write_folds_page(directory: Path, scores: dict, shown: Callable[[float | None], str]) -> Path:
+def write_folds_page(directory: Path, scores: dict[str, Any], shown: Callable[[float | None], str]) -> Path:
     """Write ``report.html`` of a cross-validation from its files alone; → the file.
 
     Args:
-        directory: of the cross-validation.
-        scores: of it.
-        shown: how a score is written.
+        directory: the directory of the cross-validation.
+        scores: the content of its ``scores.json``.
+        shown: formats a score.
 
     Raises:
         ValueError: the configuration of its first fold is damaged.
@@ -168,6 +168,7 @@ def write_folds_page(directory: Path, scores: dict, shown: Callable[[float | Non
     monitor = config["monitor"]
     rows = worst_first(scores["per_image"], monitor, config["monitor_mode"])
     diagrams = {when: scores["calibration"][when] for when in ("before", "after")}
+    what = "images, each scored by a network that had not seen it"
     render(
         directory / PAGE,
         shown,
@@ -176,33 +177,33 @@ def write_folds_page(directory: Path, scores: dict, shown: Callable[[float | Non
         rows=rows,
         monitor=monitor,
         verdict=[
-            verdict(scores["scores"], rows, monitor, "images, each scored by a network that had not seen it", {}),
+            verdict(scores["scores"], rows, monitor, what, {}, with_interval=False),  # `lines` has it
             *lines(scores, monitor, shown),
         ],
-        steps=next_steps(scores["scores"], rows, monitor, config["monitor_mode"], ()),
-        slices=((row["name"], panels_of(points[row["fold"]], row["name"])) for row in rows),
+        steps=next_steps(scores["scores"], rows, monitor, config["monitor_mode"]),
+        images=((row["name"], panels_of(points[row["fold"]], row["name"])) for row in rows),
         kinds=kinds_of_mistakes(names_classes(callee(config["instances"]))),
         drawings=[("How far probabilities can be believed", drawn_reliability(diagrams))],
     )
     return directory / PAGE
 
 
-def lines(scores: dict, monitor: str, shown: Callable[[float | None], str]) -> list[str]:
-    """What a cross-validation says, in sentences: how sure the score is, how folds differ, what their mean gives.
+def lines(scores: dict[str, Any], monitor: str, shown: Callable[[float | None], str]) -> list[str]:
+    """Sentences on a cross-validation: the interval of the score, the folds, calibration, and the mean of the networks.
 
     Args:
-        scores: of it.
-        monitor: the score that is spoken of.
-        shown: how a score is written.
+        scores: the content of its ``scores.json``.
+        monitor: the score to describe.
+        shown: formats a score.
     """
     low, high = (shown(end) for end in scores["intervals"].get(monitor, [None, None]))
     each = ", ".join(shown(fold["scores"].get(monitor)) for fold in scores["folds"])
     means = (shown(scores[mean].get(monitor)) for mean in ("mean_of_folds", "mean_of_images"))
     found = [
-        f"95 % interval of {monitor}, by bootstrap over images: {low} to {high}.",
+        f"95 % confidence interval of {monitor} pooled over all images, by bootstrap over images: {low} to {high}.",
         "{} of the folds: {}; their mean {}, that of the images {}.".format(monitor, each, *means),
     ]
-    found.append(believed(scores["calibration"], shown))
+    found.append(calibration_sentence(scores["calibration"], shown))
     held = scores["cells"]["held"] if scores["cells"] else []
     if held:
         tenths = [f"of {each['said']:.1f}" for each in held]
@@ -216,17 +217,17 @@ def lines(scores: dict, monitor: str, shown: Callable[[float | None], str]) -> l
     return [
         *found,
         f"On {len(mean['per_image'])} held-out images, which no fold has seen, the mean of the {count} networks has "
-        f"{monitor} {together} and takes {mean['seconds']:.2f} s an image; one of them has {single} on average and "
+        f"{monitor} {together} and takes {mean['seconds']:.2f} s per image; one of them has {single} on average and "
         f"takes {mean['single_seconds']:.2f} s.",
     ]
 
 
-def believed(calibration: dict, shown: Callable[[float | None], str]) -> str:
-    """What calibration was needed and what it gives, in a sentence.
+def calibration_sentence(calibration: dict[str, Any], shown: Callable[[float | None], str]) -> str:
+    """A sentence on the calibration that the probabilities need, and on its effect.
 
     Args:
-        calibration: of the scores of a cross-validation.
-        shown: how a score is written.
+        calibration: the entry of ``scores.json`` of a cross-validation.
+        shown: formats a score.
     """
     before, after = (calibration["scores"][name] for name in ("none", calibration["needed"]))
     if calibration["needed"] == "none":
@@ -235,6 +236,6 @@ def believed(calibration: dict, shown: Callable[[float | None], str]) -> str:
     return (
         f"Probabilities need {needed[calibration['needed']]} (temperature {calibration['temperature']:.2f}, shift "
         f"{calibration['shift']:+.2f}): the expected calibration error falls from {shown(before['ece'])} to "
-        f"{shown(after['ece'])}, each fold judged with the fit of the others. Labels stay: what src.predict writes "
-        f"above {calibration['threshold']:.2f} is cell."
+        f"{shown(after['ece'])}, each fold measured with the fit of the others. Labels stay the same: pixels with a "
+        f"calibrated probability above {calibration['threshold']:.2f} are cell."
     )

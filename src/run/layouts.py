@@ -1,4 +1,4 @@
-"""What is read from the files of a run directory; they may hold more."""
+"""The fields that are read from the files of a run directory, which may hold more."""
 
 from typing import Annotated, Literal
 
@@ -8,13 +8,13 @@ from src.files.reading import Layout, Number
 
 
 class Steps(Layout):
-    """What ``trainer`` of a configuration says on the length of a run."""
+    """The length of a run in ``config.yaml``."""
 
     max_steps: int
 
 
 class Planned(Layout):
-    """What has to be known of ``config.yaml`` to go on with a run."""
+    """The fields of ``config.yaml`` that are needed to resume a run."""
 
     overrides: list[str] = Field(default_factory=list)
     trainer: Steps | None = None
@@ -22,7 +22,7 @@ class Planned(Layout):
 
 
 class Judged(Planned):
-    """And what has to be known to show what became of it."""
+    """The fields of ``config.yaml`` that are needed to show the results of a run."""
 
     overrides: list[str]
     monitor: str
@@ -30,7 +30,7 @@ class Judged(Planned):
 
 
 class Meant(Layout):
-    """What ``check.json`` says that the labels of a folder mean."""
+    """The meaning of the labels of a folder, in ``check.json``."""
 
     kind: str
     values: list[int] | None
@@ -38,7 +38,7 @@ class Meant(Layout):
 
 
 class Row(Layout):
-    """The scores of one image; None is one that could not be judged."""
+    """The scores of one image; None where there was nothing to score."""
 
     model_config = ConfigDict(strict=True, extra="allow")
     __pydantic_extra__: dict[str, Number | None] = Field(init=False)
@@ -46,18 +46,19 @@ class Row(Layout):
 
 
 class Named(Layout):
-    """A part as a checkpoint names it."""
+    """A part by its name in ``conf/``, as in a checkpoint."""
 
     name: str
 
 
 class Scores(Layout):
-    """``scores.json``; what earlier versions did not write has a default."""
+    """``scores.json``; fields that earlier versions did not write have defaults."""
 
     scores: dict[str, Number | None] = Field(min_length=1)
     per_image: list[Row] = Field(min_length=1)
     validation: dict[str, Number | None] = Field(default_factory=dict)
     diagnosis: list[str] = Field(default_factory=list)
+    extend_by: int | None = None
     threshold: Number
     instances: Named | None = None
     tta: dict[str, Number | None] = Field(default_factory=dict)
@@ -77,7 +78,7 @@ class Facts(Layout):
 
 
 class Places(Layout):
-    """``pictures/mistakes.json``: of each image the kind, row and column of mistakes."""
+    """``pictures/mistakes.json``: for each image the kind, row and column of its mistakes."""
 
     model_config = ConfigDict(strict=True, extra="allow")
     __pydantic_extra__: dict[str, list[Annotated[list[str | int], Field(min_length=3, max_length=3)]]] = Field(

@@ -1,99 +1,117 @@
-"""How far a run is: a bar on a terminal, elsewhere a line a minute."""
+"""Shows the progress of a run: a bar on a terminal, elsewhere a line a minute."""
 
 import sys
 import time
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
-import lightning
 import torch
+from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBar
 from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
+from typing_extensions import override
 
+from src.model.segmenter import data_of, segmenter
 from src.model.trained import MEMORY_FORMAT
 from src.run.device import describe
 from src.run.lightning_seam import counts_steps
 from src.saying import columns, duration, each_minute, say
 
-MOST_SCORES = 3  # in a line; all are in metrics.csv
+if TYPE_CHECKING:
+    from lightning.pytorch.utilities.types import STEP_OUTPUT
+
+GROUPS = {"train": "training", "validation": "validation", "held_out": "held-out"}  # as they are printed
+MOST_SCORES = 3  # in a line; metrics.csv has all of them
 
 
 class ProgressBar(RichProgressBar):
-    """Lightning's progress bar, on a terminal: step, time passed and left, tiles a second over all processes, loss."""
+    """Lightning's progress bar, on a terminal: step, elapsed and remaining time, tiles/s of all ranks, loss."""
 
     def __init__(self) -> None:
         super().__init__()
         if not sys.stdout.isatty():
             self.disable()
 
-    def configure_columns(self, trainer: lightning.Trainer) -> list:
+    @override
+    def configure_columns(self, trainer: Trainer) -> list[ProgressColumn]:
         columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
         return [Stage(), *columns, Speed(trainer)]
 
     @property
+    @override
     def total_train_batches(self) -> int:
-        """Of the whole run; Lightning counts those that are left."""
+        """Number of batches of the whole run; Lightning counts those that remain."""
         return self.trainer.max_steps * self.trainer.accumulate_grad_batches
 
-    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+    @override
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         super().on_train_start(trainer, module)
-        if self.is_enabled:  # begun here, because Lightning begins no epoch where an interrupted one goes on
+        if self.is_enabled:  # called here, because Lightning does not call it when it resumes an epoch
             self.on_train_epoch_start(trainer, module)
             done = trainer.global_step * trainer.accumulate_grad_batches
-            self.progress.reset(self.train_progress_bar_id, completed=done)
+            if self.progress is not None and self.train_progress_bar_id is not None:
+                self.progress.reset(self.train_progress_bar_id, completed=done)
 
-    def get_metrics(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> dict:
+    @override
+    def get_metrics(self, trainer: Trainer, module: LightningModule) -> dict[str, int | str | float | dict[str, float]]:
         metrics = super().get_metrics(trainer, module)
-        metrics.pop("v_num", None)  # the logger's, which says nothing here
+        metrics.pop("v_num", None)  # the version that a logger counts, which has no meaning here
         return metrics
 
 
 class Stage(ProgressColumn):
-    """What a bar counts: steps of training (Lightning names that bar by its epoch), else images."""
+    """The unit of a bar: training steps, else images."""
 
+    @override
     def render(self, task: Task) -> Text:
         return Text("step " if counts_steps(task) else "image")
 
 
 class Speed(ProgressColumn):
-    """Speed of training as ``3.20 tiles/s``, else of images."""
+    """The speed in tiles/s for training steps, else in images/s."""
 
-    def __init__(self, trainer: lightning.Trainer) -> None:
+    def __init__(self, trainer: Trainer) -> None:
         super().__init__()
         self.trainer = trainer
 
+    @override
     def render(self, task: Task) -> Text:
         if counts_steps(task):
-            return Text(f"{(task.speed or 0) * self.trainer.datamodule.batch_size:.2f} tiles/s")
+            return Text(f"{(task.speed or 0) * data_of(self.trainer).batch_size:.2f} tiles/s")
         return Text(f"{task.speed or 0:.2f} images/s")
 
 
 class Narrator(Callback):
-    """Lines on how a run begins and what each validation gave, and one each minute where no bar is seen.
+    """Print lines on the start of a run and on each validation, and one each minute if no bar is shown.
 
     Args:
-        monitor: the score that comes first.
+        monitor: the score that is printed first.
     """
 
-    measured = (3, 8)  # the steps between which the speed is measured: after the first have warmed up
+    measured = (3, 8)  # the steps between which the speed is measured, after a warm-up
 
     def __init__(self, monitor: str) -> None:
         self.monitor = monitor
-        self.going_on, self.doing, self.judged = ExitStack(), "", ""
+        self.each_minute, self.doing, self.latest = ExitStack(), "", ""
         self.started: float | None = None
 
-    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+    @override
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         if not trainer.is_global_zero:
             return
         self.started, self.first_step = time.monotonic(), trainer.global_step
-        self.doing = "compiling, which takes a minute or two" if module.compiled else "the first step"
+        self.doing = "compiling, which takes a minute or two" if segmenter(module).compiled else "the first step"
         for line in beginning(trainer, module):
             say(line)
         if not sys.stdout.isatty():
-            self.going_on.enter_context(each_minute(lambda: self.line(trainer)))
+            self.each_minute.enter_context(each_minute(lambda: self.line(trainer)))
 
-    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
+    @override
+    def on_train_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: "STEP_OUTPUT", batch: object, batch_idx: int
+    ) -> None:
         if self.started is None or (batch_idx + 1) % trainer.accumulate_grad_batches:
             return
         self.doing = ""
@@ -101,23 +119,28 @@ class Narrator(Callback):
         if trainer.global_step == first:
             self.warm = time.monotonic()
         if trainer.global_step == last:
-            tiles = (last - first) * trainer.datamodule.batch_size / trainer.world_size / (time.monotonic() - self.warm)
-            made = trainer.datamodule.tiles_per_second()
+            data = data_of(trainer)
+            tiles = (last - first) * data.batch_size / trainer.world_size / (time.monotonic() - self.warm)
+            made = data.tiles_per_second()
             if made < 1.5 * tiles:
                 say(
-                    f"the loader hardly keeps up: it makes {made:.1f} tiles/s, and {tiles:.1f} are learnt from; more "
-                    f"data.workers may help"
+                    f"the data loader hardly keeps up: it prepares {made:.1f} tiles/s, and training uses {tiles:.1f}; "
+                    f"more data.workers may help"
                 )
 
-    def on_validation_batch_start(self, trainer, module, batch, batch_idx, dataloader_idx=0) -> None:
+    @override
+    def on_validation_batch_start(
+        self, trainer: Trainer, module: LightningModule, batch: object, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
         self.doing = f"validation, image {batch_idx + 1} of {sum(trainer.num_val_batches)}"
 
-    def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+    @override
+    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
         if self.started is None:
             return
         self.doing, found = "", trainer.callback_metrics
-        scores = {name: found[f"validation/{name}"] for name in module.validation_scores}
-        self.judged = f"{self.monitor} {scores[self.monitor]:.4f} at step {trainer.global_step}"
+        scores = {name: found[f"validation/{name}"] for name in segmenter(module).validation_scores}
+        self.latest = f"{self.monitor} {scores[self.monitor]:.4f} at step {trainer.global_step}"
         loss = [f"loss {found['train/loss']:.3f}"] if "train/loss" in found else []
         judged = [f"{name} {scores[name]:.4f}" for name in sorted(scores, key=lambda name: name != self.monitor)]
         for count in range(MOST_SCORES, 0, -1):
@@ -126,39 +149,43 @@ class Narrator(Callback):
                 break
         say(line)
 
-    def on_train_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        self.going_on.close()
+    @override
+    def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
+        self.each_minute.close()
 
-    def on_exception(self, trainer: lightning.Trainer, module: lightning.LightningModule, error: BaseException) -> None:
-        self.going_on.close()
+    @override
+    def on_exception(self, trainer: Trainer, module: LightningModule, error: BaseException) -> None:
+        self.each_minute.close()
 
-    def line(self, trainer: lightning.Trainer) -> str:
-        """How far training is."""
-        parts = [self.place(trainer), self.doing, self.judged, *self.pace(trainer)]
+    def line(self, trainer: Trainer) -> str:
+        """A line on the progress of training."""
+        parts = [self.place(trainer), self.doing, self.latest, *self.pace(trainer)]
         return " · ".join(part for part in parts if part)
 
     @staticmethod
-    def place(trainer: lightning.Trainer) -> str:
-        """The step, of how many."""
+    def place(trainer: Trainer) -> str:
+        """The current step and the number of steps."""
         return f"step {trainer.global_step}/{trainer.max_steps}"
 
-    def pace(self, trainer: lightning.Trainer) -> list[str]:
-        """Tiles a second, validations included, and the time left at that pace."""
+    def pace(self, trainer: Trainer) -> list[str]:
+        """Tiles per second, validations included, and the remaining time at that pace; nothing before the start."""
+        if self.started is None:
+            return []
         elapsed, done = time.monotonic() - self.started, trainer.global_step - self.first_step
         if not done:
             return [f"{duration(elapsed)} so far"]
         left = (trainer.max_steps - trainer.global_step) * elapsed / done
-        return [f"{done * trainer.datamodule.batch_size / elapsed:.2f} tiles/s", f"{duration(left)} left"]
+        return [f"{done * data_of(trainer).batch_size / elapsed:.2f} tiles/s", f"{duration(left)} left"]
 
 
-def beginning(trainer: lightning.Trainer, module: lightning.LightningModule) -> list[str]:
-    """What trains, and what is learnt from."""
-    data = trainer.datamodule
-    sizes = ", ".join(f"{len(stack)} {group.replace('_', '-')}" for group, stack in data.split.items())
+def beginning(trainer: Trainer, module: LightningModule) -> list[str]:
+    """Lines on the device, the network's tiles and the images of a run."""
+    data, compiled = data_of(trainer), segmenter(module).compiled
+    sizes = ", ".join(f"{len(stack)} {GROUPS[group]}" for group, stack in data.split.items())
     sides = sorted({image.shape[:2] for stack in data.split.values() for image in stack.images})
     size = " to ".join(f"{height}×{width}" for height, width in dict.fromkeys((sides[0], sides[-1])))
     how = [f"{describe(module.device)} × {trainer.world_size}", f"precision {trainer.precision}"]
-    how += ["channels-last"] * (MEMORY_FORMAT is torch.channels_last) + ["compiled"] * module.compiled
+    how += ["channels-last"] * (MEMORY_FORMAT is torch.channels_last) + ["compiled"] * compiled
     tiles = f"tiles {data.tile} → {data.tile - 2 * data.context} px"
     steps = f"steps {trainer.global_step} to {trainer.max_steps}"
     return [" · ".join([*how, tiles]), " · ".join([f"images: {sizes}", f"{size} px", steps])]

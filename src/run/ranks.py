@@ -1,4 +1,4 @@
-"""One run on many devices: a process for each, started here or by a cluster; they meet or say who is missing."""
+"""Starts a process for each device of a run, or joins those of a cluster, with a rendezvous timeout."""
 
 import inspect
 import os
@@ -10,56 +10,70 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from types import FrameType
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import lightning
 import torch
-from lightning.fabric.plugins.environments import ClusterEnvironment
+from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning.pytorch.strategies import DDPStrategy
 from torch import multiprocessing
-from torch.distributed import DistNetworkError, DistStoreError, TCPStore
-from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
+from torch.distributed import (  # type: ignore[attr-defined]  # TCPStore is documented, but not in its __all__
+    DistNetworkError,
+    DistStoreError,
+    TCPStore,
+)
+from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException, start_processes
+from typing_extensions import override
 
 from src.run import lightning_seam
 from src.signals import BETWEEN_PROCESSES, Stopped, heeded
 
-# What serves the place where processes meet, by PyTorch's own rule: it is built without libuv for Windows.
+if TYPE_CHECKING:
+    from multiprocessing.queues import SimpleQueue
+
+Item = TypeVar("Item")
+
+# Whether the rendezvous server uses libuv, by PyTorch's own rule: PyTorch is built without libuv for Windows.
 LIBUV = os.environ.get("USE_LIBUV", "0" if sys.platform == "win32" else "1") == "1"
-GRACE = 10  # seconds that the other processes of a run have to end in, when one has failed
+GRACE = 10  # seconds in which the other processes of a run must end when one has failed
 
 
 class Processes(DDPStrategy):
-    """Lightning's data-parallel strategy, with a roll call before the processes wait for each other.
+    """Lightning's data-parallel strategy, with a roll call before the ranks wait for each other.
 
     Args:
-        arrival: seconds within which all processes must have arrived.
-        options: those of `DDPStrategy`.
+        arrival: rendezvous timeout in seconds.
+        options: the arguments of `DDPStrategy`.
     """
 
-    def __init__(self, arrival: float = 60, **options: object) -> None:
+    def __init__(self, arrival: float = 60, **options: Any) -> None:  # noqa: ANN401  # passed on as they are
         super().__init__(**options)
         self.arrival = arrival
 
+    @override
     def setup_distributed(self) -> None:
         self.set_world_ranks()
-        self._store = roll_call(self.cluster_environment, self.num_processes, self.num_nodes, self.arrival)
+        if self.cluster_environment is not None:
+            self._store = roll_call(self.cluster_environment, self.num_processes, self.num_nodes, self.arrival)
         super().setup_distributed()
 
 
 def roll_call(environment: ClusterEnvironment, devices: int, nodes: int, seconds: float) -> TCPStore:
-    """Wait for all processes of a run.
+    """Wait for all ranks of a run.
 
     Args:
-        environment: knows rank and address of each process.
-        devices: processes on each machine, as the configuration says.
-        nodes: machines, as the configuration says.
-        seconds: to wait.
+        environment: the rank of this process and the address of rank 0.
+        devices: the configured number of processes on each machine.
+        nodes: the configured number of machines.
+        seconds: the rendezvous timeout.
 
     Returns:
-        The server by which the processes met; they go on to use it while it exists.
+        The store of the rendezvous; the ranks continue to use it while it exists.
 
     Raises:
-        ValueError: more or fewer processes were started than the configuration says.
-        ConnectionError: names the ranks, and their hosts, that did not arrive.
+        ValueError: the number of started processes is not the configured one.
+        ConnectionError: ranks did not arrive; the message names them and their hosts.
     """
     rank, size = environment.global_rank(), environment.world_size()
     if size != devices * nodes:
@@ -104,7 +118,7 @@ def _has_arrived(store: TCPStore, rank: int, seconds: float) -> bool:
 
 
 def host_of(rank: int, devices: int, nodes: int) -> str:
-    """The machine that a process should run on, by name where that is known."""
+    """The machine that a rank should run on, by its host name if that is known."""
     if nodes == 1:
         return socket.gethostname()
     if "SLURM_JOB_NODELIST" in os.environ:
@@ -114,10 +128,10 @@ def host_of(rank: int, devices: int, nodes: int) -> str:
 
 
 def to_start(trainer: lightning.Trainer) -> int:
-    """How many processes this machine needs and nobody has started: 0 if this process can train itself.
+    """Number of processes that must be started on this machine; 0 if this process can train itself.
 
     Raises:
-        ValueError: processes were started for a trainer that uses one.
+        ValueError: several processes were started for a trainer that uses one.
     """
     count = lightning_seam.processes_to_start(trainer)
     if count is None:
@@ -128,24 +142,25 @@ def to_start(trainer: lightning.Trainer) -> int:
 
 
 def free_port() -> int:
-    """A port of this machine at which processes can meet."""
+    """A free port of this machine, for the rendezvous."""
     with socket.socket() as found:
         found.bind(("", 0))
-        return found.getsockname()[1]
+        port: int = found.getsockname()[1]
+        return port
 
 
 def start(count: int, train: Callable[..., None], *arguments: object) -> None:
     """Call ``train(*arguments)`` in ``count`` new processes, which form a group of their own.
 
-    Not in this one, as Lightning would: the next run of a sweep may need another number of them. They are forked
-    from a server that has imported what ``train`` needs and nothing else, once for all runs of a sweep; or started
-    one by one where Python itself does so, because forking fails on macOS and does not exist on Windows. Signals to
-    this process reach all of them.
+    Unlike with Lightning, this process is not one of them, because the next run of a sweep may need another number of
+    processes. They are forked from a server that has imported only what ``train`` needs, once for all runs of a sweep;
+    or they are spawned where that is Python's default, because forking fails on macOS and does not exist on Windows.
+    Signals to this process are passed on to all of them.
 
     Raises:
-        Exception: what the first that failed has raised; the others were ended.
-        ChildProcessError: one of them was killed.
-        Stopped: a signal asked them to.
+        Exception: the exception of the first process that failed; the others were ended.
+        ChildProcessError: a process was killed.
+        Stopped: the processes were stopped by a signal.
     """
     address = {
         "MASTER_ADDR": os.environ.get("MASTER_ADDR", "127.0.0.1"),
@@ -154,14 +169,14 @@ def start(count: int, train: Callable[..., None], *arguments: object) -> None:
     }
     method = "spawn" if multiprocessing.get_start_method() == "spawn" else "forkserver"
     starter = multiprocessing.get_context(method)
-    # Not the module of ``train`` itself, which each process runs anew where it is the program.
+    # Not the module of ``train`` itself: if it is the program, each process runs it again.
     imported = [value.__name__ for value in train.__globals__.values() if inspect.ismodule(value)]
     if method == "forkserver":
         starter.set_forkserver_preload(imported)
     failures = starter.SimpleQueue()
-    # The server has the environment of its own start.
+    # Passed on, because the environment of the server is that of its start.
     environment = dict(os.environ) | address
-    context = multiprocessing.start_processes(
+    context = start_processes(
         _enter, (count, environment, failures, train, arguments), count, join=False, start_method=method
     )
     with _passed_on(context.pids()) as passed_on:
@@ -169,7 +184,7 @@ def start(count: int, train: Callable[..., None], *arguments: object) -> None:
             while not context.join(grace_period=GRACE):
                 pass
         except (ProcessExitedException, ProcessRaisedException) as error:
-            raised = {}
+            raised: dict[int, BaseException] = {}
             while not failures.empty():
                 rank, content = failures.get()
                 raised[rank] = pickle.loads(content)
@@ -180,16 +195,23 @@ def start(count: int, train: Callable[..., None], *arguments: object) -> None:
             if isinstance(first, Stopped):
                 raise first from None
             if isinstance(error, ProcessRaisedException):
-                raise first from error
+                raise first or error from error
             raise ChildProcessError(
                 f"expected {count} processes to finish, but number {error.error_index} ended with "
                 f"{error.signal_name or f'status {error.exit_code}'}"
             ) from None
 
 
-def _enter(local_rank: int, count: int, environment: dict[str, str], failures, train, arguments: tuple) -> None:
+def _enter(
+    local_rank: int,
+    count: int,
+    environment: dict[str, str],
+    failures: "SimpleQueue[tuple[int, bytes]]",
+    train: Callable[..., None],
+    arguments: tuple[object, ...],
+) -> None:
     if BETWEEN_PROCESSES:
-        os.setpgid(0, 0)  # Ctrl-C reaches the parent alone, which passes it on
+        os.setpgid(0, 0)  # so that Ctrl-C reaches only the parent, which passes it on
     os.environ.clear()
     os.environ |= environment | {"LOCAL_RANK": str(local_rank)}
     torch.set_num_threads(max(1, torch.get_num_threads() // count))
@@ -207,29 +229,29 @@ def _enter(local_rank: int, count: int, environment: dict[str, str], failures, t
 def _pickled(error: BaseException) -> bytes:
     try:
         content = pickle.dumps(error)
-        pickle.loads(content)  # some exceptions can be pickled, but not read
+        pickle.loads(content)  # some exceptions can be pickled but not unpickled
         return content
     except Exception:
         return pickle.dumps(RuntimeError(f"{type(error).__name__}: {error}"))
 
 
-def gathered(item: object) -> list:
-    """``item`` of each process, in the order of their ranks; to be called by all of them."""
+def gathered(item: Item) -> list[Item]:
+    """The ``item`` of each rank, in their order; all ranks must call this."""
     if not torch.distributed.is_initialized():
         return [item]
-    items = [None] * torch.distributed.get_world_size()
+    items = [item] * torch.distributed.get_world_size()
     torch.distributed.all_gather_object(items, item)
     return items
 
 
 @contextmanager
 def _passed_on(pids: list[int]) -> Iterator[list[int]]:
-    """Send the signals that this process gets to others; gives them in a list."""
-    passed_on = []
+    """Pass the signals that this process receives on to others; yields the list of them."""
+    passed_on: list[int] = []
 
-    def pass_on(number: int, frame: object) -> None:
+    def pass_on(number: int, frame: FrameType | None) -> None:
         passed_on.append(number)
-        for pid in pids if BETWEEN_PROCESSES else ():  # else the terminal has told all of them
+        for pid in pids if BETWEEN_PROCESSES else ():  # otherwise the terminal signals all of them
             try:
                 os.kill(pid, number)
             except ProcessLookupError:

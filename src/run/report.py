@@ -1,9 +1,9 @@
-"""``report.html`` of a run: its files, read from the run directory and put on a page."""
+"""Writes ``report.html`` of a run from the files of its directory."""
 
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import imagecodecs
 import imageio.v3 as iio
@@ -20,53 +20,44 @@ from src.pages.methods import Described, callee, methods
 from src.pages.page import data_url, drawn_curves, render
 from src.pages.pictures import reduced
 from src.pages.verdict import next_steps, verdict
-from src.run.directory import differing_keys, finished_scores, flatten, picture_file, planned_steps, read_config
+from src.run.directory import differing_keys, flatten, picture_file, planned_steps, read_config, scores_of
 from src.run.layouts import Facts, Judged, Places, Steps
 from src.run.rows import read_rows
 
 Read = TypeVar("Read")
 
-
 PAGE = "report.html"
-
-
-MOST_FRAMES = 8  # of a slice while training went on
-
-
+MOST_FRAMES = 8  # most pictures of a validation image during training
 PANELS = ("image", "truth", "prediction", "mistakes")
 
 
 class Reported(Described, Judged):
-    """What a page needs of ``config.yaml``."""
+    """The fields of ``config.yaml`` that the page shows."""
 
     trainer: Steps
 
 
-def write_page(directory: Path, default: dict, shown: Callable[[float | None], str]) -> Path:
+def write_page(directory: Path, default: dict[str, Any], shown: Callable[[float | None], str]) -> Path:
     """Write ``report.html`` into a run directory, from its files alone; → the file.
 
-    Args:
-        directory: of a finished run.
-        default: the configuration of a run for which nothing is chosen; what follows from others as ``${…}``.
-        shown: how a score is written.
+    Damaged files that the page can do without are named in warnings and left out.
 
-    Of files that can be done without damaged ones are named in warnings, and what they hold is not on the page.
+    Args:
+        directory: the directory of a finished run.
+        default: the default configuration, with interpolations as ``${…}``.
+        shown: formats a score.
 
     Raises:
         ValueError: the run is not finished, or its scores or its configuration are damaged.
     """
-    scores = finished_scores(directory)
-    if scores is None:
-        raise ValueError(
-            f"expected a finished run, but {directory} is not; the command that started it goes on with it"
-        )
+    scores = scores_of(directory)
     config = read_config(directory, Reported)
-    facts = _without(functools.partial(read_json, layout=Facts), directory / "environment.json", {})
+    facts: dict[str, Any] = _without(functools.partial(read_json, layout=Facts), directory / "environment.json", {})
     monitor = config["monitor"]
     rows = worst_first(scores["per_image"], monitor, config["monitor_mode"])
     places = _json(picture_file(directory, "mistakes.json"), Places)
     values, usual = flatten(config), flatten(default)
-    chosen = [key for key in differing_keys(default, config) if "${" not in str(usual.get(key))]
+    differing = [key for key in differing_keys(default, config) if "${" not in str(usual.get(key))]
     file = directory / PAGE
     render(
         file,
@@ -77,21 +68,21 @@ def write_page(directory: Path, default: dict, shown: Callable[[float | None], s
         monitor=monitor,
         verdict=[
             verdict(scores["scores"], rows, monitor, "held-out images, which the network had never seen", places),
-            *(f"While it trained: {line}." for line in scores.get("diagnosis", [])),
+            *(f"During training: {line}." for line in scores.get("diagnosis", [])),
         ],
-        steps=next_steps(scores["scores"], rows, monitor, config["monitor_mode"], scores.get("diagnosis", [])),
-        slices=((row["name"], panels_of(directory, row["name"])) for row in rows),
+        steps=next_steps(scores["scores"], rows, monitor, config["monitor_mode"], scores.get("extend_by")),
+        images=((row["name"], panels_of(directory, row["name"])) for row in rows),
         kinds=kinds_of_mistakes(names_classes(callee(config["instances"]))),
         training={
             "curves": drawn_curves(_without(read_curves, directory / "metrics.csv", {}), monitor),
             "frames": _frames(directory),
             "tiles": _embedded(picture_file(directory, "tiles.webp")),
-            "slices": _embedded(picture_file(directory, "slices.webp")),
+            "images": _embedded(picture_file(directory, "slices.webp")),
         },
         findings=_json(directory / "check.json", Findings).get("findings"),
         run={
             "choices": config["overrides"],
-            "differences": [(key, usual.get(key), values.get(key)) for key in chosen],
+            "differences": [(key, usual.get(key), values.get(key)) for key in differing],
             "config": {key: value for key, value in values.items() if key != "overrides"},
             "facts": {**flatten(facts), "minutes of training": round(scores["seconds"] / 60, 1)},
             "methods": methods(config, {"steps": planned_steps(config), **scores}, facts),
@@ -101,7 +92,7 @@ def write_page(directory: Path, default: dict, shown: Callable[[float | None], s
 
 
 def read_curves(file: Path) -> dict[str, list[tuple[int, float]]]:
-    """Of each column of ``metrics.csv`` its steps and values."""
+    """The steps and values of each column of ``metrics.csv``."""
     curves: dict[str, list[tuple[int, float]]] = {}
     for row in read_rows(file):
         for name, value in row.items():
@@ -111,24 +102,24 @@ def read_curves(file: Path) -> dict[str, list[tuple[int, float]]]:
 
 
 def panels_of(directory: Path, name: str) -> dict[str, str]:
-    """The pictures of a held-out slice of a run, as addresses that hold them, by `PANELS`."""
+    """The pictures of a held-out image as data URLs, by the names of `PANELS`."""
     files = {panel: picture_file(directory, f"held_out/{name}_{panel}.webp") for panel in PANELS}
     return {panel: picture for panel, file in files.items() if (picture := _embedded(file))}
 
 
 def _frames(directory: Path) -> list[tuple[int, str]]:
-    """The slice of some validations, evenly chosen, the last one among them: step and picture."""
+    """Steps and pictures of evenly spaced validations, the last one included."""
     steps = {file: file.stem.removeprefix("step_") for file in picture_file(directory, "validation").glob("step_*.png")}
     files = sorted(file for file, step in steps.items() if step.isdecimal())
-    chosen = [files[place] for place in np.linspace(0, len(files) - 1, min(MOST_FRAMES, len(files))).astype(int)]
-    pictures = {file: _without(_frame, file, "") for file in chosen}
+    spaced = [files[place] for place in np.linspace(0, len(files) - 1, min(MOST_FRAMES, len(files))).astype(int)]
+    pictures = {file: _without(_frame, file, "") for file in spaced}
     return [(int(steps[file]), picture) for file, picture in pictures.items() if picture]
 
 
 def _frame(file: Path) -> str:
     picture, _ = read_image(file)
     if picture.dtype != np.uint8 or picture.shape[2:] != (3,):
-        raise ValueError(f"expected a picture in colours of 8 bits, but {file} is none")
+        raise ValueError(f"expected an 8-bit colour picture, but {file} is not one")
     return data_url(iio.imwrite("<bytes>", reduced(picture, 512), extension=".webp"), "webp")
 
 
@@ -137,7 +128,7 @@ def _embedded(file: Path) -> str:
 
 
 def _whole_webp(file: Path) -> str:
-    """The address of a picture, "" if there is none, once it has been seen to be whole."""
+    """The data URL of a picture that can be decoded; "" if there is none."""
     if not file.exists():
         return ""
     limits.check_regular(file)
@@ -147,7 +138,7 @@ def _whole_webp(file: Path) -> str:
     return data_url(content, "webp")
 
 
-def _json(file: Path, layout: type[Layout]) -> dict:
+def _json(file: Path, layout: type[Layout]) -> dict[str, Any]:
     return _without(functools.partial(read_json, layout=layout), file, {}) if file.exists() else {}
 
 

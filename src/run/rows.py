@@ -1,4 +1,4 @@
-"""The rows of ``metrics.csv`` as they were written, or refused by name."""
+"""Reads the rows of ``metrics.csv``, and refuses damaged ones."""
 
 import csv
 from pathlib import Path
@@ -8,13 +8,13 @@ from src.saying import warn
 
 
 def read_rows(file: Path) -> list[dict[str, str]]:
-    """The complete rows of the curves of a run; none of a file that does not exist.
+    """The complete rows of ``metrics.csv``; an empty list if the file does not exist.
 
-    A killed process may leave a part of the last row, and a power cut a last row that is none: only that is lost.
+    A killed process may leave the last row incomplete, and a power cut may damage it: such a last row is left out.
 
     Raises:
-        ValueError: another line is damaged, or the file is none of ours.
-        OSError: it cannot be read.
+        ValueError: another row is damaged, or the file is not a table of curves.
+        OSError: the file cannot be read.
     """
     if not file.exists() and not file.is_symlink():
         return []
@@ -22,30 +22,30 @@ def read_rows(file: Path) -> list[dict[str, str]]:
         text = read_text(file)
     except ValueError as error:
         raise damaged(file, str(error)) from error
-    lines = text.split("\n")[:-1]  # what follows the last end of a line is no whole line
+    lines = text.split("\n")[:-1]  # the text after the last newline is not a complete line
     cells = [_cells(line) for line in lines if line]
-    columns = cells[0] if cells else None
+    columns = cells[0] if cells else []
     if not columns or columns[0] != "step" or len(set(columns)) < len(columns):
         raise damaged(file, "expected the names of curves in its first line")
-    whole = [_is_row(row, len(columns)) for row in cells[1:]]
-    if not all(whole[:-1]):
-        raise damaged(file, f"expected a step and numbers in row {whole.index(False) + 1}")
-    if whole and not whole[-1]:
+    rows = [dict(zip(columns, row, strict=True)) if _is_row(row, len(columns)) else None for row in cells[1:]]
+    if None in rows[:-1]:
+        raise damaged(file, f"expected a step and numbers in row {rows.index(None) + 1}")
+    if rows and rows[-1] is None:
         warn(f"the last row of {file} is damaged and left out")
-    return [dict(zip(columns, row, strict=True)) for row, good in zip(cells[1:], whole, strict=True) if good]
+    return [row for row in rows if row is not None]
 
 
-def _cells(line: str) -> list[str] | None:
-    """The cells of a line, None of one that is no CSV."""
+def _cells(line: str) -> list[str]:
+    """The cells of a line; an empty list if it is not valid CSV."""
     try:
         return next(csv.reader([line], strict=True))
     except csv.Error:
-        return None
+        return []
 
 
-def _is_row(cells: list[str] | None, columns: int) -> bool:
-    """Whether cells are a step and numbers, or nothing, in each column."""
-    if cells is None or len(cells) != columns or not (cells[0].isdecimal() and len(cells[0]) < 16):
+def _is_row(cells: list[str], columns: int) -> bool:
+    """Whether the cells are a step, followed by a number or nothing in each column."""
+    if len(cells) != columns or not (cells[0].isdecimal() and len(cells[0]) < 16):
         return False
     try:
         [float(value) for value in cells[1:] if value]

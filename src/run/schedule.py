@@ -1,31 +1,38 @@
-"""A schedule that follows validation: it is told how validation went, and training ends where it ends."""
+"""Learning-rate schedules during a run: one that follows validation scores, and that of an extended run."""
 
-import lightning
+from typing import Any
+
+import torch
+from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_only
+from typing_extensions import override
 
 from src.metrics.goodness import goodness
 from src.model.schedule import Plateau
+from src.model.segmenter import Segmenter, segmenter
 
 
 class Schedule(Callback):
-    """Tell a schedule that follows validation how it went, and end training where the schedule ends.
+    """Pass validation scores to a `Plateau` schedule, and end training at its last step.
 
     Args:
-        monitor: the score by which validations are compared.
-        mode: whether ``max`` or ``min`` of it is better.
+        monitor: the score that the schedule follows.
+        mode: ``max`` if a higher score is better, ``min`` if a lower one is.
     """
 
     def __init__(self, monitor: str, mode: str) -> None:
         self.monitor, self.mode = monitor, mode
 
-    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        self._end(trainer)  # of a run that was interrupted after its last step
+    @override
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        self._end(trainer)  # if the run was interrupted after its last step
 
-    def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+    @override
+    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
         for schedule in _followed(trainer):
             cooling_from = schedule.cooling_from
-            schedule.validated(goodness(module.validation_scores[self.monitor], self.mode))
+            schedule.validated(goodness(segmenter(module).validation_scores[self.monitor], self.mode))
             if schedule.cooling_from != cooling_from:
                 rank_zero_only(print)(
                     f"validation {self.monitor} has not risen for {schedule.patience} validations: "
@@ -34,10 +41,27 @@ class Schedule(Callback):
                 )
         self._end(trainer)
 
-    def _end(self, trainer: lightning.Trainer) -> None:
+    def _end(self, trainer: Trainer) -> None:
         if any(trainer.global_step >= schedule.end for schedule in _followed(trainer)):
             trainer.should_stop = True
 
 
-def _followed(trainer: lightning.Trainer) -> list[Plateau]:
+def _followed(trainer: Trainer) -> list[Plateau]:
     return [each.scheduler for each in trainer.lr_scheduler_configs if isinstance(each.scheduler, Plateau)]
+
+
+def reschedule(checkpoint: dict[str, Any], module: Segmenter) -> None:
+    """Set the schedule of an extended run to the state that it would have if the run had been that long from the start.
+
+    Args:
+        checkpoint: the checkpoint from which the run is resumed; it is changed.
+        module: the module of the extended run.
+    """
+    optimizer = module.optimizer([torch.nn.Parameter(torch.zeros(1))])
+    scheduler = module.scheduler(optimizer)
+    for _ in range(checkpoint["global_step"]):
+        optimizer.step()
+        scheduler.step()
+    checkpoint["lr_schedulers"] = [scheduler.state_dict()]
+    for group in checkpoint["optimizer_states"][0]["param_groups"]:
+        group["lr"] = scheduler.get_last_lr()[0]

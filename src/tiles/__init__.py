@@ -1,0 +1,1 @@
+"""Overlap-tile prediction of images of any size, and averages over symmetries."""

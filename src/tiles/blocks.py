@@ -1,4 +1,4 @@
-"""Planes too large for memory, block by block; cells that reach over several blocks keep one number."""
+"""Block-wise processing of large planes; a cell that spans several blocks gets one number."""
 
 from collections.abc import Callable, Sequence
 
@@ -9,12 +9,12 @@ from scipy.sparse.csgraph import connected_components
 from src.instances import components, pieces
 from src.tiles.overlap import Window
 
-AT_ONCE = 2**22  # pixels of a plane that is predicted at once
-BLOCK = 512  # pixels, side of the blocks of a larger one
+AT_ONCE = 2**22  # largest plane in pixels that is predicted in one block
+BLOCK = 512  # side in pixels of the blocks of larger planes
 
 
 def blocks(height: int, width: int, side: int) -> list[Window]:
-    """Windows of ``side`` pixels, the last ones smaller, that cover a plane, row by row."""
+    """Cover a plane with windows of ``side`` pixels, row by row; the last ones may be smaller."""
     return [
         Window(top, left, min(side, height - top), min(side, width - left))
         for top in range(0, height, side)
@@ -23,9 +23,9 @@ def blocks(height: int, width: int, side: int) -> list[Window]:
 
 
 def block_side(height: int, width: int) -> int:
-    """Side in pixels of the blocks in which a plane is predicted: all of it at once, unless it is large.
+    """Side in pixels of the blocks in which a plane is predicted: that of the whole plane unless it is large.
 
-    Slices are scored in the same blocks as files are predicted, so that both are equal to the last bit.
+    Scoring uses the same blocks as prediction, so that both give equal probabilities to the last bit.
     """
     return max(height, width) if height * width <= AT_ONCE else BLOCK
 
@@ -33,23 +33,27 @@ def block_side(height: int, width: int) -> int:
 def joined_components(
     values: Callable[[Window], np.ndarray], windows: Sequence[Window], min_size: int = 0
 ) -> Callable[[Window], np.ndarray]:
-    """Number the 4-connected components of a plane of which only a block at a time is in memory.
+    """Number the 4-connected components of a plane, of which only one block at a time is in memory.
 
-    Each block is numbered by itself; numbers that meet across the border of two blocks are one
-    component. The result equals that of the whole plane, but for the order of the numbers.
+    Each block is numbered separately; components that touch across the border of two blocks are then
+    joined. The result equals that of the whole plane, except for the order of the numbers.
 
     Args:
-        values: ``(height, width)`` in a window, a mask or integers, of which those of one value but 0 are connected;
-            asked for once now and once more later.
-        windows: the blocks, as `blocks` gives them.
-        min_size: pixels; a smaller component becomes background.
+        values: returns the values ``(height, width)`` of a window: a mask, or integers, where pixels of equal value
+            except 0 are connected. It is called for each block now, and again when the labels are read.
+        windows: the blocks, as `blocks` returns them.
+        min_size: smallest area in pixels; a smaller component becomes background.
 
     Returns:
-        What gives the labels ``(height, width)`` int32 in a window, 0 = background.
+        A function that returns the labels ``(height, width)`` int32 of a window, 0 = background.
     """
-    start, count = {}, 0  # the number before the first of each block; how many there are
-    sizes, meetings = [], []
-    below, beside = {}, {}  # last row and column of a block and its values, by where the next block begins
+    start: dict[Window, int] = {}  # components before each block
+    count = 0
+    sizes: list[np.ndarray] = []
+    meetings: list[np.ndarray] = []  # pairs of components that touch across a border
+    # The last row and column of each block, numbers and values, by where the next block begins.
+    below: dict[tuple[int, int], np.ndarray] = {}
+    beside: dict[tuple[int, int], np.ndarray] = {}
     for window in windows:
         found = values(window)
         local = _numbered(found)
@@ -71,7 +75,7 @@ def joined_components(
     pairs = np.concatenate([np.zeros((2, 0), np.int64), *meetings], axis=1) - 1
     graph = coo_array((np.ones(pairs.shape[1], bool), tuple(pairs)), shape=(count, count))
     joined = connected_components(graph, directed=False)[1] if count else np.zeros(0, int)
-    number = np.zeros(count + 1, np.int32)  # of each component of a block; 0 stays background
+    number = np.zeros(count + 1, np.int32)  # final number of each component; 0 stays background
     if min_size > 1 and count:
         kept = np.bincount(joined, weights=np.concatenate(sizes)) >= min_size
         number[1:] = np.where(kept, np.cumsum(kept), 0)[joined]

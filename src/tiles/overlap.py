@@ -1,10 +1,10 @@
-"""Overlap-tile prediction: any window of an image through a network of fixed tiles, without seams (figure 2).
+"""Overlap-tile prediction: seamless prediction of any window of an image, tile by tile (figure 2).
 
-Tiles start on a grid of 2^depth pixels that is the same for the whole image, their kept parts lie
-edge to edge, and context beyond the border is mirrored; a tile that reaches beyond the window is cut,
-never shifted. So each pixel is computed from the same neighbourhood, in the same pooling phase,
-whatever the tile and whatever the window: a part is equal to the same part of the whole. Each pixel is
-computed once, which is why it is fast: windows that overlap by half compute each four times.
+Tiles start on a grid of 2^depth pixels that is fixed for the whole image, their kept parts lie edge
+to edge, and context beyond the border is mirrored. A tile that reaches beyond the window is cut,
+never shifted. So each pixel has the same neighbourhood and pooling phase in any tile and window:
+the prediction of a part equals the same part of the whole prediction. It is fast because each pixel
+is computed once; sliding windows that overlap by half compute each pixel four times.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ from src.tiles.geometry import covering_side, kept_side, margin, mirrored
 
 
 class Window(NamedTuple):
-    """A rectangle of an image, in pixels; it may lie partly outside."""
+    """A rectangle of an image, in pixels; parts of it may lie outside."""
 
     top: int
     left: int
@@ -26,24 +26,23 @@ class Window(NamedTuple):
     width: int
 
 
-Read = Callable[[Window], Tensor]  # what an image holds there, (N, C, height, width), mirrored beyond its border
-Predict = Callable[[Read, Window], Tensor]  # what a network says of each pixel there, (N, K, height, width)
+Read = Callable[[Window], Tensor]  # reads a window of an image, (N, C, height, width), mirrored beyond its border
+Predict = Callable[[Read, Window], Tensor]  # predicts a window of an image, (N, K, height, width)
 
 
 def reader(image: Tensor) -> Read:
-    """Read windows of an image in memory ``(N, C, H, W)``."""
+    """Make a function that reads windows of an image in memory ``(N, C, H, W)``."""
+    height, width = image.shape[-2:]
 
     def read(window: Window) -> Tensor:
-        rows, columns = (
-            torch.from_numpy(place).to(image.device) for place in mirrored_places(*image.shape[-2:], window)
-        )
+        rows, columns = (torch.from_numpy(place).to(image.device) for place in mirrored_places(height, width, window))
         return image[..., rows, :][..., columns]
 
     return read
 
 
 def mirrored_places(height: int, width: int, window: Window) -> tuple[np.ndarray, np.ndarray]:
-    """The rows and the columns of an image that a window shows, mirrored beyond its border."""
+    """Indices of the rows and columns of a window, mirrored beyond the border of the image."""
     return mirrored_range(height, window.top, window.height), mirrored_range(width, window.left, window.width)
 
 
@@ -61,21 +60,21 @@ def overlap_tile(
     padded: bool = False,
     tile: int | None = None,
 ) -> Tensor:
-    """Apply ``network`` to a window tile by tile, as if it had seen the whole, mirrored image at once.
+    """Predict a window tile by tile, as if the network were applied to the whole, mirrored image at once.
 
     Args:
         network: maps ``(N, C, side, side)`` to ``(N, K, side', side')``, valid or padded.
         read: reads the image.
-        window: what to predict.
-        depth: poolings of the network.
-        padded: whether the network keeps the size of its input.
+        window: the window to predict.
+        depth: number of poolings of the network.
+        padded: whether the network's output has the size of its input.
         tile: side of the network's input in pixels; None fits each axis, up to `LARGEST_KEPT`.
 
     Returns:
-        What the network says of each pixel of the window, ``(N, K, height, width)``.
+        Output of the network for the window, ``(N, K, height, width)``.
 
     Raises:
-        ValueError: ``tile`` does not fit the network; the message names the nearest side that does.
+        ValueError: the network cannot take ``tile``; the message names the nearest valid sides.
     """
     rows, columns = (
         list(_tiles(start, extent, depth, padded, tile)) for start, extent in zip(window[:2], window[2:], strict=True)
@@ -93,13 +92,13 @@ def overlap_tile(
 
 
 def computed_pixels(height: int, width: int, depth: int, padded: bool = False) -> int:
-    """Pixels of all tiles that a network takes for a whole image, by which the work of predicting it is counted."""
+    """Input pixels of all tiles of an image: a measure of the work to predict it."""
     rows, columns = (sum(side for _, side, _, _ in _tiles(0, each, depth, padded, None)) for each in (height, width))
     return rows * columns
 
 
 def _tiles(start: int, extent: int, depth: int, padded: bool, tile: int | None) -> Iterator[tuple[int, int, int, int]]:
-    """Along one axis: where each tile's kept part starts, the tile's side, and which of the part to take."""
+    """Tiles along one axis: the start of the kept part, the side, and the range of the kept part to use."""
     origin = start // 2**depth * 2**depth
     side = covering_side(start + extent - origin, depth, padded) if tile is None else tile
     kept = kept_side(side, depth, padded)

@@ -1,7 +1,7 @@
-"""Averages over rotated and mirrored versions of an image (§4).
+"""Averages of predictions over rotated and mirrored versions of an image (§4).
 
-A version is a way of reading: it turns the plane, not an array. So it needs no more memory than a
-window of it, and its grid of tiles is that of the whole plane, wherever a window lies.
+A version is read through transformed coordinates, window by window. So only a window of it is in
+memory, and its grid of tiles is the same for all windows.
 """
 
 from collections.abc import Callable
@@ -17,17 +17,17 @@ ROTATIONS = 7  # §4
 
 
 def average_rotations(predict: Predict, read: Read, window: Window) -> Tensor:
-    """The paper's average over 7 rotated versions of the image (§4).
+    """Average predictions over 7 rotated versions of the image, as the paper does (§4).
 
-    The paper does not name the angles; these are multiples of 360°/7.
+    The paper does not state the angles; these are multiples of 360°/7.
 
     Args:
-        predict: what the network says of a window of an image.
+        predict: predicts a window of an image.
         read: reads the image.
-        window: what to predict.
+        window: the window to predict.
 
     Returns:
-        ``(N, K, height, width)``.
+        Average prediction ``(N, K, height, width)``.
     """
     total = predict(read, window)
     for step in range(1, ROTATIONS):
@@ -36,9 +36,9 @@ def average_rotations(predict: Predict, read: Read, window: Window) -> Tensor:
 
 
 def average_symmetries(predict: Predict, read: Read, window: Window) -> Tensor:
-    """The average over the 8 symmetries of the square: 4 quarter turns, each also mirrored.
+    """Average predictions over the 8 symmetries of the square: 4 rotations by 90°, each also mirrored.
 
-    Arguments and result as of `average_rotations`.
+    Arguments and result are those of `average_rotations`.
     """
     versions = [_predict_turned(predict, read, window, *version) for version in np.ndindex(2, 2, 2)]
     return torch.stack(versions).mean(dim=0)
@@ -52,9 +52,9 @@ AVERAGES: dict[str, Callable[[Predict, Read, Window], Tensor]] = {
 
 
 def _predict_turned(predict: Predict, read: Read, window: Window, flip_y: int, flip_x: int, swap: int) -> Tensor:
-    """Predict a version with either axis reversed, and the axes swapped, and turn the prediction back.
+    """Predict a version with reversed or swapped axes, and transform the prediction back.
 
-    Position p of a reversed axis is position −1 − p of the image: pooling windows fall on themselves.
+    Position p of a reversed axis is position −1 − p of the image, so that pooling windows coincide.
     """
 
     def swapped(place: Window) -> Window:
@@ -77,11 +77,11 @@ def _predict_turned(predict: Predict, read: Read, window: Window, flip_y: int, f
 
 
 def _predict_rotated(predict: Predict, read: Read, window: Window, angle: float) -> Tensor:
-    """Predict a version turned about the image's first pixel, by ``angle`` in radians, and turn it back."""
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])  # (y, x) of the image → version
+    """Predict a version that is rotated about the first pixel by ``angle`` in radians, and rotate it back."""
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])  # (y, x) in image → in version
 
     def read_version(place: Window) -> Tensor:
-        # Two pixels more on each side for the cubic interpolation.
+        # Cubic interpolation reads two more pixels on each side.
         source = _bounding(_corners(place) @ turn, spare=2)  # @ turn is the inverse of @ turn.T
         seen = read(source)
         return _interpolated(seen, source, _positions(place, turn), cv2.INTER_CUBIC).clamp(0, 1)
@@ -97,21 +97,21 @@ def _corners(window: Window) -> np.ndarray:
 
 
 def _bounding(points: np.ndarray, spare: int) -> Window:
-    """The smallest window around points ``(..., 2)``, with some pixels to spare."""
+    """The smallest window around points ``(..., 2)``, extended by ``spare`` pixels on each side."""
     low = np.floor(points.min(axis=0)).astype(int) - spare
     high = np.ceil(points.max(axis=0)).astype(int) + spare
     return Window(*low.tolist(), *(high - low + 1).tolist())
 
 
 def _positions(window: Window, turn: np.ndarray) -> list[np.ndarray]:
-    """Y and x, each ``(height, width)``, of where each pixel (y, x) lies after ``@ turn``."""
+    """Coordinates y and x, ``(height, width)`` each, of the pixels of a window after ``@ turn``."""
     rows = window.top + np.arange(window.height)[:, None]
     columns = window.left + np.arange(window.width)
     return [rows * along_y + columns * along_x for along_y, along_x in turn.T]
 
 
 def _interpolated(images: Tensor, window: Window, positions: list[np.ndarray], interpolation: int) -> Tensor:
-    """Values of ``(N, C, height, width)`` at positions y and x inside the window that the images show."""
+    """Interpolate images ``(N, C, height, width)`` of a window at positions y and x."""
     y, x = ((place - start).astype(np.float32) for place, start in zip(positions, window[:2], strict=True))
     planes = images.float().cpu().numpy().reshape(-1, window.height, window.width)
     moved = np.stack([cv2.remap(plane, x, y, interpolation) for plane in planes])

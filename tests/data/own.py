@@ -34,7 +34,7 @@ def _drawn(number: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def folder(root: Path, count: int = IMAGES) -> Path:
-    """``images/cell_00.png`` … and ``labels/cell_00.tif`` …"""
+    """Write ``images/cell_00.png`` and so on, and ``labels/cell_00.tif`` and so on."""
     for name in ("images", "labels"):
         (root / name).mkdir(parents=True)
     for number in range(count):

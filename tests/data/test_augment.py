@@ -1,4 +1,4 @@
-"""The warp of §3.1: positions against drawings, splines and numpy; alignment of image, mask and weight."""
+"""The warp of §3.1: positions compared with drawings, splines and numpy; alignment of image, mask and weight."""
 
 import albumentations as A
 import cv2
@@ -27,7 +27,7 @@ def around(source, centre, tile):
     return source[top : top + tile, left : left + tile]
 
 
-# An odd tile has its centre on a pixel, an even one between two.
+# The centre of an odd tile is a pixel, that of an even tile lies between two.
 TILES = pytest.mark.parametrize(("tile", "centre"), [(9, (10, 12)), (8, (10.5, 12.5))])
 
 
@@ -57,7 +57,7 @@ def test_flip_mirrors_left_and_right(interpolation):
     np.testing.assert_array_equal(result, around(source, (10, 12), 9)[:, ::-1])
 
 
-# 31 px reach less than one slice beyond the border, 111 px reach several: a tile of 444 on a slice of 256 does.
+# 31 px reach less than one slice beyond the border, 111 px reach several, as a tile of 444 px on a slice of 256 does.
 @EXACT
 @pytest.mark.parametrize("tile", [31, 111])
 @pytest.mark.parametrize("centre", [(0, 0), (20, 24), (3, 24)])
@@ -114,11 +114,11 @@ def draws(warp, shape, count):
 
 
 def test_elastic_displacements_deviate_by_10_pixels():
-    pixels = np.arange(3)  # a tile of three pixels is its own grid of nodes
+    pixels = np.arange(3)  # the pixels of a tile of three are the nodes of its grid
     drawn = draws(Warp(3, rotation=0, mirror=False), (80, 90), 400)
     for positions, still in zip(drawn, (pixels, pixels[:, None]), strict=True):
         moved = positions - still
-        # The centre is random too, and common to the nine nodes.
+        # The random centre is common to the nine nodes.
         assert np.sqrt(moved.var(axis=(1, 2), ddof=1).mean()) == pytest.approx(10, rel=0.05)
 
 
@@ -128,7 +128,7 @@ def test_centres_are_uniform_over_the_slice():
         assert positions.min() >= 0
         assert positions.max() <= length - 1
         counts, _ = np.histogram(positions, bins=4, range=(0, length - 1))
-        assert counts.min() > 420  # 500 expected, deviation 19
+        assert counts.min() > 420  # 500 expected, standard deviation 19
 
 
 @pytest.mark.parametrize("largest", [20, 180])
@@ -137,7 +137,7 @@ def test_angles_are_uniform_up_to_the_largest(largest):
     angles = np.rad2deg(np.arctan2(y[:, 0, -1] - y[:, 0, 0], x[:, 0, -1] - x[:, 0, 0]))
     assert np.abs(angles).max() <= largest + 0.01
     counts, _ = np.histogram(angles, bins=4, range=(-largest, largest))
-    assert counts.min() > 190  # 250 expected, deviation 14
+    assert counts.min() > 190  # 250 expected, standard deviation 14
 
 
 @pytest.mark.parametrize("factor", [0.5, 2.0])
@@ -197,9 +197,9 @@ def test_nearest_keeps_the_values_of_labels(seed):
 def test_image_mask_and_weight_stay_aligned(seed):
     y, x = np.mgrid[:60, :50].astype(np.float32)
     slope = 0.005
-    ramp = slope * (2 * y + x)  # from 0 to 0.84; twice as steep downwards, so that no turn maps it to itself
+    ramp = slope * (2 * y + x)  # from 0 to 0.84; twice as steep downwards, so that no rotation maps it to itself
     tile = warped(seed, Warp(40), image=ramp, mask=ramp, weight=ramp)
-    # Half a pixel off along both axes at most; the border, where the ramp turns back, is a kink for the cubic.
+    # At most half a pixel off along both axes; at the border the mirrored ramp has a kink, where cubics overshoot.
     np.testing.assert_allclose(tile["mask"], tile["weight"], atol=slope * 1.51)
     np.testing.assert_allclose(tile["image"], tile["weight"], atol=slope * 0.75)
     discs = ((x % 25 - 12) ** 2 + (y % 30 - 15) ** 2 < 64).astype(np.uint8)
@@ -214,7 +214,7 @@ def test_image_mask_and_weight_stay_aligned(seed):
 def test_a_ramp_is_sampled_at_the_position_itself(angle, flip):
     y, x = np.mgrid[:60, :50].astype(np.float32)
     at_x, at_y = coordinates(21, (24.3, 30.7), angle, flip, np.random.default_rng(0).normal(size=(2, 3, 3)))
-    # Cubic interpolation with OpenCV's sharpening -0.75 bends a slope of 1 by up to 0.03.
+    # OpenCV's cubic interpolation (a = −0.75) distorts a slope of 1 by up to 0.03.
     for interpolation, tolerance in ((cv2.INTER_LINEAR, 0.02), (cv2.INTER_CUBIC, 0.05)):
         np.testing.assert_allclose(sample(x, at_x, at_y, interpolation), at_x, atol=tolerance)
         np.testing.assert_allclose(sample(y, at_x, at_y, interpolation), at_y, atol=tolerance)
@@ -226,7 +226,7 @@ def test_channels_are_sampled_as_if_each_were_alone(interpolation, channels):
     source = picture(20, 21, channels)
     positions = coordinates(9, (9.3, 8.2), 0.3, -1)
     expected = [sample(np.ascontiguousarray(source[..., c]), *positions, interpolation) for c in range(channels)]
-    # OpenCV rounds positions to 1/32 px where it interpolates two channels linearly.
+    # OpenCV rounds positions to 1/32 px when it interpolates two channels linearly.
     tolerance = 1 / 32 if interpolation == cv2.INTER_LINEAR else 1e-6
     np.testing.assert_allclose(sample(source, *positions, interpolation), np.stack(expected, axis=2), atol=tolerance)
 
@@ -250,14 +250,14 @@ def long_slice():
 @pytest.mark.parametrize("transposed", [False, True])
 def test_a_source_too_large_for_opencv_is_sampled_as_its_crop(long_slice, interpolation, centre, transposed):
     assert max(long_slice.shape) > LARGEST_SOURCE
-    # 64 px across 40: beyond both long borders, and beyond the short one at each end.
+    # A tile of 64 px on 40: it reaches beyond both long borders, and beyond the short one at each end.
     along, across = coordinates(64, (centre, 20), angle=0.7)
     left = int(np.clip(centre - 500, 0, 39000))
     crop = np.ascontiguousarray(long_slice[:, left : left + 1000])
     expected = sample(crop, along - np.float32(left), across, interpolation)
     source, positions = (long_slice.T, (across, along)) if transposed else (long_slice, (along, across))
     result = sample(source, *positions, interpolation)
-    # A position halfway between two pixels may go to either.
+    # A position halfway between two pixels may be rounded to either.
     ties = (along % 1 == 0.5) | (across % 1 == 0.5) if interpolation == cv2.INTER_NEAREST else np.zeros((64, 64), bool)
     assert ties.mean() < 0.05
     np.testing.assert_array_equal(result[~ties], expected[~ties])
@@ -268,7 +268,7 @@ def test_a_large_source_may_have_many_channels(long_slice):
     result = sample(source, *coordinates(16, (39990, 20), 0.3), cv2.INTER_CUBIC)
     assert result.shape == (16, 16, 6)
     np.testing.assert_array_equal(result[..., 4], result[..., 0])
-    assert np.abs(result[..., 0].astype(int) + result[..., 1] - 255).max() <= 1  # each is rounded by itself
+    assert np.abs(result[..., 0].astype(int) + result[..., 1] - 255).max() <= 1  # each channel is rounded on its own
 
 
 def pipeline_of(name):

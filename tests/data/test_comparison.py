@@ -148,8 +148,8 @@ def test_a_file_against_a_folder_is_refused(tmp_path):
         (LABELS[None].repeat(3, 0), LABELS[None].repeat(2, 0), "prediction", r"\(2, 2, 3\)"),
         (LABELS, LABELS[None].repeat(2, 0), "prediction", r"\(2, 2, 3\)"),
         (np.stack([LABELS[None].repeat(2, 0)] * 2), MASK, "truth", r"\(2, 2, 2, 3\)"),
-        (-LABELS, LABELS, "truth", "negative ones, to -7; nearest valid: 0, or ignore_label=-7"),
-        (LABELS, -LABELS, "prediction", "negative ones, to -7; nearest valid: 0$"),
+        (-LABELS, LABELS, "truth", "negative labels, the lowest -7; nearest valid: 0, or ignore_label=-7"),
+        (LABELS, -LABELS, "prediction", "negative labels, the lowest -7; nearest valid: 0$"),
     ],
 )
 def test_what_cannot_be_compared_is_refused_with_the_name_of_its_file(

@@ -1,4 +1,4 @@
-"""From a stack to tiles and whole slices: the split, what is learnt, the loaders."""
+"""From a stack to tiles and whole images: the split, the targets, the loaders."""
 
 from dataclasses import replace
 from itertools import chain
@@ -20,7 +20,7 @@ from src.data.weight_map import WeightMap
 from src.files.grey import normalise
 from tests.data.test_targets import touching_stack
 
-# Tests choose their number of workers whatever the machine.
+# Tests choose the number of workers themselves, whatever the machine has.
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
 
 
@@ -31,7 +31,7 @@ def micrographs():
 
 @pytest.fixture
 def slice_data(micrographs, tmp_path):
-    """Makes a SliceData of ten small slices from the arguments that matter to a test."""
+    """A maker of SliceData of ten small slices, from the arguments that matter to a test."""
 
     def make(**arguments):
         given = {
@@ -113,14 +113,14 @@ def test_the_automatic_split_keeps_groups_together_and_follows_folders(slice_dat
 
 
 def test_a_slice_in_two_groups_is_refused_by_number(slice_data):
-    with pytest.raises(ValueError, match="slice 5 in train and held_out"):
+    with pytest.raises(ValueError, match="image 5 in train and held_out"):
         slice_data(held_out="5-9", validation="6").setup()
-    with pytest.raises(ValueError, match="slice 7 in validation and held_out"):
+    with pytest.raises(ValueError, match="image 7 in validation and held_out"):
         slice_data(held_out="7").setup()
 
 
 def test_a_slice_outside_the_stack_is_refused(slice_data):
-    with pytest.raises(ValueError, match=r"expected slices from 0 to 9, but got '8-12'; nearest valid: 9"):
+    with pytest.raises(ValueError, match=r"expected images from 0 to 9, but got '8-12'; nearest valid: 9"):
         slice_data(held_out="8-12").setup()
 
 
@@ -139,7 +139,7 @@ def test_whole_slices_come_one_by_one_with_their_names(slice_data, micrographs):
         assert (batch["image"].min(), batch["image"].max()) == (0, 1)
         np.testing.assert_array_equal(batch["image"][0, 0], normalise(micrographs.images[number], "objects"))
         assert batch["target"].dtype == torch.int64
-        # Scored against the annotation itself: the ridge is for training only.
+        # Scores compare with the annotation itself: the ridge is for training only.
         np.testing.assert_array_equal(batch["target"][0], micrographs.targets[number])
 
 
@@ -183,7 +183,7 @@ def test_a_batch_that_processes_cannot_share_is_refused(slice_data):
 
 
 def rank_of(rank, ranks, **arguments):
-    """What the data module asks the trainer of one process of several."""
+    """The attributes of a trainer that the data module reads, for one process of several."""
     given = {"max_steps": 3, "global_step": 0, "accumulate_grad_batches": 1}
     return SimpleNamespace(global_rank=rank, world_size=ranks, **given | arguments)
 
@@ -219,7 +219,7 @@ def test_each_slice_is_of_one_process_and_all_take_as_many_steps(group, slices, 
         shares.append([batch["name"][0] if batch else None for batch in loader])
     assert len({len(share) for share in shares}) == 1, "a process would wait for another one for ever"
     assert len(shares[0]) == -(-slices // ranks)
-    # In turns, and those without a slice are last.
+    # Processes take slices in turns; the last ones may have one less.
     turns = [name for turn in zip(*shares, strict=True) for name in turn]
     names = [f"slice_{number:02d}" for number in range(3, 3 + slices)]
     assert turns == names + [None] * (len(turns) - slices)
@@ -244,7 +244,7 @@ def test_no_validation_slice_is_no_validation_in_any_process(slice_data):
 
 
 class Witness(lightning.LightningModule):
-    """The least that Lightning trains: one weight; notes which images it sees, and saves after two steps."""
+    """The smallest module that Lightning trains: it records the images that it sees, and saves after two steps."""
 
     def __init__(self, checkpoint=None):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Folds: each image scored once, by what has learnt from nothing like it; what cannot be kept apart is refused."""
+"""Folds: each image is held out once, by a fold without data leakage; splits that cannot avoid it are refused."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ from src.data.finding import Refused
 from src.data.folds import as_text, planned
 from src.data.phantom import phantom
 from src.data.split import chosen
-from src.data.stack import Stack, stacked
+from src.data.stack import Stack, everywhere, stacked
 from tests.data.own import draw
 from tests.findings.broken import section
 
@@ -23,7 +23,7 @@ MANY = phantom(slices=40, size=32)
 
 
 def images(count, names=None, shapes=None, **others):
-    """So many drawings of cells, a file each."""
+    """A stack of drawings of cells, one file per image."""
     drawn = [draw(number) for number in range(count)]
     if shapes:
         drawn = [
@@ -34,11 +34,11 @@ def images(count, names=None, shapes=None, **others):
     names = names or [f"cell_{number:02d}" for number in range(count)]
     targets = stacked([np.uint8(each > 0) for each in cells])
     cells = stacked([each.astype(np.int32) for each in cells])
-    return Stack(pictures, targets, cells, names, **{"files": names} | others)
+    return Stack(pictures, targets, cells, everywhere(targets), names, **{"files": names} | others)
 
 
 def pictures(plan):
-    """Each fold as a row of letters: t, v, h as its parts; . for a gap, u for what no fold sees."""
+    """Each fold as a row of letters: t, v and h for its parts, . for a gap, u for untouched images."""
     count = 1 + max([*plan.scored, *plan.untouched, *plan.left_out])
     rows = []
     for fold in plan.folds:
@@ -53,7 +53,7 @@ def pictures(plan):
 
 
 def check(plan, taking):
-    """Each image is scored once, and no fold has one in two parts."""
+    """Each image is held out once, and no fold has an image in two parts."""
     assert plan.scored == sorted(taking)
     for fold in plan.folds:
         numbers = [number for part in fold.values() for number in part]
@@ -91,7 +91,7 @@ def test_where_nothing_is_held_out_all_take_part():
     check(planned(STACK, {"train": "0-29", "validation": "", "held_out": ""}), range(30))
     check(planned(STACK, {"train": "0-9", "validation": "20-29", "held_out": ""}), range(30))
     plan = planned(images(14), {"train": "0-9", "validation": "12-13", "held_out": ""})
-    check(plan, [*range(10), 12, 13])  # a file that is not named does not lie between slices
+    check(plan, [*range(10), 12, 13])  # image 11 is a file of its own, so it is no gap between slices of one file
 
 
 @given(st.integers(6, 40), st.integers(2, 12))
@@ -125,7 +125,7 @@ def test_images_are_dealt_with_as_many_of_each_size_to_each_fold():
 
 def test_images_are_dealt_with_as_many_of_each_ground_to_each_fold():
     stack = images(10)
-    stack.images[:4] = 250 - stack.images[:4]  # dark cells on a bright ground
+    stack.images[:4] = 250 - stack.images[:4]  # dark cells on a bright background
     assert [as_text(fold["held_out"]) for fold in planned(stack, AUTO, count=2).folds] == ["0-1,4-6", "2-3,7-9"]
 
 
@@ -177,7 +177,8 @@ def test_a_copy_of_what_is_held_out_takes_no_part():
 def test_serial_sections_in_a_file_each_are_a_stack():
     cells, pictured = (np.stack(each) for each in zip(*(section(number) for number in range(14)), strict=True))
     names = [f"section_{number:02d}" for number in range(14)]
-    plan = planned(Stack(pictured, np.uint8(cells > 0), cells.astype(np.int32), names, names), AUTO, count=2)
+    stack = Stack(pictured, np.uint8(cells > 0), cells.astype(np.int32), everywhere(cells), names, names)
+    plan = planned(stack, AUTO, count=2)
     assert pictures(plan) == ["hhhhhhh.v.tttt", "v.tttt.hhhhhhh"]
 
 
@@ -194,18 +195,18 @@ def test_a_folder_that_says_test_is_left_untouched():
     [
         (images(4), AUTO, None, 5, "at most 4 folds, because there are 4 groups.*nearest valid: folds=4"),
         (images(1), AUTO, None, None, "at least 2 slices"),
-        (STACK.take([0, 1, 2]), AUTO, None, None, "to learn from"),
+        (STACK.take([0, 1, 2]), AUTO, None, None, "training slices that are unlike"),
         (images(6), AUTO, "{plate}_*", None, "at least 2 groups"),
         (images(6), AUTO, "plate", None, "one open part"),
-        (STACK, {"train": "0-9", "validation": "9-12", "held_out": "20"}, None, 3, "slice 9 in train and validation"),
-        (STACK, {"train": "0-9", "validation": "9-12", "held_out": ""}, None, 3, "slice 9 in train and validation"),
+        (STACK, {"train": "0-9", "validation": "9-12", "held_out": "20"}, None, 3, "image 9 in train and validation"),
+        (STACK, {"train": "0-9", "validation": "9-12", "held_out": ""}, None, 3, "image 9 in train and validation"),
         (STACK, AUTO | {"held_out": "4"}, None, 3, "auto in train, validation"),
         (
             images(6, ["p1_a", "p1_b", "p2_a", "p2_b", "p3_a", "p3_b"]),
             {"train": "0-2", "validation": "", "held_out": "3-5"},
             "{patient}_*",
             None,
-            "p2_a to learn from and p2_b held out, both of p2",
+            "p2_a for training and p2_b held out, both of p2",
         ),
     ],
 )

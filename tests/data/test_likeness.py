@@ -1,4 +1,4 @@
-"""Likeness of images: near copies whatever their light, and neighbours of one series."""
+"""Likeness of images: near copies under any illumination, and neighbours in a series."""
 
 import cv2
 import numpy as np

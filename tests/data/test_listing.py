@@ -26,6 +26,6 @@ def test_files_that_are_not_read_are_counted(tmp_path):
     (tmp_path / "folder.d").mkdir()
     (one,) = unread(tmp_path)
     assert (one.code, one.severity) == ("unread-files", "warning")
-    assert one.found == "files that are not read: 1 of .mrc, 2 of .vsi"
+    assert one.found == "files in formats that are not read: 1 of .mrc, 2 of .vsi"
     (tmp_path / "own").mkdir()
     assert unread(tmp_path / "own") == []

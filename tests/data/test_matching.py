@@ -93,7 +93,11 @@ def test_label_images_in_another_folder_are_said(tmp_path):
         "notes/a{}.tif",
     )
     pairs, (one,) = matched(tmp_path)
-    assert (one.code, one.severity, one.fix) == ("other-labels", "warning", "data.source.labels=1st_manual takes those")
+    assert (one.code, one.severity, one.fix) == (
+        "other-labels",
+        "warning",
+        "data.source.labels=1st_manual uses those instead",
+    )
     pairs, (one,) = matched(tmp_path, Wanted(labels="1st_manual"))
     assert one.code == "paired-by-affix" and {pair.labels.parent.name for pair in pairs} == {"1st_manual"}
 
@@ -127,7 +131,7 @@ def test_an_image_may_be_called_like_labels(tmp_path):
 
 
 def rearranged(root, *places, count=6):
-    """Drawings at places of images and of labels, of which each has a third; → what was drawn, by name."""
+    """Write drawings to paths of images and of labels; return the drawings by name."""
     drawn = {}
     for number in range(count):
         image, labels = places[number * len(places) // count]
@@ -224,7 +228,7 @@ def test_names_are_in_the_order_in_which_people_count(tmp_path):
     lay(tmp_path, "images/{}.tif", "labels/{}.tif", count=12)
     assert [pair.name for pair in matched(tmp_path)[0]] == [str(number) for number in range(12)]
     assert [pair.name for pair in matched(tmp_path, Wanted(order="plain"))[0]] == sorted(map(str, range(12)))
-    for name in ("10ab", "9fe0", "1b00"):  # of one length, so that nothing is to be counted
+    for name in ("10ab", "9fe0", "1b00"):  # names of one length are not ordered as numbers
         for place, array in zip(("images", "labels"), draw(0), strict=True):
             (tmp_path / "hashed" / place).mkdir(parents=True, exist_ok=True)
             write(tmp_path / f"hashed/{place}/{name}.tif", array)
@@ -247,12 +251,12 @@ def test_files_that_are_not_read_are_counted(tmp_path):
     assert (one.code, one.severity) == ("unread-files", "warning") and "1 of .vsi" in one.found
     (tmp_path / "other/images").mkdir(parents=True)
     (tmp_path / "other/images/a.vsi").touch()
-    with pytest.raises(FileNotFoundError, match=r"images holds files that are not read: 1 of \.vsi"):
+    with pytest.raises(FileNotFoundError, match=r"images holds files in formats that are not read: 1 of \.vsi"):
         matched(tmp_path / "other")
     lay(tmp_path / "other", "images/a{}.tif")
     (tmp_path / "other/Annotations").mkdir()
     (tmp_path / "other/Annotations/a0.xml").touch()
-    with pytest.raises(FileNotFoundError, match=r"Annotations holds files that are not read: 1 of \.xml"):
+    with pytest.raises(FileNotFoundError, match=r"Annotations holds files in formats that are not read: 1 of \.xml"):
         matched(tmp_path / "other")
 
 
@@ -272,7 +276,7 @@ def test_a_name_that_begins_like_another_is_another(tmp_path):
     assert findings == []
 
 
-QUIRKS = {  # what people have that other programs broke on, and how often: the images that are learnt from
+QUIRKS = {  # layouts of files that broke other programs
     "dots in names": ("1.3.6.1.{}.high.jpg", "1.3.6.1.{}.high_mask.gif"),
     "folders of notebooks": ("images/a{}.tif", "masks/a{}.tif", "images/.ipynb_checkpoints/a{}-checkpoint.tif"),
     "an empty folder": ("images/a{}.tif", "masks/a{}.tif", "images/empty/.keep"),

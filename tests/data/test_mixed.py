@@ -1,4 +1,4 @@
-"""A folder in which images lie beside their labels: which are the images."""
+"""Images told from labels in a folder that holds both."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from tests.data.own import draw, write
 
 
 def lay(root, *places, count=3):
-    """Pictures at the first of the places, masks at all others."""
+    """Write an image to the first of the paths, masks to all others."""
     for place in places:
         for number in range(count):
             image, labels = draw(number)
@@ -45,7 +45,7 @@ def test_images_are_told_from_what_lies_beside_them(places, tmp_path):
     [
         ["a1.tif", "a2.tif", "a3.tif"],
         ["a_1.tif", "a_2.tif", "a_10.tif"],
-        ["plate_1.tif", "plate_2.tif", "plate_1_2.tif", "plate_2_2.tif"],  # fields, which are pictures
+        ["plate_1.tif", "plate_2.tif", "plate_1_2.tif", "plate_2_2.tif"],  # fields of view, which are images
         ["a.tif", "a_2.tif"],
         ["mask_1.tif", "mask_2.tif"],
         ["seg_1.tif", "seg_2.tif", "seg_3.tif"],

@@ -1,4 +1,4 @@
-"""What the dataset.json of nnU-Net says."""
+"""Names of classes from the dataset.json of nnU-Net."""
 
 import json
 
@@ -8,7 +8,7 @@ import tifffile
 
 from src.data.finding import Refused
 from src.data.folder import read_folder
-from src.data.nnunet import NOTHING_SAID, Classes, read_classes
+from src.data.nnunet import UNNAMED, LabelNames, read_label_names
 from tests.data.own import draw
 
 
@@ -20,26 +20,26 @@ def write_json(folder, content):
 @pytest.mark.parametrize(
     ("labels", "expected"),
     [
-        ({"background": 0, "cell": 2, "nucleus": 1}, Classes({0: "background", 1: "nucleus", 2: "cell"})),
-        ({"0": "background", "1": "cell"}, Classes({0: "background", 1: "cell"})),
-        ({"background": 0, "cell": 1, "ignore": 2}, Classes({0: "background", 1: "cell"}, 2)),
-        ({"background": 0, "whole": [1, 2], "core": 2}, NOTHING_SAID),
-        ({"background": 0, "x" * 80: 1}, NOTHING_SAID),
+        ({"background": 0, "cell": 2, "nucleus": 1}, LabelNames({0: "background", 1: "nucleus", 2: "cell"})),
+        ({"0": "background", "1": "cell"}, LabelNames({0: "background", 1: "cell"})),
+        ({"background": 0, "cell": 1, "ignore": 2}, LabelNames({0: "background", 1: "cell"}, 2)),
+        ({"background": 0, "whole": [1, 2], "core": 2}, UNNAMED),
+        ({"background": 0, "x" * 80: 1}, UNNAMED),
     ],
 )
 @pytest.mark.parametrize("where", [".", "Dataset001_Cells"])
 def test_numbers_have_names(where, labels, expected, tmp_path):
     write_json(tmp_path / where, {"labels": labels, "file_ending": ".tif"})
-    assert read_classes(tmp_path) == expected
+    assert read_label_names(tmp_path) == expected
 
 
 def test_another_file_says_nothing_and_a_damaged_one_is_named(tmp_path):
-    assert read_classes(tmp_path) == NOTHING_SAID
+    assert read_label_names(tmp_path) == UNNAMED
     write_json(tmp_path, {"name": "mine"})
-    assert read_classes(tmp_path) == NOTHING_SAID
+    assert read_label_names(tmp_path) == UNNAMED
     write_json(tmp_path, "{")
     with pytest.raises(Refused, match=r"dataset\.json"):
-        read_classes(tmp_path)
+        read_label_names(tmp_path)
 
 
 def write_cells(root, change):

@@ -1,4 +1,4 @@
-"""Label files of any tool: the numbers that were drawn, however they are shown."""
+"""Label files of any tool, read as the numbers that were drawn, whatever colours they are shown in."""
 
 import cv2
 import imagecodecs
@@ -60,7 +60,7 @@ def test_whole_numbers_that_were_saved_as_real_ones_are_numbers(tmp_path):
     np.testing.assert_array_equal(read_labels(tmp_path / "a.tif").numbers, CELLS)
     assert codes(tmp_path / "a.tif") == ["float-label"]
     tifffile.imwrite(tmp_path / "b.tif", CELLS.astype(np.float32) / 2)
-    with pytest.raises(Refused, match=r"b\.tif: expected labels of whole numbers.*choose a threshold"):
+    with pytest.raises(Refused, match=r"b\.tif: expected labels of whole numbers.*apply a threshold"):
         read_labels(tmp_path / "b.tif")
 
 

@@ -1,4 +1,4 @@
-"""What outlines cover, as pixels."""
+"""The pixels that outlines, rounded rectangles and run-length masks cover."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ MASKS = st_numpy.arrays(np.bool_, st.tuples(st.integers(1, 9), st.integers(1, 9)
 
 
 def whole(patch, size) -> np.ndarray:
-    """A patch in its image."""
+    """The mask of the whole image that a patch belongs to."""
     image = np.zeros(size, bool)
     window, mask = patch
     image[window] = mask

@@ -1,4 +1,4 @@
-"""Images and labels by their names."""
+"""Images and labels paired by their names."""
 
 import shlex
 from pathlib import Path
@@ -50,7 +50,7 @@ def test_nobody_is_told_to_delete_labels():
 )
 def test_patterns_are_offered_that_run_as_they_are_printed(places, tmp_path):
     lay(tmp_path, *places, count=4)
-    (tmp_path / places[1].format(3)).unlink()  # so that names cannot be told apart by what all have in common
+    (tmp_path / places[1].format(3)).unlink()  # so that the common parts of all names do not suffice
     if "of 2020" in places[0]:
         (offered,) = near_patterns(tmp_path, (tmp_path / "pictures of 2020").iterdir(), (tmp_path / "labels").iterdir())
     else:
@@ -63,7 +63,7 @@ def test_patterns_are_offered_that_run_as_they_are_printed(places, tmp_path):
 
 
 def shell(line):
-    """A line as bash takes it apart."""
+    """A line, split into arguments by bash."""
     return shlex.split(line)
 
 

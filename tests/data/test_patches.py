@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from src.data.augment import Warp
 from src.data.patches import Draws, Patches, image_tensor
 
-# Four workers are the point here, however few cores there are; newer Pythons warn of any fork beside threads.
+# The tests need four workers, however few cores there are; newer Pythons warn of any fork beside threads.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:This DataLoader will create"),
     pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning"),
@@ -21,7 +21,7 @@ pytestmark = [
 
 
 def paper(tile=16):
-    """The transforms of the paper: a warp, then grey values."""
+    """The augmentation of the paper: a warp, then grey values."""
     return A.Compose([Warp(tile), A.RandomBrightnessContrast(p=0.5), A.RandomGamma(p=0.5)])
 
 
@@ -81,7 +81,7 @@ def test_every_slice_is_chosen_equally_often():
     shift = A.Compose([Warp(4, rotation=0, mirror=False, elastic=0)])
     stream = Patches(images, np.zeros(images.shape, np.uint8), images, shift, 0, 0)
     chosen = [int(np.abs(levels - float(stream[i]["image"].mean())).argmin()) for i in range(500)]
-    assert np.bincount(chosen, minlength=5).min() > 60  # 100 expected, deviation 9
+    assert np.bincount(chosen, minlength=5).min() > 60  # 100 expected, standard deviation 9
 
 
 def centres(foreground, count=300):
@@ -172,7 +172,7 @@ def test_image_tensor_moves_channels_to_the_front():
 
 
 class Tell(A.ImageOnlyTransform):
-    """Changes nothing and notes the first numbers of its two random streams."""
+    """A transform that changes nothing and records the first numbers of its two random streams."""
 
     def __init__(self, p=1.0):
         super().__init__(p=p)
@@ -194,7 +194,7 @@ def test_transforms_of_a_pipeline_have_random_streams_of_their_own():
     told = np.array([transform.told for transform in transforms])  # (transform, draw, stream)
     assert len(np.unique(told)) == told.size
     correlations = np.corrcoef(told.transpose(0, 2, 1).reshape(6, 60)) - np.eye(6)
-    assert np.abs(correlations).max() < 0.5  # by chance: deviation 0.13
+    assert np.abs(correlations).max() < 0.5  # by chance: standard deviation 0.13
 
 
 def test_the_place_of_a_tile_says_nothing_of_its_brightness():
@@ -206,7 +206,7 @@ def test_the_place_of_a_tile_says_nothing_of_its_brightness():
     place = np.array([float(draw["weight"].mean()) for draw in drawn])
     brightness = np.array([float(draw["image"].mean()) for draw in drawn]) - place
     assert brightness.std() > 0.03
-    assert abs(np.corrcoef(place, brightness)[0, 1]) < 0.45  # by chance: deviation 0.11
+    assert abs(np.corrcoef(place, brightness)[0, 1]) < 0.45  # by chance: standard deviation 0.11
 
 
 def test_whether_one_transform_applies_says_nothing_of_the_next():
@@ -219,7 +219,7 @@ def test_whether_one_transform_applies_says_nothing_of_the_next():
         both += (len(first.told), len(second.told)) == (before[0] + 1, before[1] + 1)
     assert 30 < len(first.told) < 70
     assert 30 < len(second.told) < 70
-    assert 8 < both < 42  # 25 expected, deviation 4
+    assert 8 < both < 42  # 25 expected, standard deviation 4
 
 
 @settings(max_examples=60, deadline=None)

@@ -1,4 +1,4 @@
-"""Images and labels by patterns of their paths, and names that are alike but for a beginning and an ending."""
+"""Images and labels paired by patterns of paths, or by names that differ in a beginning and an ending only."""
 
 import pytest
 import tifffile
@@ -12,7 +12,7 @@ SUFFIXES = (".tif", ".png")
 
 
 def lay(root, *places, count=3):
-    """Images at the first of the places, labels at all others."""
+    """Write images to the first of the paths, labels to all others."""
     for place in places:
         for number in range(count):
             file = root / place.format(number)
@@ -108,7 +108,7 @@ def test_images_by_a_pattern_need_labels_too(tmp_path):
         (["a", "b"], ["a_x", "b_x"], {"a_x": "a", "b_x": "b"}),
         (["a_1", "a_2"], ["b_1", "b_3"], None),
         (["a_1", "a_2"], ["b_1", "b_2", "b_3"], None),
-        (["a_1", "a_01"], ["b_1", "b_01"], None),  # which is which
+        (["a_1", "a_01"], ["b_1", "b_01"], None),  # ambiguous
         (["a"], ["b"], None),
         ([], [], None),
     ],
@@ -126,7 +126,7 @@ def test_names_that_differ_by_one_beginning_and_one_ending_are_alike(images, lab
         (["61148fa2-a", "9b21f0c4-b"], ["a", "b"], {"a": "61148fa2-a", "b": "9b21f0c4-b"}),
         (["a_s1_w1f00-1", "b_s2_w1e33-2"], ["a_s1", "b_s2"], {"a_s1": "a_s1_w1f00-1", "b_s2": "b_s2_w1e33-2"}),
         (["a", "b"], ["a.rf.31", "b.rf.77"], {"a.rf.31": "a", "b.rf.77": "b"}),
-        (["Cell 1", "cell_1"], ["cell-1", "CELL 1"], None),  # which is which
+        (["Cell 1", "cell_1"], ["cell-1", "CELL 1"], None),  # ambiguous
         (["x-a", "y-a"], ["a", "b"], None),
         (["x-a-b", "y-c"], ["a", "b"], None),
         (["x-a"], ["a"], None),

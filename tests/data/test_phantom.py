@@ -1,4 +1,4 @@
-"""Tests of the synthetic stacks: true cells apart, tissue that continues, pictures that look like ISBI-2012."""
+"""Synthetic stacks: separate cells, tissue that continues from slice to slice, images that resemble ISBI-2012."""
 
 import numpy as np
 import pytest
@@ -20,12 +20,12 @@ def tissues():
 
 
 def threshold_error(image, instances, blur, level):
-    """Rand error of the bright components of a picture."""
+    """Rand error of the bright components of an image."""
     return adapted_rand_error(instances, label(gaussian_filter(image.astype(float), blur) > level))[0]
 
 
 def overlap(instances, step):
-    """Share of cell pixels that have the same number ``step`` slices before."""
+    """Share of cell pixels that have the same number ``step`` slices earlier."""
     here, before = instances[step:], instances[:-step]
     return np.mean(here[here > 0] == before[here > 0])
 
@@ -57,7 +57,7 @@ def test_components_are_the_cells(connectivity, seed):
     for targets, instances in zip(stack.targets, stack.instances, strict=True):
         components = label(targets > 0, connectivity=connectivity)
         pairs = np.unique(np.stack([components.ravel(), instances.ravel()]), axis=1)
-        # One pair for each component and each cell: the two partitions differ in numbers only.
+        # One pair per component and per cell: the two partitions differ in their numbers only.
         assert pairs.shape[1] == len(np.unique(components)) == len(np.unique(instances))
 
 
@@ -89,7 +89,7 @@ def test_cell_sizes_are_those_of_isbi(tissues):
 
 
 def test_grey_values_are_those_of_isbi(tissues):
-    # ISBI-2012: mean 126, deviation 44.
+    # ISBI-2012: mean 126, standard deviation 44.
     images = np.stack([tissue.images for tissue in tissues])
     assert 110 < images.mean() < 142
     assert 35 < images.std() < 53

@@ -1,8 +1,8 @@
-"""Folders of images and of labels, told by their names."""
+"""Folders of images and of labels, found by their names."""
 
 import pytest
 
-from src.data.places import Place, places, told, words_of
+from src.data.places import Place, places, read_name, words_of
 
 
 def lay(root, *files):
@@ -43,14 +43,14 @@ def test_a_name_has_words(name, words):
 
 @pytest.mark.parametrize("name", ["images", "Images", "IMAGES", "imgs", "Img", "image", "raw", "JPEGImages", "raw_png"])
 def test_folders_of_images_have_many_names(name):
-    assert (told(name).role, told(name).part) == ("images", "")
+    assert (read_name(name).role, read_name(name).part) == ("images", "")
 
 
 @pytest.mark.parametrize(
     "name", ["labels", "Masks", "MASK", "label_images", "image-masks", "GT", "groundTruth", "annotations", "Labels_tif"]
 )
 def test_folders_of_labels_have_many_names(name):
-    assert (told(name).role, told(name).part) == ("labels", "")
+    assert (read_name(name).role, read_name(name).part) == ("labels", "")
 
 
 @pytest.mark.parametrize(
@@ -68,12 +68,12 @@ def test_folders_of_labels_have_many_names(name):
     ],
 )
 def test_a_folder_may_say_its_part_of_a_split(name, role, part):
-    assert (told(name).role, told(name).part) == (role, part)
+    assert (read_name(name).role, read_name(name).part) == (role, part)
 
 
 @pytest.mark.parametrize("name", ["plate1", "image1", "masks of Tom", "raw_nuclei", "train_val", "1st_manual", "01_GT"])
 def test_a_word_of_another_meaning_says_nothing(name):
-    assert (told(name).role, told(name).part) == ("", "")
+    assert (read_name(name).role, read_name(name).part) == ("", "")
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from skimage.measure import label
 from src.data.public import ISBI2012_SHAPE, cell_tracking, cells, isbi2012, isbi2012_full, obtain
 from tests.data.own import cell_tracking_film, draw
 
-# Port 9 (discard) is open on no machine of today: the connection is refused at once.
+# Port 9 (discard) is closed on today's machines: the connection is refused at once.
 NOWHERE = "http://127.0.0.1:9/isbi.zip"
 TRAIN = ["train-volume.tif", "train-labels.tif"]
 ALL = [*TRAIN, "test-volume.tif", "test-labels.tif"]
@@ -38,7 +38,7 @@ def server(tmp_path, monkeypatch):
     folder = tmp_path / "served"
     folder.mkdir()
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=folder)) as http:
-        thread = threading.Thread(target=http.serve_forever, args=(0.01,))  # seconds between looks for shutdown
+        thread = threading.Thread(target=http.serve_forever, args=(0.01,))  # seconds between checks for shutdown
         thread.start()
         yield folder, f"http://127.0.0.1:{http.server_port}"
         http.shutdown()
@@ -60,7 +60,7 @@ def real_stack(real_files):
     return isbi2012(real_files.parent)
 
 
-# Unless told that slices are grey, tifffile takes a stack of three or four of them for colours, and warns.
+# Without photometric=minisblack, tifffile writes three or four slices as colours, and warns.
 write_tiff = partial(tifffile.imwrite, photometric="minisblack")
 
 
@@ -88,7 +88,7 @@ def test_real_slices(real_stack):
     assert real_stack.images.shape == ISBI2012_SHAPE
     assert real_stack.images.dtype == real_stack.targets.dtype == np.uint8
     assert np.unique(real_stack.targets).tolist() == [0, 1]
-    assert 0.7 < real_stack.targets.mean() < 0.85  # most of the picture is cell
+    assert 0.7 < real_stack.targets.mean() < 0.85  # most of the image is cell
     assert real_stack.names[0] == "train_00" and real_stack.names[-1] == "train_29"
 
 
@@ -313,7 +313,7 @@ def test_a_data_set_of_the_cell_tracking_challenge_is_downloaded_once(server, tm
 def test_another_archive_than_the_challenge_published_is_refused(server, tmp_path):
     folder, address = server
     tracking_archive(folder, tmp_path / "made")
-    with pytest.raises(ValueError, match="expected an archive with SHA-256 b18185"):
+    with pytest.raises(ValueError, match="expected SHA-256 b18185"):
         cell_tracking(tmp_path / "data", "PhC-C2DH-U373", server=address)
     assert names_in(tmp_path / "data") == []
 

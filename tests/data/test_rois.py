@@ -1,4 +1,4 @@
-"""ROIs of ImageJ, as pixels."""
+"""ROIs of ImageJ, and the pixels that they cover."""
 
 import struct
 import zipfile
@@ -37,7 +37,7 @@ def composite(outlines) -> ImagejRoi:
 
 
 def read(made: ImagejRoi, tmp_path, size) -> tuple[str, np.ndarray | None]:
-    """What a ROI is and covers when it has been on disk."""
+    """The kind and the pixels of a ROI that was written to disk and read again."""
     made.tofile(tmp_path / "a.roi")
     (again,) = read_rois(tmp_path / "a.roi")
     kind, patch = covered(again, size)

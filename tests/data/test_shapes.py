@@ -1,4 +1,4 @@
-"""Labels that were drawn as shapes: labelme, COCO and ImageJ, as pixels."""
+"""Labels that were drawn as shapes in labelme, COCO or ImageJ, read as pixels."""
 
 import json
 import os
@@ -237,7 +237,7 @@ def test_an_image_that_coco_does_not_annotate_is_refused(tmp_path):
     finding = refused(instances(tmp_path, annotation([flat(SQUARE)])), "missing-label", "other.png")
     assert finding.expected == "one image named other.png"
     images = [{"id": n, "file_name": f"{n}/a.png"} for n in (1, 2)]
-    assert refused(instances(tmp_path, images=images), "same-name").found == "2 of that name"
+    assert refused(instances(tmp_path, images=images), "same-name").found == "2 images of that name"
 
 
 def test_a_file_of_many_images_is_parsed_once_and_again_when_it_changes(tmp_path):
@@ -278,7 +278,7 @@ def test_rois_of_several_slices_are_refused(tmp_path):
     roiwrite(tmp_path / "a.zip", [rectangle(0, 0, 2, 2, position=n) for n in (3, 0, 3)], name=["a", "b", "c"])
     assert read(tmp_path / "a.zip").objects.max() == 3
     roiwrite(tmp_path / "a.zip", rectangle(0, 0, 2, 2, position=4), name="d")
-    assert refused(tmp_path / "a.zip", "several-slices").found == "those of 2 slices"
+    assert refused(tmp_path / "a.zip", "several-slices").found == "ROIs of 2 slices"
 
 
 def test_splines_are_named(tmp_path):

@@ -1,4 +1,4 @@
-"""Labels in whatever files they are, found and read in every form that people have."""
+"""Labels found and read in every form of files."""
 
 import json
 
@@ -75,7 +75,7 @@ def test_files_of_classes_have_one_size(root):
     for number, (_, labels) in enumerate(CELLS):
         place(root / f"labels/a_{number}_cell.png", mask(labels))
         place(root / f"labels/a_{number}_nucleus.png", mask(labels)[:90])
-    with pytest.raises(Refused, match=r"a_0_nucleus\.png: expected \(96, 96\), as of a_0_cell\.png"):
+    with pytest.raises(Refused, match=r"a_0_nucleus\.png: expected \(96, 96\), as in a_0_cell\.png"):
         read_folder(root)
 
 

@@ -1,11 +1,11 @@
-"""The split: slices by number and by name, in groups that have none in common, or chosen by itself."""
+"""The split: images chosen by number, by name or automatically, in groups without a common image."""
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from src.data.finding import ERROR, Refused
-from src.data.split import automatic_split, check_groups, chosen, split, together, told_groups
+from src.data.split import automatic_split, check_groups, chosen, grouping_pattern, split, together
 
 AUTO = {"train": "auto", "validation": "auto", "held_out": "auto"}
 NAMES = [f"slice_{number:02d}" for number in range(100)]
@@ -38,7 +38,7 @@ def test_slice_numbers_of_any_range_are_that_range(first, length, single):
     "text", ["a", "1-b", "-3", "1-2-3", "1;2", "1.5", "3-", "3 5", "0-3,2", "²", "None", "slice_2?,25", "plate*", ","]
 )
 def test_slice_numbers_refuse_other_texts(text):
-    with pytest.raises(ValueError, match=r"expected slices such as 0-19 or 0-9,15, or names such as slice_00"):
+    with pytest.raises(ValueError, match=r"expected images such as 0-19 or 0-9,15, or names such as slice_00"):
         chosen(text, NAMES[:30])
 
 
@@ -59,12 +59,12 @@ def test_disjoint_groups_may_lie_anyhow():
 
 @pytest.mark.parametrize("group", ["train", "held_out"])
 def test_there_is_something_to_learn_from_and_to_score(group):
-    with pytest.raises(ValueError, match=f"at least one slice in data.{group}"):
+    with pytest.raises(ValueError, match=f"at least one image in data.{group}"):
         check_groups({"train": [0], "validation": [], "held_out": [1]} | {group: []})
 
 
 def test_a_slice_belongs_to_one_group():
-    with pytest.raises(ValueError, match="slice 5 in train and held_out"):
+    with pytest.raises(ValueError, match="image 5 in train and held_out"):
         split({"train": "0-5", "validation": "", "held_out": "5-7"}, NAMES)
 
 
@@ -76,10 +76,10 @@ def test_all_groups_are_automatic_or_none():
 @pytest.mark.parametrize(
     ("train", "message", "found", "fix"),
     [
-        ("3-99", "expected slices from 0 to 9, but got '3-99'; nearest valid: 9", "'3-99'", "9"),
+        ("3-99", "expected images from 0 to 9, but got '3-99'; nearest valid: 9", "'3-99'", "9"),
         (
             "",
-            "expected at least one slice in data.train, but got none",
+            "expected at least one image in data.train, but got none",
             "none",
             "data.train=… data.validation=… data.h",
         ),
@@ -258,4 +258,4 @@ def test_groups_stay_together_in_what_folders_leave_open():
     ],
 )
 def test_groups_are_told_by_names(names, pattern):
-    assert told_groups(names.split()) == pattern
+    assert grouping_pattern(names.split()) == pattern

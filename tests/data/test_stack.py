@@ -1,17 +1,20 @@
-"""Stacks on disk and in memory: slices by number, grey values, TIFF and PNG, damaged files."""
+"""Annotated images in memory: chosen by number, and refused if their parts differ in size."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from src.data.stack import Stack
+from src.data.stack import Stack, everywhere
 
 
 def stack(slices=4):
     numbers = np.arange(slices)[:, None, None]
     images = np.zeros((slices, 5, 6), np.uint8) + numbers.astype(np.uint8)
-    return Stack(images, images * 2, images.astype(np.int32) * 3, [f"slice {i}" for i in range(slices)])
+    targets = images * 2
+    return Stack(
+        images, targets, images.astype(np.int32) * 3, everywhere(targets), [f"slice {i}" for i in range(slices)]
+    )
 
 
 def test_take_gives_the_slices_in_the_order_asked_for():

@@ -1,4 +1,4 @@
-"""What is learnt of cells: drawings that one can check by eye, a brute-force reference, and what must always hold."""
+"""Targets learnt from cells: drawings to check by eye, a brute-force reference, and properties."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as arrays
 from scipy import ndimage
 
 from src.data.labels import to_learn
-from src.data.stack import Stack
+from src.data.stack import Stack, everywhere
 from src.data.targets import PAPER, Border, Core, learnt, with_ridge, without_inside
 from src.data.weight_map import separate_touching
 from src.instances import components
@@ -21,7 +21,7 @@ def touching_stack():
     instances = np.zeros((2, 8, 12), np.int32)
     instances[:, 1:7, 1:4], instances[:, 1:7, 4:7], instances[:, 1:7, 9:11] = 1, 2, 3
     targets = np.array([0, 1, 1, 2], np.uint8)[instances]
-    return Stack(instances.astype(np.uint8), targets, instances, ["a", "b"])
+    return Stack(instances.astype(np.uint8), targets, instances, everywhere(targets), ["a", "b"])
 
 
 @pytest.mark.parametrize("width", [0, 1, 2])
@@ -46,22 +46,21 @@ def test_ridge_keeps_classes_where_there_is_no_instance():
 @given(arrays.arrays(np.uint8, (9, 11), elements=st.integers(0, 3)))
 def test_classes_are_learnt_as_they_were_drawn(drawn):
     target, cells, _ = to_learn(drawn, "classes")
-    stack = Stack(drawn[None], target[None], cells[None], ["a"])
+    stack = Stack(drawn[None], target[None], cells[None], everywhere(target[None]), ["a"])
     np.testing.assert_array_equal(with_ridge(stack, 2).targets[0], drawn)
 
 
 def drawn(text):
-    """A drawing, a line a row: digits are numbers of cells, anything else is background."""
+    """A drawing, one line per row: digits are numbers of cells, anything else is background."""
     rows = [line.strip() for line in text.strip().splitlines()]
     return np.array([[int(letter) if letter.isdigit() else 0 for letter in row] for row in rows], np.int32)
 
 
 def shown(cells, target, boundary=7, known=None):
-    """What a target makes of numbered cells, as such a drawing."""
+    """The classes that a target makes of numbered cells."""
     known = np.ones(cells.shape, bool) if known is None else known
-    stack = Stack(
-        cells[None].astype(np.uint8), (cells > 0)[None].astype(np.uint8), cells[None], ["a"], known=known[None]
-    )
+    classes = (cells > 0)[None].astype(np.uint8)
+    stack = Stack(cells[None].astype(np.uint8), classes, cells[None], known[None], ["a"])
     found = learnt(stack, target, boundary, ridge=2)
     np.testing.assert_array_equal(found.instances[0], cells)
     np.testing.assert_array_equal(found.targets[0] == 0, cells == 0)
@@ -104,7 +103,7 @@ def test_what_touches_the_edge_of_image_or_annotation_has_no_boundary_there():
     cells = np.ones((9, 9), np.int32)
     assert (shown(cells, Core(0.5)) == 1).all() and (shown(cells, Border(2)) == 1).all()
     cells, known = np.zeros((9, 20), np.int32), np.ones((9, 20), bool)
-    cells[:, :10], known[:, 10:] = 1, False  # nobody knows where the cell ends
+    cells[:, :10], known[:, 10:] = 1, False  # where the cell ends is unknown
     assert (shown(cells, Core(0.5), known=known)[:, :10] == 1).all()
 
 
@@ -146,7 +145,7 @@ def test_the_papers_target_is_the_ridge_alone():
 def test_what_is_inside_keeps_its_class():
     small = touching_stack()
     targets, instances = (np.kron(each, np.ones((3, 3), each.dtype)) for each in (small.targets, small.instances))
-    stack = Stack(targets, targets, instances, small.names)
+    stack = Stack(targets, targets, instances, everywhere(targets), small.names)
     found = learnt(stack, Border(2), boundary=3, ridge=2)
     for number in (1, 2):
         kept = found.targets == number

@@ -1,4 +1,4 @@
-"""Masks of which smoothing or JPEG has left more than two values."""
+"""Masks in which smoothing or JPEG has left more than two values."""
 
 from pathlib import Path
 

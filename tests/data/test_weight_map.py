@@ -1,4 +1,4 @@
-"""The weight map: eq. 2 against its own formula, class balance, ridges between touching cells, the cache."""
+"""The weight map: eq. 2 compared with its formula, class balance, ridges between touching cells, the cache."""
 
 import os
 from pathlib import Path
@@ -22,7 +22,7 @@ drawings = arrays(np.int32, array_shapes(min_dims=2, max_dims=2, min_side=3, max
 
 
 def equation_2(instances, w0, sigma):
-    """The border term as the paper writes it: one distance transform a cell, over the whole slice."""
+    """The border term as the paper writes it: one distance transform per cell, over the whole image."""
     cells = np.unique(instances[instances > 0])
     if len(cells) < 2:
         return np.zeros(instances.shape)
@@ -32,7 +32,7 @@ def equation_2(instances, w0, sigma):
 
 
 def rectangles(seed, size, count):
-    """Cells with numbers that leave gaps, some hidden under others."""
+    """Cells whose numbers have gaps; some are hidden under others."""
     rng = np.random.default_rng(seed)
     instances = np.zeros((size, size), np.int32)
     for number in rng.choice(50, count, replace=False) + 1:
@@ -48,7 +48,7 @@ def test_border_weight_is_equation_2_on_any_drawing(instances, sigma):
     np.testing.assert_allclose(border_weight(instances, 10, sigma), equation_2(instances, 10, sigma), atol=TOLERANCE)
 
 
-# With σ = 1 the boxes of 6σ around the cells end well inside the slice; with 6 they cover it.
+# With σ = 1 the boxes of 6σ around the cells end well inside the image; with 6 they cover it.
 @pytest.mark.parametrize(("w0", "sigma"), [(10, 1), (10, 2), (10, 5), (50, 6)])
 def test_border_weight_is_equation_2_where_boxes_end_inside_the_slice(w0, sigma):
     for seed in range(3):

@@ -1,4 +1,4 @@
-"""Small networks with random weights, on their way to other programs."""
+"""Small networks with random weights, to be exported."""
 
 from pathlib import Path
 

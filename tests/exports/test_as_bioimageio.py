@@ -1,4 +1,4 @@
-"""A package passes the library's own test, here and in the versions that ilastik takes, and computes what we do."""
+"""A package passes the library's own test, in ilastik's versions too, and computes the same probabilities."""
 
 import json
 import os
@@ -108,8 +108,9 @@ def test_a_few_tiles_cover_an_image(side, kept):
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_passes_the_test_of_the_library_and_computes_the_same(kind, tmp_path, capsys):
     file, shown = written(tmp_path, **KINDS[kind])
-    found = differences(file, shown)
-    left_out = halo(KINDS[kind]["depth"])
+    depth = KINDS[kind]["depth"]
+    found = differences(file, shown, depth)
+    left_out = halo(depth)
     tiled = f"onnx, tile by tile, {left_out} px and more from the border"
     assert list(found) == ["pytorch_state_dict", "torchscript", "onnx", tiled]
     assert max(found.values()) < 1e-5
@@ -123,7 +124,7 @@ def test_a_package_that_the_library_refuses_is_refused_in_a_message(tmp_path):
     shown = fitting(leaving, an_example(leaving))
     write(leaving, Named("some network", ("Ada",), "my own"), shown, tmp_path / "some.zip")
     with pytest.raises(ValueError, match=r"passes the test of bioimageio\.core, but got .*license"):
-        differences(tmp_path / "some.zip", shown)
+        differences(tmp_path / "some.zip", shown, 1)
 
 
 IN_THE_OTHER = """

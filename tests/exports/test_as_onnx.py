@@ -1,4 +1,4 @@
-"""ONNX Runtime computes what the network computes, for images of any size, and a file of ours is a checkpoint."""
+"""ONNX Runtime computes what the network computes, for images of any size, and the file is a checkpoint."""
 
 import json
 from dataclasses import asdict
@@ -84,7 +84,7 @@ def test_what_is_no_model_of_ours_is_refused(tmp_path):
     foreign = onnx_model(a_leaving())
     del foreign.metadata_props[:]
     save(foreign, tmp_path / "foreign.onnx")
-    with pytest.raises(ValueError, match="does not say how it was trained"):
+    with pytest.raises(ValueError, match="metadata lack 'unet'"):
         restore(tmp_path / "foreign.onnx")
 
 

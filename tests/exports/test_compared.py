@@ -1,4 +1,4 @@
-"""A runtime that says something else is found, wherever and however little it differs."""
+"""A runtime that deviates is found, wherever and however little."""
 
 import numpy as np
 import pytest

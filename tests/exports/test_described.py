@@ -1,4 +1,4 @@
-"""What a network says of itself is right: sizes by the geometry of the paper, classes by what they mean."""
+"""The description is right: sizes by the geometry of the paper, classes by their meaning."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The network that leaves says of an image what the trained network says, and needs nothing of ours."""
+"""The exported network computes what the trained one computes, and imports nothing of this project."""
 
 import ast
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a package says of itself: how to tile, what the classes are called, what only a person can say."""
+"""The description of a package: tiles, names of classes, and what only a person knows."""
 
 import pytest
 

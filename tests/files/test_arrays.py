@@ -1,4 +1,4 @@
-"""Arrays in memory: what tells them apart, and looking at them strip by strip."""
+"""Arrays in memory: content hashes, and values counted strip by strip."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def test_the_content_hash_sees_values_shape_and_dtype():
 
 
 @pytest.mark.parametrize("shape", [(7, 5), (1, 5), (7, 1), (9, 4, 3)])
-def test_strips_are_the_rows_in_their_order(shape, monkeypatch):
+def test_strips_contain_all_rows_in_order(shape, monkeypatch):
     monkeypatch.setattr(arrays, "STRIP", 10)
     image = np.arange(np.prod(shape)).reshape(shape)
     strips = list(strips_of(image))

@@ -27,12 +27,12 @@ NAMES = ["a_0000.tif", "a_0001.tif", "b_0000.tif", "b_0001.tif"]
         (["a_1.tif", "a_2.tif"], 2, [("a_1",), ("a_2",)]),  # fields, or slices
     ],
 )
-def test_files_that_are_channels_by_their_names_are_put_together(names, count, expected):
+def test_channel_files_are_grouped_by_name(names, count, expected):
     found = put_together([Path(name) for name in names], count)
     assert [tuple(file.stem for file in files) for files in found] == expected
 
 
-def test_an_image_of_several_files_has_a_channel_of_each(tmp_path):
+def test_each_file_becomes_a_channel(tmp_path):
     planes = [draw(number)[0] for number in range(2)]
     files = [tmp_path / name for name in NAMES[:2]]
     tifffile.imwrite(files[0], planes[0])
@@ -46,11 +46,11 @@ def test_an_image_of_several_files_has_a_channel_of_each(tmp_path):
 
 
 @pytest.mark.parametrize("other", [np.zeros((50, 96), np.uint8), draw(1)[0][None].repeat(4, 0)])
-def test_channels_have_one_size(other, tmp_path):
+def test_channels_of_different_sizes_are_refused(other, tmp_path):
     files = [tmp_path / name for name in NAMES[:2]]
     tifffile.imwrite(files[0], draw(0)[0])
     tifffile.imwrite(files[1], other, photometric="minisblack")
-    with pytest.raises(ValueError, match=r"expected one channel of the size \(96, 96\) of a_0000\.tif a file, but got"):
+    with pytest.raises(ValueError, match=r"expected one channel per file, with the shape \(96, 96\) of a_0000\.tif"):
         in_memory_together(files)
 
 

@@ -1,4 +1,4 @@
-"""Grey values: the range of a plane however it is read, and what they are scaled to."""
+"""Scaling of grey values: the range of a plane, however it is read, and the scaled values."""
 
 import os
 from dataclasses import replace
@@ -19,7 +19,7 @@ from tests.files.micrographs import DTYPES, GREY, TIFFS, noise, opened, planes_o
 
 @pytest.fixture(scope="module")
 def real() -> Path:
-    """Where real data lie."""
+    """The folder of a real data set."""
     if "DATA_DIR" not in os.environ:
         pytest.skip("needs DATA_DIR with isbi2012, phase_t98g and nuclei_fluo")
     return Path(os.environ["DATA_DIR"])
@@ -42,7 +42,7 @@ def nuclei(real) -> list[tuple[np.ndarray, np.ndarray]]:
     return [(iio.imread(file), tifffile.imread(labels / f"{file.stem}.tif")) for file in files]
 
 
-def test_normalise_sends_the_percentiles_to_0_and_1_and_clips():
+def test_normalise_maps_the_percentiles_to_0_and_1_and_clips():
     image = np.arange(1001, dtype=np.uint16).reshape(7, 143)  # 0.5 % of it is 5, 99.5 % is 995
     result = normalise(image, "percentiles")
     assert result.dtype == np.float32
@@ -81,7 +81,7 @@ def test_grey_values_far_from_zero_keep_their_contrast(dtype):
 
 
 def percentiles(plane: np.ndarray) -> tuple[float, float]:
-    """Of real numbers, because numpy's differences of neighbouring int8 wrap round."""
+    """Percentiles in floating point, because differences of int8 overflow in numpy."""
     return tuple(np.percentile(plane.astype(float) if plane.dtype.kind in "iub" else plane, (0.5, 99.5)))
 
 
@@ -110,7 +110,7 @@ def test_grey_range_of_wide_values_is_exactly_that_of_numpy(dtype):
 
 
 @pytest.mark.parametrize("dtype", ["u1", "i1", "u2", ">u2", "i2", "f4"])
-def test_grey_range_is_over_all_channels_that_are_read(dtype):
+def test_grey_range_covers_all_channels_that_are_read(dtype):
     array = noise((3, 21, 34), np.dtype(dtype).newbyteorder("=").str).astype(dtype)
     array[1] //= 2
     array[2] //= 3
@@ -150,12 +150,12 @@ def test_grey_range_refuses_values_that_are_not_finite_and_names_the_file(tmp_pa
     tifffile.imwrite(file, array, **GREY)
     image = open_image(file)
     assert grey_range(image, 0) == tuple(np.percentile(array[0], (0.5, 99.5)))
-    with pytest.raises(ValueError, match=r"expected finite grey values, but .*image\.tif holds NaN or infinity"):
+    with pytest.raises(ValueError, match=r"expected finite grey values, but .*image\.tif contains NaN or infinity"):
         grey_range(image, 1)
 
 
 @pytest.mark.parametrize(("most", "step"), [(21 * 34 * 2, 1), (21 * 34 * 2 - 1, 2), (21 * 34, 2), (300, 5)])
-def test_grey_range_of_many_real_numbers_is_that_of_every_nth_pair_of_rows(monkeypatch, most, step):
+def test_grey_range_of_many_floating_point_values_samples_every_nth_pair_of_rows(monkeypatch, most, step):
     monkeypatch.setattr(grey, "MOST_GREY_VALUES", most)
     array = noise((2, 21, 34), "f4")
     wanted = tuple(np.percentile(array[:, np.arange(21) // 2 % step == 0], (0.5, 99.5)))
@@ -164,7 +164,7 @@ def test_grey_range_of_many_real_numbers_is_that_of_every_nth_pair_of_rows(monke
 
 
 def sparse(share: float, ground: float = 20, noise_of: float = 2, cell: float = 150, dtype="u1", side: int = 256):
-    """Discs that cover about ``share`` of an image, bright on an even ground; and where they are."""
+    """Bright discs that cover about ``share`` of an image, and their mask."""
     random = np.random.default_rng(0)
     y, x = np.mgrid[:side, :side]
     inside = np.zeros((side, side), bool)
@@ -190,7 +190,7 @@ def test_cells_keep_their_grey_values_however_few_they_are(share, ground, dtype)
 
 
 @pytest.mark.parametrize("share", [0.003, 0.04])
-def test_dark_cells_on_a_bright_ground_are_the_negative_of_bright_ones(share):
+def test_dark_cells_on_a_bright_background_are_the_negative_of_bright_ones(share):
     image, _ = sparse(share)
     np.testing.assert_allclose(normalise(255 - image, "objects"), 1 - normalise(image, "objects"), atol=1e-6)
 
@@ -200,7 +200,7 @@ def test_hot_pixels_are_no_objects(hot):
     image, _ = sparse(0.2)
     places = np.random.default_rng(1).choice(image.size // 9, hot, replace=False)
     wide = image.astype(np.uint16)
-    wide[places // 85 * 3, places % 85 * 3] = 4095  # none beside another
+    wide[places // 85 * 3, places % 85 * 3] = 4095  # none adjacent to another
     before = grey_range(Image(Path("image"), image.astype(np.uint16), "YX"), 0)
     after = grey_range(Image(Path("image"), wide, "YX"), 0)
     assert after == pytest.approx(before, rel=0.05)
@@ -224,12 +224,12 @@ def test_the_range_of_objects_does_not_depend_on_how_a_plane_is_read(axes):
 
 
 def test_dense_real_images_are_scaled_as_before(isbi, phase):
-    """Within a grey level of 8 bits, so that nothing that was measured on them changes."""
+    """Within one 8-bit grey level, so that scores measured on these data sets do not change."""
     for image in [*isbi, *phase]:
         np.testing.assert_allclose(normalise(image, "objects"), normalise(image, "percentiles"), atol=1 / 255)
 
 
-def test_of_real_nuclei_few_pixels_are_cut_off(nuclei):
+def test_few_pixels_of_real_nuclei_are_clipped(nuclei):
     clipped, before = [], []
     for image, labels in nuclei:
         cells = image[labels > 0]

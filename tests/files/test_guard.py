@@ -1,4 +1,4 @@
-"""What a TIFF, PNG, JPEG or Zarr may claim: whole ones are read, and those that promise more than they hold are not."""
+"""Checks of TIFF, PNG, JPEG and Zarr: complete files are read; those that announce more than they have are not."""
 
 import struct
 
@@ -26,7 +26,7 @@ def test_a_whole_tiff_is_read(planes, options, tmp_path):
 
 
 @pytest.mark.parametrize("lost", [1, 50, 300])
-def test_a_tiff_that_was_cut_off_is_truncated(lost, tmp_path):
+def test_a_truncated_tiff_is_refused(lost, tmp_path):
     file = tmp_path / "a.tif"
     tifffile.imwrite(file, GREY)
     file.write_bytes(file.read_bytes()[:-lost])
@@ -34,36 +34,36 @@ def test_a_tiff_that_was_cut_off_is_truncated(lost, tmp_path):
         checked(file)
 
 
-def test_a_tiff_may_not_promise_more_rows_than_it_holds(tmp_path):
+def test_a_tiff_that_announces_more_rows_than_it_has_is_refused(tmp_path):
     file = tmp_path / "a.tif"
     tifffile.imwrite(file, GREY)
     with tifffile.TiffFile(file, mode="r+") as tiff:
         tiff.pages[0].tags["ImageLength"].overwrite(4000)
-    with pytest.raises(ValueError, match="promises"):
+    with pytest.raises(ValueError, match="announces"):
         checked(file)
 
 
-def test_a_png_may_not_promise_more_than_its_bytes_can_become():
+def test_a_png_that_announces_more_than_its_bytes_can_hold_is_refused():
     data = imagecodecs.png_encode(GREY)
     guard.check_png(data)
     with pytest.raises(ValueError, match="more than a file of its size can hold"):
         guard.check_png(data[:16] + struct.pack(">II", 40_000, 40_000) + data[24:])
-    with pytest.raises(ValueError, match="does not begin as a PNG"):
+    with pytest.raises(ValueError, match="does not begin like a PNG"):
         guard.check_png(b"<html>" + data)
 
 
-def test_a_jpeg_has_an_end_and_no_more_pixels_than_its_bytes_can_become():
+def test_a_truncated_jpeg_or_one_that_announces_too_many_pixels_is_refused():
     data = imagecodecs.jpeg_encode(GREY)
     guard.check_jpeg(data)
     with pytest.raises(ValueError, match="its end is missing"):
         guard.check_jpeg(data[:-2])
     frame = data.index(b"\xff\xc0")
     large = data[: frame + 5] + struct.pack(">HH", 60_000, 60_000) + data[frame + 9 :]
-    with pytest.raises(ValueError, match="promises"):
+    with pytest.raises(ValueError, match="announces"):
         guard.check_jpeg(large)
 
 
-def test_a_zarr_has_chunks_if_it_is_large_and_those_that_it_lacks_are_counted(tmp_path):
+def test_a_large_zarr_without_chunks_is_refused_and_missing_chunks_are_counted(tmp_path):
     small = zarr.create_array(tmp_path / "small.zarr", shape=(40, 40), chunks=(20, 20), dtype="u1")
     guard.check_zarr(small)
     assert guard.missing_chunks(small) == 4

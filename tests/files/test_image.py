@@ -1,4 +1,4 @@
-"""Images on disk, window by window: TIFF of many kinds, PNG, OME-Zarr, grey range, damaged files, file handles."""
+"""Images on disk, read in bands: TIFF of many kinds, PNG, OME-Zarr, damaged files, open file handles."""
 
 import contextlib
 import gc
@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 
 from src.files.grey import grey_range
-from src.files.image import Image, has_equal_channels, open_image, read_image
+from src.files.channels import has_equal_channels
+from src.files.image import Image, open_image, read_image
 from src.files.names import IMAGE_SUFFIXES
 from src.files.stored import Reading
 from tests.files.micrographs import GREY, TIFFS, noise, opened, planes_of, write_tiff
@@ -426,7 +427,7 @@ def write_any(folder: Path, kind: str) -> Path:
 
 
 def open_files(folder: Path) -> int:
-    """How many handles of this process lead to files in a folder."""
+    """The number of open file handles of this process for files in a folder."""
     handles = Path("/proc/self/fd")
     if not handles.exists():
         pytest.skip("needs /proc")
@@ -438,13 +439,13 @@ KINDS = ("plain", "pages", "big-endian", "zlib", "tiles compressed", "OME tiles"
 
 @pytest.fixture
 def no_collector():
-    """Without the garbage collector, so that only what is closed is closed."""
+    """Disable the garbage collector, so that only explicit closing closes files."""
     gc.disable()
     yield
     gc.enable()
 
 
-# Of memory-mapped files each has one open, as long as it is used.
+# Each memory-mapped file has one open handle while it is used.
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("plain", "pages", "big-endian")])
 def test_many_open_images_hold_no_file_open(tmp_path, no_collector, kind):
     file = write_any(tmp_path, kind)
@@ -522,7 +523,7 @@ def test_a_file_that_is_not_what_its_name_says_is_refused_by_name(tmp_path):
 
 
 @pytest.mark.parametrize(("name", "axes"), [("a.png", "YXS"), ("a.tif", "YXS"), ("b.tif", "ZYX")])
-def test_chosen_axes_hold_for_stacks_and_not_for_pictures_in_colour(tmp_path, name, axes):
+def test_configured_axes_apply_to_stacks_and_not_to_colour_pictures(tmp_path, name, axes):
     array = noise((20, 30, 3), "u1")
     iio.imwrite(tmp_path / "a.png", array)
     tifffile.imwrite(tmp_path / "a.tif", array, photometric="rgb")
@@ -530,7 +531,7 @@ def test_chosen_axes_hold_for_stacks_and_not_for_pictures_in_colour(tmp_path, na
     assert open_image(tmp_path / name, Reading(axes="ZYX")).axes == axes
 
 
-def test_an_alpha_that_says_something_is_a_channel(tmp_path):
+def test_an_alpha_channel_that_varies_is_kept(tmp_path):
     array = noise((20, 30, 4), "u2")
     for opaque in (False, True):
         array[..., 3] = 65535
@@ -543,7 +544,7 @@ def test_an_alpha_that_says_something_is_a_channel(tmp_path):
         np.testing.assert_array_equal(image.choose((2, 0)).band(0, 3, 5)[0], array[3:5, :, 2])
 
 
-def test_equal_channels_are_told_from_others(tmp_path):
+def test_equal_channels_are_detected(tmp_path):
     array = np.repeat(noise((50, 30, 1), "u1"), 3, axis=2)
     image = Image(tmp_path / "a.tif", array, "YXS")
     assert has_equal_channels(image, rows=7)
@@ -551,7 +552,7 @@ def test_equal_channels_are_told_from_others(tmp_path):
     assert not has_equal_channels(image, rows=7)
 
 
-# What is read, of data/README.md: (container, ending, dtype, axes).
+# Formats that data/README.md lists as read: (container, suffix, dtype, axes).
 TABLE = [
     [cell.strip() for cell in line.strip("|").split("|")]
     for line in (ROOT / "data/README.md").read_text().partition("## What is read")[2].partition("\n## ")[0].splitlines()
@@ -568,7 +569,7 @@ ROWS = [
 
 
 def write_kind(file: Path, container: str, array: np.ndarray, axes: str) -> None:
-    """Write values as a container holds them, by a writer that is not ours."""
+    """Write values in a container, by a writer that is not ours."""
     tagged = {"photometric": "rgb" if "S" in axes else "minisblack"}
     if container == "OME-Zarr":
         group = zarr.open_group(file, mode="w")
@@ -597,16 +598,16 @@ def write_kind(file: Path, container: str, array: np.ndarray, axes: str) -> None
         tifffile.imwrite(file, array, **tagged)
 
 
-def test_the_table_has_each_ending_that_is_read():
+def test_the_table_lists_each_suffix_that_is_read():
     endings = {ending for _, named, *_ in TABLE for ending in named.strip("`").split()}
     assert {ending.removeprefix(".ome") for ending in endings} == set(IMAGE_SUFFIXES)
 
 
 @pytest.mark.parametrize(("container", "ending", "dtype", "axes"), ROWS)
-def test_what_the_table_says_is_read_is_read(tmp_path, container, ending, dtype, axes):
+def test_each_format_of_the_table_is_read(tmp_path, container, ending, dtype, axes):
     sides = {"T": 2, "Z": 5, "C": 2, "Y": 20, "X": 30, "S": 3}
     array, file = noise(tuple(sides[axis] for axis in axes), dtype), tmp_path / f"a{ending}"
-    if container in ("JPEG", "GIF"):  # smooth, because one alters what is rough and the other has few colours
+    if container in ("JPEG", "GIF"):  # smooth values: JPEG is lossy and GIF has few colours
         array = np.broadcast_to(np.arange(20, dtype=dtype).reshape(20, *[1] * (len(axes) - 1)) * 5, array.shape).copy()
     write_kind(file, container, array, axes)
     with contextlib.closing(open_image(file)) as image:

@@ -1,4 +1,4 @@
-"""What is computed once and kept: given back, made again where it is damaged, and never worth a run."""
+"""Cache files: read, computed again if damaged, and never the reason for a failed run."""
 
 import os
 
@@ -10,7 +10,7 @@ from src.files.kept import kept, stamp, stamped
 
 @pytest.fixture
 def keep(tmp_path):
-    """Keep a text: → what it is, and how often it was made."""
+    """Cache a text; returns it, and how often it was computed."""
     made = []
 
     def make():
@@ -29,31 +29,31 @@ def keep(tmp_path):
     return call
 
 
-def test_it_is_made_once(keep):
+def test_the_content_is_computed_once(keep):
     assert [keep(), keep(), keep()] == [("content", 1)] * 3
 
 
-def test_what_is_damaged_is_named_and_made_again(keep, tmp_path, capsys):
+def test_a_damaged_cache_is_named_and_computed_again(keep, tmp_path, capsys):
     keep()
     (tmp_path / "cache" / "a.txt").write_text("conte")
     assert keep() == ("content", 2)
-    assert "a.txt is no cache that can be used" in capsys.readouterr().err
+    assert "a.txt is no valid cache" in capsys.readouterr().err
     assert keep() == ("content", 2)
 
 
-def test_what_cannot_be_written_is_made_each_time(keep, tmp_path, capsys):
+def test_without_a_writable_cache_the_content_is_computed_each_time(keep, tmp_path, capsys):
     (tmp_path / "cache").write_text("a file where the folder should be")
     assert [keep(), keep()] == [("content", 1), ("content", 2)]
     assert "computed again the next time" in capsys.readouterr().err
 
 
-def test_a_stamp_is_of_names_sizes_and_times_and_of_no_content(tmp_path):
+def test_a_stamp_depends_on_names_sizes_and_times_and_not_on_content(tmp_path):
     file = tmp_path / "a" / "b.txt"
     file.parent.mkdir()
     file.write_text("content")
     os.utime(file, ns=(1, 10**18))
     first = stamp(tmp_path, [file, file.parent])
-    assert stamp(tmp_path, [file]) == first  # a folder is no file
+    assert stamp(tmp_path, [file]) == first  # folders are ignored
     file.write_text("CONTENT")
     os.utime(file, ns=(1, 10**18))
     assert stamp(tmp_path, [file]) == first
@@ -63,7 +63,7 @@ def test_a_stamp_is_of_names_sizes_and_times_and_of_no_content(tmp_path):
     assert stamp(file.parent, [file]) != stamp(tmp_path, [file])
 
 
-def test_a_stamp_is_of_names_sizes_and_times(tmp_path):
+def test_a_stamp_depends_on_names_sizes_and_times(tmp_path):
     assert stamped(tmp_path) is None is stamped(tmp_path / "missing")
     (tmp_path / "a").write_bytes(b"1")
     first = stamped(tmp_path)

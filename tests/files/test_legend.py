@@ -1,4 +1,4 @@
-"""What numbers of classes mean, kept and given back."""
+"""Legends of classes: validated, stored and restored."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ FULL = Legend((0, 1, 5), ("background", "cell", "Zellkern é"), ((0, 0, 0), (255
 
 
 @pytest.mark.parametrize("legend", [NUMBERS, FULL, Legend(values=(0, 255)), Legend(names=("a", "b"))])
-def test_a_legend_comes_back_as_it_was(legend):
+def test_a_legend_survives_storing(legend):
     assert legend_of(plain(legend)) == legend
     assert legend_of({}) == NUMBERS
 
@@ -20,10 +20,10 @@ def test_a_legend_comes_back_as_it_was(legend):
         ([], "a legend of"),
         ({"values": [0, 1], "more": []}, "a legend of"),
         ({"values": 3}, "a legend of"),
-        ({"values": [0, "1"]}, "whole numbers of 32 bits"),
-        ({"values": [0, True]}, "whole numbers"),
-        ({"values": [0, 2**31]}, "whole numbers"),
-        ({"values": [0, 0]}, "another value for each class"),
+        ({"values": [0, "1"]}, "32-bit integers"),
+        ({"values": [0, True]}, "32-bit integers"),
+        ({"values": [0, 2**31]}, "32-bit integers"),
+        ({"values": [0, 0]}, "a different value for each class"),
         ({"values": list(range(257))}, "at most 256 classes"),
         ({"names": ["a", 1]}, "short names"),
         ({"names": ["a", "b" * 65]}, "short names"),
@@ -31,10 +31,10 @@ def test_a_legend_comes_back_as_it_was(legend):
         ({"colours": [[0, 0, 256]]}, "colours of three numbers from 0 to 255"),
         ({"colours": [[0, 0]]}, "colours of three numbers"),
         ({"colours": [7]}, "colours of three numbers"),
-        ({"values": [0, 1], "names": ["a"]}, "as many classes"),
+        ({"values": [0, 1], "names": ["a"]}, "equally many classes"),
     ],
 )
-def test_anything_else_is_refused(wrong, expected):
+def test_invalid_legends_are_refused(wrong, expected):
     with pytest.raises(ValueError, match=f"expected .*{expected}"):
         legend_of(wrong)
 
@@ -46,7 +46,7 @@ def test_each_value_is_described():
     assert NUMBERS.described() == {}
 
 
-def test_it_fits_as_many_classes_as_it_has():
+def test_a_legend_fits_its_own_number_of_classes():
     assert [FULL.fits(classes) for classes in (2, 3, 4)] == [False, True, False]
     assert NUMBERS.fits(2)
 

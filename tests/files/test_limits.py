@@ -1,4 +1,4 @@
-"""What a file may claim, whatever it is, and one message for whatever a decoder says."""
+"""Limits on what files may announce, and one message for all errors of decoders."""
 
 import math
 import os
@@ -16,7 +16,7 @@ def as_before():
     limits._limits.update(before)
 
 
-def test_a_plane_may_have_as_many_pixels_as_are_allowed_and_the_key_is_named():
+def test_too_many_pixels_are_refused_with_the_key_that_allows_them():
     allow(100)
     check_size((10, 10), 1)
     with pytest.raises(ValueError, match="nearest valid: max_pixels=110"):
@@ -25,15 +25,15 @@ def test_a_plane_may_have_as_many_pixels_as_are_allowed_and_the_key_is_named():
     check_size((10, 11), 1)
 
 
-def test_a_file_holds_no_more_than_it_can_and_no_more_planes_than_anybody_has():
-    check_size((10, 10), 1, held=100, bytes_promised=100)
+def test_more_bytes_than_the_file_can_hold_and_too_many_planes_are_refused():
+    check_size((10, 10), 1, capacity=100, announced=100)
     with pytest.raises(ValueError, match="more than a file of its size can hold"):
-        check_size((10, 10), 1, held=99, bytes_promised=100)
+        check_size((10, 10), 1, capacity=99, announced=100)
     with pytest.raises(ValueError, match="nearest valid: 100,000 planes"):
         check_size((10, 10), 100_001)
 
 
-def test_only_a_file_is_opened(tmp_path):
+def test_only_regular_files_are_opened(tmp_path):
     os.mkfifo(tmp_path / "pipe.tif")
     (tmp_path / "folder.tif").mkdir()
     (tmp_path / "a.zarr").mkdir()
@@ -46,7 +46,7 @@ def test_only_a_file_is_opened(tmp_path):
 
 
 @pytest.mark.parametrize("error", [KeyError("x"), RuntimeError(), ZeroDivisionError("division by zero")])
-def test_whatever_a_decoder_raises_names_the_file(error, tmp_path):
+def test_any_error_of_a_decoder_names_the_file(error, tmp_path):
     with (
         pytest.raises(ValueError, match=r"expected a complete image, but .*a\.tif cannot be read: \w+"),
         decoding(tmp_path / "a.tif"),
@@ -54,17 +54,17 @@ def test_whatever_a_decoder_raises_names_the_file(error, tmp_path):
         raise error
 
 
-def test_too_little_memory_is_no_damage(tmp_path):
+def test_too_little_memory_has_its_own_message(tmp_path):
     with (
-        pytest.raises(ValueError, match=r"too little for .*nearest valid: a smaller part"),
+        pytest.raises(ValueError, match=r"fits into memory, .*nearest valid: a smaller part"),
         decoding(tmp_path / "a.tif"),
     ):
         raise MemoryError
 
 
-def test_a_reason_is_one_line_that_says_something():
+def test_a_reason_is_one_informative_line():
     assert reason(ValueError("the first line\nthe second")) == "the first line"
-    assert "KeyError 17" in reason(KeyError(17)) and "not understood" in reason(RuntimeError())
+    assert "KeyError 17" in reason(KeyError(17)) and "is invalid" in reason(RuntimeError())
 
 
 @pytest.mark.parametrize("value", [None, True, 3, 1.5, "a", [], {"a": [1, {"b": None}]}])
@@ -73,7 +73,7 @@ def test_plain_values_are_taken(value):
 
 
 @pytest.mark.parametrize("value", [(1,), {1: 2}, math.nan, math.inf, b"a", object(), [[(1,)]], {"a": {2}}])
-def test_what_json_would_not_give_back_is_refused(value):
+def test_values_that_json_would_change_are_refused(value):
     with pytest.raises(ValueError, match="expected choices of plain values"):
         check_plain(value, "choices")
 
@@ -81,5 +81,5 @@ def test_what_json_would_not_give_back_is_refused(value):
 def test_a_container_within_itself_is_refused():
     circle = []
     circle.append(circle)
-    with pytest.raises(ValueError, match="one within itself"):
+    with pytest.raises(ValueError, match="nested at most 24 deep"):
         check_plain(circle, "choices")

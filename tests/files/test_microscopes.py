@@ -1,4 +1,4 @@
-"""Files of microscopes: Leica's and Zeiss' written by hand, and what is said where a reader is missing."""
+"""Microscope files: Leica and Zeiss files written by hand, and the message if a reader is missing."""
 
 import struct
 import sys
@@ -49,7 +49,7 @@ def lif(file, *arrays: np.ndarray) -> None:
 
 
 def czi(file, array: np.ndarray, pixel_type: int) -> None:
-    """An image ``(C, Z, Y, X)``, or ``(C, Z, Y, X, 3)`` in blue, green, red, in a Zeiss CZI: a block a plane."""
+    """Write an image ``(C, Z, Y, X)``, or ``(C, Z, Y, X, 3)`` in BGR, as a Zeiss CZI with one block per plane."""
     channels, slices, height, width = array.shape[:4]
     guid = bytes(16)
 
@@ -79,7 +79,7 @@ def czi(file, array: np.ndarray, pixel_type: int) -> None:
 
 
 def assert_holds(file, array: np.ndarray, pixel_size: dict[str, float]) -> None:
-    """That a file is read as ``(C, Z, Y, X)``, of two channels and three slices."""
+    """Assert that a file is read as ``(C, Z, Y, X)`` with two channels and three slices."""
     image = open_image(file)
     assert (image.planes, image.in_channels, image.height, image.width) == (3, 2, 20, 30)
     for plane in range(3):
@@ -109,7 +109,7 @@ def test_a_leica_file_is_read_with_its_axes_and_sizes(tmp_path):
     assert_holds(tmp_path / "a.lif", array, {"Z": 0.5, "Y": 0.5, "X": 0.5})
 
 
-def test_of_several_images_the_largest_is_read_and_the_others_are_told_of(tmp_path):
+def test_the_largest_of_several_images_is_read_and_a_note_names_the_others(tmp_path):
     arrays = [noise((1, 1, 20, 30), "u2"), noise((1, 1, 40, 50), "u2")]
     lif(tmp_path / "a.lif", *arrays)
     image = open_image(tmp_path / "a.lif")
@@ -118,14 +118,14 @@ def test_of_several_images_the_largest_is_read_and_the_others_are_told_of(tmp_pa
 
 
 @pytest.mark.parametrize("name", ["a.czi", "a.nd2", "a.lif"])
-def test_what_is_no_such_file_is_refused_by_name(tmp_path, name):
+def test_a_file_of_another_format_is_refused_by_name(tmp_path, name):
     (tmp_path / name).write_bytes(b"something else entirely" * 100)
     with pytest.raises(ValueError, match=f"{name} cannot be read"):
         open_image(tmp_path / name)
 
 
 @pytest.mark.parametrize(("name", "reader"), [("a.czi", "czifile"), ("a.nd2", "nd2"), ("a.lif", "liffile")])
-def test_a_reader_that_is_missing_is_named_with_its_extra(tmp_path, monkeypatch, name, reader):
+def test_a_missing_reader_is_named_with_its_extra(tmp_path, monkeypatch, name, reader):
     monkeypatch.setitem(sys.modules, reader, None)  # as if it were not installed
     (tmp_path / name).write_bytes(b"x")
     with pytest.raises(ValueError, match=f"pip install {reader} .or the extra microscopes"):

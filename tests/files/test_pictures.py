@@ -1,4 +1,4 @@
-"""Pictures of one plane: every depth and every kind of colours, and what cannot be read by name."""
+"""Pictures of one plane: all bit depths and colour types; files that cannot be read are named."""
 
 import io
 import struct
@@ -17,7 +17,7 @@ GREYS = np.arange(256).repeat(3).reshape(256, 3).astype(np.uint8)
 
 
 def smooth(levels: int = 256) -> np.ndarray:
-    """Grey values that go smoothly from pixel to pixel."""
+    """Grey values that vary smoothly from pixel to pixel."""
     y, x = np.mgrid[:20, :30]
     return ((y * 3 + x * 2) * (levels - 1) // 115).clip(0, levels - 1).astype(np.uint8)
 
@@ -40,7 +40,7 @@ def test_a_png_of_any_depth_and_channels_is_read_exactly(tmp_path, channels, dty
 
 @pytest.mark.parametrize("bits", [1, 2, 4])
 def test_a_png_of_few_bits_has_the_numbers_that_were_stored(tmp_path, bits):
-    """Written by hand, because encoders choose the depth themselves."""
+    """Encode a PNG by hand, because encoders choose the bit depth themselves."""
     values = np.arange(32).reshape(4, 8) % 2**bits
     packed = np.packbits(np.unpackbits(values.astype(np.uint8)[..., None], axis=2)[..., -bits:].reshape(4, -1), axis=1)
     rows = b"".join(b"\0" + row.tobytes() for row in packed)
@@ -76,16 +76,16 @@ def test_a_jpeg_2000_of_16_bits_keeps_them(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a.gif", "a.webp"])
-def test_a_film_is_named(tmp_path, name):
+def test_an_animation_is_refused(tmp_path, name):
     frames = [Image.fromarray(noise((20, 30, 3), "u1", seed)) for seed in range(3)]
     frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:], lossless=True)
-    with pytest.raises(ValueError, match=r"film of 3 pictures; nearest valid: a TIFF stack"):
+    with pytest.raises(ValueError, match=r"animation of 3 pictures; nearest valid: a TIFF stack"):
         open_image(tmp_path / name)
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.bmp"])
 @pytest.mark.parametrize(("table", "taken"), [(GREYS, 1), (GREYS[::-1], -1)], ids=["rising", "falling"])
-def test_a_falling_ramp_is_turned_round_and_a_rising_one_is_not(tmp_path, name, table, taken):
+def test_a_falling_ramp_is_inverted_and_a_rising_one_is_not(tmp_path, name, table, taken):
     values = smooth()
     indexed(tmp_path / name, values, table)
     image = open_image(tmp_path / name)
@@ -95,7 +95,7 @@ def test_a_falling_ramp_is_turned_round_and_a_rising_one_is_not(tmp_path, name, 
     assert np.array_equal(stored.band(0, 0, 20)[0], values)
 
 
-def test_the_table_of_a_display_leaves_grey_values_and_the_palette_of_a_picture_is_its_colours(tmp_path):
+def test_look_up_tables_for_display_keep_grey_values_and_palettes_give_colours(tmp_path):
     values = smooth()
     hot = np.stack([GREYS[:, 0], GREYS[:, 0] // 3, 255 - GREYS[:, 0]], axis=1)
     indexed(tmp_path / "display.png", values, hot)
@@ -110,8 +110,8 @@ def test_the_table_of_a_display_leaves_grey_values_and_the_palette_of_a_picture_
     assert [note.code for note in image.notes] == ["colour-table"]
 
 
-def test_the_greys_of_a_short_palette_are_those_that_it_shows(tmp_path):
-    """As programs write them that keep only what occurs."""
+def test_a_short_palette_of_greys_gives_the_greys_that_it_shows(tmp_path):
+    """A palette with only the colours that occur, as some programs write it."""
     values = np.sort(noise((20, 30), "u1") % 4, axis=None).reshape(20, 30)
     rising = np.array([10, 40, 90, 250]).repeat(3).reshape(4, 3)
     indexed(tmp_path / "rising.png", values, rising)
@@ -120,7 +120,7 @@ def test_the_greys_of_a_short_palette_are_those_that_it_shows(tmp_path):
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp"])
 @pytest.mark.parametrize("orientation", [1, 3, 6, 8])
-def test_a_tag_of_orientation_is_followed(tmp_path, name, orientation):
+def test_the_orientation_tag_is_applied(tmp_path, name, orientation):
     picture = Image.fromarray(smooth())
     tags = picture.getexif()
     tags[0x0112] = orientation
@@ -131,7 +131,7 @@ def test_a_tag_of_orientation_is_followed(tmp_path, name, orientation):
     np.testing.assert_array_equal(shown.band(0, 0, shown.height)[0], np.rot90(stored.band(0, 0, 20)[0], turns))
 
 
-def test_a_picture_cut_off_is_refused_by_name(tmp_path):
+def test_a_truncated_picture_is_refused_by_name(tmp_path):
     for name in ("a.bmp", "a.gif", "a.webp", "a.jp2"):
         content = io.BytesIO()
         Image.fromarray(noise((40, 40, 3), "u1")).save(content, {"jp2": "JPEG2000"}.get(name[2:], name[2:].upper()))

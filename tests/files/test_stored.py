@@ -1,4 +1,4 @@
-"""What a file says of its pixels: how viewers turn them, tables of colours, and how they may be seen."""
+"""Interpretation of files: orientation, colour tables, axes."""
 
 import io
 
@@ -11,7 +11,7 @@ from tests.files.micrographs import noise
 
 
 @pytest.mark.parametrize("orientation", TURNED)
-def test_pixels_are_turned_as_pillow_does(orientation):
+def test_orientation_is_applied_as_by_pillow(orientation):
     array = noise((5, 8), "u1")
     picture, content = Image.fromarray(array), io.BytesIO()
     tags = picture.getexif()
@@ -33,11 +33,11 @@ def test_a_ramp_rises_or_falls_or_is_none():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_grey_values_are_told_from_a_picture_of_few_colours(seed):
+def test_intensities_are_distinguished_from_indices_of_a_palette(seed):
     random = np.random.default_rng(seed)
     y, x = np.mgrid[:60, :70]
     smooth = (100 + 90 * np.sin(y / 7) * np.cos(x / 9) + random.normal(0, 3, (60, 70))).astype(np.uint8)
-    order = random.permutation(256)  # of the colours of a picture
+    order = random.permutation(256)  # a palette has its colours in any order
     colours = np.zeros((256, 3), int)
     colours[order] = GREYS
     assert is_intensity(smooth, FIRE)
@@ -49,10 +49,10 @@ def test_grey_values_are_told_from_a_picture_of_few_colours(seed):
 @pytest.mark.parametrize(
     "wrong", [{"orientation": "turned"}, {"greys": "white"}, {"axes": "ZY"}, {"axes": "YYX"}, {"axes": "QYX"}]
 )
-def test_a_reading_that_cannot_be_is_refused(wrong):
+def test_an_invalid_reading_is_refused(wrong):
     with pytest.raises(ValueError, match=f"expected {next(iter(wrong))}"):
         Reading(**wrong)
 
 
-def test_unknown_axes_are_stacks_as_long_as_there_is_a_letter():
+def test_unknown_axes_become_z_and_t():
     assert [stacked_axes(axes) for axes in ("YX", "QYX", "TRYX", "PQRYX")] == ["YX", "ZYX", "TZYX", "ZTRYX"]

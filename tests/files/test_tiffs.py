@@ -1,4 +1,4 @@
-"""TIFF and its kin: what the tags say, which series is read, and images in several files."""
+"""TIFF and its relatives: tags, choice of the series, and images in several files."""
 
 import contextlib
 
@@ -15,7 +15,7 @@ UUIDS = [f"urn:uuid:00000000-0000-4000-8000-00000000000{number}" for number in r
 
 
 def ome(files: list[str], planes: str, own: int) -> str:
-    """OME-XML of one image whose planes, such as ``C``, lie in one file each."""
+    """OME-XML of an image with one file per plane along an axis such as ``C``."""
     sizes = {axis: len(files) if axis == planes else 1 for axis in "ZCT"}
     data = "".join(
         f'<TiffData IFD="0" First{planes}="{number}" PlaneCount="1">'
@@ -32,7 +32,7 @@ def ome(files: list[str], planes: str, own: int) -> str:
 
 
 def spread(folder, count: int = 2, planes: str = "C") -> tuple[list, np.ndarray]:
-    """An OME-TIFF of several files, and its planes."""
+    """Write an OME-TIFF in several files; returns the files and the planes."""
     array, names = noise((count, 20, 30), "u1"), [f"a_{number}.ome.tif" for number in range(count)]
     for number, name in enumerate(names):
         tifffile.imwrite(folder / name, array[number], description=ome(names, planes, number), metadata=None)
@@ -40,7 +40,7 @@ def spread(folder, count: int = 2, planes: str = "C") -> tuple[list, np.ndarray]
 
 
 @pytest.mark.parametrize("dtype", ["u1", "u2", "?"])
-def test_where_white_is_0_grey_values_are_turned_round(tmp_path, dtype):
+def test_grey_values_are_inverted_where_0_is_white(tmp_path, dtype):
     array = noise((20, 30), dtype)
     tifffile.imwrite(tmp_path / "a.tif", array, photometric="miniswhite")
     image = open_image(tmp_path / "a.tif")
@@ -52,14 +52,14 @@ def test_where_white_is_0_grey_values_are_turned_round(tmp_path, dtype):
     image.close()
 
 
-def test_real_numbers_are_turned_round_by_their_sign(tmp_path):
+def test_floating_point_values_are_inverted_by_their_sign(tmp_path):
     array = noise((20, 30), "f4")
     tifffile.imwrite(tmp_path / "a.tif", array, photometric="miniswhite")
     np.testing.assert_array_equal(open_image(tmp_path / "a.tif").band(0, 0, 20)[0], -array)
 
 
 @pytest.mark.parametrize("falling", [False, True])
-def test_a_table_of_imagej_counts_as_one_of_tiff_does(tmp_path, falling):
+def test_a_look_up_table_of_imagej_counts_like_one_of_tiff(tmp_path, falling):
     array, ramp = noise((20, 30), "u1"), np.arange(256, dtype=np.uint8)
     table = np.stack([ramp[::-1] if falling else ramp] * 3)
     tifffile.imwrite(tmp_path / "a.tif", array, imagej=True, metadata={"LUTs": [table]})
@@ -67,7 +67,7 @@ def test_a_table_of_imagej_counts_as_one_of_tiff_does(tmp_path, falling):
     np.testing.assert_array_equal(found, ~array if falling else array)
 
 
-def test_a_coloured_table_leaves_the_intensities(tmp_path):
+def test_a_coloured_look_up_table_does_not_change_intensities(tmp_path):
     array, table = noise((20, 30), "u1"), noise((3, 256), "u2")
     tifffile.imwrite(tmp_path / "a.tif", array, photometric="palette", colormap=table)
     image = open_image(tmp_path / "a.tif")
@@ -77,7 +77,7 @@ def test_a_coloured_table_leaves_the_intensities(tmp_path):
 
 @pytest.mark.parametrize("orientation", [3, 6, 8])
 @pytest.mark.parametrize("compression", [None, "zlib"])
-def test_a_tag_of_orientation_is_followed_in_planes_and_colours(tmp_path, orientation, compression):
+def test_the_orientation_tag_applies_to_planes_and_colours(tmp_path, orientation, compression):
     turns = {3: 2, 6: 3, 8: 1}[orientation]
     for shape, photometric in (((20, 30), "minisblack"), ((20, 30, 3), "rgb")):
         array = noise(shape, "u1")
@@ -88,7 +88,7 @@ def test_a_tag_of_orientation_is_followed_in_planes_and_colours(tmp_path, orient
         np.testing.assert_array_equal(image.band(0, 2, 7), np.moveaxis(expected, -1, 0)[:, 2:7])
 
 
-def test_the_size_of_a_pixel_is_turned_too(tmp_path):
+def test_the_pixel_size_is_rotated_too(tmp_path):
     options = {"resolution": (2e4, 1e4), "resolutionunit": 3, "extratags": [(274, "H", 1, 6, True)]}
     tifffile.imwrite(tmp_path / "a.tif", noise((20, 30), "u1"), **options)
     assert open_image(tmp_path / "a.tif", Reading()).pixel_size == pytest.approx({"X": 0.5, "Y": 1.0})
@@ -111,7 +111,7 @@ def test_the_largest_series_is_read_and_not_a_thumbnail_before_it(tmp_path):
     assert [note.code for note in image.notes] == ["several-series"] and "number 2, 60×70 px" in image.notes[0].taken
 
 
-def test_of_several_images_of_one_size_the_first_is_read_and_the_others_are_told_of(tmp_path):
+def test_the_first_of_equally_large_images_is_read_and_a_note_names_the_others(tmp_path):
     with tifffile.TiffWriter(tmp_path / "a.ome.tif") as tiff:
         arrays = [noise((20, 30), "u1", seed) for seed in range(3)]
         for array in arrays:
@@ -121,7 +121,7 @@ def test_of_several_images_of_one_size_the_first_is_read_and_the_others_are_told
     assert "3 images of one size" in image.notes[0].found
 
 
-def test_a_pyramid_is_read_at_its_finest_level_without_a_word(tmp_path):
+def test_a_pyramid_is_read_at_its_finest_level_without_a_note(tmp_path):
     array = noise((64, 64), "u1")
     with tifffile.TiffWriter(tmp_path / "a.ome.tif") as tiff:
         tiff.write(array, subifds=1, tile=(16, 16))
@@ -132,7 +132,7 @@ def test_a_pyramid_is_read_at_its_finest_level_without_a_word(tmp_path):
     image.close()
 
 
-def test_an_image_in_several_files_is_whole_from_each_of_them_and_counts_once(tmp_path):
+def test_each_part_of_an_image_opens_the_whole_and_the_image_counts_once(tmp_path):
     files, array = spread(tmp_path)
     for file in files:
         image = open_image(file)
@@ -151,8 +151,8 @@ def test_a_missing_part_is_named(tmp_path):
         open_image(files[0])
 
 
-def test_an_image_is_whole_though_another_of_its_series_is_missing(tmp_path):
-    """As the first position of an experiment that lists all of them."""
+def test_an_image_opens_though_another_series_is_missing(tmp_path):
+    """As for the first position of an experiment whose metadata list all positions."""
     array, names = noise((20, 30), "u1"), ["p0.ome.tif", "p1.ome.tif"]
     first, second = (ome([name], "C", 0) for name in names)
     image = (
@@ -165,7 +165,7 @@ def test_an_image_is_whole_though_another_of_its_series_is_missing(tmp_path):
     np.testing.assert_array_equal(read_image(tmp_path / "p0.ome.tif")[0], array)
 
 
-def test_an_ome_tiff_that_was_given_another_name_is_whole(tmp_path):
+def test_a_renamed_ome_tiff_opens(tmp_path):
     tifffile.imwrite(tmp_path / "a.ome.tif", noise((3, 20, 30), "u1"), metadata={"axes": "ZYX"})
     (tmp_path / "a.ome.tif").rename(tmp_path / "b.ome.tif")
     assert open_image(tmp_path / "b.ome.tif").planes == 3

@@ -1,16 +1,16 @@
-"""Lengths as files say them."""
+"""Lengths in the metadata of images."""
 
 import math
 
 from src.files.units import MICROMETRES, number, possible
 
 
-def test_a_length_that_no_pixel_has_is_none():
+def test_impossible_pixel_sizes_are_dropped():
     assert possible({"Z": 0.0, "Y": math.nan, "X": 0.5}) == {"X": 0.5}
     assert possible({"Y": -1.0, "X": math.inf}) == {}
 
 
-def test_what_is_no_number_is_nan():
+def test_invalid_numbers_are_nan():
     assert number("0.25") == 0.25 and math.isnan(number("µm")) and math.isnan(number(None))
 
 

@@ -141,7 +141,7 @@ def test_chunks_that_are_not_there_are_counted(tmp_path):
     assert missing_chunks(pairs[2]) == []
     (found,) = missing_chunks(pairs[3])
     assert (found.code, found.severity, found.file) == ("missing-chunks", WARNING, str(pairs[3].image))
-    assert found.found == "1 chunks that are not there and are read as one grey value"
+    assert found.found == "1 missing chunks, which are read as one grey value"
     assert look_at_files(pairs[3], None)[1] == [found]
 
 

@@ -54,8 +54,8 @@ def beside(number, rows, columns, **others):
 def test_moved_labels_of_one_image():
     (one,) = shifted([*DRAWN[:3], beside(3, 6, -8)])
     assert short([one]) == [("shifted-labels", WARNING, "labels/cell_03.tif")]
-    assert one.found == "labels that lie (6, -8) px (rows, columns) beside their image"
-    fix = "export the labels again from the image that was annotated; they lie (6, -8) px (rows, columns) off"
+    assert one.found == "labels shifted by (6, -8) px (rows, columns)"
+    fix = "export the labels again from the image that was annotated; they are (6, -8) px (rows, columns) off"
     assert one.fix == fix
 
 
@@ -69,7 +69,7 @@ def test_labels_that_are_all_moved_alike_are_one_finding_of_their_folder():
     moved = [beside(number, 4 + number % 2, -6, sure=False) for number in range(7)]
     (one,) = shifted([*moved, facts(7), facts(8), facts(9, shift=None)])
     assert short([one]) == [("shifted-labels", WARNING, "labels")]
-    assert one.found == "labels that lie (4, -6) px (rows, columns) beside their image, in 7 of 10 slices"
+    assert one.found == "labels shifted by (4, -6) px (rows, columns) in 7 of 10 images"
     assert short(shifted([*moved, beside(7, 20, 20)])) == short([one]), "the others may be told after these"
 
 
@@ -99,9 +99,9 @@ def test_the_few_are_named_by_the_first_of_them():
     mixed = [facts(0), facts(1), facts(2), facts(3, dtype="uint16"), facts(4, dtype="uint16", channels=3)]
     one, other = acquisition(mixed)
     assert short([one]) == [("mixed-dtype", NOTE, "images/cell_03.png")]
-    assert (one.found, one.expected) == ("dtype uint16 in 2 of 5 slices", "dtype uint8 as in the others")
+    assert (one.found, one.expected) == ("dtype uint16 in 2 of 5 images", "dtype uint8 as in the others")
     assert short([other]) == [("mixed-channels", ERROR, "images/cell_04.png")]
-    assert (other.found, other.expected) == ("channels 3 in 1 of 5 slices", "channels 1 as in the others")
+    assert (other.found, other.expected) == ("channels 3 in 1 of 5 images", "channels 1 as in the others")
     assert not list(acquisition(DRAWN))
 
 
@@ -110,7 +110,7 @@ def test_another_magnification(size, wrong):
     found = list(acquisition([facts(number, pixel_size=0.5) for number in range(3)] + [facts(3, pixel_size=size)]))
     assert short(found) == [("pixel-size", WARNING, "images/cell_03.png")] * wrong
     if size == 0.25:
-        assert (found[0].found, found[0].expected) == ("0.25 µm a pixel", "about 0.5, as in most")
+        assert (found[0].found, found[0].expected) == ("0.25 µm a pixel", "about 0.5, as in most images")
         assert found[0].fix == "rescale image and labels by 0.5"
 
 
@@ -118,7 +118,11 @@ def test_another_magnification(size, wrong):
     ("group", "code", "severity", "found"),
     [
         ({}, "duplicate", WARNING, "the same image as cell_01"),
-        (GROUP, "duplicate-across-split", ERROR, "the same image as cell_01, one in train and one in held_out"),
+        (
+            *(GROUP, "duplicate-across-split", ERROR),
+            "the same image as cell_01; one is a training image, the other a held-out image",
+        ),
+        ({"cell_01": "train"}, "duplicate", WARNING, "the same image as cell_01"),
         (GROUP | {"cell_03": "train"}, "duplicate", WARNING, "the same image as cell_01"),
     ],
 )
@@ -135,7 +139,8 @@ def test_black_images_are_no_copies():
 def test_a_size_that_is_not_learnt():
     (one,) = sizes([*[facts(n) for n in range(9)], facts(9, size=(80, 96))], GROUP | {"cell_09": "held_out"})
     assert short([one]) == [("size-not-learnt", WARNING, "images/cell_09.png")]
-    assert one.found == "80×96 px in held_out, a size of no training slice"
+    assert one.found == "80×96 px, a size that no training image has"
+    assert one.expected == "training images of the same kind as each held-out image"
 
 
 def test_sizes_tell_nothing_where_each_image_has_its_own():

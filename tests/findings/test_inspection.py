@@ -12,7 +12,7 @@ from src.data.finding import ERROR, NOTE, WARNING
 from src.data.folder import Meaning
 from src.data.kinds import Judgement
 from src.data.matching import Wanted
-from src.data.stack import Stack
+from src.data.stack import Stack, everywhere
 from src.findings.inspection import inspect_folder, inspect_stack
 from tests.data.own import IMAGES, change_image, change_labels, draw, folder, write
 from tests.findings.broken import BROKEN, choices, classes, shrink
@@ -140,7 +140,7 @@ def test_a_choice_that_is_none_is_refused(own):
 def stack(targets):
     images, cells = zip(*map(draw, range(len(targets))), strict=True)
     names = [f"slice_{number}" for number in range(len(targets))]
-    return Stack(np.stack(images), np.stack(targets), np.int32(cells), names)
+    return Stack(np.stack(images), np.stack(targets), np.int32(cells), everywhere(targets), names)
 
 
 def test_slices_in_memory_are_looked_at_by_their_targets():

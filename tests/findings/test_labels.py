@@ -52,7 +52,7 @@ def short(findings):
         ({"counts": {-1: 3, 0: 1}, "smoothed": True}, "negative-label", ERROR, "-1: 75.0%, 0: 25.0%"),
         ({"counts": {0: 1, 1: 3}, "smoothed": True, "pieces": 999}, "smoothed-label", ERROR, "1: 75.0%, 0: 25.0%"),
         ({"pieces": SIDE * SIDE // 20 + 1}, "label-is-picture", ERROR, "8 values in 461 pieces"),
-        ({"counts": {0: 9}}, "empty-label", WARNING, "background alone"),
+        ({"counts": {0: 9}}, "empty-label", WARNING, "background only"),
         ({"counts": {1: 3, 2: 1}}, "no-background", WARNING, "1: 75.0%, 2: 25.0%"),
     ],
 )
@@ -71,7 +71,7 @@ def test_values_that_somebody_may_have_meant(others):
 def test_many_values_are_counted_and_not_listed():
     (one,) = wrong_values(with_last(counts={value: 9 - value for value in range(-1, 8)}), CELLS, choices())
     assert one.found == "-1: 18.5%, 0: 16.7%, 1: 14.8%, 2: 13.0%, 3: 11.1%, 4: 9.3% and 3 more values"
-    assert one.fix == "data.source.ignore_label=-1, if nobody has annotated there"
+    assert one.fix == "data.source.ignore_label=-1, if these pixels are unannotated"
 
 
 def test_background_may_be_a_class_or_unknown():
@@ -88,7 +88,7 @@ def test_all_labels_are_empty():
 def test_what_nobody_has_annotated():
     unknown = choices(ignore_label=255)
     (one,) = wrong_values([*DRAWN[:3], facts(3, ignored=1.0)], CELLS, unknown)
-    assert short([one]) == [("nothing-known", WARNING, LAST)] and one.found == "nothing but ignore_label=255"
+    assert short([one]) == [("nothing-known", WARNING, LAST)] and one.found == "only pixels of ignore_label=255"
     (one,) = wrong_values(DRAWN, CELLS, unknown)
     assert short([one]) == [("no-ignored-pixels", WARNING, "labels")]
     assert not list(wrong_values([*DRAWN[:3], facts(3, ignored=0.5)], CELLS, unknown))
@@ -237,7 +237,7 @@ def test_a_class_is_rare_below_one_in_a_hundred():
 def test_a_class_is_held_out_alone():
     drawn = [redrawn(number, lambda labels: np.uint8(labels > 0)) for number in range(3)] + [CLASSES[3]]
     (one,) = balance(drawn, "classes", choices(), GROUP)
-    assert short([one]) == [("class-not-learnt", WARNING, "labels")] and one.found == "class 2 in no training slice"
+    assert short([one]) == [("class-not-learnt", WARNING, "labels")] and one.found == "class 2 in no training image"
     assert not list(balance(drawn, "classes", choices(), {}))
     assert not list(balance(drawn, "classes", choices(), GROUP | {"cell_03": "train"}))
 

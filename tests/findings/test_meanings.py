@@ -52,7 +52,7 @@ def said(found, kind="auto", values=None, void=None):
             "white membranes",
             "inverted-labels",
             WARNING,
-            "data.source.values=[255,0]; to learn the lines: experiment=classes",
+            "data.source.values=[255,0]; to segment the lines: experiment=classes",
         ),
         ("inverted mask", "inverted-labels", WARNING, "data.source.values=[255,0], if the pieces are the cells"),
         ("mixed masks", "mixed-mask", NOTE, "nothing"),
@@ -93,7 +93,7 @@ def test_values_that_were_chosen_need_none_either(name):
 
 def test_membranes_in_white_that_are_asked_for_as_membranes_are_doubted():
     (one,) = said(drawings("white membranes"), "boundary")
-    assert one.code == "inverted-labels" and "as which the lines are taken" in one.expected
+    assert one.code == "inverted-labels" and "the lines are read as membranes" in one.expected
     assert said(drawings("white membranes"), "classes") == []
 
 
@@ -119,7 +119,7 @@ def test_the_table_of_colours_is_shown_and_what_is_not_in_it_is_an_error():
     assert (other.code, other.severity, other.file) == ("unexpected-value", ERROR, "labels/cell_00.tif")
     assert "(0, 255, 0)" in other.found and "other:0,255,0" in other.fix
     (cells,) = judgements(found, Meaning(Judgement("instances", (0,)), in_colours=True), choices(), None)
-    assert cells.expected == "cells on (0, 0, 0), as which they are taken"
+    assert cells.expected == "cells on (0, 0, 0); they are read as cells"
 
 
 @pytest.mark.parametrize(("share", "severity"), [(0.03, NOTE), (0.74, NOTE), (0.76, ERROR)])
@@ -128,5 +128,5 @@ def test_how_much_of_files_overlaps_is_said_once(share, severity):
     found = [facts(number, overlap=share, form=form) for number in range(4)]
     (one,) = (each for each in said(found) if each.code == "overlapping-files")
     assert one.severity == severity and one.found == f"{share:.1%} of what was drawn in several files"
-    assert severity == ERROR or one.fix == "data.source.classes=[nucleus,cell] takes the other way round"
+    assert severity == ERROR or one.fix == "data.source.classes=[nucleus,cell] reverses the order"
     assert not [each for each in said([facts(0)]) if each.code == "overlapping-files"]

@@ -45,15 +45,15 @@ def test_slices_of_one_file_are_split_as_a_stack():
 @pytest.mark.parametrize(
     ("groups", "found", "expected", "fix"),
     [
-        ({"train": "0-3", "validation": "4", "held_out": "9"}, "'9'", "slices from 0 to 5", "5"),
+        ({"train": "0-3", "validation": "4", "held_out": "9"}, "'9'", "images from 0 to 5", "5"),
         (
-            *({"train": "0-3", "validation": "", "held_out": "3"}, "slice 3 in train and held_out"),
-            *("each slice in one group", "data.train=… data.validation=… data.held_out=…"),
+            *({"train": "0-3", "validation": "", "held_out": "3"}, "image 3 in train and held_out"),
+            *("each image in one group", "data.train=… data.validation=… data.held_out=…"),
         ),
         (
             *({"train": "0-3; nearest valid: 1, but got 2", "validation": "", "held_out": "5"},),
             "'0-3; nearest valid: 1', of which there is none",
-            "slices such as 0-19 or 0-9,15, or names such as cell_00*, each once",
+            "images such as 0-19 or 0-9,15, or names such as cell_00*, each once",
             "data.train=auto data.validation=auto data.held_out=auto",
         ),
     ],
@@ -87,8 +87,8 @@ def like(number, **others):
 def test_nearly_the_same_image_is_learnt_from_and_judged():
     (one,) = near_duplicates([*DRAWN[:5], like(1)], group("tttvvh"))
     assert (one.code, one.severity, one.file) == ("near-duplicate", WARNING, "images/cell_05.png")
-    assert one.found == "nearly the same image as cell_01, which is learnt from (correlation 1.000)"
-    assert one.expected == "an unseen image in held_out"
+    assert one.found == "nearly the same image as cell_01, a training image (correlation 1.000)"
+    assert one.expected == "a held-out image unlike all training images"
 
 
 @pytest.mark.parametrize("groups", ["tttvv-", "-t-vvt", "t-tvvh", "tttttt", "vvvvvh", ""])
@@ -136,8 +136,8 @@ def test_where_all_images_are_alike_copies_are_so_still_more(likeness, alike):
 def test_slices_that_follow_each_other_are_learnt_from_and_judged():
     one, other = neighbours(STACK, group("ttv-ht"))
     assert (one.code, one.severity, one.file) == ("neighbouring-slices", WARNING, "images/cell_02.png")
-    assert one.found == "cell_01 in train and the next slice in validation"
-    assert other.found == "cell_04 in held_out and the next slice in train"
+    assert one.found == "cell_01, a training image, next to cell_02, a validation image"
+    assert other.found == "cell_04, a held-out image, next to cell_05, a training image"
 
 
 def test_neighbours_are_of_one_stack_and_one_of_them_is_learnt_from():
@@ -159,7 +159,7 @@ def test_eyes_of_one_patient_on_both_sides_and_the_line_that_keeps_them_together
     drawn = eyes(*range(10))
     (one,) = parted(drawn, choices(), parts_of(drawn, choices()), "cells")
     assert (one.code, one.severity, one.file) == ("group-across-split", WARNING, "cells")
-    assert "1 of 5 groups" in one.found and "03L in train and 03R in validation" in one.found
+    assert "1 of 5 groups" in one.found and "03L, a training image, and 03R, a validation image" in one.found
     ((key, pattern),) = [each.split("=") for each in shlex.split(one.fix)]
     assert key == "data.groups"
     wanted = choices(together=pattern)
@@ -188,7 +188,7 @@ SECTIONS = [
 def test_serial_sections_in_a_file_each_and_the_line_that_leaves_gaps():
     (one,) = serial(SECTIONS, parts_of(SECTIONS, choices()), "cells")
     assert (one.code, one.severity, one.file) == ("serial-sections", WARNING, "cells")
-    assert "cell_08 in train and cell_09 in validation" in one.found
+    assert "cell_08 is a training image and cell_09 a validation image" in one.found
     given = {key.removeprefix("data."): text for key, text in (each.split("=") for each in one.fix.split())}
     numbers = split(given, [each.name for each in SECTIONS])
     assert all(numbers.values()) and not list(serial(SECTIONS, parts_of(SECTIONS, choices(groups=given)), "cells"))

@@ -86,18 +86,22 @@ def test_findings_are_counted_from_two_on():
 
 def test_the_first_lines_say_what_the_data_are():
     assert said()[:2] == [
-        "2 slices of 80×96 to 96×96 px, channels 1, uint16/uint8",
+        "2 images of 80×96 to 96×96 px, channels 1, uint16/uint8",
         "labels: instances; 14 cells; class 0 81.3%, class 1 18.7%",
     ]
     one = said(facts=[facts(0)], meaning=Meaning(Judgement("classes", (0, 128))), values=(0, 128))
-    assert one[0] == "1 slices of 96×96 px, channels 1, uint8"
+    assert one[0] == "1 image of 96×96 px, channels 1, uint8"
     assert one[1].startswith("labels: classes with the values 0, 128; 7 areas; class 0 ")
     assert "; 14 pieces; " in said(meaning=Meaning(Judgement("binary")))[1]
 
 
-def test_each_group_says_its_first_and_last_slice():
+def test_each_group_says_its_first_and_last_image():
     groups = {"train": ["a", "b", "c"], "validation": [], "held_out": ["d", "e"]}
-    assert said(groups=groups)[2:-1] == ["train: 3 slices (a … c)", "validation: 0 slices", "held-out: 2 slices (d, e)"]
+    assert said(groups=groups)[2:-1] == [
+        "training images: 3 (a … c)",
+        "validation images: 0",
+        "held-out images: 2 (d, e)",
+    ]
 
 
 def test_of_each_kind_of_finding_the_first_files_are_shown():

@@ -1,4 +1,4 @@
-"""What a metric counts, added up image by image in the precision in which processes hold it."""
+"""Counts of a metric, summed image by image in the precision of the sums of processes."""
 
 import numpy as np
 

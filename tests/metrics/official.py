@@ -1,4 +1,4 @@
-"""The official scorer's seven cases, which the tests of metrics share."""
+"""The seven cases of the official scorer, for all tests of metrics."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Intervals of scores: that of a mean is the one of the textbook, and it holds as often as it says."""
+"""Confidence intervals of scores: that of a mean is the analytical one and has the stated coverage."""
 
 import math
 
@@ -19,7 +19,7 @@ def mean(sums):
     return {"mean": float(sums["total"][0] / sums["images"][0]), "images": int(sums["images"][0])}
 
 
-def test_the_interval_of_a_mean_is_that_of_the_textbook():
+def test_the_interval_of_a_pooled_mean_is_that_of_the_normal_distribution():
     values = np.random.default_rng(0).normal(5, 2, 100)
     found = intervals(counted(values), mean)
     error = 1.96 * values.std() / 10
@@ -27,7 +27,7 @@ def test_the_interval_of_a_mean_is_that_of_the_textbook():
     assert found["images"] == [100, 100]
 
 
-def test_it_holds_about_as_often_as_it_says():
+def test_the_interval_has_about_the_stated_coverage():
     random = np.random.default_rng(1)
     held = 0
     for _ in range(60):
@@ -42,7 +42,7 @@ def test_the_same_images_give_the_same_interval_and_equal_ones_none():
     assert intervals(counted([0.5] * 4), mean)["mean"] == [0.5, 0.5]
 
 
-def test_scores_are_those_of_what_was_counted_in_the_images_together():
+def test_intervals_are_of_scores_pooled_over_images():
     evaluator = Evaluator({"instances": Instances()}, threshold=0.5)
     counts = []
     for number in range(5):
@@ -56,7 +56,7 @@ def test_scores_are_those_of_what_was_counted_in_the_images_together():
     assert low < pooled["f1_50"] < high
 
 
-def test_means_leave_out_what_is_not_known():
+def test_means_leave_out_none_and_nan():
     rows = [{"a": 1.0, "b": None}, {"a": 2.0, "b": 5.0, "c": math.nan}]
     assert means(rows) == {"a": 1.5, "b": 5.0, "c": None}
 

@@ -1,4 +1,4 @@
-"""Calibration: it finds what was done to probabilities, and moves thresholds with them so that labels stay."""
+"""Calibration recovers a known distortion of probabilities, and converts thresholds so that labels do not change."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from src.metrics.calibration import BINS, FREE, Calibration, cross_fitted, fitte
 
 
 def drawn(temperature, shift, seed=0, count=200_000):
-    """What was predicted, and what came true: as it should have been predicted with that temperature and shift."""
+    """Counts of predictions and outcomes that a calibration with this temperature and shift would make right."""
     random = np.random.default_rng(seed)
     predicted = expit(random.normal(0, 2, count))
     true = random.random(count) < expit(logit(predicted) / temperature + shift)
@@ -45,12 +45,12 @@ def test_each_fold_is_calibrated_with_the_fit_of_the_others():
     folds = [drawn(1, 2, seed) for seed in (0, 1)] + [drawn(1, -2, 2)]
     probability, counts = cross_fitted(folds, "shift")
     assert counts.sum() == 600_000
-    middle = BINS // 2  # where 0.5 was predicted
+    middle = BINS // 2  # the bin of probability 0.5
     told = [logit(probability[fold * BINS + middle]) for fold in range(3)]
     assert told[2] == pytest.approx(2, abs=0.1) and abs(told[0]) < 0.2 and abs(told[1]) < 0.2
 
 
-def test_what_was_counted_lies_where_it_was_predicted():
+def test_counts_are_in_the_bins_of_the_predicted_probabilities():
     counts = tally(np.array([0.0, 0.5, 0.5, 1.0]), np.array([False, True, True, True]))
     assert counts.shape == (2, BINS)
     assert {tuple(place): int(counts[tuple(place)]) for place in np.argwhere(counts)} == {
@@ -60,7 +60,7 @@ def test_what_was_counted_lies_where_it_was_predicted():
     }
 
 
-def test_where_nothing_can_be_told_probabilities_stay_as_they_are():
+def test_without_both_outcomes_probabilities_do_not_change():
     assert fitted(tally(np.full(9, 0.3), np.ones(9, bool))) == Calibration()
     apart = fitted(tally(np.array([0.1, 0.9]), np.array([False, True])))
     assert 1 / 20 <= apart.temperature < 1  # and not 0
@@ -74,7 +74,7 @@ def test_certain_pixels_stay_certain_and_more_probable_ones_more_probable():
     assert np.allclose(Calibration()(found), found, atol=1e-7)
 
 
-def test_of_several_classes_that_of_the_background_is_calibrated_and_the_others_keep_their_shares():
+def test_with_several_classes_the_background_is_calibrated_and_the_others_keep_their_ratios():
     before = np.random.default_rng(0).dirichlet([1, 1, 1], (6, 7)).transpose(2, 0, 1).astype(np.float32)
     before[:, 0, 0] = [1, 0, 0]
     after = Calibration(0.7, 1.2)(before)
@@ -90,15 +90,15 @@ def test_of_several_classes_that_of_the_background_is_calibrated_and_the_others_
 @pytest.mark.parametrize("threshold", [0.3, 0.5, 0.8])
 def test_thresholds_and_markers_move_with_probabilities_so_that_labels_stay(calibration, numbering, threshold):
     decoder, probabilities = Decoder(numbering, threshold), smooth().astype(np.float64)
-    told = calibration.told(decoder)
+    told = calibration.for_calibrated(decoder)
     assert told != decoder
     after = calibration(probabilities[1])
     assert np.array_equal(told(np.stack([1 - after, after])), decoder(probabilities))
-    undone = calibration.undone(told)
+    undone = calibration.for_uncalibrated(told)
     assert undone.threshold == pytest.approx(threshold)
     assert getattr(undone.numbering, "marker", 0) == pytest.approx(getattr(numbering, "marker", 0), abs=1e-9)
 
 
-def test_what_looks_at_probabilities_themselves_keeps_its_parameters():
+def test_parameters_that_are_no_thresholds_do_not_change():
     decoder = Decoder(Distance(1.0), 0.4)
-    assert Calibration(2, 1).told(decoder).numbering == decoder.numbering
+    assert Calibration(2, 1).for_calibrated(decoder).numbering == decoder.numbering

@@ -1,4 +1,4 @@
-"""How cells are numbered, chosen on slices: drawings whose best numbering is known, and a plain search."""
+"""Choice of the decoder on validation images: drawings whose best decoder is known, and an exhaustive search."""
 
 import itertools
 
@@ -18,7 +18,7 @@ ISBI = {"after_thinning": AfterThinning(), "labels": OfLabels()}
 
 
 def discs(*centres, radius=10, side=64):
-    """Cells ``(H, W)``, each a disc; of those that overlap a pixel belongs to the nearest."""
+    """Cells ``(H, W)``, each a disc; where discs overlap, a pixel belongs to the nearest centre."""
     rows, columns = np.mgrid[:side, :side]
     distances = np.stack([np.hypot(rows - y, columns - x) for y, x in centres])
     return np.where(distances.min(axis=0) <= radius, distances.argmin(axis=0) + 1, 0)
@@ -39,20 +39,20 @@ def contest(metrics=CELLS, monitor="ap50", classes=2):
     return Contest(metrics, monitor, classes)
 
 
-def test_of_cells_that_a_network_runs_together_the_narrow_neck_parts():
+def test_merged_cells_are_separated_at_a_narrow_neck():
     decoder, _ = contest().choose([judged(TOUCHING, 0.9 * (TOUCHING > 0))], Auto(min_size=10))
     assert isinstance(decoder.numbering, Distance)
     assert len(np.unique(decoder(judged(TOUCHING, 0.9 * (TOUCHING > 0)).probabilities))) == 3
 
 
-def test_long_cells_are_not_cut_where_the_network_is_less_sure():
+def test_long_cells_are_not_split_where_the_probability_is_lower():
     slices = [judged(LONG, WAISTS)]
     assert Watershed(0.5)(slices[0].probabilities, 0.3).max() > 1, "which would cut them"
     decoder, _ = contest().choose(slices, Auto(min_size=10))
     assert decoder(slices[0].probabilities).max() == 1
 
 
-def test_by_a_class_of_boundaries_cells_are_parted_where_they_are_wide():
+def test_a_boundary_class_separates_cells_that_touch_along_a_side():
     tall = np.zeros((40, 40), int)
     tall[5:35, 4:20], tall[5:35, 20:36] = 1, 2  # two that touch along their whole side
     rim = (tall > 0) & (
@@ -71,7 +71,7 @@ def test_by_a_class_of_boundaries_cells_are_parted_where_they_are_wide():
     assert len(set(markers)) > 1 and {each.boundary for each in candidates(Auto(boundary=2))[1:]} == {2}
 
 
-def test_of_equals_the_simplest_numbering_and_the_middle_threshold_are_chosen():
+def test_the_simplest_numbering_and_the_middle_threshold_win_a_tie():
     apart = discs((16, 16), (44, 44))
     decoder, _ = contest().choose([judged(apart, 1.0 * (apart > 0))], Auto(min_size=10))
     assert decoder.numbering == Components(10, False) and decoder.threshold == 0.5
@@ -83,7 +83,7 @@ def noisy(seed):
     return judged(cells, np.clip(0.3 + 0.5 * (cells > 0) + random.normal(0, 0.15, cells.shape), 0, 1))
 
 
-def test_the_choice_is_the_best_of_a_plain_search():
+def test_the_choice_is_that_of_an_exhaustive_search():
     slices, asked = [noisy(seed) for seed in range(2)], Auto(min_size=5, fill_holes=True)
     decoder, choices = contest().choose(slices, asked)
 
@@ -102,7 +102,7 @@ def test_the_choice_is_the_best_of_a_plain_search():
     assert score(decoder.numbering, decoder.threshold) == pytest.approx(best)
 
 
-def test_what_somebody_has_chosen_is_left_and_its_threshold_found():
+def test_a_configured_numbering_is_kept_and_only_its_threshold_chosen():
     cells = discs((16, 16), (44, 44))
     faint = judged(cells, np.where(cells > 0, 0.35, 0.25))
     for way in (Components(), Watershed(0.5), Distance(1.0), Classes()):
@@ -112,7 +112,7 @@ def test_what_somebody_has_chosen_is_left_and_its_threshold_found():
         assert decoder.threshold == 0.3
 
 
-def test_of_membranes_the_label_images_choose_the_threshold():
+def test_scores_of_label_images_choose_the_threshold_for_membranes():
     assert judging_score(ISBI, "v_rand") == "v_rand_labels"
     assert judging_score(CELLS, "f1_50") == "f1_50"
     assert judging_score({"classes": Semantic()}, "iou_class_1") == "iou_class_1"
@@ -121,19 +121,19 @@ def test_of_membranes_the_label_images_choose_the_threshold():
     assert decoder.threshold == 0.8 and choices[0].scores[0.8] > choices[0].scores[0.7]
 
 
-def test_less_is_better_of_a_score_of_which_less_is_better():
+def test_a_score_of_mode_min_is_minimised():
     worse, better = (Choice(Components(size), {0.5: score}) for size, score in ((1, 3.0), (2, 1.0)))
     assert best_of([worse, better], "min") is better
     assert best_of([worse, better], "max") is worse
     assert best_of([Choice(Components(), {0.5: np.nan}), worse], "max") is worse
 
 
-def test_slices_of_nothing_choose_the_simplest():
+def test_empty_images_choose_the_simplest_numbering():
     empty = judged(np.zeros((20, 20), int), np.zeros((20, 20)))
     assert contest().choose([empty], Auto(min_size=3))[0].numbering == Components(3)
 
 
-def test_what_nobody_annotated_does_not_choose():
+def test_pixels_without_annotation_do_not_influence_the_choice():
     cells = discs((16, 16), (44, 44))
     slices = judged(cells, np.where(cells > 0, 0.9, 0.1))
     known = np.ones(cells.shape, bool)

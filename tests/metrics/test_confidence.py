@@ -1,9 +1,9 @@
-"""Confidence of single cells: a drawing counted by eye, and confidence that is matched as often as it says."""
+"""Confidence of single cells: a drawing counted by eye, and calibrated confidences."""
 
 import numpy as np
 import pytest
 
-from src.metrics.confidence import Cells, cells_of, confidences, held
+from src.metrics.confidence import Cells, by_tenths, cells_of, confidences
 
 
 def test_cells_of_a_drawing():
@@ -32,7 +32,7 @@ def test_cells_match_as_often_as_others_of_their_confidence():
     assert [[len(cells) for cells in images] for images in each] == [[400, 0, 300]] * 3
     said = np.concatenate([cells for images in each for cells in images])
     matched = np.concatenate([cells.matched for images in folds for cells in images])
-    for row in held(said, matched):
+    for row in by_tenths(said, matched):
         assert abs(row["said"] - row["matched"]) < 0.12
-    assert sum(row["cells"] for row in held(said, matched)) == 2100
+    assert sum(row["cells"] for row in by_tenths(said, matched)) == 2100
     assert fit.of_cell(np.array([0.75]))[0] == pytest.approx(0.5, abs=0.1)

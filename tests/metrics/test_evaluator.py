@@ -1,4 +1,4 @@
-"""Which threshold each score is taken at, which one is chosen, and what predictions give to metrics."""
+"""Thresholds of scores, choice of the threshold, and what metrics get from predictions."""
 
 import numpy as np
 import pytest
@@ -79,13 +79,13 @@ def test_scores_of_other_metrics_are_at_the_given_threshold(threshold):
 @pytest.mark.parametrize(
     ("monitor", "metric"), [("iou", Semantic()), ("pixel_error", PixelError()), ("extra", Instances())]
 )
-def test_the_threshold_is_chosen_by_the_monitored_score_whether_more_or_less_of_it_is_better(monitor, metric):
-    background = [0.35, 0.0] * 4  # pieces that are too much at thresholds up to 0.3
+def test_the_threshold_optimises_the_monitored_score_of_either_mode(monitor, metric):
+    background = [0.35, 0.0] * 4  # extra pieces at thresholds up to 0.3
     prediction = of_cell([[0.55, 0.55, 0.0, *background]])
     truth = np.array([[1, 1, 0] + [0] * 8])
     evaluator = Evaluator({"a": Instances(), "b": PixelError(), "c": Semantic()}, monitor=monitor)
     evaluator.update(prediction, truth, truth)
-    # Perfect at 0.4 and 0.5; nothing is too much at any from 0.4 on.
+    # Perfect at 0.4 and 0.5; no extra cells from 0.4 on.
     assert evaluator.chosen_threshold() == (0.7 if monitor == "extra" else 0.5)
 
 
@@ -105,7 +105,7 @@ def test_scores_are_those_at_the_chosen_threshold():
 def test_of_equally_good_thresholds_the_middle_one_is_chosen(monitor):
     evaluator = Evaluator({"a": Instances(), "b": PixelError(), "c": Semantic()}, monitor=monitor)
     evaluator.update(CLEAR, HALF, HALF)
-    # 0.5, 0.6 and 0.7 cut out the cell; at 0 to 0.7 it is not missed, even if too large.
+    # The cell is exact at 0.5, 0.6 and 0.7; from 0 to 0.7 it is not missed, even where it is too large.
     assert evaluator.chosen_threshold() == (0.4 if monitor == "missed" else 0.6)
 
 
@@ -119,7 +119,7 @@ def test_a_threshold_without_a_score_is_not_chosen_if_another_has_one():
     nothing = np.zeros((1, 4), int)
     evaluator = Evaluator({"a": Semantic()}, monitor="iou")
     evaluator.update(of_cell(np.full((1, 4), 0.25)), nothing, nothing)
-    # Above 0.2 nothing is predicted where nothing is, which has no score; up to 0.2 it is 0.
+    # Above 0.2 there is nothing in truth and prediction, and so no score; up to 0.2 the score is 0.
     assert evaluator.chosen_threshold() == 0.1
     assert evaluator.compute()["iou"] == 0
 
@@ -168,7 +168,7 @@ def test_evaluators_of_the_same_metrics_do_not_share_images():
     assert (one.compute()["iou"], other.compute()["iou"]) == (0, 1)
 
 
-def test_scores_of_integers_are_the_same_at_all_thresholds():
+def test_scores_of_label_images_are_the_same_at_all_thresholds():
     prediction, truth = Labels(np.array([[0, 2, 2, 0, 5]])), np.array([[0, 2, 2, 2, 1]])
     metrics = {"a": PixelError(), "b": RandError(), "c": Semantic(), "d": Instances()}
     sweeps = {0.0: (0.0,), 0.5: THRESHOLDS, 0.9: (0.9,)}
@@ -182,7 +182,7 @@ def test_scores_of_integers_are_the_same_at_all_thresholds():
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.5, 0.9])
-def test_integers_give_their_cells_classes_and_numbers_whatever_the_threshold(threshold):
+def test_label_images_give_the_same_cells_and_classes_at_any_threshold(threshold):
     prediction = Labels(np.array([[0, 1, 0, 7, 7]]))
     assert prediction.cell(threshold).tolist() == [[0, 1, 0, 1, 1]]
     assert prediction.cell(threshold).dtype == np.float32
@@ -211,7 +211,7 @@ def test_of_three_classes_the_most_probable_counts_whatever_the_threshold():
 
 
 @pytest.mark.parametrize("classes", [2, 3])
-def test_cells_of_probabilities_are_those_that_the_function_numbers(classes):
+def test_cells_of_probabilities_are_those_of_the_decoder(classes):
     values, asked = np.full((classes, 1, 4), 1 / classes, np.float32), []
 
     def number(probabilities, threshold):
@@ -234,7 +234,7 @@ def test_an_unknown_monitor_names_the_valid_scores():
 @pytest.mark.parametrize(
     "monitor", ["iou_classes_2", "iou_class_", "iou_per_images", "iou_class_2_per_image", "class_2", "pq"]
 )
-def test_what_only_resembles_a_score_is_no_monitor(monitor):
+def test_a_name_that_only_resembles_a_score_is_refused(monitor):
     with pytest.raises(ValueError, match=f"got {monitor};"):
         Evaluator({"a": Semantic()}, monitor=monitor)
 
@@ -273,7 +273,7 @@ def test_the_mean_over_images_chooses_the_threshold():
 
 
 @pytest.mark.parametrize("monitor", ["iou", "iou_class_2", "dice_per_image"])
-def test_more_of_a_score_of_classes_is_better(monitor):
+def test_scores_of_classes_are_to_be_maximised(monitor):
     assert Evaluator({"a": Semantic(), "b": PixelError()}, monitor=monitor).mode(monitor) == "max"
 
 
@@ -290,7 +290,7 @@ def test_a_class_that_occurs_nowhere_has_no_score():
     assert evaluator.chosen_threshold() in THRESHOLDS
 
 
-def test_without_threshold_and_monitor_nothing_says_what_to_report():
+def test_threshold_or_monitor_is_required():
     Evaluator({"a": PixelError()})
     with pytest.raises(ValueError, match="monitor"):
         Evaluator({"a": PixelError(), "b": Semantic()})
@@ -305,7 +305,7 @@ def test_integers_of_any_type_score_the_same(dtype):
 
 
 @pytest.mark.parametrize("metric", [Semantic(), PixelError(), RandError()], ids=lambda m: type(m).__name__)
-def test_what_lies_where_nobody_annotated_changes_no_score(metric):
+def test_pixels_without_annotation_change_no_score(metric):
     prediction, target, instances = noisy(5)
     known = np.ones(target.shape, bool)
     known[:, 10:] = False
@@ -321,7 +321,7 @@ def test_what_lies_where_nobody_annotated_changes_no_score(metric):
     assert scores(1) == scores(2)
 
 
-def test_cells_are_numbered_in_the_whole_image_as_they_are_written_and_cut_afterwards():
+def test_cells_are_segmented_in_the_whole_image_and_masked_afterwards():
     prediction, target, instances = noisy(5)
     known = np.ones(target.shape, bool)
     known[:, 10:] = False

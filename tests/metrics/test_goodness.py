@@ -1,4 +1,4 @@
-"""Which of two scores is better is answered in one place."""
+"""Order of scores by goodness."""
 
 import math
 
@@ -15,7 +15,7 @@ def test_the_best_of_scores_has_the_largest_goodness(mode, best):
 
 @pytest.mark.parametrize("mode", ["max", "min"])
 @pytest.mark.parametrize("nothing", [None, math.nan])
-def test_what_says_nothing_is_worse_than_any_score(nothing, mode):
+def test_none_and_nan_are_worse_than_any_score(nothing, mode):
     assert goodness(nothing, mode) < goodness(1e300, mode) and goodness(nothing, mode) < goodness(-1e300, mode)
 
 

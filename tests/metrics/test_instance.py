@@ -1,4 +1,4 @@
-"""Scores of cells: drawings, discs, matching by trying all pairs, torchmetrics, and py-ctcmetrics for SEG and DET."""
+"""Instance scores: drawings, discs, brute-force matching, torchmetrics, and py-ctcmetrics for SEG and DET."""
 
 from fractions import Fraction
 
@@ -49,7 +49,7 @@ def cells(image):
 
 
 def best_matching(predicted, true, least):
-    """The most pairs of cells with more than this IoU, no cell in two, and the largest sum of their IoU."""
+    """The largest matching of cells with IoU above a threshold, and the largest sum of IoU of such a matching."""
     predicted, true = cells(predicted), list(cells(true).values())
 
     def best(index, free):
@@ -147,12 +147,12 @@ def test_seg_and_det_are_those_of_py_ctcmetrics(seed, tmp_path):
 @pytest.mark.parametrize(
     ("true", "predicted", "seg", "det"),
     [
-        ("aa.bb.cc", "dddddddd", 2 / 8, 1 - (5 + 5) / 30),  # one covers three
-        ("aaaaaa.bb", "ccccdd.ee", (4 / 6 + 1) / 2, 1 - 1 / 20),  # the smaller piece is too much
+        ("aa.bb.cc", "dddddddd", 2 / 8, 1 - (5 + 5) / 30),  # one predicted cell covers three
+        ("aaaaaa.bb", "ccccdd.ee", (4 / 6 + 1) / 2, 1 - 1 / 20),  # the smaller piece is an extra cell
         ("aa..bb", "cc....", 1 / 2, 1 - 10 / 20),
         ("aa....", "cc..dd", 1, 1 - 1 / 10),
         ("aa", "b.", 0, 0),  # half of a cell is not enough
-        ("a...........", "bcdefghijklm", 1, 0),  # mending costs more than drawing all cells
+        ("a...........", "bcdefghijklm", 1, 0),  # correcting costs more than drawing all cells anew
     ],
 )
 def test_seg_and_det_of_drawings(true, predicted, seg, det):
@@ -234,7 +234,7 @@ def test_shifted_discs_are_found_at_thresholds_below_the_iou_of_a_lens(shift, ra
 
 
 @pytest.mark.parametrize(("true", "predicted"), [("aaaa.bb", "ccdd.ee"), ("ccdd.ee", "aaaa.bb")])
-def test_of_two_halves_none_is_found(true, predicted):
+def test_a_cell_in_two_halves_is_not_found(true, predicted):
     given_scores = scores(drawn(predicted), drawn(true))
     # One found, the cell beside them; three are left over.
     expected = {"ap50": 1 / 4, "f1_50": 2 / 5, "pq": 2 / 5, "ap": 1 / 4}
@@ -295,7 +295,7 @@ def test_two_processes_merged_score_as_one(one, other):
     assert {name: score.item() for name, score in merged.compute().items()} == pytest.approx(together, nan_ok=True)
 
 
-def test_every_score_says_whether_more_of_it_is_better():
+def test_every_score_has_a_mode():
     assert scores(drawn(CELL), drawn(CELL)).keys() == Instances.modes.keys()
     assert {name for name, mode in Instances.modes.items() if mode == "min"} == set(MISTAKES)
 

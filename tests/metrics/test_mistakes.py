@@ -1,4 +1,4 @@
-"""Mistakes are seen where they were drawn, in the kind that an annotator would name."""
+"""Maps of mistakes: each mistake is where it was drawn, and of the right kind."""
 
 import numpy as np
 import pytest
@@ -45,13 +45,13 @@ def shown(kinds):
         ("......", "......", "......"),
     ],
 )
-def test_cells_wrong_are_shown_where_they_are(true, predicted, expected):
+def test_mistakes_of_cells_are_mapped_where_they_are(true, predicted, expected):
     assert shown(cell_mistakes(drawn(predicted) * 7, drawn(true) * 3)) == expected
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.tuples(*[arrays(int, (6, 7), elements=st.integers(0, 4))] * 2))
-def test_there_are_mistakes_to_see_where_mistakes_are_counted(pair):
+def test_the_map_shows_mistakes_if_and_only_if_some_are_counted(pair):
     seen = set(np.unique(cell_mistakes(*pair)).tolist())
     counted = dict(zip((SPLIT, MERGED, MISSED, EXTRA), mistakes(overlap(*pair)), strict=True))
     # A split cell whose pieces are merged with others is shown as merged, a missed one may lie below others.
@@ -59,14 +59,14 @@ def test_there_are_mistakes_to_see_where_mistakes_are_counted(pair):
     assert all(kind in seen for kind in (MERGED, EXTRA) if counted[kind])
 
 
-def test_of_classes_each_wrong_pixel_is_missed_extra_or_of_another_class():
+def test_each_pixel_of_a_wrong_class_is_missed_extra_or_confused():
     assert shown(class_mistakes(drawn("..aabb"), drawn(".a.aba"))) == ".-+..x"
 
 
-def test_the_largest_places_come_first_and_lie_in_what_is_wrong():
+def test_the_largest_mistakes_come_first_and_their_points_lie_inside():
     kinds = np.zeros((20, 30), np.uint8)
     kinds[2:9, 2:9] = MERGED
-    kinds[4:7, 4:7] = 0  # a ring, whose centroid is right
+    kinds[4:7, 4:7] = 0  # a ring, whose centroid is no mistake
     kinds[12:16, 20:25] = MISSED
     kinds[12:16, 25:28] = EXTRA
     kinds[18, 1] = SPLIT

@@ -1,4 +1,4 @@
-"""Sums that processes add up: those of torchmetrics give what one evaluator gives."""
+"""Sums over processes: those of torchmetrics equal those of one evaluator."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ METRICS |= {"ap50": Instances, "iou": Semantic}
 
 
 def image(seed):
-    """A prediction, target, cells, and where they are known."""
+    """A prediction, target, cells, and a mask of annotated pixels."""
     random = np.random.default_rng(seed)
     truth = np.kron(random.integers(0, 2, (4, 4)), np.ones((5, 5), int))
     cell = np.clip(truth * 0.6 + 0.2 + random.normal(0, 0.3, truth.shape), 0, 1).astype(np.float32)
@@ -56,14 +56,14 @@ def test_reset_forgets(monitor):
     assert pooled.compute()[0] != pytest.approx(before, nan_ok=True)
 
 
-def test_its_sums_move_to_a_device_with_the_module_and_are_none_of_its_weights():
+def test_sums_move_to_a_device_with_the_module_and_are_not_in_its_weights():
     pooled = Pooled(evaluator("v_rand")).to("meta")
     assert all(getattr(pooled, f"sum_{name}").device.type == "meta" for name in pooled.names)
     assert pooled.state_dict() == {} and list(pooled.parameters()) == [] and list(pooled.buffers()) == []
 
 
-def test_no_sum_needs_more_than_any_device_has():
+def test_sums_have_types_that_every_device_supports():
     sums = [
         torch.from_numpy(zeros).dtype for zeros in Evaluator({n: m() for n, m in METRICS.items()}, 0.5).sums.values()
     ]
-    assert set(sums) == {torch.int64, torch.float32}  # Apple's has no float64
+    assert set(sums) == {torch.int64, torch.float32}  # Apple's GPUs have no float64

@@ -35,7 +35,7 @@ def pixels_of_cells(proposal, truth):
 
 
 def counted_v_rand(proposal, truth):
-    """V_rand by looking at every pair of pixels in true cells, those with themselves included."""
+    """V_rand by brute force over pairs of pixels in true cells, pairs of a pixel with itself included."""
     pixels = pixels_of_cells(proposal, truth)
     in_truth = sum(a[0] == b[0] for a in pixels for b in pixels)
     in_proposal = sum(a[1] == b[1] for a in pixels for b in pixels)
@@ -179,7 +179,7 @@ def test_rand_error_by_hand():
 
 
 def slices(count, seed=0):
-    """Probabilities of cell and targets that are not quite each other's, each slice worse than the one before."""
+    """Probabilities of cell and targets that differ more from slice to slice."""
     rng = np.random.default_rng(seed)
     target = np.ones((count, 24, 24), int)
     target[:, 11:13] = target[:, :, 7:9] = 0
@@ -215,8 +215,8 @@ def test_after_thinning_the_score_is_the_mean_of_the_slices(threshold):
 def test_label_images_are_scored_as_they_are_without_thinning():
     target = np.ones((6, 9), int)
     target[:, 4] = 0
-    touching = np.repeat([[1, 1, 1, 1, 1, 2, 2, 2, 2]], 6, axis=0)  # which thinning would take for one
-    narrow = np.repeat([[0, 1, 1, 0, 0, 0, 2, 2, 0]], 6, axis=0)  # which thinning would widen
+    touching = np.repeat([[1, 1, 1, 1, 1, 2, 2, 2, 2]], 6, axis=0)  # thinning would merge them
+    narrow = np.repeat([[0, 1, 1, 0, 0, 0, 2, 2, 0]], 6, axis=0)  # thinning would widen them
     for labels, expected in ((touching, 1.0), (narrow, v_rand(narrow, components(target > 0)))):
         counted = OfLabels().count(labels, target)
         found = OfLabels().scores(**counted)

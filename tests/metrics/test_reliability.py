@@ -1,4 +1,4 @@
-"""Reliability: by hand, and as torchmetrics has it."""
+"""Reliability scores: computed by hand, and by torchmetrics."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def test_the_steps_of_a_diagram_by_hand():
     assert found["log_loss"] == pytest.approx(-(3 * np.log(0.98) + np.log(0.96) + 4 * np.log(0.5)) / 13)
 
 
-def test_it_is_what_torchmetrics_and_the_pixels_themselves_say():
+def test_scores_agree_with_torchmetrics_and_with_pixels_one_by_one():
     random = np.random.default_rng(0)
     probability = random.beta(2, 3, 50_000)
     true = random.random(50_000) < probability**2

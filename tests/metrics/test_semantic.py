@@ -1,4 +1,4 @@
-"""Scores of classes of pixels: counted by hand, absent classes, torchmetrics."""
+"""Semantic scores: counted by hand, absent classes, torchmetrics."""
 
 import numpy as np
 import pytest
@@ -43,8 +43,8 @@ def test_scores_of_a_drawing():
         assert given_scores[name] == pytest.approx((of_class_1[name] + of_class_2[name]) / 2)
 
 
-def test_class_scores_of_a_confusion_counted_by_hand():
-    # Rows are true: of three pixels of class 0 one was taken for class 1; class 2 does not occur.
+def test_class_scores_of_a_confusion_matrix_counted_by_hand():
+    # Rows are true classes: one of three pixels of class 0 is predicted as class 1; class 2 does not occur.
     found = class_scores(np.array([[2, 1, 0], [0, 5, 0], [0, 0, 0]]))
     expected = {"iou": [2 / 3, 5 / 6], "dice": [4 / 5, 10 / 11], "precision": [1, 5 / 6], "recall": [2 / 3, 1]}
     for name in NAMES:
@@ -114,13 +114,13 @@ def test_scores_are_those_of_torchmetrics_where_all_classes_occur(classes):
 
 
 @pytest.mark.parametrize("places", [(0, 0), (0, 1), (1, 0)], ids=["both", "truth", "prediction"])
-def test_numbered_cells_are_an_error_that_names_the_metrics_for_them(places):
+def test_label_images_of_cells_are_refused_with_the_metrics_for_them(places):
     images = [torch.full((1, 2, 2), MOST_CLASSES if place == 0 else 1) for place in reversed(places)]
     with pytest.raises(ValueError, match=rf"{MOST_CLASSES} classes, but got class {MOST_CLASSES};.*metrics=instances"):
         Counted(Semantic()).update(*images)
 
 
-def test_as_many_classes_as_are_allowed_are_told_apart():
+def test_the_maximum_number_of_classes_is_scored():
     row = torch.arange(MOST_CLASSES).reshape(1, 1, -1)
     given_scores = scores(row, row)
     assert [given_scores[f"iou_class_{number}"] for number in range(MOST_CLASSES)] == [1] * MOST_CLASSES
@@ -137,5 +137,5 @@ def test_images_one_by_one_score_as_images_together_and_as_two_processes_merged(
     assert {name: score.item() for name, score in merged.compute().items()} == pytest.approx(together)
 
 
-def test_more_of_every_score_is_better():
+def test_every_score_is_to_be_maximised():
     assert Semantic.modes == dict.fromkeys(NAMES, "max")

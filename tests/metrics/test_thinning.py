@@ -1,4 +1,4 @@
-"""Components and thinning: drawings, scikit-image's labels, and Vincent and Soille's flooding in plain Python."""
+"""Components and thinning: drawings, scikit-image, and Vincent and Soille in plain Python."""
 
 from collections import deque
 
@@ -63,7 +63,7 @@ def test_thinning_floods_as_in_plain_python(foreground):
 
 
 def touching(segments):
-    """Whether two different segments are side by side without a line between them."""
+    """Whether two segments touch without a line between them."""
     sides = ((segments[:, :-1], segments[:, 1:]), (segments[:-1], segments[1:]))
     return any(((one != other) & (one > 0) & (other > 0)).any() for one, other in sides)
 

@@ -1,4 +1,4 @@
-"""The warping error: topology by brute force, drawings of each kind of mistake."""
+"""The warping error: brute-force topology, and drawings of each kind of mistake."""
 
 import numpy as np
 import pytest

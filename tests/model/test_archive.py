@@ -1,4 +1,4 @@
-"""A checkpoint as a file: whole, or told from a whole one."""
+"""Checkpoints are read back as written, and damage is detected."""
 
 import io
 import zipfile
@@ -56,7 +56,7 @@ def test_a_flipped_bit_of_what_a_checkpoint_holds_is_found(whole):
 
 
 def test_a_checkpoint_damaged_anywhere_is_told_from_a_whole_one(whole):
-    # The directory at its end has no check sum, but what goes wrong there is no reason to stop.
+    # The directory at the end of the archive has no checksum, but damage there must not crash the reader.
     with zipfile.ZipFile(whole) as opened:
         directory = opened.start_dir
     content, wrong = whole.read_bytes(), []
@@ -94,8 +94,8 @@ def test_the_previous_checkpoint_is_used_where_the_last_is_missing_and_removed_a
 def test_a_record_that_is_marked_as_a_folder_is_refused(whole):
     content = bytearray(whole.read_bytes())
     with zipfile.ZipFile(whole) as opened:
-        entry = opened.start_dir  # of the first record in the directory at the end; its attributes stand 38 bytes on
+        entry = opened.start_dir  # entry of the first record in the directory; its attributes follow at byte 38
     content[entry + 38] |= 0x10
     whole.write_bytes(content)
-    with pytest.raises(ValueError, match="or folders"):
+    with pytest.raises(ValueError, match="compressed or folders"):
         read(whole)

@@ -1,4 +1,4 @@
-"""Whatever computes a trained network, the result is that of the network, of any kind and for tiles of any size."""
+"""Each engine gives the result of the network itself, for all kinds of networks and sizes of tiles."""
 
 import re
 import signal
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def a_network(**options) -> UNet:
-    """One whose batch normalisation has seen images, and scales and shifts as trained ones do."""
+    """A network whose batch normalisation has statistics, scales and shifts like those of a trained one."""
     torch.manual_seed(0)
     network = UNet(**{"base_channels": 4, "depth": 2, "norm": "batch"} | options)
     for layer in network.modules():
@@ -33,7 +33,7 @@ def a_network(**options) -> UNet:
 
 
 def a_side(network: UNet, least: int) -> int:
-    """The side of a tile of which so many pixels are kept."""
+    """The side of a tile whose output has this many pixels a side."""
     return covering_side(least, network.depth, network.padded)
 
 
@@ -68,7 +68,7 @@ def test_folded_is_the_same_function_with_fewer_layers():
     assert not kinds & {torch.nn.BatchNorm2d, torch.nn.Dropout}
     image = tiles(network).double()
     exact, same = network.double().eval(), fewer.double()
-    torch.testing.assert_close(same(image), exact(image).detach(), rtol=0, atol=1e-5)  # of weights in fp32
+    torch.testing.assert_close(same(image), exact(image).detach(), rtol=0, atol=1e-5)  # the weights are fp32
     for name, weight in network.float().state_dict().items():
         assert torch.equal(weight, before[name]), "the network itself is left as it was"
 
@@ -107,7 +107,7 @@ def test_the_result_does_not_depend_on_the_tile(name, tta):
 
 
 class Broken:
-    """An engine that computes something else, or nothing."""
+    """An engine that gives wrong results, or fails."""
 
     def __init__(self, shift: float):
         self.shift = shift
@@ -127,7 +127,7 @@ def test_an_engine_that_fails_or_disagrees_is_named_and_pytorch_computes(shift, 
         found = probabilities(engine, tiles(network))
         torch.testing.assert_close(found, probabilities(network, tiles(network)), rtol=0, atol=1e-5)
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("warning: openvino does not compute here, torch does: ")
+    assert line.startswith("warning: openvino does not work here, so torch is used: ")
     assert re.search(said + "$", line)
 
 
@@ -141,7 +141,7 @@ def test_a_cpu_takes_openvino_where_it_is_installed_and_knows_the_number_format(
 
 SIGNALLED = """
 import faulthandler, os, signal
-faulthandler.enable()  # which has a stack for signal handlers of its own
+faulthandler.enable()  # which installs its own stack for signal handlers
 import torch
 from src.model.engine import Engine
 from src.model.unet import UNet
@@ -151,7 +151,7 @@ for _ in range(4):
     engine = Engine(UNet(base_channels=2, depth=1).eval(), "openvino", torch.device("cpu"), torch.float32)
     with torch.inference_mode():
         engine(torch.zeros(1, 1, 28, 28))
-    kept = [*kept[-1:], engine]  # each is let go after the next one has begun
+    kept = [*kept[-1:], engine]  # each runtime is released after the next one has started
     os.kill(os.getpid(), signal.SIGUSR2)
 """
 

@@ -1,4 +1,4 @@
-"""What earlier versions have written stays readable: checkpoints and run directories open, resume and predict."""
+"""Checkpoints and run directories of earlier versions stay readable: they open, resume and predict."""
 
 import dataclasses
 import json
@@ -17,8 +17,8 @@ from src.restore import restore
 from src.run.directory import checkpoint_file, read_config
 
 KINDS = ("binary", "boundary", "instances", "classes")
-# Convolutions of other processors differ in the last bits. Training multiplies that only where the loss is flat:
-# the batch norm in `merge` takes off what the bias of `up` adds, so the two go together where rounding takes them.
+# Convolutions differ in the last bits between processors. Training amplifies that only in directions in which the loss
+# is flat: the batch norm in `merge` subtracts what the bias of `up` adds, so rounding may move both together.
 ROUNDING = {"rtol": 0, "atol": 1e-6}
 DRIFT = {"rtol": 0, "atol": 1e-4}
 FLAT = {"model.up.0.bias", "model.merge.0.1.running_mean"}
@@ -26,7 +26,7 @@ FLAT = {"model.up.0.bias", "model.merge.0.1.running_mean"}
 
 @pytest.fixture(params=KINDS)
 def old(request, legacy, tmp_path, monkeypatch) -> Path:
-    """The runs of a kind of label, where they were trained as seen from the working directory."""
+    """The runs of a kind of label, at the place at which they were trained, relative to the working directory."""
     monkeypatch.chdir(tmp_path)
     return legacy(request.param, tmp_path)
 
@@ -41,7 +41,7 @@ def last_state(directory: Path) -> dict[str, torch.Tensor]:
 
 
 def distance(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> torch.Tensor:
-    """The norm of the difference of two states."""
+    """The norm of the difference between two states."""
     return torch.cat([(one[name].double() - value).flatten() for name, value in other.items()]).norm()
 
 
@@ -104,7 +104,7 @@ def test_an_old_run_has_a_page(old, run_command):
     assert (old / "finished" / "report.html").stat().st_size > 10_000
 
 
-# What layout 0 called in each slot, and the name in conf/ that it has today.
+# The import path of each part in layout 0, and its current name in conf/.
 NAMES = {
     "model": {"src.model.unet.UNet": "unet"},
     "loss": {f"src.model.loss.{name}": name for name in ("weighted_cross_entropy", "cross_entropy", "dice")},

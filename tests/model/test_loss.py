@@ -19,7 +19,7 @@ def random_batch(seed=0, images=2, classes=3, height=4, width=5):
 
 
 def equation_1(logits, target, weight):
-    """The energy pixel by pixel, as the paper writes it, over the number of pixels."""
+    """The energy of the paper, pixel by pixel, divided by the number of pixels."""
     activation = logits.double().numpy()
     energies = []
     for image, row, column in np.ndindex(*target.shape):
@@ -30,12 +30,12 @@ def equation_1(logits, target, weight):
 
 
 def logits_of(*class_probabilities):
-    """Logits (1, K, h, w) whose soft-max is the drawn probabilities."""
+    """Logits (1, K, h, w) whose soft-max is the given probabilities."""
     return torch.tensor([class_probabilities]).clamp(min=1e-30).log()
 
 
 def certain(classes, count):
-    """Logits of a network that is sure of ``classes`` (N, h, w)."""
+    """Logits of a network that is certain of ``classes`` (N, h, w)."""
     return 100 * torch.nn.functional.one_hot(classes, count).movedim(-1, 1).float()
 
 

@@ -1,4 +1,4 @@
-"""The learning rate of each step, as one would draw it, where the score rises, stops rising, or training goes on."""
+"""The learning rate of each step while the score rises, after it has stopped rising, and in a resumed run."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ def schedule(**options):
 
 
 def rates(plateau, scores=(), until=None, since=0):
-    """The rate with which each step is made; after each tenth step the next of ``scores`` is validated."""
+    """The learning rate of each step; each tenth step is followed by a validation with the next of ``scores``."""
     found, scores = [], iter(scores)
     for step in range(since, until or plateau.end):
         if step >= plateau.end:
@@ -36,7 +36,9 @@ def test_the_rate_rises_stays_and_falls_at_the_end():
 def test_a_score_that_stops_rising_begins_a_cool_down_of_the_same_share():
     plateau = schedule(max_steps=1000)
     found = rates(plateau, [0.1, 0.2, 0.3, 0.3, 0.2])
-    assert plateau.cooling_from == 50 and plateau.end == 70  # 12.5 steps would be a fifth: up to the next validation
+    assert (
+        plateau.cooling_from == 50 and plateau.end == 70
+    )  # a fifth would be 12.5 steps, extended to the next validation
     assert len(found) == 70 and found[50:] == pytest.approx([1 - step / 20 for step in range(20)])
 
 

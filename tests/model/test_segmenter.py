@@ -52,7 +52,7 @@ def small_segmenter(scheduler=CONSTANT, metrics=None, monitor="v_rand", **option
 
 
 def certain_segmenter(foreground, **options):
-    """One that gives every pixel the same probability of foreground."""
+    """A segmenter that gives each pixel the same probability of foreground."""
     segmenter = small_segmenter(**options)
     torch.nn.init.zeros_(segmenter.model.classify.weight)
     segmenter.model.classify.bias.data = torch.tensor([1 - foreground, foreground]).log()
@@ -74,7 +74,7 @@ def trainer(directory, **options):
 
 
 def tiles(count):
-    """Tiles of 44 pixels, of which a valid network of depth 2 says something about 4."""
+    """Tiles of 44 pixels, for which a valid network of depth 2 has an output of 4 pixels."""
     random = torch.Generator().manual_seed(1)
     tile = {
         "image": torch.rand(1, 44, 44, generator=random),
@@ -218,7 +218,9 @@ def test_held_out_slices_are_judged_at_the_chosen_threshold_and_not_at_their_bes
 def test_a_large_slice_is_predicted_in_the_blocks_in_which_its_file_is(monkeypatch, tmp_path):
     segmenter, image = small_segmenter().eval(), torch.rand(1, 1, 50, 70, generator=torch.Generator().manual_seed(1))
     cpu = torch.device("cpu")
-    segmenter.engine = Engine(segmenter.model, fastest(cpu, torch.float32), cpu, torch.float32)  # as when it is scored
+    segmenter.engine = Engine(
+        segmenter.model, fastest(cpu, torch.float32), cpu, torch.float32
+    )  # as in the final scores
     with torch.inference_mode():
         whole = segmenter.probabilities(image)
         monkeypatch.setattr(tile_blocks, "AT_ONCE", 40 * 70)
@@ -263,7 +265,7 @@ def test_each_validation_starts_from_nothing(tmp_path):
 def test_a_checkpoint_of_plain_values_holds_the_threshold(tmp_path):
     segmenter = certain_segmenter(0.25, monitor="pixel_error")
     stepping = trainer(tmp_path, max_steps=1)
-    # The bias learns too, by too little to matter.
+    # The bias is trained too, but changes too little to matter.
     stepping.fit(segmenter, tiles(1), whole_slices(torch.ones(9, 14, dtype=torch.int64)))
     stepping.save_checkpoint(tmp_path / "last.ckpt")
     content = torch.load(tmp_path / "last.ckpt", weights_only=True)
@@ -294,7 +296,7 @@ def test_a_held_out_slice_gives_its_probabilities_and_scores(tmp_path):
         assert outputs["probabilities"].shape == (2, *batch["target"].shape[1:])
         assert set(outputs["scores"]) == SCORES
         assert all(type(score) is float for score in outputs["scores"].values())
-        assert outputs["scores"] == judged([(outputs, batch)])  # of this slice, not of those so far
+        assert outputs["scores"] == judged([(outputs, batch)])  # of this image alone, not of all images so far
     assert segmenter.held_out_scores == judged(rows)
     assert pooled == pytest.approx({f"held_out/{name}": score for name, score in judged(rows).items()}, abs=1e-6)
 

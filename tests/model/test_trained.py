@@ -1,4 +1,4 @@
-"""A trained network predicts any window, and holds what belongs to its predictions."""
+"""A trained network predicts any window, and several networks agree on how they read and score images."""
 
 import math
 
@@ -60,7 +60,7 @@ def test_what_belongs_to_a_prediction_is_a_value(model):
 def test_networks_that_see_pixels_alike_have_one_reading(model):
     earlier, now = (Trained(model, Decoder(Components(3), 0.4), reading=reading) for reading in (EARLIER, SHOWN))
     assert common_reading([now, now]) == SHOWN and common_reading([earlier]) == EARLIER
-    with pytest.raises(ValueError, match=r"networks trained on pixels that were seen alike, but got .*percentiles"):
+    with pytest.raises(ValueError, match=r"networks trained on pixels that were read alike, but got .*percentiles"):
         common_reading([now, earlier])
 
 
@@ -72,7 +72,7 @@ def test_networks_that_were_scored_by_one_average_have_it_in_common(model):
 
 
 def ranks(**at):
-    """A rank at each threshold, as of 0.4; 0 elsewhere."""
+    """Ranks at the thresholds from 0.4 on; 0 at the others."""
     return tuple(at.get(f"t{number}", 0.0) for number in range(1, 10))
 
 

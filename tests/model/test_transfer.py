@@ -1,4 +1,4 @@
-"""Weights of one network for another one: what is taken is the same, and what does not fit is left and named."""
+"""Weights of one network for another one: layers that fit are copied, and the others are named."""
 
 import pytest
 import torch
@@ -62,4 +62,4 @@ def test_a_network_of_other_widths_is_refused_with_those_that_fit():
 def test_of_a_network_with_another_norm_no_layer_is_taken_in_part():
     model, other = network(norm="none"), network(norm="batch")
     with pytest.raises(ValueError, match=r"the same model\.norm"):
-        transfer(model, other)  # its convolutions lack the bias
+        transfer(model, other)  # its convolutions have no bias

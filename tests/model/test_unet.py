@@ -18,14 +18,14 @@ def kinds(layers):
 
 @pytest.fixture
 def shapes_only():
-    """Shapes without numbers: the paper's network costs nothing."""
+    """Compute shapes without numbers, so that the paper's network takes no time."""
     with torch.device("meta"):
         yield
 
 
 @pytest.fixture
 def walk(shapes_only):
-    """What each convolution of the paper's network does to a tile of 572, in order of execution."""
+    """The shape after each convolution of the paper's network for a tile of 572, in order of execution."""
     network, steps = UNet().eval(), []
     for layer in convolutions(network):
         layer.register_forward_hook(

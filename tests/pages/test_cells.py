@@ -1,4 +1,4 @@
-"""The page of the cells of many images: what it counts, and which images it names."""
+"""The page of the cells of many images: its counts, and the images that it names."""
 
 import html.parser
 

@@ -1,4 +1,4 @@
-"""Each score that is given is explained."""
+"""Each score is explained."""
 
 import pytest
 
@@ -18,5 +18,5 @@ def test_each_score_is_explained_with_its_direction(metrics):
 
 
 def test_scores_of_a_class_and_means_of_images_say_so():
-    assert "(class 2)" in meaning("iou_class_2") and "mean of the images" in meaning(f"iou{PER_IMAGE}")
+    assert "(class 2)" in meaning("iou_class_2") and "mean over the images" in meaning(f"iou{PER_IMAGE}")
     assert meaning("something") == ""

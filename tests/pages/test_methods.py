@@ -1,4 +1,4 @@
-"""What a paper would say about a run is what its configuration says."""
+"""The methods paragraph says what the configuration of the run says."""
 
 import inspect
 
@@ -7,7 +7,19 @@ import pytest
 from src.data.augment import Warp
 from src.data.targets import Border, Core
 from src.data.weight_map import WeightMap
-from src.pages.methods import RIMS, WARP, WEIGHTS, augmentation, learnt, methods, rate_over_time, sources
+from src.pages.methods import (
+    Augment,
+    Described,
+    FirstTransform,
+    Scheduler,
+    Target,
+    Weights,
+    augmentation,
+    methods,
+    rate_over_time,
+    sources,
+    target_and_start,
+)
 from tests.conftest import composed
 
 CONFIG = {
@@ -32,7 +44,7 @@ def test_the_paper_s_own_recipe():
         "4 poolings, 64 channels at full resolution, valid (unpadded) convolutions and no normalisation",
         "10000 steps of 1 tile of 572×572 pixels with SGD (learning rate 0.0001) and weighted cross entropy",
         "w0 = 50 and σ = 5 pixels, with class balance",  # σ and balance are the paper's, which WeightMap knows
-        "The checkpoint (best), the way of numbering cells (distance) and the threshold (0.4) were chosen by v_rand",
+        "The checkpoint (best), the decoder (distance) and the threshold (0.4) were chosen by v_rand on the validation",
         "the 6 held-out images were predicted by overlapping tiles, averaged over seven rotations, and scored once",
         "torch 2.13.0, lightning 2.6, albumentations 2.0.8",
     ):
@@ -48,34 +60,43 @@ def test_schedule_images_hardware_time_and_seed_are_those_of_the_run():
         config, SCORES | {"scored_step": 9500, "seconds": 600.0}, FACTS | facts | {"precision": "bf16-mixed"}
     )
     for part in (
-        "The learning rate fell to 0 as half a cosine.",
-        "It learnt from 20 images with 812 annotated cells.",
-        "parted by hand (train: 0-19, validation: 21-22, held-out: 24-29).",
-        "The checkpoint (best, of step 9500), the way",
+        "The learning rate fell to 0 along half a cosine.",
+        "There were 20 training images, with 812 annotated cells.",
+        "held-out images was made by hand (train: 0-19, validation: 21-22, held-out: 24-29).",
+        "The checkpoint (best, of step 9500), the decoder",
         "Training took 10.0 minutes on NVIDIA H200 × 2 in precision bf16-mixed, with seed 3.",
     ):
         assert part in text, part
     automatic = config | {"data": CONFIG["data"] | dict.fromkeys(parts, "auto")}
-    assert "parted automatically, so that no two parts share a file" in methods(automatic, SCORES, FACTS | facts)
-    assert "learnt from" not in methods(config, SCORES, FACTS).replace("neither learnt from", "")
+    assert "was automatic: no two parts share a file" in methods(automatic, SCORES, FACTS | facts)
+    assert "training image" not in methods(config, SCORES, FACTS)
 
 
 @pytest.mark.parametrize("scheduler", ["constant", "cosine", "plateau", "poly"])
 def test_each_schedule_is_described(scheduler):
-    assert rate_over_time(composed(f"scheduler={scheduler}")["scheduler"])
+    assert rate_over_time(Scheduler.model_validate(composed(f"scheduler={scheduler}")["scheduler"]))
 
 
-def test_of_an_earlier_run_the_numbering_is_what_was_asked_for_and_classes_have_none():
+def test_of_an_earlier_run_the_decoder_is_what_was_asked_for_and_classes_have_none():
     earlier = {key: value for key, value in SCORES.items() if key != "instances"}
-    assert "numbering cells (auto) and the threshold" in methods(CONFIG, earlier, FACTS)
-    assert "numbering" not in methods(CONFIG, SCORES | {"instances": {"name": "classes"}}, FACTS)
+    assert "the decoder (auto) and the threshold" in methods(CONFIG, earlier, FACTS)
+    assert "decoder" not in methods(CONFIG, SCORES | {"instances": {"name": "classes"}}, FACTS)
 
 
-@pytest.mark.parametrize(("values", "callee"), [(WARP, Warp), (WEIGHTS, WeightMap)])
-def test_what_a_configuration_leaves_out_is_what_the_callee_does(values, callee):
+@pytest.mark.parametrize(
+    ("layout", "callee", "apart"),
+    [
+        (FirstTransform, Warp, {"tile", "p"}),
+        (Weights, WeightMap, set()),
+        (Target, Border, set()),
+        (Target, Core, set()),
+    ],
+)
+def test_what_a_configuration_leaves_out_is_what_the_callee_does(layout, callee, apart):
+    defaults = {name: field.default for name, field in layout.model_fields.items()}
     parameters = inspect.signature(callee).parameters
-    assert values == {name: parameters[name].default for name in values}
-    assert set(parameters) - set(values) <= {"tile", "p"}
+    for name in parameters.keys() - apart:
+        assert defaults[name] == parameters[name].default, name
 
 
 @pytest.mark.parametrize(
@@ -85,20 +106,17 @@ def test_what_a_configuration_leaves_out_is_what_the_callee_does(values, callee)
         ({"target": {"_target_": "src.data.targets.Classes"}}, []),
         ({"target": {"_target_": "src.data.targets.Border", "width": 3}}, ["The outermost 3 pixels of each cell"]),
         ({"target": {"_target_": "src.data.targets.Core"}}, ["as wide as 0.5 of its half-width"]),
-        ({"start_from": "other.ckpt"}, ["Training began with the weights of an earlier network."]),
-        ({"weight_map": {"balance": 0.5}}, ["w0 = 10 and σ = 5 pixels, frequencies to the power 0.5 as class balance"]),
+        ({"start_from": "other.ckpt"}, ["Training started from the weights of another network."]),
+        ({"weight_map": {"balance": 0.5}}, ["w0 = 10 and σ = 5 pixels, with class balance (exponent 0.5)"]),
         ({"weight_map": {"balance": 0}}, ["without class balance"]),
     ],
 )
-def test_what_was_learnt_of_cells_and_from_what(chosen, expected):
+def test_targets_first_weights_and_balance_that_differ_from_the_paper_are_named(chosen, expected):
     text = methods(CONFIG | chosen, SCORES, FACTS)
     for part in expected:
         assert part in text, part
-    assert len(learnt(CONFIG | chosen)) == len([part for part in expected if "balance" not in part])
-
-
-def test_rims_are_those_of_the_targets():
-    assert {"width": Border().width, "rim": Core().rim} == RIMS
+    described = Described.model_validate(CONFIG | chosen)
+    assert len(target_and_start(described)) == len([part for part in expected if "balance" not in part])
 
 
 @pytest.mark.parametrize(
@@ -107,7 +125,7 @@ def test_rims_are_those_of_the_targets():
         ({"loss": {"_target_": "src.model.loss.dice"}}, "w0"),
         ({"optimizer": {"_target_": "torch.optim.Adafactor"}}, "learning rate"),
         ({"tta": "none"}, "averaged"),
-        ({"data": {**CONFIG["data"], "validation": ""}}, "neither learnt from nor scored"),
+        ({"data": {**CONFIG["data"], "validation": ""}}, "on the validation images"),
     ],
 )
 def test_what_was_not_done_is_not_said(changed, absent):
@@ -118,8 +136,8 @@ def test_what_was_not_done_is_not_said(changed, absent):
 def test_what_was_done_to_tiles_is_what_the_configuration_says():
     warp = {"_target_": "src.data.augment.Warp", "tile": 60}
     still = warp | {"rotation": 0, "mirror": False, "elastic": 0}
-    assert augmentation({"transforms": [still]}) == "Tiles were shifted."
-    done = augmentation({"transforms": [warp | {"scale": 2}, {"_target_": "albumentations.GaussNoise"}]})
+    assert augmentation(Augment(transforms=[still])) == "Tiles were shifted."
+    done = augmentation(Augment(transforms=[warp | {"scale": 2}, {"_target_": "albumentations.GaussNoise"}]))
     assert done == (
         "Tiles were shifted, rotated by up to 180° either way, mirrored, scaled up and down by up to 2, deformed "
         "elastically (σ = 10 pixels on a 3×3 grid), changed by GaussNoise."

@@ -1,4 +1,4 @@
-"""The report is right about its run, holds all that it shows, and works in a real browser."""
+"""The page is correct, needs no other file, and works in a real browser."""
 
 import io
 import re
@@ -78,13 +78,13 @@ def test_it_opens_whole_and_asks_nobody_for_anything(width, scheme, opened):
     tab, wrong = opened(width, scheme)
     assert wrong == []
     sizes = tab.evaluate("[...document.images].map(image => image.naturalWidth)")
-    assert len(sizes) >= 2 * (2 + 4) + 3 and min(sizes) > 0  # two slices, in viewer and for print; three of training
+    assert len(sizes) >= 2 * (2 + 4) + 3 and min(sizes) > 0  # two images, in viewer and for print; three of training
     assert tab.evaluate("document.documentElement.scrollWidth") == width  # nothing to scroll sideways
 
 
 def test_the_slider_shows_one_picture_left_of_it_and_the_other_right(opened):
     tab, _ = opened()
-    figure = tab.locator(".slice").first
+    figure = tab.locator(".result").first
     viewer, slider = figure.locator(".viewer"), figure.locator("input[type=range]")
     shown = {}
     for name in ("truth", "mistakes"):
@@ -104,7 +104,7 @@ def test_the_slider_shows_one_picture_left_of_it_and_the_other_right(opened):
 
 def test_what_is_enlarged_follows_the_pointer_up_to_its_edge(opened):
     tab, _ = opened()
-    figure = tab.locator(".slice").first
+    figure = tab.locator(".result").first
     viewer = figure.locator(".viewer")
     figure.locator(".left").select_option("image")
     set_range(figure.locator("input[type=range]"), 100)
@@ -160,7 +160,7 @@ def test_text_and_curves_stand_out_from_the_ground(scheme, opened):
 def test_print_has_all_pictures_beside_each_other_and_no_controls(opened):
     tab, _ = opened()
     tab.emulate_media(media="print")
-    first = tab.locator(".slice").first
+    first = tab.locator(".result").first
     assert first.locator(".sheet img").count() == 4 and first.locator(".sheet").is_visible()
     tops = {round(first.locator(".sheet img").nth(place).bounding_box()["y"]) for place in range(4)}
     assert len(tops) == 1
@@ -174,7 +174,7 @@ def test_a_page_of_scores_alone_works_too(opened, tmp_path, run_command, run):
     assert f"report: {tmp_path / 'scores.html'}" in printed
     tab, wrong = opened(390, "dark", tmp_path / "scores.html")
     assert wrong == []
-    assert tab.locator(".slice").count() == 2
+    assert tab.locator(".result").count() == 2
     assert tab.locator(".left option").all_inner_texts()[:3] == ["truth", "prediction", "mistakes"]
 
 
@@ -191,8 +191,8 @@ def test_a_page_of_many_noisy_pictures_can_still_be_sent(tmp_path):
     file = tmp_path / "scores.html"
     page.write_score_page(file, scores, "f1", "max", dict.fromkeys(names, drawn), OF_CELLS, str)
     assert 1_000_000 < file.stat().st_size < 10_000_000
-    shown = len(re.findall('<figure class="slice"', file.read_text()))
-    assert 1 <= shown < 20 and f"The {20 - shown} better ones are not shown" in file.read_text()
+    shown = len(re.findall('<figure class="result"', file.read_text()))
+    assert 1 <= shown < 20 and f"The other {20 - shown} images, with better scores, are not shown" in file.read_text()
 
 
 def written(file, count, classes, name):

@@ -1,4 +1,4 @@
-"""The reliability diagram: what is drawn is what was counted."""
+"""The reliability diagram draws what was counted."""
 
 from src.pages.reliability import drawn_reliability
 

@@ -1,4 +1,4 @@
-"""Pictures of what is learnt from show the slices, tiles and weights themselves, and draws are counted."""
+"""Figures show the training images, tiles and weights themselves, and draws are counted."""
 
 import albumentations as A
 import matplotlib.pyplot
@@ -9,7 +9,7 @@ from src.data.patches import Patches
 from src.data.phantom import phantom
 from src.data.weight_map import WeightMap
 from src.files.grey import normalise
-from src.pages.samples import distinct, slices_figure, tiles_figure
+from src.pages.samples import count_draws, images_figure, tiles_figure
 
 STACK = phantom(slices=3, size=64)
 WEIGHTS = WeightMap()(STACK.targets, STACK.instances, 2)
@@ -25,8 +25,8 @@ def shown(axes):
     return axes.get_images()[0].get_array()
 
 
-def test_slices_stand_beside_their_classes_and_weights():
-    figure = slices_figure(patches())
+def test_images_are_shown_beside_their_classes_and_weights():
+    figure = images_figure(patches())
     rows = np.array([axes for axes in figure.axes if len(axes.get_images()) and axes.get_title(loc="left")])
     titles = [axes.get_title(loc="left") for axes in rows]
     assert titles == ["a", "classes", "weight", "b", "classes", "weight", "c", "classes", "weight"]
@@ -38,7 +38,7 @@ def test_slices_stand_beside_their_classes_and_weights():
         np.testing.assert_array_equal(shown(weight), WEIGHTS[number])
 
 
-def test_tiles_are_the_first_of_the_stream_with_a_frame_around_what_is_asked():
+def test_tiles_are_the_first_draws_with_a_frame_around_the_predicted_part():
     stream = patches()
     figure = tiles_figure(stream, draws=4)
     wholes = [axes for axes in figure.axes if axes.get_title(loc="left")]
@@ -54,12 +54,12 @@ def test_figures_are_drawn_without_a_window(tmp_path):
     assert matplotlib.pyplot.get_fignums() == []
 
 
-def test_draws_are_counted_by_their_pixels_and_slices():
-    different, names = distinct(patches(), 30)
+def test_draws_are_counted_by_their_pixels_and_images():
+    different, names = count_draws(patches(), 30)
     assert different == 30 and sum(names.values()) == 30 and set(names) == set("abc")
 
 
 def test_equal_tiles_count_once():
     stream = patches()
     stream.images = [np.zeros_like(image) for image in stream.images]
-    assert distinct(stream, 10)[0] == 1
+    assert count_draws(stream, 10)[0] == 1

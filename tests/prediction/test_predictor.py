@@ -162,7 +162,7 @@ def test_what_is_not_a_number_is_refused_and_the_file_named(value, most, threads
     monkeypatch.setattr("src.files.grey.MOST_GREY_VALUES", most)
     image = an_image(dtype="float32")
     image.array[33, 44] = value
-    with pytest.raises(ValueError, match=r"expected finite grey values, but a\.tif holds NaN"):
+    with pytest.raises(ValueError, match=r"expected finite grey values, but a\.tif contains NaN"):
         PlaneReader(image, 0, CPU, threads)(Window(20, 0, 30, 30))
 
 

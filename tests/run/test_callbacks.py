@@ -1,4 +1,4 @@
-"""What happens around training is given what it needs."""
+"""Callbacks have what they need."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""An interrupted run goes on as if nothing had happened, wherever and however it was stopped; with real processes."""
+"""An interrupted run resumes exactly, wherever and however it was stopped; tested with real processes."""
 
 import csv
 import functools
@@ -21,12 +21,18 @@ import pytest
 import tifffile
 import torch
 from torch.nn.functional import dropout
+from torch.optim.lr_scheduler import ConstantLR
 from torch.utils.data import DataLoader
 
 from src import CONF
 from src.data.phantom import phantom
 from src.data.weight_map import border_weight
+from src.instances import Components
+from src.metrics.pixel import PixelError
 from src.model.archive import is_whole
+from src.model.loss import weighted_cross_entropy
+from src.model.segmenter import Segmenter
+from src.model.unet import UNet
 from src.restore import restore
 from src.run.checkpoint import TRAINING_ONLY, BestCheckpoint, Reseed, seconds
 from src.run.directory import checkpoint_file
@@ -49,19 +55,19 @@ ACCUMULATED = (
     "trainer.max_steps=12",
     "trainer.val_check_interval=2",
 )
-ONE_STEP = "trainer.max_time=00:00:00:00"  # so short that a start makes one step
+ONE_STEP = "trainer.max_time=00:00:00:00"  # so short that each start makes one step
 SINGLE_STEPS = 4
 
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory) -> str:
-    """Weight maps of all runs here."""
+    """The cache of weight maps that all runs of this file share."""
     return f"cache_dir={tmp_path_factory.mktemp('cache')}"
 
 
 @pytest.fixture
 def train(train, cache):
-    """As everywhere, with the cache of all runs here."""
+    """Like the fixture of conftest, with the cache that all runs of this file share."""
 
     def call(*arguments: str, **options: Path) -> tuple[Path, int, str, str]:
         return train(*arguments, cache, **options)
@@ -70,7 +76,7 @@ def train(train, cache):
 
 
 def forked():
-    """Makes processes that have imported torch already: each is forked from one that has done nothing else."""
+    """Makes processes that have already imported torch: each is forked from one that has done nothing else."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["src.train", "torch._dynamo", "torch.utils.tensorboard"])
     return context
@@ -113,7 +119,7 @@ def enter(arguments: list[str], log: Path, blow: tuple | None) -> None:
 
 @pytest.fixture(scope="module")
 def in_process(cache):
-    """Train in a process of its own, and hit it with a signal: → (exit status, standard output, standard error)."""
+    """Train in a separate process and send it a signal: → (exit status, standard output, standard error)."""
 
     def call(directory: Path, *arguments: str, at: tuple | None = None, number: int = 0, group: bool = False):
         given = [*RUN, cache, f"hydra.run.dir={directory}", *arguments]
@@ -154,9 +160,9 @@ def flat(node: object, name: str = "") -> dict[str, object]:
 
 
 def content(directory: Path, name: str = "last") -> dict:
-    """What a checkpoint holds, but for the digest, which depends on the time that training took."""
+    """The content of a checkpoint without the digest, which depends on the training time."""
     found = torch.load(checkpoint_file(directory, name), weights_only=True)
-    found.pop("digest", None)  # which Lightning alone does not write
+    found.pop("digest", None)  # absent if Lightning wrote the checkpoint
     return found
 
 
@@ -165,7 +171,7 @@ def step(directory: Path, name: str = "last") -> int:
 
 
 def differences(one: Path, other: Path) -> list[str]:
-    """What differs between two finished runs, but for the time that they took."""
+    """The differences between two finished runs, except their training time."""
     found = []
     for name in ("last", "best"):
         first, second = flat(content(one, name)), flat(content(other, name))
@@ -186,7 +192,7 @@ def differences(one: Path, other: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory, in_process) -> Callable[..., Path]:
-    """The directory of a run that nothing has stopped."""
+    """The directory of a run that was not interrupted."""
     folder = tmp_path_factory.mktemp("uninterrupted")
 
     @functools.cache
@@ -216,7 +222,7 @@ def test_a_killed_run_ends_as_if_nothing_had_happened(uninterrupted, train, cach
     directory = tmp_path / "run"
     arguments = [*RUN, "data.workers=2", f"hydra.run.dir={directory}", cache]
     metrics = directory / "metrics.csv"
-    for _ in range(5):  # until it was killed before it had finished
+    for _ in range(5):  # until it is killed before it has finished
         with (tmp_path / "log").open("w") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "src.train", *arguments],
@@ -507,7 +513,7 @@ def test_an_extended_run_has_the_learning_rates_of_a_run_planned_so_long(schedul
 
 
 def curves(directory: Path) -> list[dict[str, str]]:
-    """What was logged while it trained, but for the epoch."""
+    """What was logged during training, without the epoch."""
     with (directory / "metrics.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     shown = [{key: row[key] for key in row if key != "epoch" and not key.startswith("held_out")} for row in rows]
@@ -527,7 +533,7 @@ def test_an_extended_run_is_one_that_was_planned_so_long(steps, train, tmp_path)
     assert json.loads((directory / f"scores.{steps}.json").read_text()) == old
     assert json.loads((directory / "scores.json").read_text())["steps"] == steps + 5
     planned, *_ = train(*constant, f"trainer.max_steps={steps + 5}", directory=tmp_path / "planned")
-    # Lightning begins another epoch; nothing of ours depends on it.
+    # Lightning starts another epoch; nothing here depends on it.
     counters = r"(last|best)\.(loops\..*|epoch|training\.max_steps)"
     found = [name for name in differences(directory, planned) if not re.fullmatch(counters, name)]
     assert set(found) <= {"metrics.csv", f"scores.{steps}.json"}, found  # the first part was scored too
@@ -540,6 +546,20 @@ def test_an_extended_run_is_one_that_was_planned_so_long(steps, train, tmp_path)
     for other in ([], ["extend=+4"], ["extend=0"]):
         _, status, _, error = train(*constant, f"trainer.max_steps={steps}", *other)
         assert status == 1 and "extend" in error and "Traceback" not in error
+
+
+def test_each_step_is_logged_once_where_a_run_goes_on_after_its_only_validation(train_slim):
+    small = (
+        "trainer.max_steps=2",
+        "trainer.val_check_interval=100",
+        "trainer.log_every_n_steps=1",
+        "data.source.size=64",
+    )
+    directory, status, _, error = train_slim(*small)
+    assert status == 0, error
+    assert train_slim(*small, "extend=+2")[1] == 0
+    assert [row["step"] for row in curves(directory) if row["train/loss"]] == ["0", "1", "2", "3"]
+    assert [row["step"] for row in curves(directory) if row["validation/v_rand"]] == ["1", "3"]
 
 
 def test_an_unfinished_run_cannot_be_extended(train):
@@ -585,7 +605,7 @@ def test_a_run_waits_for_another_process_and_takes_what_that_one_finished(uninte
         waiting = forked().Process(target=enter, args=(given, log, None))
         waiting.start()
         printed = log.with_suffix(".out")
-        wait_for(lambda: printed.exists() and "waits for another process" in printed.read_text())
+        wait_for(lambda: printed.exists() and "waiting for another process" in printed.read_text())
         assert waiting.is_alive()
         shutil.copytree(finished / "checkpoints", directory / "checkpoints")
         for name in ("environment.json", "scores.json"):
@@ -634,19 +654,20 @@ def test_a_run_that_goes_on_elsewhere_says_what_is_another(train):
     before = now | {"commit": "of yesterday", "packages": now["packages"] | {"torch": "1.0"}}
     file.write_text(json.dumps(before))
     _, _, printed, error = train(*RUN, ONE_STEP)
-    assert error.splitlines()[0] == "warning: goes on with another packages.torch, commit"
+    assert error.splitlines()[0] == "warning: the run is resumed, although these have changed: packages.torch, commit"
     assert f"steps 1 to {STEPS}" in printed
     assert json.loads(file.read_text()) == now
     _, _, _, error = train(*RUN, ONE_STEP)
     assert "warning" not in error
 
 
-class Judged(lightning.LightningModule):
-    """A weight that grows by 1 each step, with the validation scores that it is given."""
+class Judged(Segmenter):
+    """A weight that grows by 1 in each step, with given validation scores."""
 
     def __init__(self, scores: list[float]):
-        super().__init__()
-        self.scores, self.validation_scores = list(scores), {}
+        parts = (weighted_cross_entropy, {"pixel_error": PixelError()}, torch.optim.SGD, ConstantLR, Components())
+        super().__init__(UNet(base_channels=1, depth=1), *parts, "pixel_error")
+        self.scores = list(scores)
         self.weight = torch.nn.Parameter(torch.zeros(1))
 
     def training_step(self, batch, index):
@@ -769,7 +790,7 @@ def test_the_best_weights_that_were_lost_in_the_middle_are_chosen_again(finished
     _, status, printed, error = train("data.source.size=64", "extend=1", directory=directory)
     assert status == 0 and "steps 1 to 2" in printed
     (line,) = error.splitlines()
-    assert "best.ckpt is lost or damaged; the best of the validations to come takes its place" in line
+    assert "best.ckpt is lost or damaged; the best of the next validations takes its place" in line
     assert content(directory, "best")["global_step"] == 2
 
 
@@ -787,7 +808,7 @@ def test_a_run_that_was_moved_keeps_its_best_score(uninterrupted, in_process, tr
 
 
 class Masks(lightning.LightningModule):
-    """Notes the dropout mask of each part of each step."""
+    """Records the dropout mask of each part of each step."""
 
     def __init__(self):
         super().__init__()
@@ -837,7 +858,7 @@ def test_dropout_of_processes_differs():
 
 @pytest.fixture
 def handlers():
-    """Handlers of signals as they were."""
+    """Restore the signal handlers after a test."""
     before = {
         number: signal.getsignal(number) for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT, signal.SIGTERM)
     }
@@ -890,7 +911,7 @@ def test_the_handlers_of_signals_are_those_from_before_when_training_has_ended(h
 
 
 def test_a_run_that_goes_on_without_its_cache_has_the_same_weight_map():
-    # Whatever the place in memory: OpenCV's distances differ in the last bit.
+    # OpenCV's distances differ in the last bit between addresses in memory.
     instances = phantom(slices=1, size=64, cells=8, seed=0).instances[0]
     first, random, kept = border_weight(instances), np.random.default_rng(0), []
     for _ in range(60):

@@ -1,4 +1,4 @@
-"""At the end of a run: what numbers the cells is chosen, said and kept, with what it costs to average."""
+"""At the end of a run the decoder is chosen, printed and kept, with the cost of each test-time augmentation."""
 
 import json
 
@@ -29,8 +29,8 @@ def test_what_is_chosen_is_said_and_kept_in_the_checkpoint_that_is_scored(train)
     assert scores["tta"]["d4"] == pytest.approx(best) and scores["tta"].keys() == {"none", "rot7", "d4"}
     assert scores["threshold"] == trained.decoder.threshold
     assert scores["instances"]["name"] == type(trained.decoder.numbering).__name__.lower()
-    averages = ("tta, f1_50 and time a slice: none ", " · d4 (used) ", "src.predict takes d4; tta=none is ")
-    assert all(said in printed for said in ("numbered by ", *averages))
+    averages = ("tta, f1_50 and time per image: none ", " · d4 (used) ", "src.predict uses d4; tta=none is ")
+    assert all(said in printed for said in ("decoder ", *averages))
 
 
 def test_the_checkpoint_from_which_a_run_goes_on_keeps_what_was_asked_for(train):
@@ -47,7 +47,7 @@ def test_without_validation_slices_nothing_is_chosen(train):
     trained = restore(checkpoint_file(directory, "last"))
     assert trained.decoder == Decoder(Auto(None, 20, True).meanwhile, 0.5)
     assert trained.tta == "rot7" and trained.choices == ()
-    assert "numbered by" not in printed
+    assert "decoder" not in printed
 
 
 def test_other_averages_are_chosen_anew_until_the_scores_are_written(train):
@@ -66,10 +66,10 @@ def test_what_an_average_costs_is_said():
     tried = [Choice(Components(9), {0.5: 0.8, 0.6: 0.85}), Choice(Distance(1.0, min_size=9), {0.5: 0.9, 0.6: 0.95})]
     chosen = Chosen(Decoder(Distance(1.0, min_size=9), 0.6), {}, "ap50", "max", tried, AVERAGES)
     assert choice.described(chosen, "rot7") == [
-        "numbered by distance (depth 1.0, smoothing 1.0, probability, min_size 9) at threshold "
-        "0.6: ap50 on the validation slices components 0.8500 · distance 0.9500",
-        "tta, ap50 and time a slice: none 0.9000 in 0.50 s · rot7 (used) 0.9500 in 5.00 s · d4 0.9400 in 4.00 s",
-        "src.predict takes rot7; tta=none is 10.0 times as fast, and ap50 changes by -0.0500",
+        "decoder distance (depth 1.0, smoothing 1.0, probability, min_size 9) at threshold "
+        "0.6: ap50 on the validation images components 0.8500 · distance 0.9500",
+        "tta, ap50 and time per image: none 0.9000 in 0.50 s · rot7 (used) 0.9500 in 5.00 s · d4 0.9400 in 4.00 s",
+        "src.predict uses rot7; tta=none is 10.0 times as fast, and ap50 changes by -0.0500",
     ]
     assert len(choice.described(chosen, "none")) == 2
     assert choice.described(Chosen(Decoder(Membranes(), 0.5), {}), "rot7") == []

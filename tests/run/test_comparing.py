@@ -1,4 +1,4 @@
-"""Runs compared from their directories: by the images that both have, and in words."""
+"""Runs are compared from their directories, by the images that both have scored."""
 
 import json
 
@@ -12,7 +12,7 @@ from src.run.ranking import ranking
 
 @pytest.fixture
 def run(tmp_path):
-    """Write what a comparison reads of a run: → its directory."""
+    """Write the files of a run that a comparison reads: → its directory."""
 
     def write(name, scores, monitor="f1", mode="max", validation=0.5):
         directory = tmp_path / name
@@ -39,7 +39,7 @@ def images(mean, count=20, seed=0):
 def test_the_better_one_is_named_where_it_can_be_told(mode, better, run):
     good, bad = run("good", images(0.8), mode=mode), run("bad", images(0.6, seed=1), mode=mode)
     (said,) = lines(good, *compared([good, bad]))
-    assert f"{good} less {bad}: mean f1 of 20 images 0.7" in said and said.endswith(
+    assert f"{good} minus {bad}: mean f1 of 20 images 0.7" in said and said.endswith(
         f"; {good.parent / better} is better"
     )
     assert "indistinguishable" not in said
@@ -49,9 +49,9 @@ def test_what_cannot_be_told_is_indistinguishable_and_how_many_images_would_tell
     one, other = run("one", images(0.8)), run("other", images(0.81, seed=1))
     monitor, mode, (row,) = compared([one, other])
     found = row["difference"]
-    assert not found.told and found.needed > 20
+    assert not found.significant and found.needed > 20
     (said,) = lines(one, monitor, mode, [row])
-    assert said.endswith(f"indistinguishable by 20 images; about {found.needed} would tell")
+    assert said.endswith(f"indistinguishable on 20 images; about {found.needed} would be needed")
     assert "equal on 20 images" in lines(one, *compared([one, one]))[0]
 
 
@@ -59,7 +59,7 @@ def test_images_that_only_one_has_do_not_count(run):
     one = run("one", {"a": 0.5, "b": 0.6, "c": None, "d": 0.1})
     other = run("other", {"b": 0.5, "a": 0.4, "c": 0.9, "e": 0.9})
     _, _, (row,) = compared([one, other])
-    assert row["difference"].images == 2 and row["both"] == pytest.approx([0.55, 0.45])
+    assert row["difference"].images == 2 and row["both"] == pytest.approx((0.55, 0.45))
 
 
 def test_what_cannot_be_compared_is_refused(run):
@@ -68,7 +68,7 @@ def test_what_cannot_be_compared_is_refused(run):
         compared([one])
     with pytest.raises(ValueError, match=r"two images or more with f1 in .*other, but got 1"):
         compared([one, run("other", {"image_3": 0.5})])
-    with pytest.raises(ValueError, match=r"expected a finished run, but .*begun is none"):
+    with pytest.raises(ValueError, match=r"expected a finished run, but .*begun is not;"):
         compared([one, run("begun", None)])
 
 
@@ -81,7 +81,7 @@ def test_of_a_sweep_each_point_is_compared_with_the_first(run, tmp_path):
     rows = ranking(tmp_path / "sweep")
     assert [row["directory"] for row in rows] == list("bcade")
     first, second, third, *others = against_first(tmp_path / "sweep", rows)
-    assert first == "" and "indistinguishable by 20 images" in second
+    assert first == "" and "indistinguishable on 20 images" in second
     assert third.startswith("+0.2") and "indistinguishable" not in third
     assert others == ["", ""]
 

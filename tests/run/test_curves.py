@@ -1,4 +1,4 @@
-"""metrics.csv: what Lightning's own logger would have written, also when the run was interrupted."""
+"""metrics.csv is what Lightning's own logger would have written, even if the run was interrupted."""
 
 import csv
 from pathlib import Path
@@ -28,7 +28,7 @@ def log(logger, rows=ROWS):
 
 
 def read(file: Path) -> list[dict]:
-    """Rows without the cells that are empty, by other means than ours."""
+    """Rows without their empty cells, read by csv alone."""
     with file.open(newline="") as opened:
         return [{key: value for key, value in row.items() if value} for row in csv.DictReader(opened)]
 
@@ -71,7 +71,7 @@ def test_what_was_not_saved_is_on_disk_at_the_end(tmp_path):
 
 
 def test_a_row_without_new_columns_is_appended(tmp_path):
-    # The curves of a long run are not written again at each step.
+    # The file of a long run is appended to, not rewritten at each step.
     curves = log(Curves(str(tmp_path)), ROWS[:3])
     file = (tmp_path / "metrics.csv").stat().st_ino
     log(curves, [(2, {"train/loss": 1.0})])
@@ -81,7 +81,7 @@ def test_a_row_without_new_columns_is_appended(tmp_path):
     assert text(tmp_path).splitlines()[0].endswith(",new")
 
 
-# Rows that a run has logged before it stopped, and the step of its checkpoint, before which all rows are logged.
+# The rows that a run logged before it stopped, and the step of its checkpoint, before which all rows are logged.
 STOPS = [(w, step) for w in range(len(ROWS) + 1) for step in range(5) if sum(row[0] < step for row in ROWS) <= w]
 
 
@@ -109,7 +109,7 @@ def test_a_half_written_last_line_is_no_row(lost, tmp_path):
     file = tmp_path / "metrics.csv"
     content = file.read_bytes()
     file.write_bytes(content[:-lost])
-    left = 4 if lost == 1 else 3  # without the last half of the end of a line, the line is whole
+    left = 4 if lost == 1 else 3  # a line that lacks only the second half of its line end is complete
     assert len(read_rows(file)) == left
     curves = Curves(str(tmp_path))
     curves.go_on_from(2)

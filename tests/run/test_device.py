@@ -1,4 +1,4 @@
-"""Precision follows the hardware unless it is asked for."""
+"""The hardware decides on precision unless the configuration does."""
 
 import functools
 import json
@@ -22,7 +22,7 @@ from src.run.device import (
     speed_in_bf16,
 )
 
-device_learns = device._learns.__wrapped__  # not what it has found before
+can_train = device._can_train.__wrapped__  # without its cache
 
 
 def test_a_precision_that_is_asked_for_is_taken():
@@ -32,7 +32,7 @@ def test_a_precision_that_is_asked_for_is_taken():
 
 @pytest.fixture
 def speeds(monkeypatch, tmp_path):
-    """The file of the user's cache, in which nothing is known yet."""
+    """The file of the user's cache, which does not exist yet."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     return tmp_path / "unet-from-few-images" / "speed_in_bf16.json"
 
@@ -114,22 +114,22 @@ def test_what_is_compiled_is_asked_for_or_long():
 
 @pytest.fixture
 def apple(monkeypatch):
-    """A machine that says that it has an Apple GPU. PyTorch is built without it here, so that each step on it fails."""
+    """A machine that reports an Apple GPU; PyTorch is built without support for it here, so each step on it fails."""
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(device, "_learns", functools.cache(device_learns))
+    monkeypatch.setattr(device, "_can_train", functools.cache(can_train))
 
 
 def test_an_apple_gpu_that_fails_is_named_once_and_the_cpu_takes_its_place(apple, capsys):
     assert choose_accelerator("auto") == "cpu"
     assert inference("32", 8) == (torch.device("cpu"), torch.float32)
     (line,) = capsys.readouterr().err.splitlines()
-    assert re.fullmatch(r"warning: a step on mps fails, and the CPU takes its place: .*mps.*", line)
+    assert re.fullmatch(r"warning: a training step on mps fails, so the CPU is used: .*mps.*", line)
 
 
 def test_an_apple_gpu_that_works_is_used_in_fp32(apple, monkeypatch):
-    monkeypatch.setattr(device, "_learns", lambda name: device_learns("cpu"))
-    assert choose_accelerator("auto") == "auto"  # which Lightning takes for it
+    monkeypatch.setattr(device, "_can_train", lambda name: can_train("cpu"))
+    assert choose_accelerator("auto") == "auto"  # which Lightning takes for Apple's GPU
     assert [choose_precision("auto", name, 8) for name in ("auto", "mps", "gpu")] == ["32-true"] * 3
     assert inference("auto", 8) == (torch.device("mps"), torch.float32)
     assert describe(torch.device("mps")) == "Apple GPU"
@@ -145,10 +145,10 @@ def test_a_step_is_tried_without_drawing_from_what_weights_are_drawn_from(capsys
     torch.manual_seed(3)
     expected = torch.rand(1)
     torch.manual_seed(3)
-    assert device_learns("cpu")
+    assert can_train("cpu")
     assert torch.rand(1) == expected
-    assert not device_learns("meta"), "which holds no numbers"
-    assert "warning: a step on meta fails" in capsys.readouterr().err
+    assert not can_train("meta"), "which holds no numbers"
+    assert "warning: a training step on meta fails" in capsys.readouterr().err
 
 
 def test_the_middle_of_a_network_is_half_way_down():

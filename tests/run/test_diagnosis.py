@@ -1,4 +1,4 @@
-"""What goes wrong while a network trains is said once, in words; a loss that is no number stops it."""
+"""Problems during training are reported once; a loss that is not finite stops it."""
 
 import math
 import re
@@ -16,7 +16,7 @@ STILL = ("callbacks=default", "optimizer.lr=0", "trainer.max_steps=6")
 
 @pytest.fixture
 def rare(tmp_path):
-    """A folder in which next to nothing is cell, so that the first bias alone predicts background."""
+    """A folder with hardly any cells, so that the initial bias alone predicts background."""
     root = folder(tmp_path / "own")
 
     def speck(cells):
@@ -42,7 +42,7 @@ def test_losses_of_a_gpu_are_read_together_and_before_anything_is_kept_of_them(b
     diagnosis, trainer = Diagnosis("iou", "max", "."), lightning.Trainer(logger=False, accelerator="cpu")
     gpu = SimpleNamespace(device=torch.device("cuda"))
     values = [0.5] * 7 + [math.nan] + [0.5] * (diagnosis.waiting - 9)
-    for number, value in enumerate(values):  # one less than are read together
+    for number, value in enumerate(values):  # one loss fewer than are read together
         trainer.fit_loop.epoch_loop.automatic_optimization.optim_progress.optimizer.step.total.completed = number + 1
         diagnosis.on_train_batch_end(trainer, gpu, {"loss": torch.tensor(value)}, {"name": [f"slice_{number}"]}, number)
     with pytest.raises(ValueError, match=r"but got nan at step 8, from tiles of slice_7; nearest"):
@@ -56,13 +56,13 @@ def test_a_network_that_predicts_background_alone_is_named_once(rare, train):
     plain = ("weight_map.balance=false", "weight_map.w0=0", "model.norm=none")
     _, status, printed, error = train("experiment=cells", f"data.root={rare}", *STILL, *plain)
     assert status == 0, error
-    assert printed.count("diagnosis: predicts nothing but background since step 1") == 1
+    assert printed.count("diagnosis: the network has predicted only background since step 1") == 1
 
 
 def test_a_validation_that_becomes_no_better_is_named_once(train_slim):
     _, status, printed, error = train_slim(*STILL, "metrics=semantic", "monitor=iou")
     assert status == 0, error
-    assert printed.count("diagnosis: validation iou has not become better since step 1") == 1
+    assert printed.count("diagnosis: validation iou has not improved since step 1") == 1
 
 
 def test_a_run_that_learns_says_nothing(train_slim):
@@ -82,15 +82,16 @@ def test_what_was_said_is_kept_in_the_checkpoint(train_slim):
 def test_a_validation_that_still_rises_at_the_end_is_named_with_what_goes_on(capsys):
     diagnosis = Diagnosis("iou", "max", "runs/my own")
     diagnosis.ranks = [(400, 0.1), (800, 0.2), (1200, 0.5)]
+    module = SimpleNamespace(steps=1300)  # some of them after the last validation
     for _ in range(2):  # scored once more after an interruption
-        diagnosis.on_test_start(None, None)
+        diagnosis.on_test_start(None, module)
         line = "validation iou was still rising when training ended, and best after step 1200"
-        goes_on = "the same command with 'hydra.run.dir=runs/my own' extend=+600 goes on"
+        goes_on = "the same command with 'hydra.run.dir=runs/my own' extend=+650 continues it"
         assert capsys.readouterr().out == f"diagnosis: {line}; {goes_on}\n"
-        assert list(diagnosis.told.values()) == [line]
+        assert list(diagnosis.told.values()) == [line] and diagnosis.extend_by == 650
     diagnosis.ranks += [(1400, 0.4), (1600, 0.5), (1800, 0.3)]
-    diagnosis.on_test_start(None, None)
-    assert capsys.readouterr().out == "" and not diagnosis.told
+    diagnosis.on_test_start(None, module)
+    assert capsys.readouterr().out == "" and not diagnosis.told and diagnosis.extend_by is None
 
 
 def test_what_is_said_to_rise_is_better_than_all_before_by_more_than_noise():
@@ -98,5 +99,5 @@ def test_what_is_said_to_rise_is_better_than_all_before_by_more_than_noise():
     assert still_rising([(1, 0.5), (2, 0.6), (3, 0.605)]) is None
     assert still_rising([(1, 0.5), (2, 0.6), (3, 0.61)]) == 3
     assert still_rising([(1, 0.5), (2, 0.9), (3, 0.61)]) is None
-    assert still_rising([(1, -0.5), (2, -0.4), (3, -0.3)]) == 3  # of a score of which less is better
+    assert still_rising([(1, -0.5), (2, -0.4), (3, -0.3)]) == 3  # for a score of which lower is better
     assert still_rising([(1, -float("inf")), (2, -float("inf")), (3, 0.3)]) is None

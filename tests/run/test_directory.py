@@ -1,4 +1,4 @@
-"""The run directory: what may differ when a run continues, and that nothing is half-written."""
+"""The run directory: the keys that may change when a run is resumed, and that no file is incomplete."""
 
 import json
 import re
@@ -25,7 +25,7 @@ def changed(**keys):
 
 
 def scored(**more) -> dict:
-    """The least that scores.json may hold."""
+    """The smallest valid scores.json."""
     return {"scores": {"v_rand": 0.9}, "per_image": [{"name": "a"}], "threshold": 0.5, "seconds": 1.0, **more}
 
 
@@ -73,7 +73,7 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path):
 
 
 def trained(directory: Path, config: dict, steps: int | None = None) -> None:
-    """As a run leaves it: begun with a configuration, with scores if it is finished."""
+    """A directory as a run leaves it: with its configuration, and with scores if it is finished."""
     runs.open_run(directory, config)
     write_text(runs.checkpoint_file(directory, "last"), "a checkpoint")
     if steps is not None:
@@ -115,7 +115,7 @@ def test_scores_alone_hold_their_directory(tmp_path):
 def test_a_finished_run_is_extended_and_its_scores_kept(tmp_path):
     trained(tmp_path, planned(5), steps=5)
     before = (tmp_path / "scores.json").read_text()
-    for _ in range(2):  # each process of a run does so
+    for _ in range(2):  # each rank of a run does so
         runs.open_run(tmp_path, planned(5, 3))
     assert stored(tmp_path) == planned(5, 3)
     assert runs.finished_scores(tmp_path) is None
@@ -220,7 +220,7 @@ def test_a_run_is_finished_when_as_many_steps_are_scored(tmp_path):
     write_json(tmp_path / "scores.json", scored(steps=5))
     assert runs.is_finished(tmp_path, 5)
     assert not runs.is_finished(tmp_path, 8)
-    write_json(tmp_path / "scores.json", scored())  # of an earlier version
+    write_json(tmp_path / "scores.json", scored())  # as an earlier version wrote it
     assert runs.is_finished(tmp_path, 5)
 
 
@@ -280,10 +280,10 @@ def holder(tmp_path):
 def test_two_processes_do_not_write_in_one_directory(holder, tmp_path, capsys):
     directory = tmp_path / "run"
     busy = f"expected {re.escape(str(directory))} to be free.*hydra.run.dir"
-    for _ in range(2):  # the first attempt takes nothing from the holder
+    for _ in range(2):  # the first attempt does not take the lock from its holder
         with pytest.raises(ValueError, match=busy), runs.only_writer(directory, patience=0.1):
             pytest.fail("both write")
-        assert capsys.readouterr().out == f"{directory}: waits for another process that trains in it\n"
+        assert capsys.readouterr().out == f"{directory}: waiting for another process that trains in it\n"
     with runs.only_writer(tmp_path / "other", patience=0):
         assert capsys.readouterr().out == ""
     holder.communicate("\n")
@@ -300,7 +300,7 @@ def test_who_waits_says_so_at_once_and_goes_on_when_the_directory_is_free(holder
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": CONF.parent}
     with subprocess.Popen([sys.executable, "-c", patient, str(tmp_path / "run")], **pipes) as waiting:
         assert select.select([waiting.stdout], [], [], 100)[0], "said nothing"
-        assert waiting.stdout.readline().endswith("waits for another process that trains in it\n")
+        assert waiting.stdout.readline().endswith("waiting for another process that trains in it\n")
         holder.communicate("\n")
         assert waiting.stdout.readline() == "holds\n"
         waiting.communicate("\n")
@@ -347,7 +347,7 @@ def test_who_begins_to_train_sweeps_what_killed_processes_left(tmp_path):
         left.append(tmp_path / folder / f".{name}.{'0' * 32}")
     (tmp_path / "checkpoints").mkdir()
     left.append(tmp_path / "checkpoints" / ".last.ckpt.partial")
-    (tmp_path / "predictions" / ".a_labels.tif.partial").mkdir()  # of src.predict, which goes on with it
+    (tmp_path / "predictions" / ".a_labels.tif.partial").mkdir()  # of src.predict, which resumes it
     kept += [tmp_path / f".report.html.{'0' * 32}", tmp_path / "predictions" / ".a_labels.tif.partial"]
     for file in (*left, kept[-2]):
         file.touch()

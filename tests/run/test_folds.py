@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from src.run.folds import ENSEMBLE, believed, fold_directories, folded_scores, lines, write_folds_page
+from src.run.folds import ENSEMBLE, calibration_sentence, fold_directories, folded_scores, lines, write_folds_page
 from src.terminal import shown
 from tests.conftest import imported_by
 
@@ -41,7 +41,7 @@ def test_scores_are_those_of_the_folds_that_are_there(folded, tmp_path, capsys):
     (directory / ENSEMBLE).unlink()
     assert folded_scores(directory) is None
     (directory / "scores.json").write_text("[]")
-    assert folded_scores(directory) is None and "made again" in capsys.readouterr().err
+    assert folded_scores(directory) is None and "computed again" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -49,7 +49,7 @@ def test_the_page_shows_the_worst_image_its_fold_and_how_sure_the_score_is(folde
     directory = folded(tmp_path / "folds")
     scores = folded_scores(directory)
     page = write_folds_page(directory, scores, shown).read_text()
-    assert page.count('class="slice"') == 23 and "95 % interval of v_rand" in page
+    assert page.count('class="result"') == 23 and "95 % confidence interval of v_rand" in page
     assert "each scored by a network that had not seen it" in page
     assert "How far probabilities can be believed" in page and "after calibration" in page
     worst = min(scores["per_image"], key=lambda row: row["v_rand"])
@@ -69,11 +69,11 @@ def test_what_it_says_in_sentences(ensemble):
         "cells": {"held": [{"said": 0.9, "cells": 212, "matched": 0.91}, {"said": 0.5, "cells": 7, "matched": 0.6}]},
     }
     assert lines(scores, "f1", shown) == [
-        "95 % interval of f1, by bootstrap over images: 0.7000 to 0.9500.",
+        "95 % confidence interval of f1 pooled over all images, by bootstrap over images: 0.7000 to 0.9500.",
         "f1 of the folds: 0.8000, –; their mean 0.8000, that of the images 0.8200.",
         "Probabilities need no calibration: their expected calibration error is 0.0123.",
         "Cells with a confidence in cells.csv of 0.9 matched a true one in 91 % of 212, of 0.5 in 60 % of 7.",
-        "On 6 held-out images, which no fold has seen, the mean of the 2 networks has f1 0.9000 and takes 2.00 s an "
+        "On 6 held-out images, which no fold has seen, the mean of the 2 networks has f1 0.9000 and takes 2.00 s per "
         "image; one of them has 0.8500 on average and takes 0.50 s."
         if ensemble
         else "The mean of the 2 networks takes 2 times as long as one of them.",
@@ -82,9 +82,10 @@ def test_what_it_says_in_sentences(ensemble):
 
 def test_what_was_fitted_is_said_with_what_it_gives():
     each = {"none": {"ece": 0.05}, "both": {"ece": 0.01}}
-    said = believed({"needed": "both", "temperature": 1.5, "shift": -0.25, "threshold": 0.7, "scores": each}, shown)
+    calibration = {"needed": "both", "temperature": 1.5, "shift": -0.25, "threshold": 0.7, "scores": each}
+    said = calibration_sentence(calibration, shown)
     assert said.startswith("Probabilities need a temperature and a shift (temperature 1.50, shift -0.25): ")
-    assert "falls from 0.0500 to 0.0100" in said and "above 0.70 is cell" in said
+    assert "falls from 0.0500 to 0.0100" in said and "above 0.70 are cell" in said
 
 
 @pytest.mark.slow

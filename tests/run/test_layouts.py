@@ -1,4 +1,4 @@
-"""What is read from the files of a run directory."""
+"""Files of a run directory are accepted or refused by the fields that are read from them."""
 
 import pytest
 from pydantic import ValidationError

@@ -1,4 +1,4 @@
-"""Private handles of Lightning do what they are used for."""
+"""The undocumented parts of Lightning do what they are used for."""
 
 import gc
 import multiprocessing
@@ -47,29 +47,38 @@ def a_trainer(tmp_path, *callbacks, **options):
 
 
 class Counted(lightning.Callback):
-    """Notes after which batches a validation comes, and what is said of it before."""
+    """Records the batches after which a validation is expected, and those after which it comes."""
 
     def __init__(self):
-        self.said, self.validated = [], []
+        self.said, self.validated, self.logged = [], [], []
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
         assert seam.batches_done(trainer) == batch_idx + 1
         if seam.validates_after(trainer, batch_idx + 1):
             self.said.append(batch_idx + 1)
+        if seam.logs_step(trainer):
+            self.logged.append(batch_idx + 1)
 
     def on_validation_end(self, trainer, module):
         self.validated.append(seam.batches_done(trainer))
 
 
-def test_a_validation_comes_when_it_is_said_to_come(tmp_path):
+def test_validations_and_logged_steps_come_when_it_is_said(tmp_path):
     counted = Counted()
-    options = {"max_steps": 10, "val_check_interval": 4, "num_sanity_val_steps": 0, "limit_val_batches": 1}
+    options = {
+        "log_every_n_steps": 3,
+        "max_steps": 10,
+        "val_check_interval": 4,
+        "num_sanity_val_steps": 0,
+        "limit_val_batches": 1,
+    }
     a_trainer(tmp_path, counted, **options).fit(BoringModel())
     assert counted.said == counted.validated == [4, 8]
+    assert counted.logged == [3, 6, 9]
 
 
 class Failing(BoringModel):
-    """Stops in its first validation, and leaves a worker."""
+    """Stops in its first validation, while a worker runs."""
 
     def train_dataloader(self):
         return DataLoader(torch.zeros(64, 32), num_workers=1, persistent_workers=True)

@@ -1,4 +1,4 @@
-"""A finished run answers for the data that it was trained on, and for no others."""
+"""A finished run is accepted for the data that it was trained on, and refused for others."""
 
 import json
 import os
@@ -39,7 +39,7 @@ def made(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def run(made, run_command, tmp_path, monkeypatch):
-    """Issue the command of that run again, on copies of both: → (exit status, output, error)."""
+    """Run the same command again, on copies of both: → (exit status, output, error)."""
     for name in ("mine", "run"):
         shutil.copytree(made / name, tmp_path / name)
     monkeypatch.chdir(tmp_path)
@@ -78,7 +78,7 @@ MEASURED = [*RUN, "trainer.precision=auto", "trainer.max_steps=2", "trainer.val_
 def test_a_run_goes_on_in_the_precision_in_which_it_was_begun(
     begun, elsewhere, made, run_command, tmp_path, monkeypatch
 ):
-    """Also on a machine on which the other one would be chosen."""
+    """Even on a machine on which the other precision would be chosen."""
     shutil.copytree(made / "mine", tmp_path / "mine")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(device, "speed_in_bf16", lambda *_: 3.0 if begun == "bf16-mixed" else 0.5)
@@ -159,7 +159,7 @@ def test_a_run_goes_on_with_the_kind_of_labels_that_it_began_with(run, tmp_path)
     found = json.loads(file.read_text())
     status, _, error = run()
     assert status == 0, error
-    # As a version would have judged that does not know membranes: what is learnt from is the same for this kind.
+    # As a version without membranes would infer it; the training images are the same for this kind.
     file.write_text(json.dumps(found | {"kind": "binary"}))
     (tmp_path / "run/scores.json").unlink()
     status, _, error = run()
@@ -176,7 +176,7 @@ def test_a_run_that_has_not_begun_is_judged_anew(tmp_path):
 def test_a_damaged_check_is_judged_anew_with_a_word(run, tmp_path, capsys):
     (tmp_path / "run/check.json").write_text("{")
     assert provenance.judged_before(tmp_path / "run") is None
-    assert "its labels are judged anew" in capsys.readouterr().err
+    assert "the meaning of its labels is inferred again" in capsys.readouterr().err
 
 
 def test_keys_that_were_added_mean_to_an_earlier_run_what_they_meant(tmp_path):
@@ -204,7 +204,7 @@ def test_keys_that_were_added_mean_to_an_earlier_run_what_they_meant(tmp_path):
 
 
 def a_run(directory: Path, **config: object) -> None:
-    """A run that has begun with a configuration."""
+    """A run that was started with a configuration."""
     runs.open_run(directory, config)
     runs.checkpoint_file(directory, "last").parent.mkdir()
     runs.checkpoint_file(directory, "last").touch()

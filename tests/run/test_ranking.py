@@ -1,4 +1,4 @@
-"""The ranking of a sweep: the best first by the validation slices, in the table as in the file."""
+"""The ranking of a sweep: the best run on the validation images comes first, in the table and in the file."""
 
 import csv
 import json
@@ -11,7 +11,7 @@ from src.run.ranking import ranking, write_ranking
 
 @pytest.fixture
 def point(tmp_path):
-    """Write the files of a point of a sweep; without ``validation`` it is unfinished."""
+    """Write the files of a run of a sweep; without ``validation`` it is unfinished."""
 
     def write(name, overrides, validation=..., held_out=0.5, seconds=60.0, monitor="v_rand", mode="max"):
         directory = tmp_path / name

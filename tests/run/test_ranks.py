@@ -1,4 +1,4 @@
-"""One run on two processes: the same as on one, alone in its directory, and over when one of them is gone."""
+"""A run on two processes: equal to a run on one, alone in its directory, and ended when one of them dies."""
 
 import contextlib
 import csv
@@ -52,7 +52,7 @@ HERE = "tests.run.test_ranks"
 
 
 class Watch(Callback):
-    """Notes the process of each rank and the tiles that it sees; holds rank 1 where the test asks for it."""
+    """Records the process of each rank and its tiles; pauses rank 1 where the test asks for it."""
 
     def __init__(self, directory: str):
         self.directory = Path(directory)
@@ -91,7 +91,7 @@ def wait_for(condition: Function[[], object], seconds: float = 300) -> None:
 
 
 def tiles(directory: Path) -> list[list[tuple[int, str]]]:
-    """Of each process the steps and tiles that it has seen."""
+    """The steps and tiles of each process."""
     files = sorted(directory.glob("tiles_*"))
     return [[(int(step), tile) for step, tile in map(str.split, file.read_text().splitlines())] for file in files]
 
@@ -109,11 +109,11 @@ def checkpoint(directory: Path, name: str = "last") -> dict:
     return torch.load(directory / "checkpoints" / f"{name}.ckpt", weights_only=True)
 
 
-# Many runs, by two processes and by one: they are started once.
+# Many runs, on two processes and on one: the processes are started once.
 
 
 def chosen(directory: Path, *arguments: str) -> dict:
-    """What `train` gets from the command line."""
+    """The arguments that `train` gets from the command line."""
     where = [f"run_dir={directory}", f"cache_dir={directory.parent / 'cache'}"]
     watch = f"+callbacks.watch={{_target_:{HERE}.Watch,directory:'{directory}'}}"
     with initialize_config_dir(str(CONF), version_base="1.3"):
@@ -129,7 +129,7 @@ def train_all(runs: list[tuple[dict, Path]], errors: Path | None = None) -> None
             train_run(config, directory)
 
 
-# All metrics judge each run, and each of them chooses the threshold of one.
+# All metrics score each run, and each of them chooses the threshold of one.
 METRICS = {"isbi": "v_rand", "instances": "pq", "semantic": "iou"}
 VALIDATIONS = {1: "4", 2: "4-5", 3: "4-6"}
 MORE = [
@@ -282,16 +282,16 @@ def test_a_run_of_one_process_goes_on_with_two_and_says_so(trained):
     assert sorted(tile for part in tiles(two) for tile in part) == sorted(tiles(one)[0])
     torch.testing.assert_close(weights(two), weights(one), atol=1e-6, rtol=0)
     said = [(two.parent / f"stderr_{rank}").read_text() for rank in (0, 1)]
-    warned = re.findall(r"warning: goes on with another (.*)", "".join(said))
+    warned = re.findall(r"warning: the run is resumed, although these have changed: (.*)", "".join(said))
     assert len(warned) == 1 and "world_size" in warned[0].split(", ")
 
 
-# The command, as a person starts it.
+# The command as a user starts it.
 
 
 @dataclass
 class Started:
-    """A command that runs, and what it leaves."""
+    """A running command, and what it leaves behind."""
 
     process: subprocess.Popen
     output: Path
@@ -299,7 +299,7 @@ class Started:
 
     @property
     def children(self) -> list[int]:
-        """All processes that descend from it."""
+        """All its descendant processes."""
         found = [self.process.pid]
         for number in found:
             with contextlib.suppress(OSError):  # it has ended
@@ -354,7 +354,7 @@ def command(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def whole(command, tmp_path_factory):
-    """A run of two processes that nothing has interrupted: → (directory, status, output, error)."""
+    """An uninterrupted run of two processes: → (directory, status, output, error)."""
     directory = tmp_path_factory.mktemp("whole") / "run"
     running = command(directory)
     wait_for(lambda: len(list(directory.glob("pid_*"))) == 2 or running.process.poll() is not None)
@@ -452,7 +452,7 @@ def test_an_interrupted_run_of_two_processes_ends_as_if_it_had_not_been(whole, i
     for name in ("last", "best"):
         expected, found = (checkpoint(made, name)["state_dict"] for made in (whole[0], directory))
         assert expected.keys() == found.keys()
-        # Not bit for bit: now and then two runs of two processes differ in the last bit, also without an interruption.
+        # Not bit for bit: two runs of two processes sometimes differ in the last bit, even without an interruption.
         for key, value in expected.items():
             torch.testing.assert_close(found[key], value, rtol=1e-3, atol=1e-4, msg=f"{name} {key}")
     assert [row["step"] for row in curves(directory)] == [row["step"] for row in curves(whole[0])]
@@ -492,7 +492,7 @@ def test_a_point_that_fails_in_its_processes_leaves_the_others_alone(run_command
     points = ("trainer.devices=2", "data.held_out='7-11','7-12'")
     status, _, error = swept(run_command, tmp_path / "sweep", *points)
     assert status == 1
-    message = "error: expected slices from 0 to 11, but got '7-12'; nearest valid: 11"
+    message = "error: expected images from 0 to 11, but got '7-12'; nearest valid: 11"
     assert error.count(message) == 1
     assert "Traceback" not in error
     finished = [
@@ -504,12 +504,12 @@ def test_a_point_that_fails_in_its_processes_leaves_the_others_alone(run_command
     assert not list(tmp_path.rglob("*.lock"))
 
 
-# Processes that others start, or should have started.
+# Processes that a cluster starts, or should have started.
 
 
 @dataclass
 class Place:
-    """What roll_call asks a cluster for."""
+    """The attributes of a cluster that roll_call reads."""
 
     rank: int
     size: int
@@ -524,7 +524,7 @@ class Place:
 
 
 def call(place: Place, devices: int, nodes: int, seconds: float):
-    """What roll_call returns, or type and message of what it raises; the store of a failed call is gone."""
+    """The result of roll_call, or the type and message of its error; the store of a failed call is released."""
     try:
         return roll_call(place, devices, nodes, seconds)
     except Exception as error:
@@ -542,7 +542,7 @@ def called(ranks: dict[int, float], devices: int = 3, nodes: int = 1, size: int 
         return {rank: each.result() for rank, each in calls.items()}, time.monotonic() - started
 
 
-@pytest.mark.parametrize("libuv", [True, False])  # which Windows has not
+@pytest.mark.parametrize("libuv", [True, False])  # which Windows lacks
 def test_when_all_have_arrived_each_knows_the_hosts_of_all(libuv, monkeypatch):
     monkeypatch.setattr(ranks, "LIBUV", libuv)
     stores, _ = called({0: 60, 1: 60, 2: 60})
@@ -620,11 +620,11 @@ def test_processes_that_torchrun_has_started_for_a_trainer_of_one_are_refused(ru
     assert error == "error: expected 1 process, but 2 were started; nearest valid: trainer=ddp\n"
 
 
-# Processes that we start.
+# Processes that the project starts.
 
 
 class Unreadable(Exception):
-    """Can be pickled, but not read."""
+    """Can be pickled, but not unpickled."""
 
     def __init__(self, code: int, reason: str):
         super().__init__(f"{code}: {reason}")

@@ -1,4 +1,4 @@
-"""The report of a run says what its files say."""
+"""The report of a run shows the content of its files."""
 
 import csv
 import json
@@ -29,7 +29,7 @@ def test_it_says_what_the_files_of_the_run_say(run):
         "data_hash",
     ):
         assert needed in text, needed
-    assert "scheduler.T_max 600" not in text  # follows from another choice
+    assert "scheduler.T_max 600" not in text  # it follows from another key
 
 
 def test_it_can_be_written_again_from_the_files_alone(run, run_command):
@@ -38,7 +38,7 @@ def test_it_can_be_written_again_from_the_files_alone(run, run_command):
     status, printed, error = run_command("report", f"run={run}")
     assert status == 0, error
     assert printed.splitlines()[-1] == f"report: {run / 'report.html'}"
-    drawn = r"<svg.*?</svg>"  # matplotlib names clipping paths by chance
+    drawn = r"<svg.*?</svg>"  # matplotlib draws random names for clipping paths
     assert re.sub(drawn, "", (run / "report.html").read_text(), flags=re.S) == re.sub(drawn, "", before, flags=re.S)
 
 

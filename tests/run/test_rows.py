@@ -1,4 +1,4 @@
-"""metrics.csv as it was written: whole rows, or a file that is named."""
+"""metrics.csv is read as written, and damaged files are named."""
 
 import pytest
 

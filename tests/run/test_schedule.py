@@ -1,4 +1,4 @@
-"""A run whose schedule follows validation ends when that has stopped rising, and is a run like any other."""
+"""A run whose schedule follows validation ends after the score has stopped rising, and is a run like any other."""
 
 import json
 
@@ -9,7 +9,7 @@ from src.model.archive import read
 from src.run.directory import checkpoint_file
 from tests.conftest import SLIM, weights_digest
 
-# Weights that stay as they are, so that validation does not rise: it cools down after two more, for one interval.
+# Weights that do not change, so that the score does not rise: cool-down after two more validations, for one interval.
 STILL = (
     *("scheduler=plateau", "scheduler.patience=2", "scheduler.warm_up=1", "scheduler.cool_down=0.3"),
     *("trainer.max_steps=40", "trainer.val_check_interval=2", "callbacks=default"),

@@ -1,4 +1,4 @@
-"""Components found block by block are those of the whole plane, whatever the blocks and whatever crosses them."""
+"""Components computed block by block equal those of the whole plane, whatever the blocks."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def cut(plane, window):
 
 
 def block_by_block(mask, side, min_size=0):
-    """The labels of a whole mask, put together from blocks."""
+    """The labels of a whole mask, assembled from blocks."""
     windows = blocks(*mask.shape, side)
     labels = joined_components(lambda window: cut(mask, window), windows, min_size)
     plane = np.full(mask.shape, -1)
@@ -29,7 +29,7 @@ def block_by_block(mask, side, min_size=0):
 
 
 def at_once(mask, min_size=0):
-    """The components of a whole mask, the small ones gone; their numbers are not consecutive."""
+    """The components of a whole mask without small ones; the numbers are not consecutive."""
     labels = ndimage.label(mask)[0]
     small = np.flatnonzero(np.bincount(labels.ravel()) < min_size)
     return np.where(np.isin(labels, small), 0, labels)
@@ -116,7 +116,7 @@ def test_components_that_touch_at_a_corner_of_blocks_are_two(side):
 
 
 @pytest.mark.parametrize(("min_size", "cells"), [(0, 2), (3, 2), (4, 1), (20, 1), (21, 0)])
-def test_a_cell_is_as_large_as_its_parts_in_all_blocks_together(min_size, cells):
+def test_min_size_counts_the_parts_of_a_cell_in_all_blocks(min_size, cells):
     mask = np.zeros((5, 23), bool)
     mask[0, 1:21] = True
     mask[3:5, 4] = mask[3, 5] = True
@@ -133,8 +133,8 @@ def test_an_empty_plane_has_no_component_and_a_full_one_has_one(height, width, s
     assert (block_by_block(np.ones((height, width), bool), side) == 1).all()
 
 
-def test_numbers_need_no_small_type_where_each_pixel_is_a_component():
-    mask = np.indices((300, 300)).sum(axis=0) % 2 == 0  # more than 16 bits hold, in each block fewer
+def test_more_components_than_16_bits_count_keep_distinct_numbers():
+    mask = np.indices((300, 300)).sum(axis=0) % 2 == 0  # more components than 16 bits count, but fewer in each block
     labels = block_by_block(mask, 64)
     assert sorted(labels[mask].tolist()) == list(range(1, 45_001))
 

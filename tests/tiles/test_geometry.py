@@ -18,7 +18,7 @@ DEPTHS = st.integers(1, 5)
 
 
 def simulate(side, depth, padded=False):
-    """The side after every layer of figure 1, one by one; None where a layer cannot do its work."""
+    """The side after every layer of figure 1, one by one; None if a layer cannot take its input."""
     lost = 0 if padded else 4  # two 3×3 convolutions
     for _ in range(depth):
         side -= lost

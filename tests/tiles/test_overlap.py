@@ -1,4 +1,4 @@
-"""Tiles must not be seen in the result: it is that of one pass over the whole, mirrored image."""
+"""Tiled prediction has no seams: it equals one pass over the whole, mirrored image."""
 
 from functools import cache
 from itertools import product
@@ -17,8 +17,8 @@ from src.tiles.overlap import Window, mirrored_range, overlap_tile, reader
 
 @cache
 def random_unet(depth, padded, norm="none", in_channels=1):
-    """A small network in fp64 in which no bias, statistic or affine parameter is at its neutral start."""
-    torch.manual_seed(3)  # no dead unit cuts a level off, see below
+    """A small network in fp64 without any bias, statistic or affine parameter at its neutral initial value."""
+    torch.manual_seed(3)  # with this seed no dead unit disconnects a level, as tested below
     network = UNet(in_channels, classes=3, base_channels=2, depth=depth, padded=padded, norm=norm).double().eval()
     for layer in network.modules():
         if getattr(layer, "bias", None) is not None:
@@ -31,12 +31,12 @@ def random_unet(depth, padded, norm="none", in_channels=1):
 
 
 def mirror(image, before, rows, columns):
-    """The image (N, C, H, W), mirrored by ``before`` pixels before each axis and by the others behind."""
+    """The image (N, C, H, W), mirrored by ``before`` pixels at the start of each axis and by the others at its end."""
     return torch.from_numpy(np.pad(image.numpy(), [(0, 0), (0, 0), (before, rows), (before, columns)], mode="reflect"))
 
 
 def whole(network, image, depth, padded):
-    """One pass over the mirrored image, filled up to a size that the network takes."""
+    """One pass over the mirrored image, padded to a size that the network takes."""
     before, after = margin(depth, padded), []
     for length in image.shape[-2:]:
         behind = before
@@ -86,7 +86,7 @@ NETWORKS = pytest.mark.parametrize(
 
 
 @NETWORKS
-def test_the_random_networks_see_through_all_their_levels(depth, padded, norm):
+def test_the_random_networks_use_all_their_levels(depth, padded, norm):
     network, image, changed = random_unet(depth, padded, norm), random_image(1, 1, 81, 81), random_image(1, 1, 81, 81)
     changed[..., 40, 40] += 1
     reached = (whole(network, image, depth, padded) != whole(network, changed, depth, padded)).any(dim=1)[0].nonzero()
@@ -110,7 +110,7 @@ def test_any_tile_gives_what_one_pass_over_the_whole_image_gives(depth, padded, 
 
 
 @pytest.mark.parametrize(("padded", "tile"), [(False, 300), (True, 288)])
-def test_at_the_papers_depth_no_tile_is_seen(padded, tile):
+def test_at_the_papers_depth_there_are_no_seams(padded, tile):
     network, image = random_unet(4, padded), random_image(1, 1, 130, 70)
     expected = whole(network, image, 4, padded)
     assert difference(overlap(network, image, 4, padded, tile), expected) <= 1e-12

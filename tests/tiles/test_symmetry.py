@@ -1,4 +1,4 @@
-"""Averages over versions of an image: what they leave alone, what they turn with; a part is part of the whole."""
+"""Averages over versions of an image: invariance, equivariance, and windows that equal parts of the whole."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from src.tiles.overlap import Window, overlap_tile, reader
 
 
 def averaged(average, function, image):
-    """The average of a function of arrays ``(C, H, W)`` over versions of a whole image."""
+    """Average a function of arrays ``(C, H, W)`` over versions of a whole image."""
 
     def predict(read, window):
         return torch.from_numpy(np.ascontiguousarray(function(read(window)[0].numpy())))[None]
@@ -37,7 +37,7 @@ def smooth_image(height, width):
 
 
 def lopsided(image):
-    """Knows left from right, up from down, and where it is: no symmetry of its own."""
+    """A function without any symmetry: it depends on direction and position."""
     _, height, width = image.shape
     position = np.arange(height)[:, None] / height + 3 * np.arange(width) / width
     return image.cumsum(axis=2, dtype=np.float64) + 2 * np.roll(image, 1, axis=1) * position
@@ -75,7 +75,7 @@ def test_symmetries_are_eight_different_versions():
     assert len(set(versions)) == len(versions) == 8
 
 
-def test_a_slope_is_seen_at_seven_angles_a_seventh_of_a_turn_apart():
+def test_the_seven_rotations_are_multiples_of_a_seventh_of_a_turn():
     slope = np.repeat(np.linspace(0.2, 0.8, 61, dtype=np.float32)[None], 61, axis=0)[None]  # it rises to the right
     slopes = []
 
@@ -114,7 +114,7 @@ def test_corners_that_a_rotation_uncovers_are_filled_from_the_image():
         np.testing.assert_allclose(version, 0.7, atol=1e-5)
 
 
-def test_rotated_images_stay_within_black_and_white():
+def test_rotated_images_stay_within_0_and_1():
     seen = []
     image = np.round(random_image(1, 24, 24))  # bicubic interpolation overshoots at such edges
     average_rotations(lambda image: seen.append(image) or image, image)

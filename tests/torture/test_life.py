@@ -36,7 +36,7 @@ RUN = [
 PLACES = ["data.root=mine", "hydra.run.dir=run", "cache_dir=cache"]
 RATES = ("0.05", "0.01")
 # Of what says why the result is another one.
-REASONS = ("take its place", "takes its place", "cannot be known", "nothing is known")
+REASONS = ("take its place", "takes its place", "without a check", "nothing is known")
 
 
 def forked():
