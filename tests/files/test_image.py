@@ -19,8 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
-from src.files.grey import grey_range
 from src.files.channels import has_equal_channels
+from src.files.grey import grey_range
 from src.files.image import Image, open_image, read_image
 from src.files.names import IMAGE_SUFFIXES
 from src.files.stored import Reading

@@ -111,7 +111,7 @@ def test_sizes_that_cannot_be_meant_are_refused(monkeypatch):
     with pytest.raises(ValueError, match=r"a factor from 1/16 to 16, but got 706 of a\.tif; .*pixel_size="):
         scale("auto", None, TRAINING)(image)
     monkeypatch.setitem(limits._limits, "pixels", 10_000)
-    with pytest.raises(ValueError, match=r"expected to rescale a\.tif, but it promises .* max_pixels=12000"):
+    with pytest.raises(ValueError, match=r"expected to rescale a\.tif, but it .* max_pixels=12000"):
         scale(2, None, [])(image)
 
 
