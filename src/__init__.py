@@ -65,6 +65,8 @@ Assemblies of the pieces:
     prediction/predictor    windows of images through one network or several
     prediction/estimates    the table of estimated scores
     prediction/progress     progress of a prediction
+    prediction/rescaling    images at the training pixel size, and back
+    prediction/outlook      images that are unlike the training images
     prediction/store        a growing prediction of any size on disk
     prediction/labelling    label images from probabilities, in memory or block by block
     prediction/calibrating  calibrated probabilities beside unchanged labels
@@ -116,6 +118,7 @@ The pieces:
     data/finding            one finding
     data/split              the split into training, validation and held-out images
     data/folds              the same for each fold of a cross-validation
+    data/appearance         appearance of an image: contrast, sharpness, noise, pixel and cell size
     data/likeness           near copies and neighbouring sections
     data/comparison         truth and prediction of any program from disk
     data/annotators         labels of two annotators, by patterns
@@ -170,7 +173,7 @@ The ground:
     files/units             micrometres
     files/tiffs pictures omezarr microscopes   files of each format
     files/image             images of any size, as viewers show them, read by windows
-    files/channels          images with one file per channel
+    files/channels          images with one file per channel, all channels or some
     files/grey              grey values scaled to [0, 1]
     files/kept              caches
 

@@ -21,13 +21,13 @@ from src.exports.compared import ALLOWED, Example, difference, example
 from src.exports.described import SCALINGS, Leaving, halo
 from src.exports.rdf import Named
 from src.files.channels import open_together, put_together
+from src.files.channels import with_channels as choose_channels
 from src.files.grey import grey_range, with_channels
 from src.files.image import Image
 from src.files.incomplete import beside, sweep_beside
 from src.files.kept import stamped
 from src.files.whole import write_text
 from src.model.trained import Trained
-from src.prediction.job import with_channels as choose_channels
 from src.prediction.names import input_files
 from src.run.directory import read_config
 

@@ -21,20 +21,20 @@ def main(config: DictConfig) -> None:
     from src.ensemble import opened
     from src.estimating import asked as estimated
     from src.files.channels import put_together
-    from src.files.incomplete import sweep_beside
-    from src.files.names import image_name
     from src.instances import with_boundary
     from src.model.trained import common_average, common_precision, common_reading
-    from src.predicting import predict_all
-    from src.prediction.job import KINDS, Wishes
-    from src.prediction.names import ENDINGS, input_files, prediction_file
-    from src.prediction.outputs.summary import FILES
+    from src.predicting import predict_all, sweep
+    from src.prediction.job import Wishes
+    from src.prediction.names import input_files
+    from src.prediction.outlook import Outlook
     from src.prediction.predictor import Predictor
+    from src.prediction.rescaling import scale
     from src.run.device import formats, inference, middle_channels
 
     check_choices(config)
     listed = isinstance(config.checkpoint, ListConfig)
     trained, decoder, calibration = opened(config.checkpoint if listed else [config.checkpoint])
+    training = [row for each in trained for row in each.appearance]
     asked = calibration.for_calibrated(decoder)  # the user's threshold applies to the probabilities as written
     if config.threshold != "auto":
         asked = replace(asked, threshold=config.threshold)
@@ -52,8 +52,7 @@ def main(config: DictConfig) -> None:
         several = f", {labels[1].name} …" if len(labels) > 1 else ""
         say(f"note: {len(labels)} files are left out as labels: {labels[0].name}{several}; input='{config.input}/*'")
     inputs = put_together(files, predictor.in_channels)
-    finals = [prediction_file(Path(), image_name(i), kind, end) for i in inputs for kind in KINDS for end in ENDINGS]
-    sweep_beside(Path(config.output), {*FILES, *(final.name for final in finals)})
+    sweep(Path(config.output), inputs)
     wishes = Wishes(
         **{name: config[name] for name in ("format", "shard", "shards", "verify", "overwrite", "seed")},
         output=Path(config.output),
@@ -61,10 +60,11 @@ def main(config: DictConfig) -> None:
         estimates=estimated(config, trained, calibration),
         formats=formats(precision, scored),
         write=tuple(config.write),
+        scale=scale(config.rescale, config.pixel_size, training),
         channels=(config.channels,) if isinstance(config.channels, int) else config.channels and tuple(config.channels),
     )
     failures = command.Failures(len(inputs), config.debug)
-    predict_all(inputs, reading, predictor, decoder, wishes, trained[0].legend, failures)
+    predict_all(inputs, reading, predictor, decoder, wishes, trained[0].legend, failures, Outlook(training))
     failures.check("predicted")
 
 

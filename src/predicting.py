@@ -2,18 +2,23 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing, suppress
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
 from src.command import Failures
+from src.data.appearance import Appearance, appearance
 from src.files.channels import open_together
+from src.files.incomplete import sweep_beside
 from src.files.legend import Legend
+from src.files.names import image_name
 from src.files.stored import Reading
 from src.instances import Decoder
 from src.metrics.conformal import COVERAGE
 from src.prediction.estimates import FILE
-from src.prediction.job import Begun, Wishes, begin, finish, origin
+from src.prediction.job import KINDS, Begun, Wishes, as_predicted, begin, finish, origin
 from src.prediction.names import ENDINGS, prediction_file
+from src.prediction.outlook import Outlook
 from src.prediction.outputs import summary
 from src.prediction.predictor import Predictor, fill, fill_together
 from src.prediction.store import Held
@@ -32,6 +37,7 @@ def predict_all(
     wishes: Wishes,
     legend: Legend,
     failures: Failures,
+    outlook: Outlook | None = None,
 ) -> None:
     """Predict images, and print what was written for each; a failed image does not stop the others.
 
@@ -43,7 +49,12 @@ def predict_all(
         wishes: what to write for each image.
         legend: of the classes.
         failures: collects the files that failed.
+        outlook: what the training images look like, with which the images are compared.
     """
+    outlook = outlook or Outlook()
+    wishes = replace(wishes, compared=bool(outlook.usual))
+    seen: dict[str, Appearance] = {}
+    unknown = 0
     if "table" in wishes.write:
         summary.check_room(wishes.output, wishes.overwrite)
     small: list[Begun] = []
@@ -56,7 +67,12 @@ def predict_all(
             begun = begin(image, predictor, decoder, wishes, legend)
             if isinstance(begun, str):
                 say(begun)
-            elif begun.small:
+                if wishes.compared and "table" in wishes.write:  # the page lists unlike images again
+                    seen[image.name] = appearance(as_predicted(image, predictor, wishes))
+                continue
+            seen[image.name] = begun.seen  # labelling adds the cell size
+            unknown += wishes.scale.of(begun.measured) is None
+            if begun.small:
                 small.append(begun)
             else:
                 fill(begun.probabilities, predictor, wishes.shard, wishes.shards)
@@ -65,13 +81,14 @@ def predict_all(
             finish_together(small, predictor, failures)
             small = []
     finish_together(small, predictor, failures)
-    tell_estimates(wishes, {})
-    if "table" in wishes.write and (page := summary.write(wishes.output)):
+    compare(seen, unknown, outlook)
+    tell_estimates(wishes, {name: "; ".join(each) for name, each in outlook.sentences().items()})
+    if "table" in wishes.write and (page := summary.write(wishes.output, outlook.sentences())):
         say(f"cells of all images: {page}")
 
 
 def finished(begun: Begun, predictor: Predictor) -> None:
-    """Write what is asked for of an image, and estimate its score; of several shards, the one that writes does."""
+    """Write the results of an image and estimate its score; of several shards, only the one that writes does both."""
     say(finish(begun))
     estimates, source = begun.wishes.estimates, begun.sources["labels"]
     if estimates and (begun.wishes.shards == 1 or origin(begun.finals["labels"]) == source):
@@ -83,7 +100,7 @@ def tell_estimates(wishes: Wishes, outside: Mapping[str, str]) -> None:
 
     Args:
         wishes: what was asked for.
-        outside: how images differ from the training images, in words, by their names.
+        outside: how images differ from the training images, as sentences by name.
     """
 
     def made_from(name: str) -> str | None:
@@ -96,6 +113,36 @@ def tell_estimates(wishes: Wishes, outside: Mapping[str, str]) -> None:
         print_estimates(rows, estimates.score, estimates.mode)
         say(
             f"{COVERAGE:.0%} of such intervals hold for images like those that the folds scored: {wishes.output / FILE}"
+        )
+
+
+def sweep(output: Path, inputs: Iterable[Sequence[Path]]) -> None:
+    """Remove unfinished results that interrupted commands have left.
+
+    Args:
+        output: the folder of the results.
+        inputs: the files of each image.
+    """
+    finals = [prediction_file(Path(), image_name(i), kind, end) for i in inputs for kind in KINDS for end in ENDINGS]
+    sweep_beside(output, {*summary.FILES, *(final.name for final in finals)})
+
+
+def compare(seen: Mapping[str, Appearance], unknown: int, outlook: Outlook) -> None:
+    """Warn of images that are unlike the training images.
+
+    Args:
+        seen: the appearance of the images, by name.
+        unknown: number of images that were not rescaled because their pixel size is unknown.
+        outlook: the appearance of the training images.
+    """
+    for name, each in seen.items():
+        outlook.look(name, each)
+    for line in outlook.lines():
+        warn(line)
+    if unknown:
+        warn(
+            f"{unknown} of {len(seen)} images have no pixel size and were not rescaled; "
+            f"pixel_size=0.5 sets it for all, in µm"
         )
 
 

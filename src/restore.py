@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import NoneType
 from typing import Any
@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 
 from src import build
 from src.build import Config
+from src.data.appearance import MEASURES, MOST_ROWS, Appearance
 from src.exports import as_onnx
 from src.files.legend import legend_of
 from src.files.limits import check_plain, reason
@@ -48,7 +49,7 @@ def restore(checkpoint: str | Path) -> Trained:
         weights = {name.removeprefix("model."): weight for name, weight in content["state_dict"].items()}
         model.load_state_dict(weights, assign=True)
         decoder = Decoder(build.make(parts, "instances"), content["threshold"])
-        choices = checked_choices(content)
+        choices, rows = checked_choices(content), checked_appearance(content)
         reading, legend = checked_reading(content), legend_of(content.get("legend", {}))
         if not legend.fits(model.classes):
             raise ValueError(f"expected a legend of {model.classes} classes, but got {str(legend)[:80]}")
@@ -61,7 +62,7 @@ def restore(checkpoint: str | Path) -> Trained:
     step = content.get("global_step")
     scored = {"tta": content.get("tta", "none"), "precision": content.get("precision")}
     scored["step"] = step if type(step) is int else 0
-    return Trained(model, decoder, stored_scores(content), reading, legend, **scored, choices=choices)
+    return Trained(model, decoder, stored_scores(content), reading, legend, **scored, choices=choices, appearance=rows)
 
 
 def checked_reading(content: dict[str, Any]) -> Reading:
@@ -77,6 +78,21 @@ def checked_reading(content: dict[str, Any]) -> Reading:
         return Reading(**said)
     except TypeError as error:
         raise ValueError(f"expected reading of {', '.join(vars(Reading()))}, but got {str(said)[:80]}") from error
+
+
+def checked_appearance(content: Mapping[str, object]) -> tuple[Appearance, ...]:
+    """The appearance of the training images of a checkpoint; earlier versions do not have it.
+
+    Raises:
+        ValueError: the entry is not valid.
+    """
+    rows = content.get("appearance", [])
+    if type(rows) is not list or len(rows) > MOST_ROWS or not all(type(row) is dict for row in rows):
+        raise ValueError(f"expected appearance as a list of rows, but got {str(rows)[:80]}")
+    for name, value in (pair for row in rows for pair in row.items()):
+        if name not in MEASURES or type(value) not in (int, float) or not MEASURES[name].possible(value):
+            raise ValueError(f"expected a number for each of {', '.join(MEASURES)}, but got {str((name, value))[:80]}")
+    return tuple(rows)
 
 
 def checked_choices(content: dict[str, Any]) -> tuple[tuple[Numbering, tuple[float, ...]], ...]:

@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import asdict
 
+import cv2
 import numpy as np
 import pytest
 import tifffile
@@ -18,8 +19,10 @@ import zarr
 from imageio.v3 import imread, imwrite
 
 from src import command, predict, training
+from src.data.appearance import of_slice
 from src.data.phantom import phantom
 from src.files.grey import normalise
+from src.files.image import open_image
 from src.files.incomplete import unique
 from src.files.stored import Reading
 from src.model import archive
@@ -888,3 +891,66 @@ def test_classes_come_back_in_the_values_and_names_of_the_annotation(form, train
             found |= set(np.unique(tiff.asarray()).tolist())
             assert all(f">{name} #" in tiff.ome_metadata for name in names)
     assert len(found) > 1 and found <= set(expected)
+
+
+@pytest.fixture
+def knowing(network, tmp_path):
+    """A network that knows what its training images look like, whose pixels are of half a micrometre."""
+    sections = phantom(slices=6, size=256)
+    rows = [of_slice(*pair, "objects", 0.5) for pair in zip(sections.images, sections.instances, strict=True)]
+    reading = asdict(Reading("shown", "shown", None, "objects"))
+    archive.write(tmp_path / "knowing.ckpt", archive.read(network(seed=3)) | {"appearance": rows, "reading": reading})
+    return tmp_path / "knowing.ckpt"
+
+
+def a_section(file, pixel=0.5, change=lambda image: image):
+    """Write a synthetic section that is like the training images of ``knowing``, but for a change."""
+    image = change(phantom(slices=8, size=256).images[7])
+    size = {} if pixel is None else {"resolution": (1e4 / pixel,) * 2, "resolutionunit": "CENTIMETER"}
+    tifffile.imwrite(file, image, photometric="minisblack", **size)
+    return file
+
+
+def test_images_unlike_the_training_images_are_named_and_nothing_else_changes(run_predict, knowing, network, tmp_path):
+    (tmp_path / "in").mkdir()
+    a_section(tmp_path / "in/good.tif")
+    for number in range(2):
+        a_section(tmp_path / f"in/blurred{number}.tif", change=lambda image: cv2.GaussianBlur(image, (0, 0), 3))
+    a_section(tmp_path / "in/coarse.tif", pixel=0.8)
+    status, _, error = run_predict(tmp_path / "in", checkpoint=knowing, write="[labels]")
+    said = " ".join(error.split())
+    assert status == 0
+    assert "warning: 2 of 4 images, such as blurred0: sharpness" in said and "perhaps out of focus" in said
+    assert "warning: coarse: pixel size in µm 0.8, training images 0.5: rescale=auto predicts at" in said
+    assert "good:" not in said
+    status, _, silent = run_predict(
+        tmp_path / "in", checkpoint=network(seed=3), write="[labels]", output=tmp_path / "earlier"
+    )
+    assert status == 0 and silent == ""
+
+
+def test_rescaled_the_results_have_the_size_of_the_input_and_its_pixels(predicted, knowing, tmp_path):
+    a_section(tmp_path / "a.tif", pixel=0.8)
+    printed = predicted(tmp_path / "a.tif", checkpoint=knowing, rescale="auto")
+    assert "pixel size" not in printed
+    for kind in ("probabilities", "labels"):
+        found = tmp_path / f"out/a_{kind}.tif"
+        assert tifffile.imread(found).shape == (256, 256)
+        assert open_image(found).pixel_size == pytest.approx({"X": 0.8, "Y": 0.8})
+    assert "is predicted already" in predicted(tmp_path / "a.tif", checkpoint=knowing, rescale="auto")
+    assert "is predicted already" in predicted(tmp_path / "a.tif", checkpoint=knowing, rescale="auto", verify="true")
+
+
+def test_a_pixel_size_that_nobody_knows_is_asked_for_and_may_be_given(run_predict, refused, knowing, network, tmp_path):
+    a_section(tmp_path / "a.tif", pixel=None)
+    status, _, error = run_predict(tmp_path / "a.tif", checkpoint=knowing, rescale="auto")
+    assert status == 0 and "1 of 1 images have no pixel size" in " ".join(error.split())
+    plain = result(tmp_path / "out")
+    options = {"rescale": "auto", "pixel_size": 1.0, "output": tmp_path / "given"}
+    status, _, error = run_predict(tmp_path / "a.tif", checkpoint=knowing, **options)
+    assert status == 0 and "pixel size" not in error
+    assert result(tmp_path / "given").shape == plain.shape and not np.array_equal(result(tmp_path / "given"), plain)
+    assert open_image(tmp_path / "given/a_labels.tif").pixel_size == pytest.approx({"X": 1.0, "Y": 1.0})
+    message = refused(tmp_path / "a.tif", checkpoint=network(seed=3), rescale="auto", output=tmp_path / "none")
+    assert "rescale=FACTOR" in " ".join(message.split())
+    assert "none, auto or a factor" in " ".join(refused(tmp_path / "a.tif", rescale="half").split())

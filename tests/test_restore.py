@@ -117,3 +117,25 @@ def test_choices_that_are_none_are_refused(wrong, tmp_path):
     _, file = saved(composed("model.base_channels=2", "model.depth=2"), tmp_path, **wrong)
     with pytest.raises(ValueError, match=r"some\.ckpt is not one: expected"):
         restore(file)
+
+
+def test_what_the_training_images_look_like_is_restored_and_an_earlier_checkpoint_says_nothing(tmp_path):
+    config = composed("model.base_channels=2", "model.depth=2")
+    rows = [{"sharpness": 0.5, "skewness": -1.0, "pixel_size": 0.65}, {}, {"levels": 200}]
+    assert restore(saved(config, tmp_path, appearance=rows)[1]).appearance == tuple(rows)
+    assert restore(saved(config, tmp_path)[1]).appearance == ()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({}, None, [3], ["sharpness"], [["sharpness", 0.5]], [{}] * 1001),
+        *([{"beauty": 0.5}], [{"sharpness": "high"}], [{"sharpness": None}], [{"sharpness": True}], [{"levels": [1]}]),
+        *([{"sharpness": math.nan}], [{"skewness": math.inf}], [{"pixel_size": 0.0}], [{"noise": -1.0}]),
+        *([{"median": 10**400}], [{"median": {"_target_": "os.system"}}]),
+    ],
+)
+def test_another_appearance_is_refused(wrong, tmp_path):
+    _, file = saved(composed("model.base_channels=2", "model.depth=2"), tmp_path, appearance=wrong)
+    with pytest.raises(ValueError, match=r"some\.ckpt is none: expected"):
+        restore(file)

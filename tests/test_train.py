@@ -14,10 +14,12 @@ import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from src import CONF, training
+from src.data.appearance import of_slice
 from src.data.datamodule import SliceData
 from src.data.phantom import phantom
 from src.instances import Watershed
 from src.model.archive import read
+from src.restore import restore
 from src.run import directory as runs
 from src.run.directory import checkpoint_file, read_config
 from src.run.report import PANELS
@@ -279,6 +281,15 @@ def test_three_classes_are_written_as_three_probabilities(train_slim):
     probabilities = tifffile.imread(directory / "predictions" / "slice_24_probabilities.tif")
     assert probabilities.shape == (3, 64, 64)
     np.testing.assert_allclose(probabilities.sum(axis=0), 1, atol=1e-5)
+
+
+def test_both_checkpoints_hold_what_the_training_images_look_like(finished_run, tmp_path):
+    directory = finished_run(tmp_path / "run")
+    stack = phantom(size=64)
+    expected = tuple(of_slice(stack.images[n], stack.instances[n], "objects") for n in range(20))
+    assert all("diameter" in row for row in expected)
+    for name in ("best", "last"):
+        assert restore(directory / "checkpoints" / f"{name}.ckpt").appearance == expected
 
 
 def test_a_finished_run_returns_at_once_and_keeps_its_files(train, finished_run, tmp_path):

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 from typing_extensions import override
 
 from src import signals
+from src.data.appearance import MOST_ROWS, Appearance, of_slice
 from src.data.patches import Draws, Patches, Tile, image_tensor
 from src.data.split import split
 from src.data.stack import Stack, stacked
@@ -201,6 +202,14 @@ class SliceData(lightning.LightningDataModule):
         images = [normalise(image, self.scaling) for image in stack.images]
         drawn = (self.augment, self.context, self.seed, self.foreground)
         return Patches(images, stack.targets, weights, *drawn, stack.names, stack.known)
+
+    @cached_property
+    def appearance(self) -> list[Appearance]:
+        """What the training images look like, those of a very large data set at even distances."""
+        stack = self.split["train"]
+        chosen = np.unique(np.linspace(0, len(stack) - 1, min(len(stack), MOST_ROWS)).astype(int)).tolist()
+        sizes = stack.pixel_sizes or [None] * len(stack)
+        return [of_slice(stack.images[n], stack.instances[n], self.scaling, sizes[n]) for n in chosen]
 
     @override
     def val_dataloader(self) -> WholeImages:

@@ -124,6 +124,7 @@ def read_folder(
         reading_of(slices),
         found.legend,
         [each.pair.part for each in slices],
+        [each.pixel_size for each in slices],
     )
 
 

@@ -23,6 +23,7 @@ from src.instances import components
 
 ISBI2012_URL = "https://downloads.imagej.net/ISBI-2012-challenge.zip"
 ISBI2012_SHAPE = (30, 512, 512)
+ISBI2012_PIXEL = 0.004  # µm, which the files do not say
 ISBI2012_TRAIN = ("train-volume.tif", "train-labels.tif")
 ISBI2012_TEST = ("test-volume.tif", "test-labels.tif")
 # SHA-256 of the decoded pixels in C order; for test-labels.tif none is known.
@@ -111,6 +112,7 @@ def isbi2012_full(data_dir: str | Path, *, verify: bool = True, url: str = ISBI2
         np.concatenate([train.instances, test.instances]),
         np.concatenate([train.known, test.known]),
         train.names + test.names,
+        pixel_sizes=train.pixel_sizes and [*train.pixel_sizes, *(test.pixel_sizes or [])],
     )
 
 
@@ -158,7 +160,8 @@ def annotated_part(folder: Path, part: str, verify: bool) -> Stack:
         )
     targets = (labels > 0).astype(np.uint8)
     names = [f"{part}_{index:02d}" for index in range(len(volume))]
-    return Stack(volume, targets, cells(targets), everywhere(targets), names)
+    sizes: list[float | None] | None = [ISBI2012_PIXEL] * len(volume) if verify else None
+    return Stack(volume, targets, cells(targets), everywhere(targets), names, pixel_sizes=sizes)
 
 
 def cells(targets: np.ndarray) -> np.ndarray:

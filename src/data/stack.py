@@ -28,6 +28,7 @@ class Stack:
         reading: how the pixels of the files were read.
         legend: the names of the classes.
         parts: train, validation or held_out for each image, where its folders give the split, else empty.
+        pixel_sizes: in µm, None for an image whose file does not say; None: for all of them.
 
     Raises:
         ValueError: the parts differ in number or in size.
@@ -42,6 +43,7 @@ class Stack:
     reading: Reading = SHOWN
     legend: Legend = NUMBERS
     parts: list[str] | None = None
+    pixel_sizes: list[float | None] | None = None
 
     def __post_init__(self) -> None:
         arrays = {"images": self.images, "targets": self.targets, "instances": self.instances, "known": self.known}
@@ -64,7 +66,8 @@ class Stack:
         )
         names = [self.names[number] for number in numbers]
         files, parts = (each and [each[number] for number in numbers] for each in (self.files, self.parts))
-        return Stack(images, targets, instances, known, names, files, self.reading, self.legend, parts)
+        sizes = self.pixel_sizes and [self.pixel_sizes[number] for number in numbers]
+        return Stack(images, targets, instances, known, names, files, self.reading, self.legend, parts, sizes)
 
     @property
     def content(self) -> str:

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 OPSET, IR_VERSION = 17, 8  # of 2022; every current runtime reads them
 KEY = "unet"  # of the description in the metadata
 NETWORK = ("in_channels", "classes", "base_channels", "depth", "padded")  # of the architecture, as UNet has them
-KEPT = ("threshold", "tta", "precision", "reading", "legend", "validation_scores")  # as a checkpoint has them
-LARGEST = 2**31 - 2**20  # bytes of a file, by the rules of protobuf
+# Keys that a checkpoint has too.
+KEPT = ("threshold", "tta", "precision", "reading", "legend", "appearance", "validation_scores")
+LARGEST = 2**31 - 2**20  # bytes of a file; the limit of protobuf is 2 GiB
 
 
 class _Graph:
@@ -209,5 +210,5 @@ def _content(file: Path) -> dict[str, Any]:
     network = {name: value for name, value in said["architecture"].items() if name in NETWORK}
     norm = "batch_after" if said["architecture"]["norm_after"] else "none"
     parts = {"model": {"name": "unet", "norm": norm, **network}, "instances": said["instances"]}
-    kept = {name: said[name] for name in KEPT if said[name] is not None}
+    kept = {name: said[name] for name in KEPT if said.get(name) is not None}
     return {"hyper_parameters": parts, "state_dict": {f"model.{name}": each for name, each in weights.items()}, **kept}

@@ -98,6 +98,7 @@ class Leaving:
             "precision": trained.precision,
             "reading": asdict(trained.reading),
             "legend": plain(trained.legend),
+            "appearance": list(trained.appearance),
             "validation_scores": without_nan(trained.validation_scores),
         }
 

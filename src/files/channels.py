@@ -1,4 +1,4 @@
-"""Images with one file per channel, such as NAME_0000.tif and NAME_0001.tif of nnU-Net."""
+"""The channels of images: in one file or in a file each, such as NAME_0000.tif of nnU-Net; all of them, or some."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -63,3 +63,37 @@ def open_together(files: Sequence[Path], reading: Reading = SHOWN) -> Image:
     if len(files) == 1:
         return open_image(files[0], reading)
     return replace(image_of(files[0], in_memory_together(files), reading), parts=tuple(files))
+
+
+def has_equal_channels(image: Image, rows: int = 512) -> bool:
+    """Whether all channels of an image are equal, so that it is grey."""
+    return all((band == band[:1]).all() for plane in range(image.planes) for band in image.bands(plane, rows))
+
+
+def with_channels(image: Image, channels: Sequence[int] | None, expected: int) -> Image:
+    """The image with the channels that the network takes.
+
+    Raises:
+        ValueError: it has more or fewer; says how to choose.
+    """
+    stored = image.in_channels
+    if channels is not None:
+        outside = [channel for channel in channels if not 0 <= channel < stored]
+        if outside:
+            raise ValueError(f"expected channels from 0 to {stored - 1}, but got {outside} of {image.file}")
+        image = image.choose(tuple(channels))
+    elif expected == 1 and stored == 3 and has_equal_channels(image):
+        image = image.choose((0,))
+    elif image.unclear and expected == 1:
+        raise ValueError(
+            f"expected slices or channels, but got {image.array.shape[0]} planes in {image.file}, tagged as colours; "
+            f"nearest valid: axes=ZYX for slices, channels=0 for the first channel"
+        )
+    if image.in_channels != expected:
+        example = ",".join(map(str, range(expected)))
+        cure = f"; channels=[{example}] chooses" if channels is None and stored > expected else ""
+        raise ValueError(
+            f"expected {expected} channel{'s' * (expected > 1)}, but got {image.in_channels} in {image.file}, "
+            f"which has shape {image.array.shape} ({image.axes}){cure}"
+        )
+    return image

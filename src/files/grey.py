@@ -96,6 +96,8 @@ def grey_range(image: Image, plane: int, rows: int = 512) -> tuple[float, float]
     Raises:
         ValueError: the plane contains NaN or infinity, or values too far apart to subtract.
     """
+    if plane in image.ranges:
+        return image.ranges[plane]
     bands = image.bands(plane, rows)
     counted = image.array.dtype.itemsize <= 2 and image.array.dtype.kind in "iub"
     pixels, bright, dark = _counted(bands, image.array.dtype) if counted else _sampled(bands, image)
@@ -107,6 +109,7 @@ def grey_range(image: Image, plane: int, rows: int = 512) -> tuple[float, float]
     with np.errstate(over="ignore"):
         if not np.isfinite(np.float64(high) - np.float64(low)):
             raise ValueError(f"expected grey values of a finite range, but {image.file} has {low:g} to {high:g}")
+    image.ranges[plane] = low, high
     return low, high
 
 

@@ -109,6 +109,11 @@ class Image:
         """Number of rows that are decoded together."""
         return self.array.chunks[self.axes.index("Y")] if isinstance(self.array, zarr.Array) else 1
 
+    @cached_property
+    def ranges(self) -> dict[int, tuple[float, float]]:
+        """The grey values of each plane that become 0 and 1, once `grey.grey_range` has found them."""
+        return {}
+
     def in_memory(self) -> "Image":
         """The same image with all values in memory, so that each is read from disk once.
 
@@ -149,11 +154,6 @@ class Image:
         step = 2 * self.chunk_rows
         rows = -(-rows // step) * step
         return (self.band(plane, top, min(top + rows, self.height)) for top in range(0, self.height, rows))
-
-
-def has_equal_channels(image: Image, rows: int = 512) -> bool:
-    """Whether all channels of an image are equal, so that it is grey."""
-    return all((band == band[:1]).all() for plane in range(image.planes) for band in image.bands(plane, rows))
 
 
 def negative(values: np.ndarray) -> np.ndarray:

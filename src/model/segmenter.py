@@ -14,6 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import MeanMetric
 from typing_extensions import override
 
+from src.data.appearance import Appearance
 from src.data.datamodule import SliceData
 from src.files.legend import NUMBERS, plain
 from src.files.stored import SHOWN
@@ -51,6 +52,7 @@ class Segmenter(lightning.LightningModule):
             checkpoint.
         reading: how pixels are read from files; kept in the checkpoint.
         legend: the meaning of the classes; kept in the checkpoint.
+        appearance: what the training images look like; kept in the checkpoint.
         validation_scores: the scores of the latest validation; kept in the checkpoint.
         predicted_share: share of the validation pixels whose most probable class is not class 0.
         held_out_scores: the scores of all held-out images together, after the test loop.
@@ -88,6 +90,7 @@ class Segmenter(lightning.LightningModule):
         self.optimizer, self.scheduler, self.instances = optimizer, scheduler, instances
         self.threshold = 0.5
         self.reading, self.legend = SHOWN, NUMBERS
+        self.appearance: list[Appearance] = []
         self.validation_scores: dict[str, float] = {}
         self.predicted_share = 0.0
         self.tta, self.compiled = "none", False
@@ -118,6 +121,7 @@ class Segmenter(lightning.LightningModule):
         if getattr(self.trainer, "datamodule", None) is not None:  # set up before the module
             data = data_of(self.trainer)
             self.reading, self.legend = data.reading, data.legend
+            self.appearance = data.appearance
 
     @property
     def decoder(self) -> Decoder:
@@ -251,6 +255,7 @@ class Segmenter(lightning.LightningModule):
         checkpoint["threshold"] = self.threshold
         checkpoint["reading"] = asdict(self.reading)
         checkpoint["legend"] = plain(self.legend)
+        checkpoint["appearance"] = self.appearance
         checkpoint["validation_scores"] = without_nan(self.validation_scores)
         checkpoint["frozen"] = self.frozen
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from src.data.appearance import Appearance
 from src.files.legend import NUMBERS, Legend
 from src.files.stored import EARLIER, Reading
 from src.instances import Decoder, Numbering
@@ -45,6 +46,7 @@ class Trained:
         step: the training step of the weights; 0 if unknown.
         choices: the candidate decoders, each with its ranks on the validation images at the thresholds
             `evaluator.CHOSEN_FROM`.
+        appearance: what its training images look like; empty if an earlier version wrote it.
     """
 
     model: UNet
@@ -56,6 +58,7 @@ class Trained:
     precision: str | None = None
     step: int = 0
     choices: tuple[tuple[Numbering, tuple[float, ...]], ...] = ()
+    appearance: tuple[Appearance, ...] = ()
 
 
 def common_reading(trained: Sequence[Trained]) -> Reading:

@@ -1,6 +1,6 @@
 """``cells.html``: number, size and brightness of the cells of all images, and the images that stand out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,11 @@ BINS = 40
 
 
 def write_cells_page(
-    file: Path, cells: Mapping[str, Mapping[str, np.ndarray]], pictures: Mapping[str, str], made_from: str
+    file: Path,
+    cells: Mapping[str, Mapping[str, np.ndarray]],
+    pictures: Mapping[str, str],
+    made_from: str,
+    unlike: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
     """Write the page.
 
@@ -26,14 +30,17 @@ def write_cells_page(
         cells: by name of the image, each measure with one value for each cell.
         pictures: by name of the image, the address of its picture, for images that have one.
         made_from: marks the page as written by this program.
+        unlike: how images differ from the training images, by name.
     """
     rows = {name: medians(measures) for name, measures in cells.items()}
     outstanding = standing_out(rows)
-    ordered = sorted(rows, key=lambda name: name not in {each for each, _ in outstanding})  # outstanding first
+    odd = {each for each, _ in outstanding} | set(unlike or {})
+    ordered = sorted(rows, key=lambda name: name not in odd)  # odd ones first
     total = int(sum(row["cells"] for row in rows.values()))
     page = template("cells.html.j2").render(
         title=f"{total:,} cells in {len(rows):,} images",
         outstanding=outstanding,
+        unlike=unlike or {},
         compared=len(rows) >= FEWEST,
         fewest=FEWEST,
         columns=list(dict.fromkeys(name for row in rows.values() for name in row)),

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import torch
 
+from src.data.appearance import Appearance, appearance, of_cells
+from src.files.channels import with_channels
 from src.files.grey import check_finite
-from src.files.image import Image, has_equal_channels
+from src.files.image import Image
 from src.files.legend import NUMBERS, Legend, plain
 from src.files.names import OUTPUTS
 from src.files.stored import OF_PREDICT
@@ -23,12 +25,13 @@ from src.prediction.labelling import cells_of, label_image
 from src.prediction.names import OWN_ENDINGS, prediction_file
 from src.prediction.outputs import geojson, overlay, rois, table
 from src.prediction.predictor import Predictor, verify
+from src.prediction.rescaling import Returned, Scale
 from src.prediction.store import IN_MEMORY, Held, Store, drop, has_blocks, made_from, unfinished
 
 MEASURED_FROM = 2**26  # pixels of an image from which measuring the fastest tile pays
 RESULTS = {"table": table, "rois": rois, "geojson": geojson, "overlay": overlay}  # computed from cells
 LARGEST_TIFF = 2**28  # pixels; a larger image becomes a Zarr, which opens at once
-AS_PREDICTED = Calibration()  # which changes nothing
+AS_PREDICTED, UNSCALED = Calibration(), Scale()  # which change nothing
 PREDICTED = "predicted"  # what is kept of probabilities before they are calibrated
 KINDS = (*OUTPUTS, PREDICTED)
 
@@ -50,6 +53,8 @@ class Wishes:
         seed: of that window.
         calibration: of the probabilities that are written; labels are made of those before it.
         estimates: where the estimated score of each image is noted; None if none is.
+        scale: the zoom with which images are predicted.
+        compared: whether the appearance of images is measured.
     """
 
     output: Path
@@ -64,6 +69,8 @@ class Wishes:
     seed: int = 0
     calibration: Calibration = AS_PREDICTED
     estimates: Estimates | None = None
+    scale: Scale = UNSCALED
+    compared: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,8 +78,8 @@ class Begun:
     """A prediction that is ready to be computed and written.
 
     Attributes:
-        image: with the channels that the network takes …
-        measured: … and with those that are measured in cells, which are all that the file has.
+        image: with the channels that the network takes, of the size at which it is predicted …
+        measured: … and as on disk, with all channels, which are measured in cells.
         probabilities: what they are written into.
         dtype: number format to compute in.
         finals: the file or folder of each kind of result.
@@ -80,6 +87,7 @@ class Begun:
         decoder: makes labels of probabilities.
         wishes: what is asked for.
         legend: of the classes.
+        seen: what it looks like; empty if nobody asks. Of its cells too, when they are labelled.
     """
 
     image: Image
@@ -91,6 +99,13 @@ class Begun:
     decoder: Decoder
     wishes: Wishes
     legend: Legend
+    seen: Appearance
+
+    @property
+    def returned(self) -> Store | Held | Returned:
+        """The probabilities on the pixels of the image as it is on disk."""
+        rescaled = (self.image.height, self.image.width) != (self.measured.height, self.measured.width)
+        return Returned(self.probabilities, self.measured) if rescaled else self.probabilities
 
     @property
     def small(self) -> bool:
@@ -107,16 +122,19 @@ def begin(
         ValueError: the image does not fit the network.
         FileExistsError: there is a result that was made from something else.
     """
-    whole, image = image, with_channels(image, wishes.channels, predictor.in_channels)
-    ending = suffix(image, wishes.format)
-    grows = "probabilities" if wishes.calibration == AS_PREDICTED else PREDICTED
+    whole = wishes.scale.sized(image)
+    stored = with_channels(whole, wishes.channels, predictor.in_channels)
+    image, ending = wishes.scale(stored), suffix(stored, wishes.format)
+    rescaled = image is not stored
+    changed = rescaled or wishes.calibration != AS_PREDICTED
+    grows = PREDICTED if changed else "probabilities"
     kinds = dict.fromkeys((*OUTPUTS, grows))
     finals = {kind: prediction_file(wishes.output, image.name, kind, ending) for kind in kinds}
     begun = {origin(each) for final in finals.values() for each in (final, unfinished(final)) if each.exists()}
     for dtype in wishes.formats:
-        if begun & set(recipes(image, decoder, predictor, legend, dtype, wishes.calibration).values()):
+        if begun & set(recipes(image, decoder, predictor, legend, dtype, wishes, changed).values()):
             predictor.dtype = dtype
-    sources = recipes(image, decoder, predictor, legend, predictor.dtype, wishes.calibration)
+    sources = recipes(image, decoder, predictor, legend, predictor.dtype, wishes, changed)
     wanted = {kind: finals[kind] for kind in wishes.write}
     if not wishes.overwrite and all(origin(file) == sources[kind] for kind, file in wanted.items()):
         return f"{image.file} is predicted already: {', '.join(map(str, wanted.values()))}"
@@ -124,7 +142,8 @@ def begin(
     maps = predictor.classes if predictor.classes > 2 else 1
     if ending == ".tif" and not any(unfinished(file).exists() for file in finals.values()):
         labelled = bool(wanted.keys() - {"probabilities"})
-        check_disk(wishes.output, 4 * image.pixels * (maps * ("probabilities" in wanted) + labelled))
+        needed = stored.pixels * (maps * ("probabilities" in wanted) + labelled) + rescaled * image.pixels * maps
+        check_disk(wishes.output, 4 * needed)
     if predictor.tile is None and image.pixels > MEASURED_FROM and wishes.shards == 1:  # shards take the same tile
         predictor.measure_tile(max(image.height, image.width))
 
@@ -137,8 +156,19 @@ def begin(
         verify(image, predictor, wishes.seed)
     if held:
         check_finite(image.band(0, 0, image.height), image.file)
-    measured = image if wishes.channels is None else dataclasses.replace(image, channels=whole.channels)
-    return Begun(image, measured, probabilities, predictor.dtype, finals, sources, decoder, wishes, legend)
+    stored = stored if rescaled else image  # which may be in memory by now
+    measured = stored if wishes.channels is None else dataclasses.replace(stored, channels=whole.channels)
+    seen = appearance(image) if wishes.compared else {}
+    return Begun(image, measured, probabilities, predictor.dtype, finals, sources, decoder, wishes, legend, seen)
+
+
+def as_predicted(image: Image, predictor: Predictor, wishes: Wishes) -> Image:
+    """The image as networks see it: with the channels that they take, of the size at which it is predicted.
+
+    Raises:
+        ValueError: it does not fit.
+    """
+    return wishes.scale(with_channels(wishes.scale.sized(image), wishes.channels, predictor.in_channels))
 
 
 def finish(begun: Begun) -> str:
@@ -152,10 +182,10 @@ def finish(begun: Begun) -> str:
     try:
         if set(wishes.write) - {"probabilities"}:
             write_results(begun)
-        if "probabilities" in wishes.write and wishes.calibration != AS_PREDICTED:
+        if "probabilities" in wishes.write and PREDICTED in begun.finals:
             final, source = begun.finals["probabilities"], begun.sources["probabilities"]
-            write_calibrated(final, probabilities, wishes.calibration, source)
-        if begun.finals.get(PREDICTED) or "probabilities" not in wishes.write:
+            write_calibrated(final, begun.returned, wishes.calibration, source)
+        if PREDICTED in begun.finals or "probabilities" not in wishes.write:
             probabilities.discard()
         else:
             probabilities.finish()
@@ -167,10 +197,14 @@ def finish(begun: Begun) -> str:
 def write_results(begun: Begun) -> None:
     """Write the label image and the results that are computed from it."""
     final, source, write = begun.finals["labels"], begun.sources["labels"], begun.wishes.write
-    labels = label_image(final, begun.probabilities, begun.decoder, source, begun.legend)
+    returned = begun.returned
+    onto = begun.measured if isinstance(returned, Returned) else None
+    labels, areas = label_image(final, begun.probabilities, begun.decoder, source, begun.legend, onto)
+    if begun.wishes.compared and not begun.decoder.numbering.of_classes:
+        begun.seen.update(of_cells(areas))
     if own := [kind for kind in write if kind in RESULTS]:
         growing = prediction_file(begun.wishes.output, begun.image.name, "pieces", final.suffix)
-        cells, numbers = cells_of(labels, begun.probabilities, begun.decoder, begun.measured, growing)
+        cells, numbers = cells_of(labels, returned, begun.decoder, begun.measured, growing)
         for kind in own:
             RESULTS[kind].write(begun.finals[kind], cells, begun.sources[kind])
         if numbers is not labels:
@@ -190,35 +224,6 @@ def origin(final: Path) -> str | None:
         return None
 
 
-def with_channels(image: Image, channels: Sequence[int] | None, expected: int) -> Image:
-    """The image with the channels that the network takes.
-
-    Raises:
-        ValueError: it has more or fewer; says how to choose.
-    """
-    stored = image.in_channels
-    if channels is not None:
-        outside = [channel for channel in channels if not 0 <= channel < stored]
-        if outside:
-            raise ValueError(f"expected channels from 0 to {stored - 1}, but got {outside} of {image.file}")
-        image = image.choose(tuple(channels))
-    elif expected == 1 and stored == 3 and has_equal_channels(image):
-        image = image.choose((0,))
-    elif image.unclear and expected == 1:
-        raise ValueError(
-            f"expected slices or channels, but got {image.array.shape[0]} planes in {image.file}, tagged as colours; "
-            f"nearest valid: axes=ZYX for slices, channels=0 for the first channel"
-        )
-    if image.in_channels != expected:
-        example = ",".join(map(str, range(expected)))
-        cure = f"; channels=[{example}] chooses" if channels is None and stored > expected else ""
-        raise ValueError(
-            f"expected {expected} channel{'s' * (expected > 1)}, but got {image.in_channels} in {image.file}, "
-            f"which has shape {image.array.shape} ({image.axes}){cure}"
-        )
-    return image
-
-
 def suffix(image: Image, chosen: str) -> str:
     """Return the ending of the results: as chosen, or Zarr for a Zarr and for images that are too large for TIFF."""
     if chosen != "auto":
@@ -232,12 +237,17 @@ def recipes(
     predictor: Predictor,
     legend: Legend,
     dtype: torch.dtype,
-    calibration: Calibration = AS_PREDICTED,
+    wishes: Wishes,
+    changed: bool = False,
 ) -> dict[str, str]:
-    """Of each kind of result, a name for all that it depends on: networks, image and choices."""
+    """Of each kind of result, a name for all that it depends on: networks, image and choices.
+
+    The image is that which is predicted; ``changed`` are probabilities that are not written as they were predicted.
+    """
     seen = [str(image.file.resolve()), image.file.stat().st_size, image.file.stat().st_mtime_ns, image.channels]
     seen += [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in image.parts[1:]]
     seen += [image.axes, image.negative, image.array.shape, image.scaling]
+    seen += [wishes.scale.pixel_size] if wishes.scale.pixel_size else []
     common = [predictor.weights, seen, predictor.tta, str(dtype)]
     numbering = decoder.numbering
     labelled: list[object] = [decoder.threshold, type(numbering).__name__.lower(), dataclasses.asdict(numbering)]
@@ -245,8 +255,8 @@ def recipes(
     parts: dict[str, Sequence[object]] = {
         kind: common if kind == "probabilities" else [common, labelled] for kind in OUTPUTS
     }
-    if calibration != AS_PREDICTED:
-        parts |= {PREDICTED: common, "probabilities": [common, dataclasses.asdict(calibration)]}
+    if changed:
+        parts |= {PREDICTED: common, "probabilities": [common, dataclasses.asdict(wishes.calibration)]}
     hashed = {kind: json.dumps(each, sort_keys=True).encode() for kind, each in parts.items()}
     return {kind: f"{OF_PREDICT} {kind} {hashlib.sha256(text).hexdigest()[:32]}" for kind, text in hashed.items()}
 

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from src.files.arrays import strips_of
 from src.files.image import Image
 from src.files.legend import NUMBERS, Legend, in_values
 from src.instances import Classes, Components, Decoder, cell_probability
 from src.prediction.outputs.cells import Cells
+from src.prediction.rescaling import Returned
 from src.prediction.store import Held, Store, drop, unfinished
 from src.tiles.blocks import joined_components
 from src.tiles.overlap import Window
@@ -18,9 +20,16 @@ AT_ONCE = 2**26  # pixels; a larger plane is labelled block by block
 
 
 def label_image(
-    final: Path, probabilities: Store | Held, decoder: Decoder, made_from: str, legend: Legend = NUMBERS
-) -> Store | Held:
+    final: Path,
+    probabilities: Store | Held,
+    decoder: Decoder,
+    made_from: str,
+    legend: Legend = NUMBERS,
+    image: Image | None = None,
+) -> tuple[Store | Held, np.ndarray]:
     """The label image of a prediction, to be finished as a file or discarded.
+
+    Cells are numbered on the pixels that were predicted, for which the sizes in a decoder were chosen.
 
     Args:
         final: the file or folder that it would become.
@@ -28,15 +37,30 @@ def label_image(
         decoder: makes labels of probabilities.
         made_from: names what the labels depend on.
         legend: of classes, by whose values they are written.
+        image: whose pixels they are to have, each the label nearest to it; None: those that were predicted.
+
+    Returns:
+        The label image, and how many of the predicted pixels each number has, 0 first.
     """
     of_classes = decoder.numbering.of_classes
     shown, kind = (legend, "classes") if of_classes else (NUMBERS, "cells")
-    labels = _growing(final, probabilities, made_from, shown, kind)
-    label(labels, probabilities, decoder)
-    return labels
+    predicted = final if image is None else final.with_stem(f"{final.stem}_rescaled")
+    labels = _growing(predicted, probabilities, made_from, shown, kind)
+    areas = label(labels, probabilities, decoder)
+    if image is None:
+        return labels, areas
+    nearest = Returned(labels, image)
+    returned = _growing(final, nearest, made_from, shown, kind)
+    for plane in range(image.planes):
+        for window in returned.blocks:
+            returned.write(plane, window, nearest.nearest(plane, window))
+    labels.discard()
+    return returned, areas
 
 
-def _growing(final: Path, probabilities: Store | Held, made_from: str, legend: Legend, labels: str) -> Store | Held:
+def _growing(
+    final: Path, probabilities: Store | Held | Returned, made_from: str, legend: Legend, labels: str
+) -> Store | Held:
     """Where whole numbers of each pixel of a prediction are written."""
     image = probabilities.image
     drop(unfinished(final))  # of an interrupted command; all is written anew
@@ -46,13 +70,13 @@ def _growing(final: Path, probabilities: Store | Held, made_from: str, legend: L
 
 
 def cells_of(
-    labels: Store | Held, probabilities: Store | Held, decoder: Decoder, measured: Image, growing: Path
+    labels: Store | Held, probabilities: Store | Held | Returned, decoder: Decoder, measured: Image, growing: Path
 ) -> tuple[Cells, Store | Held]:
     """The cells of a label image, or the connected pieces of its classes; and what to discard when all is written.
 
     Args:
         labels: as of `label_image`.
-        probabilities: that the labels were made from.
+        probabilities: that the labels were made from, on their pixels.
         decoder: that made them.
         measured: the image with the channels that are measured.
         growing: the name of what holds the numbers of pieces, beside which it lies on disk if that is large.
@@ -87,19 +111,19 @@ def _class_numbers(labels: Store | Held, plane: int, window: Window) -> np.ndarr
     return numbers if labels.legend.values else found
 
 
-def _cell_probability(probabilities: Store | Held, plane: int, window: Window) -> np.ndarray:
+def _cell_probability(probabilities: Store | Held | Returned, plane: int, window: Window) -> np.ndarray:
     return cell_probability(_read(probabilities, plane, window))
 
 
 def _class_probability(
-    probabilities: Store | Held, classes: Callable[[int, Window], np.ndarray], plane: int, window: Window
+    probabilities: Store | Held | Returned, classes: Callable[[int, Window], np.ndarray], plane: int, window: Window
 ) -> np.ndarray:
     values = _read(probabilities, plane, window)
     taken: np.ndarray = np.take_along_axis(values, classes(plane, window)[None], axis=0)[0]
     return taken
 
 
-def label(labels: Store | Held, probabilities: Store | Held, decoder: Decoder) -> None:
+def label(labels: Store | Held, probabilities: Store | Held, decoder: Decoder) -> np.ndarray:
     """Fill a store with the labels of each plane.
 
     Components and classes of a plane that is too large for memory are found block by block, with
@@ -109,8 +133,12 @@ def label(labels: Store | Held, probabilities: Store | Held, decoder: Decoder) -
         labels: where to write.
         probabilities: what to read.
         decoder: makes labels of probabilities.
+
+    Returns:
+        How many pixels each number has, those of one plane after those of another, and those of 0 of all planes first.
     """
     image = labels.image
+    areas: list[np.ndarray] = []
     for plane in range(image.planes):
         read = partial(_read, probabilities, plane)
         segment = _whole(read, image.height, image.width, decoder)
@@ -120,11 +148,24 @@ def label(labels: Store | Held, probabilities: Store | Held, decoder: Decoder) -
                     segment = partial(_segmented, decoder, read)
                 case Components(fill_holes=False, min_size=min_size):
                     segment = joined_components(partial(_foreground, decoder.threshold, read), labels.blocks, min_size)
+        counts = np.zeros(1, np.int64)
         for window in labels.blocks:
-            labels.write(plane, window, in_values(segment(window), labels.legend.values))
+            found = segment(window)
+            for strip in strips_of(found):
+                counts = _added(counts, np.bincount(strip.ravel()))
+            labels.write(plane, window, in_values(found, labels.legend.values))
+        areas.append(counts)
+    return np.concatenate([[sum(each[0] for each in areas)], *(each[1:] for each in areas)])
 
 
-def _read(probabilities: Store | Held, plane: int, window: Window) -> np.ndarray:
+def _added(counts: np.ndarray, more: np.ndarray) -> np.ndarray:
+    """The sum of two tables of counts, of which one may be longer."""
+    length = max(len(counts), len(more))
+    total: np.ndarray = np.pad(counts, (0, length - len(counts))) + np.pad(more, (0, length - len(more)))
+    return total
+
+
+def _read(probabilities: Store | Held | Returned, plane: int, window: Window) -> np.ndarray:
     """Class probabilities ``(K, height, width)``; of two classes the store holds that of class 1."""
     values = probabilities.read(plane, window)
     return values if values.ndim == 3 else np.stack([1 - values, values])

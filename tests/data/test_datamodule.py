@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+from src.data import datamodule
+from src.data.appearance import of_slice
 from src.data.augment import Warp
 from src.data.datamodule import SliceData
 from src.data.phantom import phantom
@@ -66,6 +68,23 @@ def test_groups_hold_the_slices_that_they_name(slice_data, micrographs):
     assert split["held_out"].names == ["slice_08", "slice_09"]
     for part in ("images", "targets", "instances"):
         np.testing.assert_array_equal(getattr(split["train"], part), getattr(micrographs, part)[:6])
+
+
+def test_appearance_is_that_of_the_training_images_alone(slice_data):
+    stack = replace(phantom(slices=10, size=192), pixel_sizes=[number / 10 + 0.1 for number in range(10)])
+    data = ready(slice_data(source=lambda: stack))
+    expected = [
+        of_slice(stack.images[number], stack.instances[number], "objects", stack.pixel_sizes[number])
+        for number in range(6)
+    ]
+    assert data.appearance == expected
+    assert all({"sharpness", "diameter", "pixel_size"} <= row.keys() for row in expected)
+
+
+def test_of_very_many_training_images_some_tell_of_all(slice_data, monkeypatch):
+    monkeypatch.setattr(datamodule, "MOST_ROWS", 3)
+    stack = replace(phantom(slices=10, size=64), pixel_sizes=[number + 1.0 for number in range(10)])
+    assert [row["pixel_size"] for row in ready(slice_data(source=lambda: stack)).appearance] == [1, 3, 6]
 
 
 def test_setup_reads_the_source_once(slice_data):

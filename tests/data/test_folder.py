@@ -93,6 +93,14 @@ def test_channels_stand_last_and_an_alpha_that_says_nothing_is_none(channels, tm
     np.testing.assert_array_equal(read, expected)
 
 
+def test_the_pixel_size_that_a_file_says_belongs_to_its_slices(tmp_path):
+    root = folder(tmp_path / "own", 2)
+    image, cells = draw(5)
+    tifffile.imwrite(root / "images/sized.tif", image, resolution=(1e4 / 0.65,) * 2, resolutionunit="CENTIMETER")
+    write(root / "labels/sized.tif", cells)
+    assert read_folder(root).pixel_sizes == [None, None, pytest.approx(0.65)]
+
+
 def test_only_images_that_are_included_count(tmp_path):
     root = folder(tmp_path / "own")
     (root / "labels/cell_07.tif").unlink()

@@ -1,5 +1,7 @@
 """Annotated images in memory: chosen by number, and refused if their parts differ in size."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -22,6 +24,9 @@ def test_take_gives_the_slices_in_the_order_asked_for():
     assert taken.images[:, 0, 0].tolist() == [3, 1]
     assert taken.targets[:, 0, 0].tolist() == [6, 2]
     assert taken.instances[:, 0, 0].tolist() == [9, 3]
+    assert taken.pixel_sizes is None
+    sizes = [0.1, 0.2, None, 0.4, *[None] * (len(stack()) - 4)]
+    assert replace(stack(), pixel_sizes=sizes).take([3, 2, 1]).pixel_sizes == [0.4, None, 0.2]
 
 
 def test_take_of_nothing_is_a_stack_of_no_slices():

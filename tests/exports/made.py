@@ -12,6 +12,7 @@ from src.instances import Components, Decoder, Numbering
 from src.model.trained import Trained
 from tests.model.test_engine import a_network
 
+APPEARANCE = ({"sharpness": 0.5, "pixel_size": 0.65}, {"sharpness": 0.25})
 FIXED = (40.0, 200.0)  # of grey values that are drawn from 0 to 255, so that some are cut off
 
 
@@ -24,9 +25,8 @@ def a_leaving(
     **options: object,
 ) -> Leaving:
     """A network with the ``options`` of `UNet`, whose batch normalisation shifts and scales."""
-    return Leaving(
-        Trained(a_network(**options), Decoder(numbering, 0.4), legend=legend, tta=tta), grey_range, None, mirrored
-    )
+    trained = Trained(a_network(**options), Decoder(numbering, 0.4), legend=legend, tta=tta, appearance=APPEARANCE)
+    return Leaving(trained, grey_range, None, mirrored)
 
 
 def an_image(channels: int = 1, height: int = 90, width: int = 75) -> Image:

@@ -69,6 +69,7 @@ def test_read_back_it_is_the_same_trained_network(norm, tmp_path):
     found, before = restore(tmp_path / "some.ONNX"), leaving.trained
     assert (found.decoder, found.legend, found.tta) == (before.decoder, legend, "d4")
     assert asdict(found.reading) == asdict(before.reading)
+    assert found.appearance == before.appearance != ()
     image = torch.rand(1, 3, 32, 32)
     with torch.inference_mode():
         torch.testing.assert_close(found.model(image), before.model(image), rtol=0, atol=1e-5)
@@ -105,6 +106,7 @@ def described(model, **changes) -> None:
         {"tta": "eval"},
         {"reading": {"axes": "/etc"}},
         {"legend": {"values": [1, 2, 3]}},
+        {"appearance": [{"beauty": 1}]},
         {"architecture": {"in_channels": 1, "classes": 2, "base_channels": 10**9, "depth": 8, "norm_after": False}},
         {"architecture": {"in_channels": 2, "classes": 2, "base_channels": 4, "depth": 2, "norm_after": False}},
     ],

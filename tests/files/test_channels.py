@@ -1,4 +1,4 @@
-"""Images with one file per channel."""
+"""The channels of images: in a file each, or in one, of which some are chosen."""
 
 from contextlib import closing
 from pathlib import Path
@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from src.files.channels import in_memory_together, open_together, put_together
-from src.files.image import read_image
+from src.files.channels import in_memory_together, open_together, put_together, with_channels
+from src.files.image import Image, read_image
 from src.files.names import image_name
 from tests.data.own import draw
 
@@ -52,3 +52,12 @@ def test_channels_of_different_sizes_are_refused(other, tmp_path):
     tifffile.imwrite(files[1], other, photometric="minisblack")
     with pytest.raises(ValueError, match=r"expected one channel per file, with the shape \(96, 96\) of a_0000\.tif"):
         in_memory_together(files)
+
+
+def test_channels_are_chosen_or_refused():
+    image = Image(Path("a.tif"), np.zeros((3, 8, 9), np.uint8), "CYX")
+    assert with_channels(image, (2, 0), 2).channels == (2, 0)
+    with pytest.raises(ValueError, match=r"expected 2 channels, but got 3 .*channels=\[0,1\] chooses"):
+        with_channels(image, None, 2)
+    with pytest.raises(ValueError, match=r"channels from 0 to 2, but got \[3\]"):
+        with_channels(image, (3,), 1)

@@ -246,3 +246,11 @@ def test_grey_images_have_one_channel_or_three():
     np.testing.assert_array_equal(with_channels(grey_image, 3), colours)
     colours[0, 0, 0] += 1
     assert with_channels(colours, 1) is colours and with_channels(grey_image, 2) is grey_image
+
+
+def test_the_range_of_a_plane_is_found_once_and_belongs_to_its_channels(monkeypatch):
+    image = Image(Path("image"), np.random.default_rng(0).integers(0, 255, (2, 3, 40, 40)).astype(np.uint8), "ZCYX")
+    found = [grey_range(image, plane) for plane in (0, 1)]
+    assert grey_range(image.choose((0,)), 1) == grey_range(Image(Path("image"), image.array[:, :1], "ZCYX"), 1)
+    monkeypatch.setattr(Image, "bands", lambda *_: pytest.fail("it is read again"))
+    assert [grey_range(image, plane) for plane in (0, 1)] == found

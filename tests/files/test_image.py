@@ -19,8 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
+from src.files.channels import has_equal_channels
 from src.files.grey import grey_range
-from src.files.image import Image, has_equal_channels, open_image, read_image
+from src.files.image import Image, open_image, read_image
 from src.files.names import IMAGE_SUFFIXES
 from src.files.stored import Reading
 from tests.files.micrographs import GREY, TIFFS, noise, opened, planes_of, write_tiff

@@ -270,6 +270,7 @@ def test_a_checkpoint_of_plain_values_holds_the_threshold(tmp_path):
     stepping.save_checkpoint(tmp_path / "last.ckpt")
     content = torch.load(tmp_path / "last.ckpt", weights_only=True)
     assert content["threshold"] == segmenter.threshold == 0.1
+    assert content["appearance"] == []  # no data module knows
 
     fresh = small_segmenter()
     fresh.load_state_dict(content["state_dict"])

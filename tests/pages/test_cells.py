@@ -60,3 +60,13 @@ def test_the_page_names_them_first_and_links_to_pictures(tmp_path):
     body = text[text.index("<tbody>") :]
     assert body.index("a &lt;b&gt;") < body.index("image_0") < body.index("image_7")
     assert 'content="ours"' in text
+
+
+def test_images_unlike_the_training_images_stand_first_and_the_page_says_how(tmp_path):
+    said = {"image_3": ["sharpness 0.1, training images 0.4–0.6: perhaps out of focus"]}
+    write_cells_page(tmp_path / "cells.html", images(), {}, "ours", said)
+    page = (tmp_path / "cells.html").read_text()
+    assert "Images unlike the training images" in page and "<strong>image_3</strong>: sharpness 0.1, " in page
+    assert page.index('class="odd"><td>image_3') < page.index("<td>image_0")
+    write_cells_page(tmp_path / "cells.html", images(), {}, "ours")
+    assert "unlike" not in (tmp_path / "cells.html").read_text()

@@ -17,7 +17,7 @@ from src.files.names import OUTPUTS
 from src.instances import Classes, Components, Decoder, Watershed, components
 from src.model.unet import UNet
 from src.prediction import job, labelling
-from src.prediction.job import Wishes, begin, finish, recipes, suffix, with_channels
+from src.prediction.job import Wishes, begin, finish, recipes, suffix
 from src.prediction.names import prediction_file
 from src.prediction.predictor import Predictor, fill
 from tests.data.own import write
@@ -36,6 +36,7 @@ def image(tmp_path):
 
 
 DECODER = Decoder(Components(5), 0.5)
+PLAIN = Wishes(Path(), ("labels",))
 
 
 def predict_image(image, predictor, decoder, wishes):
@@ -47,13 +48,13 @@ def predict_image(image, predictor, decoder, wishes):
 
 
 def test_what_depends_on_numbering_are_the_labels_alone(image, predictor):
-    first = recipes(image, DECODER, predictor, NUMBERS, torch.float32)
+    first = recipes(image, DECODER, predictor, NUMBERS, torch.float32, PLAIN)
     for other in (Decoder(Components(5), 0.6), Decoder(Components(6), 0.5), Decoder(Watershed(0.5), 0.5)):
-        changed = recipes(image, other, predictor, NUMBERS, torch.float32)
+        changed = recipes(image, other, predictor, NUMBERS, torch.float32, PLAIN)
         assert changed["probabilities"] == first["probabilities"] and changed["labels"] != first["labels"]
-    assert recipes(image, Decoder(Components(min_size=5), 0.5), predictor, NUMBERS, torch.float32) == first
+    assert recipes(image, Decoder(Components(min_size=5), 0.5), predictor, NUMBERS, torch.float32, PLAIN) == first
     fewer = dataclasses.replace(image, channels=(0,))
-    assert recipes(fewer, DECODER, predictor, NUMBERS, torch.float32)["probabilities"] != first["probabilities"]
+    assert recipes(fewer, DECODER, predictor, NUMBERS, torch.float32, PLAIN)["probabilities"] != first["probabilities"]
 
 
 @pytest.mark.parametrize("begun", [torch.float32, torch.bfloat16])
@@ -73,15 +74,6 @@ def test_a_prediction_goes_on_in_the_number_format_in_which_it_was_begun(begun, 
     assert "→" in predict_image(image, other, DECODER, elsewhere), "the other machine would choose another one"
     assert other.dtype is begun
     assert "is predicted already" in predict_image(image, other, DECODER, elsewhere)
-
-
-def test_channels_are_chosen_or_refused():
-    image = Image(Path("a.tif"), np.zeros((3, 8, 9), np.uint8), "CYX")
-    assert with_channels(image, (2, 0), 2).channels == (2, 0)
-    with pytest.raises(ValueError, match=r"expected 2 channels, but got 3 .*channels=\[0,1\] chooses"):
-        with_channels(image, None, 2)
-    with pytest.raises(ValueError, match=r"channels from 0 to 2, but got \[3\]"):
-        with_channels(image, (3,), 1)
 
 
 @pytest.mark.parametrize(("name", "chosen", "expected"), [("a.tif", "auto", ".tif"), ("a.zarr", "auto", ".zarr")])

@@ -191,7 +191,7 @@ def test_classes_are_written_by_their_values_and_cells_by_their_numbers(ending, 
     _, predicted = stores(probabilities(3))
     legend = Legend((0, 7, 300), ("ground", "cell", "nucleus"), ((0, 0, 0), (0, 255, 0), (255, 0, 0)))
     expected = np.array(legend.values)[classes(probabilities(3), 0.5)]
-    label_image(tmp_path / f"a{ending}", predicted, Decoder(Classes(), 0.5), "a", legend).finish()
+    label_image(tmp_path / f"a{ending}", predicted, Decoder(Classes(), 0.5), "a", legend)[0].finish()
     found, _ = read_image(tmp_path / f"a{ending}")
     np.testing.assert_array_equal(found, expected)
     if ending == ".zarr":
@@ -202,5 +202,5 @@ def test_classes_are_written_by_their_values_and_cells_by_their_numbers(ending, 
         assert described["image-label"]["colors"][1] == {"label-value": 7, "rgba": [0, 255, 0, 255]}
         assert described["image-label"]["source"] == {"image": "../../"}
         np.testing.assert_array_equal(read_image(tmp_path / "a.zarr" / "labels" / "classes")[0], expected)
-    label_image(tmp_path / f"b{ending}", predicted, Decoder(Components(), 0.5), "b", legend).finish()
+    label_image(tmp_path / f"b{ending}", predicted, Decoder(Components(), 0.5), "b", legend)[0].finish()
     np.testing.assert_array_equal(read_image(tmp_path / f"b{ending}")[0], components(probabilities(3), 0.5))

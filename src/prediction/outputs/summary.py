@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -31,8 +31,13 @@ def check_room(folder: Path, overwrite: bool) -> None:
             raise FileExistsError(f"expected no other {name}, but got {folder / name}; overwrite=true replaces it")
 
 
-def write(folder: Path) -> Path | None:
-    """Write both files from all tables of ours in a folder; → the page, or None for fewer than two tables."""
+def write(folder: Path, unlike: Mapping[str, Sequence[str]] | None = None) -> Path | None:
+    """Write both files from all tables of ours in a folder; → the page, or None for fewer than two tables.
+
+    Args:
+        folder: of the tables.
+        unlike: how images differ from the training images, by name.
+    """
     files = {file.name.removesuffix(ENDING): file for file in folder.glob(f"*{ENDING}") if _is_ours(file)}
     files = {name: files[name] for name in sorted(files, key=natural)}
     if len(files) < 2:
@@ -41,7 +46,7 @@ def write(folder: Path) -> Path | None:
     _write_rows(rows, files)
     measures = {name: _measures(file) for name, file in files.items()}
     pictures = {name: quote(f"{name}{PICTURED}.png") for name in files if (folder / f"{name}{PICTURED}.png").exists()}
-    write_cells_page(page, measures, pictures, OURS)
+    write_cells_page(page, measures, pictures, OURS, unlike)
     return page
 
 

@@ -1,0 +1,120 @@
+"""Images on another grid of pixels, resampled window by window while they are read.
+
+A pixel depends on nothing but its place and the stored pixels about it, so that any window is equal to the same part of
+the whole. The first edge of the first pixel and the last edge of the last one stay where they are.
+"""
+
+from collections.abc import Callable
+from types import EllipsisType
+from typing import Any
+
+import numpy as np
+import zarr
+from scipy.sparse import csr_array
+
+Kernel = Callable[[np.ndarray], np.ndarray]
+Place = int | slice
+
+
+def cubic(distance: np.ndarray) -> np.ndarray:
+    """The weight of a pixel at a distance ≥ 0 in pixels, for images: Keys 1981, which keeps them sharp."""
+    near = (1.5 * distance - 2.5) * distance**2 + 1
+    far = ((-0.5 * distance + 2.5) * distance - 4) * distance + 2
+    found: np.ndarray = np.where(distance < 1, near, np.where(distance < 2, far, 0))
+    return found
+
+
+def linear(distance: np.ndarray) -> np.ndarray:
+    """The same for probabilities: none becomes negative, and those of all classes still sum to 1."""
+    found: np.ndarray = np.maximum(0, 1 - distance)
+    return found
+
+
+REACH: dict[Kernel, int] = {cubic: 2, linear: 1}  # pixels
+
+
+def weights(length: int, wanted: int, kernel: Kernel) -> csr_array:
+    """How much each of ``length`` pixels along an axis counts in each of those that are wanted, ``(wanted, length)``.
+
+    Where pixels become larger the kernel does too, which leaves out what they are too large to show (aliasing).
+
+    >>> weights(4, 2, linear).toarray()
+    array([[0.42857143, 0.42857143, 0.14285714, 0.        ],
+           [0.        , 0.14285714, 0.42857143, 0.42857143]])
+    """
+    size = length / wanted
+    width = max(size, 1.0)
+    centres = (np.arange(wanted) + 0.5) * size - 0.5
+    reach = REACH[kernel] * width
+    first = np.ceil(centres - reach).astype(np.int64)
+    places = first[:, None] + np.arange(int(2 * reach) + 1)
+    found = kernel(np.abs(places - centres[:, None]) / width)
+    found[(places < 0) | (places >= length)] = 0
+    found /= found.sum(axis=1, keepdims=True)
+    row, column = np.nonzero(found)
+    return csr_array((found[row, column], (row, places[row, column])), shape=(wanted, length))
+
+
+def part(matrix: csr_array, first: int, last: int) -> tuple[csr_array, int, int]:
+    """The weights of some of the wanted pixels; the first of the other pixels that count, and the one after them."""
+    rows = matrix[first:last]
+    start, end = int(rows.indices.min()), int(rows.indices.max()) + 1
+    return rows[:, start:end], start, end
+
+
+def combined(matrix: csr_array, values: np.ndarray, axis: int) -> np.ndarray:
+    """Weighted sums of values along an axis."""
+    moved = np.moveaxis(values, axis, 0)
+    found = matrix.astype(values.dtype) @ np.ascontiguousarray(moved).reshape(len(moved), -1)
+    return np.moveaxis(found.reshape(-1, *moved.shape[1:]), 0, axis)
+
+
+class Resampled:
+    """The values of an image of another height and width, read as those of an array, of the same type of number.
+
+    Args:
+        array: of the image.
+        axes: a letter for each of its axes.
+        height, width: that it is to have, in pixels.
+    """
+
+    def __init__(self, array: np.ndarray | zarr.Array[Any], axes: str, height: int, width: int) -> None:
+        self.array, self.rows, self.columns = array, axes.index("Y"), axes.index("X")
+        sizes = {self.rows: height, self.columns: width}
+        self.shape = tuple(sizes.get(axis, length) for axis, length in enumerate(array.shape))
+        self.dtype: np.dtype = array.dtype
+        self.ndim = len(self.shape)
+        self.nbytes = int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+        self._of_rows = weights(array.shape[self.rows], height, cubic)
+        self._of_columns = weights(array.shape[self.columns], width, cubic)
+
+    def __getitem__(self, where: EllipsisType | tuple[Place, ...]) -> np.ndarray:
+        places: list[Place] = [slice(None)] * self.ndim if isinstance(where, EllipsisType) else list(where)
+        of = [self._part(self._of_rows, places[self.rows]), self._part(self._of_columns, places[self.columns])]
+        for axis, (_, first, last) in zip((self.rows, self.columns), of, strict=True):
+            places[axis] = slice(first, last)
+        stored = np.asarray(self.array[tuple(places)])
+        # Small integers are exact in float32; real numbers need more, so that one of float32 stays constant if it is.
+        small = self.dtype.kind in "iub" and self.dtype.itemsize <= np.dtype(np.int16).itemsize
+        values = stored.astype(np.float32 if small else np.float64)
+        for axis, (matrix, _, _) in zip((self.rows, self.columns), of, strict=True):
+            values = combined(matrix, values, sum(isinstance(place, slice) for place in places[:axis]))
+        return _as(values, self.dtype)
+
+    @staticmethod
+    def _part(matrix: csr_array, place: Place) -> tuple[csr_array, int, int]:
+        if not isinstance(place, slice):
+            raise IndexError(f"expected a slice of rows and of columns, but got {place}")
+        first, last, step = place.indices(matrix.shape[0])
+        if step != 1:
+            raise IndexError(f"expected rows and columns side by side, but got each of {step}")
+        return part(matrix, first, last)
+
+
+def _as(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Values as a type of number, rounded and cut off as its range asks."""
+    if dtype.kind == "f":
+        return values.astype(dtype)
+    low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    found: np.ndarray = np.clip(np.rint(values), low, high).astype(dtype)
+    return found
