@@ -206,8 +206,8 @@ def remarks(leaving: Leaving, example: Example, format: str, named: Named) -> It
     if leaving.grey_range:
         low, high = leaving.grey_range
         yield (
-            f"the network takes grey values as stored in the file; in every image {low:g} becomes 0 and {high:g} 1. "
-            f"It segments images brighter or darker than the training images worse"
+            f"the network takes grey values as stored in the file; {low:g} becomes 0 and {high:g} becomes 1 in every "
+            f"image. It segments images brighter or darker than the training images worse"
         )
     elif format == "bioimageio":
         found = as_bioimageio.scaled_otherwise(leaving, as_bioimageio.fitting(leaving, example))
