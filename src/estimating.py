@@ -1,4 +1,4 @@
-"""Scores of images without truth, estimated by the images that a cross-validation has scored out of fold."""
+"""Estimated scores of images without annotation, from the out-of-fold scores of a cross-validation."""
 
 import math
 from collections import Counter
@@ -27,17 +27,17 @@ from src.run.estimates import ESTIMATES, Seen
 from src.run.estimates import Estimates as Written
 from src.saying import say
 
-ALONE, PARTS = 40, 10  # images up to which each is estimated by all others, and parts of more
+ALONE, PARTS = 40, 10  # up to so many images: leave-one-out; above: so many parts
 
 
 @dataclass(frozen=True)
 class Estimator:
-    """What estimates the scores of images.
+    """Estimates the score of an image from features of its prediction.
 
     Attributes:
-        score: its name.
-        mode: whether ``max`` or ``min`` of it is better.
-        fitted: gives an interval by the features of an image, in the order of `FEATURES`.
+        score: name of the score.
+        mode: ``max`` or ``min``, whichever is better.
+        fitted: predicts an interval from features in the order of `FEATURES`.
     """
 
     score: str
@@ -45,31 +45,31 @@ class Estimator:
     fitted: Conformal
 
     def __call__(self, features: dict[str, float]) -> Interval:
-        """The interval of an image by its features, as of `metrics.features.features`."""
+        """Estimate the interval of an image from its features, see `metrics.features.features`."""
         return self.fitted(np.array([features[name] for name in FEATURES]))
 
 
 def features_by(probabilities: np.ndarray, decoder: Decoder, calibration: Calibration) -> dict[str, float] | None:
-    """The features of a prediction ``(K, H, W)``; None if it has no foreground."""
+    """Compute the features of a prediction ``(K, H, W)``; None without foreground."""
     labels = decoder(probabilities)
     labels = labels > 0 if decoder.numbering.of_classes else labels
     return features(calibration.of_cell(cell_probability(probabilities)), labels)
 
 
 def seen(name: str, fold: int, score: float | None, features: dict[str, float] | None) -> list[Seen]:
-    """An image to estimate by; none if it has no score of its own, or no foreground."""
+    """Return the image as one to estimate from; empty without a score of its own or without foreground."""
     if score is None or math.isnan(score) or features is None:
         return []
     return [Seen(name=name, fold=fold, score=float(score), features=features)]
 
 
 def estimator(score: str, mode: str, images: Sequence[Seen]) -> Estimator | None:
-    """What estimates a score by images that have it; None if they are too few for an interval.
+    """Fit an estimator of a score; None with too few images for an interval.
 
     Args:
-        score: its name.
-        mode: whether ``max`` or ``min`` of it is better.
-        images: that have been scored out of fold.
+        score: name of the score.
+        mode: ``max`` or ``min``, whichever is better.
+        images: images scored out of fold.
     """
     if len(images) < FEWEST:
         return None
@@ -79,13 +79,13 @@ def estimator(score: str, mode: str, images: Sequence[Seen]) -> Estimator | None
 
 
 def write(directory: Path, score: str, mode: str, images: Sequence[Seen]) -> dict[str, object] | None:
-    """Write ``estimates.json``, and tell how well images are estimated by the others; None if no image has the score.
+    """Write ``estimates.json``; → the estimates of each image from the others, None if no image has the score.
 
     Args:
         directory: of the cross-validation.
-        score: that is estimated.
-        mode: whether ``max`` or ``min`` of it is better.
-        images: that have been scored out of fold.
+        score: name of the score.
+        mode: ``max`` or ``min``, whichever is better.
+        images: images scored out of fold.
     """
     write_json(
         directory / ESTIMATES, {"score": score, "mode": mode, "images": [image.model_dump() for image in images]}
@@ -102,10 +102,10 @@ def write(directory: Path, score: str, mode: str, images: Sequence[Seen]) -> dic
 
 
 def parts(images: Sequence[Seen]) -> list[int]:
-    """A number for each image, so that those of one number are estimated by all others.
+    """Assign each image to a part; each part is estimated from all others.
 
-    Each is one of its own; of many images it is a stretch of each fold, because neighbours are alike. All networks are
-    among the others, as they are when a new image is estimated.
+    With few images, each is a part. Otherwise a part takes a contiguous stretch of each fold, because neighbours are
+    alike. The remaining images come from all networks, as they do for a new image.
     """
     if len(images) <= ALONE:
         return list(range(len(images)))
@@ -118,24 +118,24 @@ def parts(images: Sequence[Seen]) -> list[int]:
 
 
 def judged(estimator: Estimator | None, images: Iterable[Seen]) -> list[dict[str, Any]]:
-    """The estimates of images beside their true scores; none if nothing estimates."""
+    """Return the estimates of images with their true scores; empty without an estimator."""
     if estimator is None:
         return []
     return [{"name": image.name, "true": image.score, **vars(estimator(image.features))} for image in images]
 
 
 def beside(interval: Interval | None, true: float | None) -> list[dict[str, float]]:
-    """An estimate beside the true score; none if one of them is not known."""
+    """Return an estimate with the true score; empty if either is unknown."""
     if interval is None or true is None or math.isnan(true):
         return []
     return [{"true": float(true), **vars(interval)}]
 
 
 def held(rows: Sequence[dict[str, Any]]) -> dict[str, float | None] | None:
-    """How many intervals hold the true score, how wide they are, and whether better images are expected to be better.
+    """Compute coverage, median width, and the rank correlation of estimated and true score.
 
     Args:
-        rows: as of `judged`; of none there is nothing to tell.
+        rows: of `judged`; None is returned without any.
     """
     if not rows:
         return None
@@ -150,13 +150,13 @@ def held(rows: Sequence[dict[str, Any]]) -> dict[str, float | None] | None:
 
 
 def opened(directory: Path) -> tuple[Estimator | None, str]:
-    """What estimates the scores of images that the networks of a cross-validation predict, and why if nothing does.
+    """Open the estimator of a cross-validation; without one, return the reason.
 
     Args:
         directory: of the cross-validation.
 
     Raises:
-        ValueError: what it has written is damaged.
+        ValueError: its file is damaged.
         OSError: it cannot be read.
     """
     file = directory / ESTIMATES
@@ -172,16 +172,16 @@ def opened(directory: Path) -> tuple[Estimator | None, str]:
 
 
 def asked(config: DictConfig, trained: Sequence[Trained], calibration: Calibration) -> Estimates | None:
-    """Where `src.predict` notes the estimated scores of images; None where none can be told, and it says why.
+    """Prepare the estimates of `src.predict`; None if no score can be estimated, with a note that says why.
 
     Args:
-        config: of `src.predict`; if its checkpoint is the directory of a cross-validation, scores can be estimated.
+        config: of `src.predict`; only the directory of a cross-validation as checkpoint has an estimator.
         trained: the networks of that checkpoint.
         calibration: of their probabilities.
 
     Raises:
-        ValueError: what the cross-validation has written is damaged.
-        OSError: it cannot be read, or somebody else's file lies where estimates are written.
+        ValueError: the file of the cross-validation is damaged.
+        OSError: it cannot be read, or a file that is not ours has the name of the estimates.
     """
     if not config.estimate or not isinstance(config.checkpoint, str) or not Path(config.checkpoint).is_dir():
         return None
@@ -189,7 +189,7 @@ def asked(config: DictConfig, trained: Sequence[Trained], calibration: Calibrati
     if found and ("instances" in config or not config.threshold == config.tta == "auto"):
         found, why = (
             None,
-            "No score is estimated: those that are known are of the threshold, numbering and tta of folds.",
+            "No score is estimated: the out-of-fold scores are those of the stored threshold, decoder and tta.",
         )
     if why:
         say(f"note: {why}")
@@ -202,15 +202,16 @@ def asked(config: DictConfig, trained: Sequence[Trained], calibration: Calibrati
 def mean_of(
     found: Estimator, trained: Sequence[Trained], calibration: Calibration, probabilities: np.ndarray
 ) -> Interval | None:
-    """The mean of what is estimated of several networks, each by what it predicts alone; None if one finds no cell.
+    """Average the estimates of several networks, each from its own prediction; None if one of them finds no cell.
 
-    What is known was predicted by single networks. Their mean is less sure of itself, so that it would look worse.
+    The out-of-fold features come from single networks. The ensemble's probabilities are less extreme, so its features
+    would wrongly indicate a worse prediction.
 
     Args:
-        found: estimates a score.
+        found: the estimator.
         trained: the networks.
         calibration: of their probabilities.
-        probabilities: of each ``(N, K, H, W)``.
+        probabilities: of each network ``(N, K, H, W)``.
     """
     each = [features_by(own, one.decoder, calibration) for own, one in zip(probabilities, trained, strict=True)]
     intervals = [found(own) for own in each if own is not None]

@@ -1,8 +1,8 @@
-"""What an image looks like to a network, in a few numbers, and how it differs from the training images.
+"""The appearance of an image in a few numbers, and how it differs from that of the training images.
 
-A network sees grey values that are scaled image by image (`files.grey`), so brightness and contrast as acquired do not
-matter by themselves. What scaling cannot undo does: inverted or cut-off grey values, few of them, noise, blur, and
-another sampling.
+A network sees grey values that are scaled per image (`files.grey`), so brightness and contrast as acquired do not
+matter. Inverted or saturated grey values, few grey levels, noise, blur and another sampling do, because scaling cannot
+undo them.
 """
 
 import math
@@ -15,27 +15,27 @@ import numpy as np
 from src.files.grey import grey_range, scaled
 from src.files.image import Image
 
-Appearance = dict[str, float]  # by the names of `MEASURES`; what is not known of an image is not there
+Appearance = dict[str, float]  # by the names of `MEASURES`; unknown measures are left out
 
-MOST_ROWS = 1000  # training images that are kept; of more, every n-th
-MOST_PLANES = 4  # of a stack that are measured
-MOST_PIXELS = 2**17  # of a plane, up to which all of it is measured; of a larger one windows …
-WINDOW, ACROSS = 64, 6  # … of this side in pixels, so many along each axis
-FEWEST_PIXELS, FEWEST_ROWS = 2**15, 8  # of a plane that is measured at all: a smaller one may show half a cell
-SMOOTHEST, LEAST_NOISE, MOST_LEVELS = 0.01, 0.004, 256  # beyond which differences mean nothing
-LARGEST = 1e9  # of all measures
-OUTERMOST = 0.01  # share of the training images at each end that do not count
+MOST_ROWS = 1000  # training images whose appearance is stored; of more, every n-th
+MOST_PLANES = 4  # planes of a stack that are measured
+MOST_PIXELS = 2**17  # of a plane that is measured whole; larger ones are measured in windows …
+WINDOW, ACROSS = 64, 6  # … with sides of 64 pixels, six along each axis
+FEWEST_PIXELS, FEWEST_ROWS = 2**15, 8  # of a plane that is measured at all; a smaller one may show half a cell
+SMOOTHEST, LEAST_NOISE, MOST_LEVELS = 0.01, 0.004, 256  # differences beyond these values are meaningless
+LARGEST = 1e9  # value of any measure
+OUTERMOST = 0.01  # share of the training images at each end that is ignored
 
 
 @dataclass(frozen=True)
 class Measure:
-    """How a measure is compared, and what a difference may mean.
+    """How to compare a measure, and the likely causes of differences.
 
     Attributes:
         title: in messages.
-        margin: how far beyond the training images is usual; a ratio if ``ratio``.
-        ratio: whether ratios matter rather than differences.
-        below, above: what may be the cause; empty if that side does not matter.
+        margin: tolerance beyond the training images; a ratio if ``ratio``.
+        ratio: whether ratios are compared, rather than differences.
+        below, above: likely cause of a lower or higher value; empty if it does not matter.
     """
 
     title: str
@@ -45,17 +45,17 @@ class Measure:
     above: str
 
     def possible(self, value: float) -> bool:
-        """Whether a number can be of this measure: ratios are of positive ones."""
+        """Whether the measure can have a value; those that are compared by ratio are positive."""
         return abs(value) < LARGEST and (value > 0 or not self.ratio)
 
 
-INVERTED = "perhaps light and dark are exchanged, or it is another kind of image"
+INVERTED = "perhaps inverted, or another kind of image"
 MEASURES = {
-    "levels": Measure("grey levels", 2, True, "perhaps exported with too little contrast, or to fewer bits", ""),
+    "levels": Measure("grey levels", 2, True, "perhaps exported with too little contrast, or with fewer bits", ""),
     "saturated": Measure("share of saturated pixels", 0.02, False, "", "perhaps overexposed"),
     "median": Measure("median of the scaled grey values", 0.1, False, INVERTED, INVERTED),
     "skewness": Measure("skewness of the grey values", 0.5, False, INVERTED, INVERTED),
-    "noise": Measure("noise", 1.5, True, "perhaps smoothed", "perhaps exposed too briefly"),
+    "noise": Measure("noise", 1.5, True, "perhaps smoothed", "perhaps underexposed"),
     "sharpness": Measure(
         "sharpness",
         1.4,
@@ -69,13 +69,13 @@ MEASURES = {
 
 
 def appearance(image: Image) -> Appearance:
-    """Measure an image; of a stack some planes, of a large plane some windows, so that it takes a moment.
+    """Measure an image: a few planes of a stack, a few windows of a large plane, so that it is quick.
 
     Returns:
-        The medians over the planes, by the names of `MEASURES`; without ``diameter``, which takes labels.
+        The median over the planes for each of `MEASURES` except ``diameter``, which needs labels.
 
     Raises:
-        ValueError: it holds NaN or infinity, or cannot be decoded.
+        ValueError: the image contains NaN or infinity, or cannot be decoded.
     """
     planes = np.unique(np.linspace(0, image.planes - 1, min(MOST_PLANES, image.planes)).astype(int))
     rows = [_of_plane(image, plane) for plane in planes.tolist()]
@@ -95,7 +95,7 @@ def of_slice(image: np.ndarray, cells: np.ndarray, scaling: str, pixel_size: flo
         image: ``(H, W)`` or ``(H, W, C)``.
         cells: ``(H, W)`` integers, 0 = background.
         scaling: one of `files.stored.SCALINGS`.
-        pixel_size: in µm, None if nobody knows.
+        pixel_size: in µm; None if unknown.
     """
     size = {} if pixel_size is None else {"X": pixel_size}
     found = appearance(Image(Path("slice"), image, "YXC"[: image.ndim], size, scaling=scaling))
@@ -103,10 +103,10 @@ def of_slice(image: np.ndarray, cells: np.ndarray, scaling: str, pixel_size: flo
 
 
 def of_cells(areas: np.ndarray) -> Appearance:
-    """The ``diameter`` of cells: the median of those of discs of their areas; empty if there is no cell.
+    """Return the ``diameter`` of cells: the median diameter of discs of equal area; empty if there is no cell.
 
     Args:
-        areas: pixels of each number, of which 0 is background.
+        areas: number of pixels of each label; label 0 is background.
 
     >>> of_cells(np.array([900, 0, 79, 78, 80]))  # doctest: +ELLIPSIS
     {'diameter': 10.0292...}
@@ -117,11 +117,11 @@ def of_cells(areas: np.ndarray) -> Appearance:
 
 @dataclass(frozen=True)
 class Usual:
-    """The values of a measure of the training images.
+    """The usual range of a measure, from the training images.
 
     Attributes:
-        low, high: of nearly all of them …
-        below, above: … and beyond which an image is unlike them.
+        low, high: range of nearly all training images.
+        below, above: limits beyond which an image is unlike them.
     """
 
     low: float
@@ -137,8 +137,8 @@ class Difference:
     Attributes:
         name: of `MEASURES`.
         value: of the image.
-        usual: of the training images.
-        cause: what may have happened to the image.
+        usual: range of the training images.
+        cause: likely cause.
     """
 
     name: str
@@ -150,16 +150,16 @@ class Difference:
         return self.said(shown(self.value))
 
     def said(self, value: str) -> str:
-        """The difference as a sentence, with a value, or several of them, as they are to be shown."""
+        """Describe the difference in a sentence, with a formatted value or range of values."""
         usual = shown(self.usual.low, self.usual.high)
         return f"{MEASURES[self.name].title} {value}, training images {usual}: {self.cause}"
 
 
 def usual(training: Sequence[Appearance]) -> dict[str, Usual]:
-    """What is usual of training images, for `differences`; a measure that none of them has is left out.
+    """Compute the usual range of each measure that any training image has.
 
-    A value within the training images is never unlike them. Beyond, the margin of a measure is usual, or as much as the
-    training images differ among themselves (the median absolute deviation, as a standard deviation), if that is more.
+    The tolerance beyond the range of the training images is the margin of the measure, or their own spread (the median
+    absolute deviation, scaled to a standard deviation), if that is larger.
     """
     found = {}
     for name, measure in MEASURES.items():
@@ -177,7 +177,7 @@ def usual(training: Sequence[Appearance]) -> dict[str, Usual]:
 
 
 def differences(seen: Appearance, of_training: Mapping[str, Usual]) -> list[Difference]:
-    """How an image differs from the training images; empty if it is like them, or nobody knows."""
+    """List how an image differs from the training images; empty if it does not, or its measures are unknown."""
     found = []
     for name, each in of_training.items():
         value = seen.get(name, each.low)
@@ -185,12 +185,12 @@ def differences(seen: Appearance, of_training: Mapping[str, Usual]) -> list[Diff
         if cause:
             found.append(Difference(name, value, each, cause))
     if any(each.name == "noise" and each.value > each.usual.above for each in found):
-        return [each for each in found if each.name != "sharpness"]  # which noise hides
+        return [each for each in found if each.name != "sharpness"]  # noise makes it meaningless
     return found
 
 
 def unlike(seen: Appearance, training: Sequence[Appearance]) -> dict[str, str]:
-    """How an image differs from the training images, as a sentence for each measure; empty if it is like them.
+    """Describe how an image differs from the training images, in a sentence per measure; empty if it does not.
 
     >>> unlike({"sharpness": 0.12}, [{"sharpness": value} for value in (0.41, 0.5, 0.62)])
     {'sharpness': 'sharpness 0.12, training images 0.41–0.62: perhaps out of focus, or sampled more finely'}
@@ -199,7 +199,7 @@ def unlike(seen: Appearance, training: Sequence[Appearance]) -> dict[str, str]:
 
 
 def shown(low: float, high: float | None = None) -> str:
-    """A value, or the lowest and the highest of several, as messages have them."""
+    """Format a value, or a range of values, for messages."""
     values = (low,) if high in (None, low) else (low, high)
     return "–".join(f"{value:.0f}" if abs(value) >= 10 else f"{value:.2g}" for value in values)
 
@@ -209,13 +209,13 @@ def _of_plane(image: Image, plane: int) -> Appearance:
         return {}
     stored = _windows(image, plane)
     low, high = grey_range(image, plane)
-    sample = stored[..., ::2, ::2]  # which tells medians as well
+    sample = stored[..., ::2, ::2]  # enough for medians
     found = {"levels": float(min(MOST_LEVELS, len(np.unique(sample[(sample >= low) & (sample <= high)]))))}
     if low == high:
         return found
     grey = scaled(stored, low, high)
     apart = (grey - grey.mean()).ravel()
-    # Immerkær, Fast noise variance estimation, 1996; by the median, because edges of cells are no noise.
+    # Immerkær, Fast noise variance estimation, 1996; with the median, which ignores the edges of cells.
     curved = np.diff(np.diff(grey, 2, axis=-1), 2, axis=-2)[..., ::2, ::2] / 6
     found |= {
         "median": float(np.median(grey[..., ::2, ::2])),
@@ -231,9 +231,9 @@ def _of_plane(image: Image, plane: int) -> Appearance:
 
 
 def _contrast(grey: np.ndarray) -> float:
-    """The mean squared difference of pixels next to each other, as far as two such pairs side by side share it.
+    """Mean product of the differences of neighbouring pixels in adjacent rows or columns.
 
-    Noise does not share it, so that it does not pass for sharpness.
+    Unlike the mean squared difference it is not raised by noise, which is independent from row to row.
     """
     across, down = np.diff(grey, axis=-1), np.diff(grey, axis=-2)
     shared = np.mean(across[..., 1:, :] * across[..., :-1, :]) + np.mean(down[..., 1:] * down[..., :-1])
@@ -249,7 +249,7 @@ def _halved(grey: np.ndarray) -> np.ndarray:
 
 
 def _windows(image: Image, plane: int) -> np.ndarray:
-    """What is measured of a plane, ``(N, C, h, w)``: all of it, or windows all over it."""
+    """The pixels of a plane that are measured, ``(N, C, h, w)``: all, or a grid of windows."""
     if image.height * image.width <= MOST_PIXELS:
         return image.band(plane, 0, image.height)[None]
     height, width = min(WINDOW, image.height), min(WINDOW, image.width)

@@ -1,7 +1,7 @@
-"""Images on another grid of pixels, resampled window by window while they are read.
+"""Images resampled to another pixel grid, window by window while they are read.
 
-A pixel depends on nothing but its place and the stored pixels about it, so that any window is equal to the same part of
-the whole. The first edge of the first pixel and the last edge of the last one stay where they are.
+A pixel depends only on its position and the stored pixels around it, so every window equals the same part of the whole
+resampled image. The outer edges of the first and the last pixel keep their position.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ Place = int | slice
 
 
 def cubic(distance: np.ndarray) -> np.ndarray:
-    """The weight of a pixel at a distance ≥ 0 in pixels, for images: Keys 1981, which keeps them sharp."""
+    """Weight of a pixel at a distance ≥ 0 in pixels, for images: cubic (Keys 1981), which keeps them sharp."""
     near = (1.5 * distance - 2.5) * distance**2 + 1
     far = ((-0.5 * distance + 2.5) * distance - 4) * distance + 2
     found: np.ndarray = np.where(distance < 1, near, np.where(distance < 2, far, 0))
@@ -25,7 +25,7 @@ def cubic(distance: np.ndarray) -> np.ndarray:
 
 
 def linear(distance: np.ndarray) -> np.ndarray:
-    """The same for probabilities: none becomes negative, and those of all classes still sum to 1."""
+    """Weight of a pixel for probabilities, which stay non-negative and sum to 1 over the classes."""
     found: np.ndarray = np.maximum(0, 1 - distance)
     return found
 
@@ -34,9 +34,9 @@ REACH: dict[Kernel, int] = {cubic: 2, linear: 1}  # pixels
 
 
 def weights(length: int, wanted: int, kernel: Kernel) -> csr_array:
-    """How much each of ``length`` pixels along an axis counts in each of those that are wanted, ``(wanted, length)``.
+    """Compute the weight of each of ``length`` pixels along an axis in each resampled pixel, ``(wanted, length)``.
 
-    Where pixels become larger the kernel does too, which leaves out what they are too large to show (aliasing).
+    When an image is shrunk, the kernel is widened in proportion, which prevents aliasing.
 
     >>> weights(4, 2, linear).toarray()
     array([[0.42857143, 0.42857143, 0.14285714, 0.        ],
@@ -56,26 +56,26 @@ def weights(length: int, wanted: int, kernel: Kernel) -> csr_array:
 
 
 def part(matrix: csr_array, first: int, last: int) -> tuple[csr_array, int, int]:
-    """The weights of some of the wanted pixels; the first of the other pixels that count, and the one after them."""
+    """Return the weights of a range of resampled pixels, and the range of stored pixels that they use."""
     rows = matrix[first:last]
     start, end = int(rows.indices.min()), int(rows.indices.max()) + 1
     return rows[:, start:end], start, end
 
 
 def combined(matrix: csr_array, values: np.ndarray, axis: int) -> np.ndarray:
-    """Weighted sums of values along an axis."""
+    """Compute weighted sums of values along an axis."""
     moved = np.moveaxis(values, axis, 0)
     found = matrix.astype(values.dtype) @ np.ascontiguousarray(moved).reshape(len(moved), -1)
     return np.moveaxis(found.reshape(-1, *moved.shape[1:]), 0, axis)
 
 
 class Resampled:
-    """The values of an image of another height and width, read as those of an array, of the same type of number.
+    """An array of another height and width, resampled while it is read; the data type is kept.
 
     Args:
         array: of the image.
-        axes: a letter for each of its axes.
-        height, width: that it is to have, in pixels.
+        axes: one letter per axis.
+        height, width: of the resampled image in pixels.
     """
 
     def __init__(self, array: np.ndarray | zarr.Array[Any], axes: str, height: int, width: int) -> None:

@@ -1,8 +1,8 @@
-"""Intervals that hold a number for a new case as often as they say, whatever the regression behind them is worth.
+"""Conformal prediction intervals by the jackknife+, whose coverage does not depend on the quality of the regression.
 
-Jackknife+ (Barber, Candès, Ramdas, Tibshirani 2021, Predictive inference with the jackknife+, The Annals of Statistics
-49:486–507): every case is left out once, so that no case is spent on calibration alone. It assumes no distribution,
-only that the new case is of the same kind as the known ones.
+Barber, Candès, Ramdas, Tibshirani 2021, Predictive inference with the jackknife+, The Annals of Statistics 49:486–507:
+every case is left out once, so no case is spent on calibration alone. The only assumption is that the new case is
+exchangeable with the known ones.
 """
 
 import math
@@ -10,20 +10,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-COVERAGE = 0.9  # share of intervals that are to hold
-FEWEST = 9  # cases, of which the farthest one leaves the tenth part outside; fewer give no interval
-MOST = 500  # cases that are taken, so that a fit takes seconds
+COVERAGE = 0.9  # share of intervals that contain the true value
+FEWEST = 9  # cases; with fewer, no finite interval has this coverage
+MOST = 500  # cases that are used, so that a fit takes seconds
 PENALTIES = np.logspace(-2, 2, 9)  # of ridge regression, for standardised features and the mean squared error
 
 
 @dataclass(frozen=True)
 class Ridge:
-    """A linear regression whose slopes are kept small.
+    """A ridge regression.
 
     Attributes:
         centre: of each feature ``(D,)``.
         slopes: by feature ``(D,)``.
-        level: value at the centre.
+        level: value at the centre of the features.
     """
 
     centre: np.ndarray
@@ -31,16 +31,16 @@ class Ridge:
     level: float
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
-        """Values ``(N,)`` of features ``(N, D)``."""
+        """Predict values ``(N,)`` from features ``(N, D)``."""
         values: np.ndarray = (features - self.centre) @ self.slopes + self.level
         return values
 
 
 def ridge(features: np.ndarray, values: np.ndarray) -> Ridge:
-    """Fit a ridge regression with the penalty whose leave-one-out error is least.
+    """Fit a ridge regression with the penalty of least leave-one-out error.
 
     Args:
-        features: ``(N, D)``; constant ones get no slope.
+        features: ``(N, D)``; constant features get slope 0.
         values: ``(N,)``.
     """
     count = len(values)
@@ -60,10 +60,10 @@ def ridge(features: np.ndarray, values: np.ndarray) -> Ridge:
 
 @dataclass(frozen=True)
 class Interval:
-    """What is expected of a case.
+    """A predicted value with its interval.
 
     Attributes:
-        expected: the middle one of the values that the regressions give.
+        expected: median prediction of the regressions.
         low: lower end of the interval.
         high: upper end.
     """
@@ -75,12 +75,12 @@ class Interval:
 
 @dataclass(frozen=True)
 class Conformal:
-    """Regressions that have seen all known cases but one each, and how far each misses that one.
+    """Leave-one-out regressions and their residuals.
 
     Attributes:
-        regressions: one for each case.
-        residuals: distance of its value from that of the case left out, ``(N,)``.
-        limits: the least and the largest value that there can be.
+        regressions: one per case, fitted to all other cases.
+        residuals: absolute error of each on the case left out, ``(N,)``.
+        limits: smallest and largest possible value.
     """
 
     regressions: tuple[Ridge, ...]
@@ -88,7 +88,7 @@ class Conformal:
     limits: tuple[float, float]
 
     def __call__(self, features: np.ndarray) -> Interval:
-        """What is expected of a case by its features ``(D,)``."""
+        """Predict the interval of a case from its features ``(D,)``."""
         values = np.array([regression(features[None])[0] for regression in self.regressions])
         rank = math.ceil(COVERAGE * (len(values) + 1) - 1e-9)
         low = np.sort(values - self.residuals)[len(values) - rank]
@@ -98,12 +98,12 @@ class Conformal:
 
 
 def fitted(features: np.ndarray, values: np.ndarray, limits: tuple[float, float]) -> Conformal:
-    """Fit what gives intervals for new cases.
+    """Fit the leave-one-out regressions.
 
     Args:
         features: of the known cases ``(N, D)``.
-        values: of them ``(N,)``.
-        limits: the least and the largest value that there can be.
+        values: of the known cases ``(N,)``.
+        limits: smallest and largest possible value.
 
     Raises:
         ValueError: there are too few cases.
@@ -121,10 +121,10 @@ def fitted(features: np.ndarray, values: np.ndarray, limits: tuple[float, float]
 
 
 def too_few(score: str, count: int) -> str:
-    """Why a score is not estimated.
+    """Explain why a score is not estimated.
 
     >>> too_few("f1_50", 6)
-    'No f1_50 is estimated without truth: 90% intervals need at least 9 images scored out of fold, but there are 6.'
+    'f1_50 is not estimated: 90% intervals need at least 9 images scored out of fold, but there are 6.'
     """
     needed = f"{COVERAGE:.0%} intervals need at least {FEWEST} images scored out of fold"
-    return f"No {score} is estimated without truth: {needed}, but there are {count}."
+    return f"{score} is not estimated: {needed}, but there are {count}."

@@ -1,26 +1,26 @@
-"""What a prediction tells of its quality without the truth, from probabilities and labels that are there anyway."""
+"""Features of a prediction that indicate its quality without annotation."""
 
 import math
 
 import numpy as np
 
 FEATURES = ("dice", "confidence", "spread", "contours", "entropy", "foreground", "area")
-SMALLEST = 1e-12  # probability of which a logarithm is taken
+SMALLEST = 1e-12  # probability in logarithms
 
 
 def features(probability: np.ndarray, labels: np.ndarray) -> dict[str, float] | None:
-    """The features of an image by their names in `FEATURES`; None of one without foreground.
+    """Compute the features of an image, by their names in `FEATURES`; None without foreground.
 
-    ``dice``: the expected Dice coefficient of the foreground, if probabilities mean what they say.
-    ``confidence``: the mean over cells of the mean probability of their pixels; ``spread``: its standard deviation.
-    ``contours``: the mean entropy of the pixels at which one cell or background becomes another, in nats.
-    ``entropy``: that of all pixels, added up, for each foreground pixel.
-    ``foreground``: its share of the image.
-    ``area``: the logarithm of the mean area of cells in pixels.
+    ``dice``: expected Dice coefficient of the foreground, if the probabilities are calibrated.
+    ``confidence``: mean over cells of the mean probability of their pixels; ``spread``: its standard deviation.
+    ``contours``: mean entropy of the pixels on contours of cells, in nats.
+    ``entropy``: sum of the entropy of all pixels per foreground pixel.
+    ``foreground``: share of foreground pixels.
+    ``area``: logarithm of the mean area of cells in pixels.
 
     Args:
         probability: of cell, calibrated, ``(H, W)``.
-        labels: cell of each pixel, ``(H, W)`` integers, 0 = background; of classes a mask, which is one cell.
+        labels: label image ``(H, W)``, 0 = background; for classes a mask, which counts as one cell.
     """
     cells = labels > 0
     if not cells.any():

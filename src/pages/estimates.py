@@ -1,4 +1,4 @@
-"""Estimated scores beside the true ones: how good images were expected to be, and how good they are."""
+"""Diagram of estimated against true scores."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,23 +10,23 @@ from src.pages.page import as_svg
 
 
 def drawn_estimates(rows: Sequence[dict[str, Any]], score: str) -> str:
-    """A point and an interval for each image as SVG; an interval that crosses the diagonal holds the true score.
+    """Draw the interval of each image as SVG; one that crosses the diagonal contains the true score.
 
     Args:
         rows: with ``true``, ``expected``, ``low`` and ``high``.
-        score: its name.
+        score: name of the score.
     """
     figure = Figure(figsize=(7, 5))
     figure.subplots_adjust(left=0.1, right=0.98, bottom=0.1, top=0.97)
     axes = figure.subplots()
     ends = [row[name] for row in rows for name in ("true", "low", "high")]
     least, most = min(ends), max(ends)
-    axes.plot([least, most], [least, most], color="#888888", linewidth=1, linestyle="--", label="as it should be")
+    axes.plot([least, most], [least, most], color="#888888", linewidth=1, linestyle="--", label="estimated = true")
     for holds, colour in ((True, "#2b8cc4"), (False, "#d55e00")):
         some = [row for row in rows if (row["low"] <= row["true"] <= row["high"]) == holds]
         true, expected = ([row[name] for row in some] for name in ("true", "expected"))
         away = [[row["expected"] - row["low"] for row in some], [row["high"] - row["expected"] for row in some]]
-        label = f"the {COVERAGE:.0%} interval {'holds' if holds else 'does not hold'} the true score"
+        label = f"the {COVERAGE:.0%} interval {'contains' if holds else 'misses'} the true score"
         axes.errorbar(true, expected, away, color=colour, fmt=".", elinewidth=0.8, label=label)
     axes.set(xlabel=f"true {score}", ylabel=f"estimated {score}")
     axes.legend(frameon=False, loc="best")

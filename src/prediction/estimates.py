@@ -1,4 +1,4 @@
-"""``estimated_scores.csv``: the score that each predicted image would probably get, if its truth were known."""
+"""``estimated_scores.csv``: the estimated score of each predicted image."""
 
 import csv
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ from src.prediction.predictor import PlaneReader, Predictor
 
 FILE = "estimated_scores.csv"
 COLUMNS = ("image", "plane", "score", "expected", "lower", "upper", "outside", MADE_FROM)
-LARGEST = 2**24  # pixels of a plane that each network predicts at once
+LARGEST = 2**24  # pixels of a plane for which a score is estimated
 Row = dict[str, str | int | float | None]
 
 
@@ -23,12 +23,12 @@ class Estimates:
     """The estimated scores of the images that one command predicts.
 
     Args:
-        score: its name.
-        mode: whether ``max`` or ``min`` of it is better.
-        estimate: gives an interval by what each network predicts alone, ``(N, K, H, W)``; None if there is no cell.
+        score: name of the score.
+        mode: ``max`` or ``min``, whichever is better.
+        estimate: estimates an interval from the prediction of each network, ``(N, K, H, W)``; None without a cell.
 
     Attributes:
-        rows: of each plane of each image, with the columns `COLUMNS`.
+        rows: a row per plane of each image, with the columns `COLUMNS`.
     """
 
     def __init__(
@@ -41,12 +41,12 @@ class Estimates:
         self.rows: list[Row] = []
 
     def add(self, image: Image, predictor: Predictor, made_from: str) -> None:
-        """Estimate the score of each plane of an image; of one that is too large for memory none is.
+        """Estimate the score of each plane of an image, unless it is too large for memory.
 
         Args:
-            image: that was predicted.
-            predictor: by which it was.
-            made_from: names what its labels depend on.
+            image: the predicted image.
+            predictor: computes the networks.
+            made_from: the recipe of its labels.
         """
         with ThreadPoolExecutor(1) as threads:
             for plane in range(image.planes):
@@ -58,12 +58,12 @@ class Estimates:
                 self.rows.append(dict(zip(COLUMNS, values, strict=True)))
 
     def write(self, folder: Path, origin: Callable[[str], str | None], outside: Mapping[str, str]) -> list[Row]:
-        """Write the file; → its rows, which are also those of earlier commands whose labels are still there.
+        """Write the file; → its rows, including those of earlier commands whose labels are still in the folder.
 
         Args:
             folder: of the predictions.
-            origin: says what the labels of an image were made from, by its name.
-            outside: how images of this command differ from the training images, in words, by their names.
+            origin: returns the recipe of the labels of an image, by name.
+            outside: how images of this command differ from the training images, by name.
         """
         for row in self.rows:
             row["outside"] = outside.get(str(row["image"]), "")
@@ -77,10 +77,10 @@ class Estimates:
 
 
 def check_room(folder: Path, overwrite: bool) -> None:
-    """Refuse to replace what somebody else has written, before anything is computed.
+    """Refuse to replace a file of that name that is not ours, before anything is computed.
 
     Raises:
-        FileExistsError: names it.
+        FileExistsError: names the file.
     """
     file = folder / FILE
     if file.exists() and not overwrite and read(file) is None:
@@ -88,7 +88,7 @@ def check_room(folder: Path, overwrite: bool) -> None:
 
 
 def read(file: Path) -> list[Row] | None:
-    """The rows of a file that `Estimates.write` has written; None if it is not there, or is none of ours."""
+    """Read the rows of a file of `Estimates.write`; None if it does not exist or is not ours."""
     try:
         with file.open(newline="", encoding="utf-8") as lines:
             table = csv.DictReader(lines)

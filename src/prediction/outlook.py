@@ -1,4 +1,4 @@
-"""Images that are unlike the training images of the network that predicts them, told once for each way to differ."""
+"""Warnings about images that are unlike the training images, one for each kind of difference."""
 
 from collections.abc import Iterator, Sequence
 
@@ -6,10 +6,10 @@ from src.data.appearance import MEASURES, Appearance, Difference, differences, s
 
 
 class Outlook:
-    """Collects how the images of one command differ from the training images.
+    """Collect how the images of one command differ from the training images.
 
     Args:
-        training: what the training images look like; of none nobody can tell.
+        training: appearance of the training images; without any, nothing is compared.
     """
 
     def __init__(self, training: Sequence[Appearance] = ()) -> None:
@@ -17,15 +17,15 @@ class Outlook:
         self.found: dict[str, list[Difference]] = {}
 
     def look(self, image: str, seen: Appearance) -> None:
-        """Compare an image, by its name, with the training images."""
+        """Compare an image with the training images, and keep the differences under its name."""
         self.found[image] = differences(seen, self.usual)
 
     def sentences(self) -> dict[str, list[str]]:
-        """Of each image that differs, how it does."""
+        """Describe the differences of each image that has any."""
         return {image: [str(each) for each in found] for image, found in self.found.items() if found}
 
     def lines(self) -> Iterator[str]:
-        """A line for each way to differ, and how many images do; of a single one its name."""
+        """Yield a line for each kind of difference, with the number of images; for a single image, its name."""
         kinds: dict[tuple[str, str], dict[str, Difference]] = {}
         for image, found in self.found.items():
             for each in found:

@@ -1,4 +1,4 @@
-"""Images predicted at another pixel size, and what was predicted of them on their own pixels again."""
+"""Prediction at the training pixel size, with results on the pixel grid of the input."""
 
 import math
 from collections.abc import Sequence
@@ -15,18 +15,18 @@ from src.prediction.store import Held, Store
 from src.tiles.blocks import block_side, blocks
 from src.tiles.overlap import Window
 
-NEARLY = 0.05  # a factor so near to 1 leaves an image as it is
-LARGEST = 16  # factor, or its inverse
+NEARLY = 0.05  # tolerance of the logarithm of a factor within which an image is not rescaled
+LARGEST = 16  # zoom factor, or its inverse
 
 
 @dataclass(frozen=True)
 class Scale:
-    """By how much images are enlarged before they are predicted; they are shrunk where that is less than 1.
+    """The zoom factor with which images are predicted; below 1 they are shrunk.
 
     Attributes:
-        factor: of all images; None: as their pixel size says.
-        training: pixel size of the training images in µm, None if it is not known.
-        pixel_size: of all images in µm, whatever their files say; None: as they say.
+        factor: for all images; None computes it from their pixel size.
+        training: pixel size of the training images in µm; None if unknown.
+        pixel_size: of all images in µm, instead of that in their files; None uses that in the files.
     """
 
     factor: float | None = 1.0
@@ -34,16 +34,16 @@ class Scale:
     pixel_size: float | None = None
 
     def sized(self, image: Image) -> Image:
-        """The image with the pixel size that was given for all."""
+        """Return the image with the pixel size given for all images."""
         if self.pixel_size is None:
             return image
         return replace(image, pixel_size=image.pixel_size | dict.fromkeys("YX", self.pixel_size))
 
     def of(self, image: Image) -> tuple[float, float] | None:
-        """The factors of rows and of columns, None if nobody knows the pixel size.
+        """Return the zoom factors of rows and columns; None if the pixel size is unknown.
 
         Raises:
-            ValueError: a factor is so far from 1 that nothing would be left, or nothing is there.
+            ValueError: a factor is out of range.
         """
         found = (self.factor, self.factor) if self.factor is not None else self._by_size(image.pixel_size)
         if found and not all(_is_number(factor, 0.999 / LARGEST, 1.001 * LARGEST) for factor in found):
@@ -62,10 +62,10 @@ class Scale:
         return (1.0, 1.0) if all(abs(math.log(factor)) < NEARLY for factor in factors) else factors
 
     def __call__(self, image: Image) -> Image:
-        """The image as it is predicted; the same if nothing is to change, or nobody knows by how much.
+        """Return the rescaled image; the same image if the factor is 1 or unknown.
 
         Raises:
-            ValueError: it would become too large, or as of `of`.
+            ValueError: the image would become too large, or a factor is out of range.
         """
         rows, columns = self.of(image) or (1.0, 1.0)
         height, width = max(1, round(image.height * rows)), max(1, round(image.width * columns))
@@ -81,19 +81,19 @@ class Scale:
             if axis in image.pixel_size
         }
         array = Resampled(image.array, image.axes, height, width)
-        return replace(image, array=array, pixel_size=size)  # type: ignore[arg-type]  # it is read as an array is
+        return replace(image, array=array, pixel_size=size)  # type: ignore[arg-type]  # has the interface that `Image` reads
 
 
 def scale(asked: str | float, pixel_size: float | None, training: Sequence[Appearance]) -> Scale:
-    """The scale that ``rescale`` asks for.
+    """Make the scale for the option ``rescale``.
 
     Args:
         asked: none, auto or a factor.
-        pixel_size: of all images in µm; None: as their files say.
-        training: what the training images look like.
+        pixel_size: of all images in µm; None uses that in the files.
+        training: appearance of the training images.
 
     Raises:
-        ValueError: it is none of these, or nobody knows the pixel size of the training images.
+        ValueError: an option is not valid, or the pixel size of the training images is unknown.
     """
     if pixel_size is not None and not _is_number(pixel_size, 0, math.inf):
         raise ValueError(f"expected pixel_size in µm, but got {pixel_size}; nearest valid: pixel_size=0.5")
@@ -103,9 +103,9 @@ def scale(asked: str | float, pixel_size: float | None, training: Sequence[Appea
         sizes = [row["pixel_size"] for row in training if "pixel_size" in row]
         if not sizes:
             raise ValueError(
-                "expected a checkpoint that knows the pixel size of its training images, because rescale=auto needs "
-                "it, but their files did not say it, or an earlier version has written it; nearest valid: "
-                "rescale=FACTOR, 2 of images whose pixels are twice as large"
+                "expected a checkpoint with the pixel size of its training images for rescale=auto, but got one without, "
+                "because their files have none or an earlier version wrote it; nearest valid: rescale=FACTOR, "
+                "such as 2 for images whose pixels are twice as large"
             )
         return Scale(None, median(sizes), pixel_size)
     if not _is_number(asked, 0.999 / LARGEST, 1.001 * LARGEST):
@@ -121,13 +121,11 @@ def _is_number(value: object, low: float, high: float) -> bool:
 
 
 class Returned:
-    """What was predicted of a rescaled image, read as if it had been of the image itself.
-
-    It is read as a `Store` is.
+    """The prediction of a rescaled image, read on the pixel grid of the input, as a `Store` is.
 
     Args:
-        predicted: probabilities, between which it interpolates, or labels, of which it takes the nearest.
-        image: as it is on disk.
+        predicted: probabilities, which are interpolated, or labels, of which the nearest is read.
+        image: as stored in its file.
     """
 
     def __init__(self, predicted: Store | Held, image: Image) -> None:
@@ -144,7 +142,7 @@ class Returned:
         (rows, top, bottom), (columns, left, right) = (part(each, at, at + extent) for each, at, extent in places)
         values = self.predicted.read(plane, Window(top, left, bottom - top, right - left))
         found = combined(columns, combined(rows, values, values.ndim - 2), values.ndim - 1)
-        return np.clip(found, 0, 1, out=found)  # rounding may lead beyond
+        return np.clip(found, 0, 1, out=found)  # because of rounding
 
     def nearest(self, plane: int, window: Window) -> np.ndarray:
         """Read a window of labels ``(height, width)``."""

@@ -1,4 +1,4 @@
-"""``estimates.json`` of a cross-validation, by which `src.predict` estimates scores, and how well it does."""
+"""``estimates.json`` of a cross-validation, from which `src.predict` estimates scores, and their quality."""
 
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
@@ -9,7 +9,7 @@ from src.files.reading import Layout, Number
 from src.metrics.conformal import COVERAGE, FEWEST, too_few
 
 ESTIMATES = "estimates.json"
-LARGEST = 1e6  # number in it
+LARGEST = 1e6  # number in the file
 
 
 class Seen(Layout):
@@ -22,7 +22,7 @@ class Seen(Layout):
 
 
 class Estimates(Layout):
-    """``estimates.json``: from what the scores of other images are estimated."""
+    """``estimates.json``: the images from which the scores of others are estimated."""
 
     score: str = Field(pattern=r"^\w{1,64}$")
     mode: Literal["max", "min"]
@@ -30,7 +30,7 @@ class Estimates(Layout):
 
 
 class Held(Layout):
-    """How many intervals of estimated scores have held the true one."""
+    """Coverage and width of the intervals of estimated scores."""
 
     images: int
     covered: int
@@ -39,7 +39,7 @@ class Held(Layout):
 
 
 class Estimate(Layout):
-    """An estimated score beside the true one."""
+    """An estimated score with the true one."""
 
     name: str
     true: Number
@@ -49,7 +49,7 @@ class Estimate(Layout):
 
 
 class Estimated(Layout):
-    """What ``scores.json`` of a cross-validation says of estimated scores."""
+    """The estimated scores in ``scores.json`` of a cross-validation."""
 
     score: str
     images: int
@@ -58,12 +58,12 @@ class Estimated(Layout):
 
 
 def held_lines(known: dict[str, Any] | None, mean: dict[str, Any], shown: Callable[[float | None], str]) -> list[str]:
-    """How well scores are estimated without the truth, in sentences.
+    """Describe the quality of the estimated scores, in sentences.
 
     Args:
-        known: the estimates of a cross-validation; None of one of an earlier version.
-        mean: what is known of the mean of its networks, empty if nothing is held out.
-        shown: how a score is written.
+        known: the estimates of a cross-validation; None for earlier versions.
+        mean: scores of the ensemble, empty without held-out images.
+        shown: formats a score.
     """
     if not known:
         return []
@@ -72,16 +72,16 @@ def held_lines(known: dict[str, Any] | None, mean: dict[str, Any], shown: Callab
         return [too_few(score, known["images"])]
     for what, held in (
         (
-            f"{score} is estimated by src.predict without truth. Of images out of fold, each by others,",
+            f"src.predict estimates {score} of images without annotation. Out of fold, each image from others:",
             known["held"],
         ),
-        ("Of the held-out images, predicted by the mean of the networks,", mean.get("estimates")),
-        ("Of the scores that each network alone has there,", mean.get("single_estimates")),
+        ("On the held-out images, predicted by the ensemble:", mean.get("estimates")),
+        ("On the held-out images, predicted by each network alone:", mean.get("single_estimates")),
     ):
         if held:
             width, correlation = shown(held["width"]), shown(held["rank_correlation"])
             found.append(
-                f"{what} {held['covered']} of {held['images']} {COVERAGE:.0%} intervals hold; their median width is "
-                f"{width}, the rank correlation of estimated and true score {correlation}."
+                f"{what} {held['covered']} of {held['images']} {COVERAGE:.0%} intervals contain the true score; their "
+                f"median width is {width}, and the rank correlation of estimated and true score is {correlation}."
             )
     return found
