@@ -112,7 +112,8 @@ def tell_estimates(wishes: Wishes, outside: Mapping[str, str]) -> None:
     if estimates and rows:
         print_estimates(rows, estimates.score, estimates.mode)
         say(
-            f"{COVERAGE:.0%} of such intervals hold for images like those that the folds scored: {wishes.output / FILE}"
+            f"{COVERAGE:.0%} of such intervals hold for single networks on images like those of the folds; the mean of "
+            f"the networks often scores higher: {wishes.output / FILE}"
         )
 
 

@@ -17,7 +17,7 @@ def drawn_estimates(rows: Sequence[dict[str, Any]], score: str) -> str:
         score: its name.
     """
     figure = Figure(figsize=(7, 5))
-    figure.subplots_adjust(left=0.1, right=0.98, bottom=0.1, top=0.97)
+    figure.subplots_adjust(left=0.1, right=0.98, bottom=0.1, top=0.92)
     axes = figure.subplots()
     ends = [row[name] for row in rows for name in ("true", "low", "high")]
     least, most = min(ends), max(ends)
@@ -29,7 +29,7 @@ def drawn_estimates(rows: Sequence[dict[str, Any]], score: str) -> str:
         label = f"the {COVERAGE:.0%} interval {'holds' if holds else 'does not hold'} the true score"
         axes.errorbar(true, expected, away, color=colour, fmt=".", elinewidth=0.8, label=label)
     axes.set(xlabel=f"true {score}", ylabel=f"estimated {score}")
-    axes.legend(frameon=False, loc="best")
+    axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), fontsize="small", ncols=3)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.3)
     return as_svg(figure)
