@@ -26,7 +26,7 @@ def drawn_estimates(rows: Sequence[dict[str, Any]], score: str) -> str:
         some = [row for row in rows if (row["low"] <= row["true"] <= row["high"]) == holds]
         true, expected = ([row[name] for row in some] for name in ("true", "expected"))
         away = [[row["expected"] - row["low"] for row in some], [row["high"] - row["expected"] for row in some]]
-        label = f"the {COVERAGE:.0%} interval {'holds' if holds else 'does not hold'} the true score"
+        label = f"{COVERAGE:.0%} interval {'holds' if holds else 'does not hold'}"
         axes.errorbar(true, expected, away, color=colour, fmt=".", elinewidth=0.8, label=label)
     axes.set(xlabel=f"true {score}", ylabel=f"estimated {score}")
     axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), fontsize="small", ncols=3)
