@@ -17,7 +17,7 @@ def drawn_estimates(rows: Sequence[dict[str, Any]], score: str) -> str:
         score: name of the score.
     """
     figure = Figure(figsize=(7, 5))
-    figure.subplots_adjust(left=0.1, right=0.98, bottom=0.1, top=0.97)
+    figure.subplots_adjust(left=0.1, right=0.98, bottom=0.1, top=0.92)
     axes = figure.subplots()
     ends = [row[name] for row in rows for name in ("true", "low", "high")]
     least, most = min(ends), max(ends)
@@ -26,10 +26,10 @@ def drawn_estimates(rows: Sequence[dict[str, Any]], score: str) -> str:
         some = [row for row in rows if (row["low"] <= row["true"] <= row["high"]) == holds]
         true, expected = ([row[name] for row in some] for name in ("true", "expected"))
         away = [[row["expected"] - row["low"] for row in some], [row["high"] - row["expected"] for row in some]]
-        label = f"the {COVERAGE:.0%} interval {'contains' if holds else 'misses'} the true score"
+        label = f"{COVERAGE:.0%} interval {'contains' if holds else 'misses'} the true score"
         axes.errorbar(true, expected, away, color=colour, fmt=".", elinewidth=0.8, label=label)
     axes.set(xlabel=f"true {score}", ylabel=f"estimated {score}")
-    axes.legend(frameon=False, loc="best")
+    axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), fontsize="small", ncols=3)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.3)
     return as_svg(figure)
