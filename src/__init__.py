@@ -174,6 +174,7 @@ The ground:
     files/tiffs pictures omezarr microscopes   files of each format
     files/image             images of any size, as viewers show them, read by windows
     files/channels          images with one file per channel, all channels or some
+    files/resampled         images on another pixel grid
     files/grey              grey values scaled to [0, 1]
     files/kept              caches
 

@@ -95,7 +95,7 @@ def test_pixels_that_are_no_squares_become_those_of_the_training_images():
     ("asked", "pixel_size", "training", "message"),
     [
         ("auto", None, [{"sharpness": 0.4}], "expected a checkpoint with the pixel size .* rescale=FACTOR"),
-        ("auto", None, [], "expected a checkpoint that knows"),
+        ("auto", None, [], "expected a checkpoint with the pixel size"),
         ("half", None, TRAINING, "none, auto or a factor from 1/16 to 16, but got half"),
         *((wrong, None, TRAINING, "none, auto or a factor") for wrong in (0, -1, 100, True, float("nan"), None, [2])),
         *(("none", wrong, TRAINING, "expected pixel_size in µm") for wrong in (0, -0.5, "0.5 nm", float("inf"), True)),
