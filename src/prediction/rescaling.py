@@ -103,8 +103,8 @@ def scale(asked: str | float, pixel_size: float | None, training: Sequence[Appea
         sizes = [row["pixel_size"] for row in training if "pixel_size" in row]
         if not sizes:
             raise ValueError(
-                "expected a checkpoint with the pixel size of its training images for rescale=auto, but got one without "
-                "it, because their files have none or an earlier version wrote it; nearest valid: rescale=FACTOR, "
+                "expected a checkpoint with the pixel size of its training images for rescale=auto, but got none, "
+                "because their files have none or an earlier version wrote it; nearest valid: rescale=FACTOR, "
                 "such as 2 for images whose pixels are twice as large"
             )
         return Scale(None, median(sizes), pixel_size)
