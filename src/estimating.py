@@ -202,7 +202,7 @@ def asked(config: DictConfig, trained: Sequence[Trained], calibration: Calibrati
 def mean_of(
     found: Estimator, trained: Sequence[Trained], calibration: Calibration, probabilities: np.ndarray
 ) -> Interval | None:
-    """Average the estimates of several networks, each from its own prediction; None if one of them finds no cell.
+    """Estimate the score of an ensemble from the prediction of each network; None if one of them finds no cell.
 
     The out-of-fold features come from single networks. The ensemble's probabilities are less extreme, so its features
     would wrongly indicate a worse prediction.
@@ -217,4 +217,21 @@ def mean_of(
     intervals = [found(own) for own in each if own is not None]
     if len(intervals) < len(each):
         return None
-    return Interval(*(fmean(ends) for ends in zip(*map(astuple, intervals), strict=True)))
+    return of_ensemble(intervals, found.mode)
+
+
+def of_ensemble(intervals: Sequence[Interval], mode: str) -> Interval:
+    """Combine the intervals of several networks.
+
+    The mean of the networks is better than the networks are on average, so the better end of its interval is the best
+    of theirs; the expected score and the worse end are means.
+
+    >>> of_ensemble([Interval(0.8, 0.7, 0.9), Interval(0.6, 0.5, 0.8)], "max")
+    Interval(expected=0.7, low=0.6, high=0.9)
+    >>> of_ensemble([Interval(5.0, 3.0, 9.0), Interval(7.0, 4.0, 8.0)], "min")
+    Interval(expected=6.0, low=3.0, high=8.5)
+    """
+    expected, low, high = zip(*map(astuple, intervals), strict=True)
+    if mode == "min":
+        return Interval(fmean(expected), min(low), fmean(high))
+    return Interval(fmean(expected), fmean(low), max(high))
