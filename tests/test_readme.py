@@ -148,7 +148,7 @@ def test_the_lines_for_napari_compute_what_src_predict_computes(tmp_path, monkey
     np.testing.assert_allclose(shown[0], tifffile.imread("out/image_probabilities.tif"), rtol=0, atol=1e-4)
 
 
-LONG = ("ddp", "seed=1,2", "wandb", "crossval")  # in lines that take seconds
+LONG = ("ddp", "seed=1,2", "wandb", "mlflow", "crossval")  # in lines that take seconds
 
 
 @pytest.mark.parametrize(

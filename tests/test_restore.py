@@ -137,5 +137,5 @@ def test_what_the_training_images_look_like_is_restored_and_an_earlier_checkpoin
 )
 def test_another_appearance_is_refused(wrong, tmp_path):
     _, file = saved(composed("model.base_channels=2", "model.depth=2"), tmp_path, appearance=wrong)
-    with pytest.raises(ValueError, match=r"some\.ckpt is none: expected"):
+    with pytest.raises(ValueError, match=r"some\.ckpt is not one: expected"):
         restore(file)

@@ -417,7 +417,7 @@ def test_what_is_scored_may_be_chosen_anew_until_it_is(train_slim):
         (["model.norm=instance"], ["instance", "tiled prediction"]),
         (["+model.widht=3"], ["model.widht", "nearest valid"]),
         (["trainer.max_steps=soon"], ["trainer.max_steps", "soon"]),
-        (["data.held_out=20-25"], ["slice 21", "validation", "held_out"]),
+        (["data.held_out=20-25"], ["image 21", "validation", "held_out"]),
         (["data.train=0-99"], ["0-99", "nearest valid: 29"]),
         (["trainer.accelerator=gpu"], ["gpu"]),
         (["experiment=isbi", "data_dir={folder}/none"], ["none/isbi2012", "http://127.0.0.1:9", "experiment=demo"]),

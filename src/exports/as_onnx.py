@@ -185,7 +185,7 @@ def read(file: Path) -> dict[str, Any]:
         raise
     except Exception as error:  # whatever the first wrong byte leads to
         raise ValueError(
-            f"expected a network written by src.export format=onnx, but {file} is none: {reason(error)}"
+            f"expected a network written by src.export format=onnx, but {file} is not one: {reason(error)}"
         ) from error
 
 

@@ -67,7 +67,9 @@ def read(file: Path) -> dict[str, Any]:
     except OSError:
         raise
     except Exception as error:  # the exception of an unpickler depends on the first wrong byte
-        raise ValueError(f"expected a checkpoint written by src.train, but {file} is none: {reason(error)}") from error
+        raise ValueError(
+            f"expected a checkpoint written by src.train, but {file} is not one: {reason(error)}"
+        ) from error
     return content
 
 

@@ -79,7 +79,7 @@ def test_what_is_no_model_of_ours_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="none at"):
         read(tmp_path / "none.onnx")
     (tmp_path / "text.onnx").write_text("no model")
-    with pytest.raises(ValueError, match=r"src\.export format=onnx, but .*text\.onnx is none"):
+    with pytest.raises(ValueError, match=r"src\.export format=onnx, but .*text\.onnx is not one"):
         restore(tmp_path / "text.onnx")
     foreign = onnx_model(a_leaving())
     del foreign.metadata_props[:]
@@ -115,7 +115,7 @@ def test_what_somebody_has_written_into_it_calls_nothing_and_fits(changes, tmp_p
     model = onnx_model(a_leaving())
     described(model, **changes)
     save(model, tmp_path / "some.onnx")
-    with pytest.raises(ValueError, match=r"some\.onnx is none"):
+    with pytest.raises(ValueError, match=r"some\.onnx is not one"):
         restore(tmp_path / "some.onnx")
 
 
@@ -129,7 +129,7 @@ def test_damaged_weights_are_refused(tmp_path):
     for name, data in damaged.items():
         weight.raw_data = data
         save(model, tmp_path / f"{name}.onnx")
-        with pytest.raises(ValueError, match=rf"{name}\.onnx is none"):
+        with pytest.raises(ValueError, match=rf"{name}\.onnx is not one"):
             restore(tmp_path / f"{name}.onnx")
     elsewhere = onnx.TensorProto.EXTERNAL
     weight.data_location = elsewhere

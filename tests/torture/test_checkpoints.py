@@ -179,7 +179,7 @@ def test_weights_exchanged_for_others_of_the_same_kind_are_noticed_by_the_digest
     content = torch.load(file, weights_only=True)
     content["state_dict"]["model.classify.bias"] += 1
     torch.save(content, tmp_path / "other.ckpt")
-    with pytest.raises(ValueError, match=r"other\.ckpt is none: its content does not match its digest"):
+    with pytest.raises(ValueError, match=r"other\.ckpt is not one: its content does not match its digest"):
         restore(tmp_path / "other.ckpt")
     del content["digest"]  # as of a checkpoint that was written before there were digests
     torch.save(content, tmp_path / "older.ckpt")
