@@ -175,7 +175,7 @@ def border_weight(
 
 
 def exact_distance(mask: np.ndarray) -> np.ndarray:
-    """Distance of each pixel of a mask to the nearest pixel outside it, ``(H, W)`` float32."""
+    """Return the distance from each mask pixel to the nearest pixel outside the mask, ``(H, W)`` float32."""
     distance = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     # Squared distances are whole numbers; the last bit of OpenCV's depends on where the array lies in memory.
     return np.sqrt(np.rint(distance.astype(np.float64) ** 2)).astype(np.float32)
