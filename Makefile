@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: help install demo isbi test test-slow test-cluster test-export torture audit bench bench-gpu bench-peers lint clean
+.PHONY: help install demo isbi test test-slow test-cluster test-export test-programs torture audit bench bench-gpu bench-peers lint clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -42,6 +42,16 @@ runs/tiktorch/installed: constraints.txt
 	$(PYTHON) -m venv runs/tiktorch
 	grep -v '^bioimageio' constraints.txt > runs/tiktorch/constraints.txt
 	runs/tiktorch/bin/pip install --quiet --disable-pip-version-check --constraint runs/tiktorch/constraints.txt bioimageio.spec==0.5.9.1 bioimageio.core==0.10.2 onnxruntime torch
+	@touch $@
+
+test-programs: install runs/napari/installed  ## open results in napari and ImageJ, which it installs
+	NAPARI_PYTHON=runs/napari/bin/python $(BIN)/python -m pytest -n 0 -m programs tests/programs
+
+# Qt and OpenGL of napari need these packages on a machine without a screen; the plug-in reads OME-Zarr.
+runs/napari/installed:
+	$(SUDO) apt-get update -qq && $(SUDO) apt-get install --yes -qq --no-install-recommends imagej xvfb xauth libgl1 libgl1-mesa-dri libegl1 libxcb-cursor0 libxcb-icccm4 libxcb-image0 libxcb-keysyms1 libxcb-render-util0 libxcb-shape0 libxcb-xkb1 libxkbcommon-x11-0
+	$(PYTHON) -m venv runs/napari
+	runs/napari/bin/pip install --quiet --disable-pip-version-check 'napari[pyqt6]==0.9.2' napari-ome-zarr==0.10.0
 	@touch $@
 
 torture: install  ## open and read all that tests/torture can think of, in minutes

@@ -43,8 +43,8 @@ FEW = ["data.source.size=64", "data.validation=21", "data.held_out=24", "page=fa
 SLIM = [*TINY, *FEW, "~callbacks.samples"]
 
 
-# Not collected for doctests, because they import what `make bench-peers` installs.
-collect_ignore_glob = ["benchmarks/peers/*", "benchmarks/augment.py", "benchmarks/predict.py"]
+# Not collected for doctests, because they import what `make bench-peers` and `make test-programs` install.
+collect_ignore_glob = ["benchmarks/peers/*", "benchmarks/augment.py", "benchmarks/predict.py", "programs/layers.py"]
 
 # Files that take longest, which begin first so that no process is left with one of them at the end.
 LONGEST = ("test_ranks", "test_train", "test_checkpoint", "test_sweep", "test_check", "test_readme", "test_predict")
