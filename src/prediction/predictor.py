@@ -143,14 +143,14 @@ class Predictor:
 
     def rows(self, window: Window, height: int) -> tuple[int, int]:
         """Return the rows of a plane, first and last + 1, that the tiles of a window cover, context included."""
-        reach = margin(self.depth, self.padded) + 2**self.depth  # one grid step more, because tile sides are rounded up to a valid side
+        reach = margin(self.depth, self.padded) + 2**self.depth  # sides of tiles are rounded up by up to one grid step
         kept = 1 if self.tile is None else self.kept_side()
         extent = -(-window.height // kept) * kept + 2 * reach
         read = mirrored_range(height, window.top - reach, extent)
         return int(read.min()), int(read.max()) + 1
 
     def block_side(self, height: int, width: int) -> int:
-        """Return the side in pixels of the blocks of a plane: whole tiles, at least `SMALLEST_BLOCK`, if `tile` is set."""
+        """Return the side in pixels of the blocks of a plane; if the tile side is set, blocks contain whole tiles."""
         if self.tile is None:
             return block_side(height, width)
         return -(-SMALLEST_BLOCK // self.kept_side()) * self.kept_side()
@@ -203,7 +203,7 @@ class Predictor:
 
     @torch.inference_mode()
     def measure_tile(self, largest: int) -> None:
-        """Measure which tile side predicts fastest, and use it; at most ``largest`` pixels of a tile's side are kept."""
+        """Measure which tile side predicts fastest, and use it; tiles keep at most ``largest`` pixels along an axis."""
         rates: dict[int, float] = {}
         for kept in KEPT_SIDES:
             if kept > max(largest, KEPT_SIDES[0]):
