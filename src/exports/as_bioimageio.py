@@ -45,7 +45,7 @@ def fitting(leaving: Leaving, whole: Example) -> Example:
 
 
 def scaled_otherwise(leaving: Leaving, shown: Example) -> float:
-    """Return how much probabilities differ between scaling grey values as `src.predict` does and as a package states.
+    """Return how much probabilities differ if grey values are scaled by `src.predict` or by readers of a package.
 
     The result is the largest difference on the example ``shown``, and 0 if the export has a fixed grey range.
     """
@@ -145,10 +145,10 @@ def differences(file: Path, shown: Example, depth: int) -> dict[str, float]:
 
 
 def tile_steps(step: int, left_out: int, side: int) -> int:
-    """Return how many steps larger than the smallest tile to make tiles, so that a few of them cover an image.
+    """Return by how many steps to enlarge the smallest tile, so that a few tiles cover an image.
 
     Args:
-        step: the increment of the side of a tile in pixels, and the side of the part that the smallest tile keeps.
+        step: increment of the side of a tile in pixels; also the side of the part that the smallest tile keeps.
         left_out: pixels that are discarded at each border of a tile.
         side: shorter side of the image in pixels.
 

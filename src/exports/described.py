@@ -72,7 +72,7 @@ class Leaving:
         }
 
     def weights(self) -> dict[str, Tensor]:
-        """Return the weights of `ExportedUNet` by name; batch normalisation before ReLUs is folded into convolutions."""
+        """Return the weights of `ExportedUNet` by name; batch normalisation before a ReLU is folded into them."""
         found = folded(self.trained.model).state_dict()
         return {name: weight.contiguous(memory_format=torch.contiguous_format) for name, weight in found.items()}
 
@@ -148,7 +148,10 @@ def meanings(trained: Trained) -> list[Meaning]:
 
 
 def halo(depth: int) -> int:
-    """Return how many pixels of a tile's prediction to discard at each border: the context, rounded up to 2^depth."""
+    """Return the halo in pixels: the context of a pixel, rounded up to a multiple of 2^depth.
+
+    Programs that predict tile by tile discard the halo at each border of a tile.
+    """
     return margin(depth, padded=True)
 
 

@@ -27,7 +27,7 @@ def write_cells_page(
 
     Args:
         file: path of the page.
-        cells: for each image, by name, its measures, by name, each an array with one value per cell.
+        cells: the measures of each image, ``{image: {measure: values}}`` with one value per cell.
         pictures: for each image that has a picture, the address of the picture, by name of the image.
         made_from: text that marks the page as written by this program.
         unlike: differences of images from the training images, as sentences by name of the image.
@@ -53,7 +53,7 @@ def write_cells_page(
 
 
 def medians(measures: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """Return the number of cells in an image, and the median of each measure over the cells; NaN without cells."""
+    """Return the number of cells in an image, and the median of each measure over the cells (NaN without cells)."""
     counted = {"cells": float(max((len(values) for values in measures.values()), default=0))}
     return counted | {
         f"median {name}": float(np.median(values)) if len(values) else np.nan for name, values in measures.items()
@@ -86,7 +86,7 @@ def histograms(cells: Mapping[str, Mapping[str, np.ndarray]], rows: Mapping[str,
     """Draw histograms of the number of cells per image, and of each measure over the cells of all images.
 
     Args:
-        cells: for each image, by name, its measures, by name, each an array with one value per cell.
+        cells: the measures of each image, ``{image: {measure: values}}`` with one value per cell.
         rows: the values that `medians` returns, by name of the image.
     """
     drawn = {"cells in an image": np.array([row["cells"] for row in rows.values()])}

@@ -10,7 +10,7 @@ from src.pages.page import as_svg
 
 
 def drawn_estimates(rows: Sequence[dict[str, Any]], score: str) -> str:
-    """Draw the estimated score of each image with its interval over the true score, as SVG.
+    """Plot the estimated score of each image, with its interval, against the true score, as SVG.
 
     Intervals that cross the diagonal contain the true score.
 

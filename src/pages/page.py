@@ -200,7 +200,7 @@ def as_svg(figure: Figure) -> str:
     with matplotlib.rc_context({"svg.hashsalt": "curves"}):  # makes the file reproducible
         figure.savefig(drawing, format="svg", transparent=True, metadata={"Date": None})
     svg = drawing.getvalue()
-    # Legible in light and dark mode.
+    # This makes the figure legible in light and dark mode.
     return svg[svg.index("<svg") :].replace("#000000", "currentColor").replace("stroke: #b0b0b0", "stroke: #888")
 
 

@@ -49,8 +49,8 @@ def verdict(
         monitor: name of the score to report.
         what: what was scored, such as ``held-out images``.
         places: for each image, by name, its mistakes as (kind, row, column), the largest first; may be empty.
-        with_interval: whether to give the confidence interval of the images' mean; False where the page has the
-            interval of the score itself.
+        with_interval: whether to state the mean over the images with its confidence interval; False if the page gives
+            the interval of the pooled score elsewhere.
     """
     what = what if len(rows) != 1 else what.replace("images", "image")
     score = scores.get(monitor)

@@ -59,7 +59,7 @@ class Estimates:
                 self.rows.append(dict(zip(COLUMNS, values, strict=True)))
 
     def write(self, folder: Path, origin: Callable[[str], str | None], outside: Mapping[str, str]) -> list[Row]:
-        """Write ``estimated_scores.csv``, which keeps rows of earlier commands while their labels are in the folder.
+        """Write ``estimated_scores.csv``, keeping rows of earlier commands whose labels are still in the folder.
 
         Args:
             folder: folder of the predictions.

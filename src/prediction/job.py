@@ -79,7 +79,7 @@ class Begun:
 
     Attributes:
         image: the image to predict: with the channels that the network takes, and rescaled if that is wanted.
-        measured: the image at its size on disk, with all channels; its intensities are measured in cells.
+        measured: the image at its size on disk, with all channels, in which intensities of cells are measured.
         probabilities: the store that receives the probabilities.
         dtype: number format to compute in.
         finals: the path of each kind of result.
@@ -199,7 +199,7 @@ def finish(begun: Begun) -> str:
 
 
 def write_results(begun: Begun) -> None:
-    """Write the requested results among the label image and those that are computed from the label image."""
+    """Write the label image, and the results that are computed from it, as far as they are requested."""
     final, source, write = begun.finals["labels"], begun.sources["labels"], begun.wishes.write
     returned = begun.returned
     onto = begun.measured if isinstance(returned, Returned) else None
@@ -229,7 +229,7 @@ def origin(final: Path) -> str | None:
 
 
 def suffix(image: Image, chosen: str) -> str:
-    """Return the file extension of results: as ``chosen``, or if that is auto, Zarr for Zarr and very large images."""
+    """Return the file extension of probabilities and labels; ``auto`` chooses Zarr for Zarr and very large images."""
     if chosen != "auto":
         return f".{chosen}"
     return ".zarr" if image.pixels > LARGEST_TIFF or image.file.suffix == ".zarr" else ".tif"

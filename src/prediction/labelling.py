@@ -113,7 +113,7 @@ def _number_pieces(numbers: Store | Held, classes: Callable[[Window], np.ndarray
 
 
 def _class_numbers(labels: Store | Held, plane: int, window: Window) -> np.ndarray:
-    """Return the class number of each pixel in a window of a label image, which may hold the legend's values."""
+    """Return the class number (0, 1, …) of each pixel in a window, also if the label image holds legend values."""
     found = labels.read(plane, window)
     numbers = np.zeros(found.shape, np.int32)
     for number, value in enumerate(labels.legend.values):
@@ -177,7 +177,7 @@ def _added(counts: np.ndarray, more: np.ndarray) -> np.ndarray:
 
 
 def _read(probabilities: Store | Held | Returned, plane: int, window: Window) -> np.ndarray:
-    """Read class probabilities ``(K, height, width)``; with two classes, only that of class 1 is stored."""
+    """Return class probabilities ``(K, height, width)``, also for two classes, where only class 1 is stored."""
     values = probabilities.read(plane, window)
     return values if values.ndim == 3 else np.stack([1 - values, values])
 

@@ -39,7 +39,7 @@ def input_files(path: str) -> tuple[list[Path], list[Path]]:
         path: a file, a folder, or a pattern such as ``*.tif``.
 
     Returns:
-        The images, sorted by name with numbers in numerical order, and the files that were left out as labels.
+        The images, sorted by name with numbers in numerical order, and the files that were taken for labels.
 
     Raises:
         FileNotFoundError: there is no image.

@@ -142,7 +142,7 @@ class Predictor:
         return [content_hash(*(v.cpu().numpy() for v in m.state_dict().values())) for m in self.networks]
 
     def rows(self, window: Window, height: int) -> tuple[int, int]:
-        """Return the rows of a plane, first and last + 1, that the tiles of a window cover, context included."""
+        """Return which rows (first, last + 1) of a plane with ``height`` rows must be read to predict a window."""
         reach = margin(self.depth, self.padded) + 2**self.depth  # sides of tiles are rounded up by up to one grid step
         kept = 1 if self.tile is None else self.kept_side()
         extent = -(-window.height // kept) * kept + 2 * reach
@@ -156,7 +156,7 @@ class Predictor:
         return -(-SMALLEST_BLOCK // self.kept_side()) * self.kept_side()
 
     def __call__(self, read: Read, window: Window) -> np.ndarray:
-        """Return class probabilities ``(K, height, width)`` float32; tiles are halved whenever memory runs out."""
+        """Predict a window: class probabilities ``(K, height, width)`` float32; tiles are halved if memory runs out."""
         probabilities: np.ndarray = self.together([read], window)[0]
         return probabilities
 
@@ -259,7 +259,7 @@ def verify(image: Image, predictor: Predictor, seed: int) -> None:
 
 
 def fill(store: Store | Held, predictor: Predictor, shard: int, shards: int) -> None:
-    """Predict the missing blocks of a store: of every ``shards``-th row of blocks, starting from row ``shard``."""
+    """Predict the missing blocks of a store in every ``shards``-th row of blocks, starting with row ``shard``."""
     image = store.image
     tops = {(plane, window.top) for plane in range(image.planes) for window in store.blocks}
     own = {row for number, row in enumerate(sorted(tops)) if number % shards == shard}
@@ -292,6 +292,6 @@ def fill_together(stores: Sequence[Held], predictor: Predictor) -> None:
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    """Return whether memory ran out. CPU and Apple GPU raise a plain RuntimeError, recognised by its message."""
+    """Return whether an error means that memory ran out; CPU and Apple's GPU only say so in the error's message."""
     known = isinstance(error, torch.OutOfMemoryError | MemoryError)
     return known or any(words in str(error) for words in OUT_OF_MEMORY)

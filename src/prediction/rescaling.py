@@ -15,7 +15,7 @@ from src.prediction.store import Held, Store
 from src.tiles.blocks import block_side, blocks
 from src.tiles.overlap import Window
 
-NEARLY = 0.05  # an image is not rescaled if the logarithm of its factor is smaller
+NEARLY = 0.05  # an image is not rescaled if its factors have absolute logarithms below this
 LARGEST = 16  # largest zoom factor; the smallest is its inverse
 
 
@@ -26,7 +26,7 @@ class Scale:
     Attributes:
         factor: zoom factor for all images; None computes the factor of each image from its pixel size.
         training: pixel size of the training images in µm; None if unknown.
-        pixel_size: pixel size of all images in µm, which replaces the one in their files; None uses the files'.
+        pixel_size: pixel size in µm that replaces the pixel size in the files of all images; None replaces nothing.
     """
 
     factor: float | None = 1.0
@@ -144,7 +144,7 @@ class Returned:
         (rows, top, bottom), (columns, left, right) = (part(each, at, at + extent) for each, at, extent in places)
         values = self.predicted.read(plane, Window(top, left, bottom - top, right - left))
         found = combined(columns, combined(rows, values, values.ndim - 2), values.ndim - 1)
-        return np.clip(found, 0, 1, out=found)  # rounding errors
+        return np.clip(found, 0, 1, out=found)  # interpolation has rounding errors
 
     def nearest(self, plane: int, window: Window) -> np.ndarray:
         """Return a window of labels ``(height, width)`` by nearest-neighbour interpolation."""

@@ -36,10 +36,10 @@ class Store:
     Args:
         final: the file or folder that the store becomes when it is finished, ending in ``.tif`` or ``.zarr``.
         image: the predicted image, whose stack axes, size and pixel size are kept.
-        classes: number of classes K; 1 omits the class axis, as for label images.
+        classes: number of class probabilities K per pixel; 1 (for two classes, or a label image) omits this axis.
         dtype: data type of the values.
         side: side of a block in pixels; ignored if the store exists already.
-        made_from: identifies everything that the prediction depends on.
+        made_from: text that identifies everything the prediction depends on; it is stored with the prediction.
         legend: values, names and colours of the classes in a label image.
         labels: ``cells`` or ``classes`` for a label image, its name in the folder ``labels`` of an OME-Zarr; empty for
             probabilities.
@@ -80,7 +80,7 @@ class Store:
         self.not_held = {(plane, window) for plane in range(image.planes) for window in self.blocks}
 
     def _create(self, plane: tuple[int, ...], chunk: tuple[int, ...], dtype: str) -> None:
-        """Create an empty store at once by renaming a temporary folder, even if another process creates it too."""
+        """Create an empty store, which appears only when complete, even if two processes create the store at once."""
         growing = beside(self.folder)
         growing.parent.mkdir(parents=True, exist_ok=True)
         stack = self.image.stack_shape
@@ -199,7 +199,7 @@ class Held:
     Args:
         final: the TIFF file to write when the prediction is finished.
         image: the predicted image.
-        classes: number of classes K; 1 omits the class axis, as for label images.
+        classes: number of class probabilities K per pixel; 1 (for two classes, or a label image) omits this axis.
         made_from: identifies everything that the prediction depends on.
         legend: values, names and colours of the classes in a label image.
     """
@@ -262,7 +262,7 @@ def has_blocks(final: Path) -> bool:
 
 
 def made_from(final: Path) -> str | None:
-    """Read the text that identifies what a TIFF or Zarr was made from; None if it has none or does not exist."""
+    """Read the ``made_from`` text that is stored in a TIFF or Zarr; None if it has none or does not exist."""
     try:
         if final.is_dir():
             origin = zarr.open_group(final, mode="r").attrs.get("made_from")

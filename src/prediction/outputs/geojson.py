@@ -13,7 +13,13 @@ COMPACT = (",", ":")
 
 
 def write(file: Path, cells: Cells, made_from: str) -> None:
-    """Write the cells as a FeatureCollection, one feature per line; the file appears only when it is complete."""
+    """Write the cells as a FeatureCollection, one feature per line; the file appears only when it is complete.
+
+    Args:
+        file: path of the GeoJSON file.
+        cells: the cells of the image.
+        made_from: text that identifies everything the cells depend on; it is stored in the file.
+    """
     with complete_file(file) as partial, partial.open("w", encoding="utf-8", newline="\n") as lines:
         lines.write(_opening(made_from))
         for number, each in enumerate(features(cells, made_from)):
@@ -26,7 +32,7 @@ def _opening(made_from: str) -> str:
 
 
 def made_from(file: Path) -> str:
-    """Read the text that identifies what a file was made from, from the first line of the file.
+    """Read the ``made_from`` text that `write` stored in the first line of a file.
 
     Raises:
         ValueError, KeyError, OSError: the file was not written by `write`.

@@ -20,7 +20,13 @@ FILLED = 0.35  # opacity of the colour inside the outline of a cell
 
 
 def write(file: Path, cells: Cells, made_from: str) -> None:
-    """Write the picture of an image, or of the middle plane of a stack; the file appears only when it is complete."""
+    """Write the picture of an image, or of the middle plane of a stack; the file appears only when it is complete.
+
+    Args:
+        file: path of the PNG.
+        cells: the cells of the image.
+        made_from: text that identifies everything the cells depend on; it is stored in the file.
+    """
     text = PngInfo()
     text.add_text("Software", made_from)
     picture = drawn(cells, cells.image.planes // 2)
@@ -29,7 +35,7 @@ def write(file: Path, cells: Cells, made_from: str) -> None:
 
 
 def made_from(file: Path) -> str:
-    """Read the text that identifies what a picture was made from.
+    """Read the ``made_from`` text that `write` stored in a picture.
 
     Raises:
         OSError, KeyError: the file is not a picture, or holds no such text.
@@ -42,7 +48,7 @@ def made_from(file: Path) -> str:
 def drawn(cells: Cells, plane: int) -> np.ndarray:
     """Draw a plane with its cells outlined and tinted, reduced to at most `LARGEST` pixels, ``(h, w, 3)`` uint8.
 
-    Cells are coloured by number or, if classes are predicted, by class in the colours of the annotation.
+    Cells are coloured by number or, if classes are predicted, by class, in the colours of the annotation if known.
     """
     bands = list(_bands(cells, plane))
     picture, numbers = (np.concatenate(each) for each in zip(*bands, strict=True))

@@ -12,11 +12,17 @@ from src.prediction.outputs.rings import Polygon, Ring, outlines
 
 MOVE, LINE, CLOSE = 0.0, 1.0, 4.0  # codes of path segments in Java
 LARGEST, MOST_CORNERS = 60_000, 2**16 - 1  # largest coordinate, most corners; ImageJ stores both in 16 bits
-MOST_GROUPS = 255  # largest number of a ROI group; ImageJ gives each group a colour
+MOST_GROUPS = 255  # largest number of an ROI group; ImageJ gives each group a colour
 
 
 def write(file: Path, cells: Cells, made_from: str) -> None:
-    """Write one ROI per cell, named by its number and grouped by class; the zip appears only when it is complete."""
+    """Write one ROI per cell, named by its number and grouped by class; the zip appears only when it is complete.
+
+    Args:
+        file: path of the zip.
+        cells: the cells of the image.
+        made_from: text that identifies everything the cells depend on; it is stored in the file.
+    """
     with complete_file(file) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.comment = made_from.encode()
         for group in groups(cells):
@@ -29,14 +35,14 @@ def write(file: Path, cells: Cells, made_from: str) -> None:
 
 
 def _entry(name: str) -> zipfile.ZipInfo:
-    """Return the zip entry of a ROI: readable by all, with a fixed time, so that equal cells give equal files."""
+    """Return the zip entry of an ROI: readable by all, with a fixed time, so that equal cells give equal files."""
     entry = zipfile.ZipInfo(name)
     entry.external_attr = 0o644 << 16
     return entry
 
 
 def made_from(file: Path) -> str:
-    """Read the text that identifies what a zip was made from.
+    """Read the ``made_from`` text that `write` stored in a zip.
 
     Raises:
         OSError, BadZipFile: the file is not a zip.
@@ -72,7 +78,7 @@ def roi(polygons: list[Polygon], name: str, place: dict[str, int]) -> ImagejRoi:
 
 
 def _position(place: dict[str, int]) -> dict[str, int]:
-    """Return the attributes of a ROI for its position, from 1, in an ImageJ stack or hyperstack."""
+    """Return the attributes of an ROI for its position, from 1, in an ImageJ stack or hyperstack."""
     if len(place) == 1:
         return {"position": next(iter(place.values())) + 1}
     return {f"{axis.lower()}_position": index + 1 for axis, index in place.items()}

@@ -39,7 +39,7 @@ def write(folder: Path, unlike: Mapping[str, Sequence[str]] | None = None) -> Pa
         unlike: differences of images from the training images, as sentences by name of the image.
 
     Returns:
-        The path of ``cells.html``, or None if there are fewer than two tables, from which nothing is written.
+        The path of ``cells.html``, or None, with nothing written, if there are fewer than two tables.
     """
     files = {file.name.removesuffix(ENDING): file for file in folder.glob(f"*{ENDING}") if _is_ours(file)}
     files = {name: files[name] for name in sorted(files, key=natural)}

@@ -1,4 +1,4 @@
-"""``NAME_table.csv``: one row per cell with the measures that `skimage.measure.regionprops` has on the whole image."""
+"""``NAME_table.csv``: one row per cell, with the measures that scikit-image's regionprops gives on the whole image."""
 
 import csv
 import itertools
@@ -30,7 +30,13 @@ MADE_FROM = "made_from"
 
 
 def write(file: Path, cells: Cells, made_from: str) -> None:
-    """Write the table of the cells of an image; the file appears only when it is complete."""
+    """Write the table of the cells of an image; the file appears only when it is complete.
+
+    Args:
+        file: path of the CSV file.
+        cells: the cells of the image.
+        made_from: text that identifies everything the cells depend on; it is stored in the file.
+    """
     rows = ({**row, MADE_FROM: made_from} for group in groups(cells) for row in measured(group, cells))
     first = list(itertools.islice(rows, 1))
     # In a table without rows, only the header can hold what the table was made from.
@@ -39,7 +45,7 @@ def write(file: Path, cells: Cells, made_from: str) -> None:
 
 
 def made_from(file: Path) -> str:
-    """Read the text that identifies what a table was made from.
+    """Read the ``made_from`` text that `write` stored in a table.
 
     Raises:
         ValueError, OSError, StopIteration: the file was not written by `write`.
@@ -51,7 +57,7 @@ def made_from(file: Path) -> str:
 
 
 def columns(cells: Cells) -> list[str]:
-    """Return the column names of the table: measures are in pixels, in µm (``_um``) or in µm² (``_um2``)."""
+    """Return the column names; lengths and areas are in pixels unless their names end in ``_um`` or ``_um2``."""
     image = cells.image
     known, square = micrometres(cells)
     means = [f"intensity_mean_{channel}" for channel in range(image.in_channels)]
