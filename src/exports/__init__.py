@@ -1,1 +1,1 @@
-"""Trained networks as files that other programs read."""
+"""Export of trained networks to files that other programs can read."""

@@ -1,4 +1,4 @@
-"""A trained network as a package of bioimage.io: weights in three formats, an example, and their description."""
+"""Export of a trained network as a bioimage.io package: weights in three formats, an example, and a description."""
 
 import io
 import shutil
@@ -28,12 +28,15 @@ if TYPE_CHECKING:
     from bioimageio.spec.model import AnyModelDescr
 
 DESCRIPTION = "rdf.yaml"
-LARGEST = 512  # pixels of an example along an axis
-COVER = 400  # pixels of its side on the cover, so that even noise stays below the 500 KB that are allowed
+LARGEST = 512  # pixels of the example along an axis
+COVER = 400  # pixels of the example's side on the cover; even noise then stays below the allowed 500 KB
 
 
 def fitting(leaving: Leaving, whole: Example) -> Example:
-    """Return the part of an example that a package holds, scaled as readers do, and mirrored where it is too small."""
+    """Return the example to store in a package: an image that is cropped, or extended by mirroring, to a valid size.
+
+    Unless the export has a fixed grey range, grey values are scaled as programs that read packages do.
+    """
     grid, smallest = 2**leaving.trained.model.depth, smallest_side(leaving.trained.model.depth)
     before = whole.grey.shape[1:]
     rows, columns = (mirrored_range(side, 0, max(min(side, LARGEST) // grid * grid, smallest)) for side in before)
@@ -42,7 +45,10 @@ def fitting(leaving: Leaving, whole: Example) -> Example:
 
 
 def scaled_otherwise(leaving: Leaving, shown: Example) -> float:
-    """Return the largest difference of a probability if `src.predict` scales the grey values instead of the reader."""
+    """Return how much probabilities differ if grey values are scaled by `src.predict` or by readers of a package.
+
+    The result is the largest difference on the example ``shown``, and 0 if the export has a fixed grey range.
+    """
     if leaving.grey_range:
         return 0.0
     image = Image(Path(shown.name), shown.grey, "CYX", scaling=leaving.trained.reading.scaling)
@@ -50,13 +56,13 @@ def scaled_otherwise(leaving: Leaving, shown: Example) -> float:
 
 
 def write(leaving: Leaving, named: Named, shown: Example, file: Path) -> None:
-    """Write a package, a ZIP file.
+    """Write a bioimage.io package, a ZIP file.
 
     Args:
-        leaving: the exported network, which mirrors the image at its borders.
-        named: what a person knows of it.
-        shown: the example of `fitting`.
-        file: where to write the package.
+        leaving: the exported network, which must mirror the image at its borders.
+        named: the name, authors and licence that the user stated.
+        shown: the example to store, as `fitting` returns it.
+        file: path of the package.
     """
     folder = file.with_suffix(".folder")
     folder.mkdir()
@@ -78,7 +84,7 @@ def write(leaving: Leaving, named: Named, shown: Example, file: Path) -> None:
 
 
 def cover(shown: Example) -> np.ndarray:
-    """Return the image beside its probability of not being background, ``(side, 2 · side)`` uint8."""
+    """Return the cover: the image and, to its right, its probability of foreground, ``(side, 2 · side)`` uint8."""
     side = min(COVER, *shown.scaled.shape[1:])
     found = np.concatenate([shown.scaled.mean(axis=0)[:side, :side], 1 - shown.expected[0, :side, :side]], axis=1)
     return np.round(255 * found).astype(np.uint8)
@@ -86,7 +92,7 @@ def cover(shown: Example) -> np.ndarray:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence logs, warnings and progress bars of the library; errors become one message."""
+    """Silence the logs, warnings and progress bars of bioimageio.core; errors are still raised."""
     from loguru import logger
 
     logger.disable("bioimageio")
@@ -99,18 +105,22 @@ def _quiet() -> Iterator[None]:
 
 
 def differences(file: Path, shown: Example, depth: int) -> dict[str, float]:
-    """Test a package with bioimageio.core, and return the largest difference of a probability for each format.
+    """Test a package with bioimageio.core, and compare its predictions with those of `src.predict`.
 
-    Of a prediction tile by tile only pixels farther from the border of the image than the halo are compared: versions
-    of the library mirror the border in different ways.
+    Tile-by-tile prediction is compared only at pixels farther from the border of the image than the halo, because
+    versions of bioimageio.core mirror the border in different ways.
 
     Args:
-        file: the package.
-        shown: the example that it holds.
+        file: path of the package.
+        shown: the example in the package.
         depth: number of poolings of the network.
 
+    Returns:
+        The largest difference in probability for each format of the weights and, if the image is large enough, for
+        tile-by-tile prediction.
+
     Raises:
-        ValueError: the package does not pass the library's own test, with the reason.
+        ValueError: the package fails the test of bioimageio.core; states the reason.
     """
     with TemporaryDirectory(dir=file.parent) as folder, _quiet():
         with zipfile.ZipFile(file) as package:
@@ -135,15 +145,15 @@ def differences(file: Path, shown: Example, depth: int) -> dict[str, float]:
 
 
 def tile_steps(step: int, left_out: int, side: int) -> int:
-    """Return by how many steps tiles are larger than the smallest one, so that a few of them cover an image.
+    """Return by how many steps to enlarge the smallest tile, so that a few tiles cover an image.
 
     Args:
-        step: by which sides of tiles grow, in pixels; the smallest tile keeps as many.
+        step: increment of the side of a tile in pixels; also the side of the part that the smallest tile keeps.
         left_out: pixels that are discarded at each border of a tile.
-        side: of the image, in pixels.
+        side: shorter side of the image in pixels.
 
     Returns:
-        The number of steps; 0 if the image is too small for tiles.
+        The number of steps; 0 if the image should not be tiled, because it is too small.
     """
     kept = min(side // 2, side - 2 * left_out) // step
     return kept - 1 if kept * step >= side / 4 else 0

@@ -1,7 +1,7 @@
-"""A trained network as ONNX, written and read back.
+"""Export of a trained network to ONNX, and reading of such a file.
 
-The graph is built layer by layer: its content can be read here, and PyTorch's exporter, which traces a network, need
-not be installed. The weights keep their names, so that the file can be used as a checkpoint.
+The graph is built layer by layer, so that its content can be read in this module, and the packages that PyTorch's own
+tracing exporter requires are not needed. The weights keep their names, so that the file can be used as a checkpoint.
 """
 
 import json
@@ -21,23 +21,23 @@ from src.tiles.geometry import shrinkage
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
 
-OPSET, IR_VERSION = 17, 8  # of 2022; every current runtime reads them
-KEY = "unet"  # of the description in the metadata
-NETWORK = ("in_channels", "classes", "base_channels", "depth", "padded")  # of the architecture, as UNet has them
-# Keys that a checkpoint has too.
+OPSET, IR_VERSION = 17, 8  # versions of 2022, which every current runtime can read
+KEY = "unet"  # key of the description in the metadata
+NETWORK = ("in_channels", "classes", "base_channels", "depth", "padded")  # arguments of UNet
+# Entries of the description that a checkpoint has too.
 KEPT = ("threshold", "tta", "precision", "reading", "legend", "appearance", "validation_scores")
-LARGEST = 2**31 - 2**20  # bytes of a file; the limit of protobuf is 2 GiB
+LARGEST = 2**31 - 2**20  # bytes of all weights; protobuf limits files to 2 GiB
 
 
 class _Graph:
-    """Nodes and weights of a graph that is being built."""
+    """An ONNX graph under construction: its nodes and weights."""
 
     def __init__(self) -> None:
         self.nodes: list[NodeProto] = []
         self.weights: dict[str, np.ndarray] = {}
 
     def add(self, kind: str, *inputs: str, name: str | None = None, **attributes: object) -> str:
-        """Add a node and return the name of its output."""
+        """Add a node of ONNX operator ``kind`` and return the name of its output."""
         from onnx import helper
 
         name = name or f"{kind.lower()}_{len(self.nodes)}"
@@ -47,12 +47,17 @@ class _Graph:
         return name
 
     def constant(self, name: str, values: object, dtype: type = np.float32) -> str:
-        """Add a constant and return its name."""
+        """Add a constant tensor and return its name."""
         self.weights[name] = np.ascontiguousarray(values, dtype)
         return name
 
     def layer(self, node: str, layer: nn.Module, name: str) -> str:
-        """Add a layer of `ExportedUNet` under its name there.
+        """Add a layer of `ExportedUNet`, and return the name of its output.
+
+        Args:
+            node: name of the input.
+            layer: the layer.
+            name: name of the layer in `ExportedUNet`, with which the names of its weights begin.
 
         Raises:
             TypeError: `ExportedUNet` has no layer of this type.
@@ -72,13 +77,13 @@ class _Graph:
         )
 
     def block(self, node: str, block: nn.Module, name: str) -> str:
-        """Add the layers of an `nn.Sequential` one after another."""
+        """Add the layers of an `nn.Sequential` one after another, and return the name of the last output."""
         for number, layer in enumerate(block.children()):
             node = self.layer(node, layer, f"{name}.{number}")
         return node
 
     def cut(self, node: str, before: int, behind: int) -> str:
-        """Crop pixels at the first and the last border of both axes."""
+        """Add a crop of ``before`` pixels at top and left, ``behind`` at bottom and right; return the output's name."""
         if not before and not behind:
             return node
         ends = -behind if behind else np.iinfo(np.int64).max
@@ -89,10 +94,13 @@ class _Graph:
 
 
 def onnx_model(leaving: Leaving) -> "ModelProto":
-    """Return the network as an ONNX model: images ``(N, C, H, W)`` of any size → probabilities ``(N, K, h, w)``.
+    """Return the network as an ONNX model with input ``image`` and output ``probabilities``.
+
+    The model computes class probabilities ``(N, K, h, w)`` from images ``(N, C, H, W)`` of any size that the network
+    can take.
 
     Raises:
-        ValueError: the network is too large for a file of ONNX.
+        ValueError: the network is too large for an ONNX file.
     """
     from onnx import TensorProto, checker, helper, numpy_helper
 
@@ -121,7 +129,7 @@ def onnx_model(leaving: Leaving) -> "ModelProto":
 
 
 def _add_network(graph: _Graph, network: ExportedUNet, architecture: Architecture) -> None:
-    """Add the operations of `ExportedUNet.forward`, from ``image`` to ``probabilities``."""
+    """Add the operations of `ExportedUNet.forward` to a graph, from input ``image`` to output ``probabilities``."""
     node, depth = "image", architecture["depth"]
     if network.fixed:
         node = graph.add("Sub", node, graph.constant("low", network.low))
@@ -139,7 +147,7 @@ def _add_network(graph: _Graph, network: ExportedUNet, architecture: Architectur
     skips.pop()
     for number, (up, merge) in enumerate(zip(network.up, network.merge, strict=True)):
         node = graph.layer(node, up, f"up.{number}")
-        lost = 0 if architecture["padded"] else shrinkage(number)  # pixels at each side, in the levels below
+        lost = 0 if architecture["padded"] else shrinkage(number)  # pixels that lower levels lose at each side
         node = graph.add("Concat", graph.cut(skips.pop(), lost, lost), node, axis=1)
         node = graph.block(node, merge, f"merge.{number}")
     node = graph.add("Softmax", graph.layer(node, network.classify, "classify"), axis=1)
@@ -150,12 +158,12 @@ def _add_network(graph: _Graph, network: ExportedUNet, architecture: Architectur
 
 
 def save(model: "ModelProto", file: Path) -> None:
-    """Write an ONNX model."""
+    """Write an ONNX model to a file."""
     file.write_bytes(model.SerializeToString())
 
 
 def runtime(file: Path) -> Callable[[np.ndarray], np.ndarray]:
-    """Return the function that ONNX Runtime computes from a file."""
+    """Return a function that predicts images ``(N, C, H, W)`` float32 with an ONNX file in ONNX Runtime on the CPU."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -170,12 +178,12 @@ def runtime(file: Path) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def read(file: Path) -> dict[str, Any]:
-    """Read a model of `onnx_model` in the layout of a checkpoint, as far as `restore` needs it.
+    """Read an ONNX file written by `src.export`; return the parts of a checkpoint that `src.restore` needs.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        OSError: it cannot be read.
-        ValueError: it is not such a model, or damaged.
+        FileNotFoundError: the file does not exist.
+        OSError: the file cannot be read.
+        ValueError: the file was not written by `src.export`, or is damaged.
     """
     if not file.is_file():
         raise FileNotFoundError(f"expected a network, but there is none at {file}")
@@ -183,7 +191,7 @@ def read(file: Path) -> dict[str, Any]:
         return _content(file)
     except OSError:
         raise
-    except Exception as error:  # whatever the first wrong byte leads to
+    except Exception as error:  # damaged files raise all kinds of errors
         raise ValueError(
             f"expected a network written by src.export format=onnx, but {file} is not one: {reason(error)}"
         ) from error
@@ -193,7 +201,7 @@ def _content(file: Path) -> dict[str, Any]:
     import onnx
     from onnx import numpy_helper
 
-    model = onnx.load_model_from_string(file.read_bytes())  # opens no other file
+    model = onnx.load_model_from_string(file.read_bytes())  # unlike onnx.load, this opens no other file
     described = {each.key: each.value for each in model.metadata_props}
     if KEY not in described:
         raise ValueError(f"its metadata lack {KEY!r}, the description that src.export writes")

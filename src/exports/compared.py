@@ -1,4 +1,4 @@
-"""An exported network, computed by its own runtime, compared with `src.predict`."""
+"""Comparison of an exported network, computed by its own runtime, with `src.predict`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,19 +13,19 @@ from src.prediction.predictor import Predictor
 from src.tiles.geometry import covering_side
 from src.tiles.overlap import Window, overlap_tile, reader
 
-ALLOWED = 1e-4  # largest difference of a probability
-LARGEST_SIDE = 1024  # pixels of the central part of an image that is compared
+ALLOWED = 1e-4  # largest accepted difference in probability
+LARGEST_SIDE = 1024  # pixels; of a larger image, only the centre is compared
 
 
 @dataclass(frozen=True)
 class Example:
-    """An image with the probabilities to compare with.
+    """An image with the class probabilities that `src.predict` computes, to compare an exported network with.
 
     Attributes:
-        name: for messages.
-        grey: values as in the file, ``(C, H, W)`` float32.
-        scaled: values from 0 to 1, scaled as in training or by the fixed range of the export, ``(C, H, W)``.
-        expected: probabilities by `src.predict` in one pass over ``scaled``, ``(K, H, W)``.
+        name: name of the image in messages.
+        grey: grey values as in the file, ``(C, H, W)`` float32.
+        scaled: grey values scaled to [0, 1] as in training, or by the fixed grey range of the export, ``(C, H, W)``.
+        expected: class probabilities ``(K, H, W)`` that `src.predict` computes from ``scaled`` in one pass.
     """
 
     name: str
@@ -35,7 +35,12 @@ class Example:
 
 
 def example(leaving: Leaving, image: Image, name: str) -> Example:
-    """Predict the centre of an image as `src.predict` does in fp32 without averages.
+    """Predict the centre of an image as `src.predict` does in fp32 without test-time augmentation.
+
+    Args:
+        leaving: the exported network.
+        image: the image; its sides are reduced to multiples of 2^depth and at most `LARGEST_SIDE` pixels.
+        name: name of the image in messages.
 
     Raises:
         ValueError: the image holds NaN or infinity.
@@ -53,13 +58,13 @@ def example(leaving: Leaving, image: Image, name: str) -> Example:
 
 
 def difference(leaving: Leaving, compute: Callable[[np.ndarray], np.ndarray], example: Example) -> float:
-    """Return the largest difference of a probability between a runtime, tile by tile, and `src.predict`.
+    """Return the largest difference in probability between `src.predict` and a runtime that predicts in tiles.
 
     Args:
         leaving: the exported network.
-        compute: returns the runtime's probabilities of images ``(N, C, H, W)``: grey values as in the file if the
-            export has a fixed range, else scaled ones.
-        example: the image to compare on.
+        compute: the runtime: returns the class probabilities of images ``(N, C, H, W)``, whose values are those in the
+            file if the export has a fixed grey range, and scaled to [0, 1] otherwise.
+        example: the image to compare on, with the probabilities of `src.predict`.
     """
     model = leaving.trained.model
     whole = model.padded or leaving.mirrored  # the output has the size of the input, margin included

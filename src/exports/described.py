@@ -1,4 +1,4 @@
-"""The description in an exported network: how to compute it, its input, and the meaning of its output."""
+"""The description stored in an exported network: its architecture, its input, and the meaning of its output."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, TypedDict
@@ -25,7 +25,7 @@ SCALINGS = {
 
 
 class Architecture(TypedDict):
-    """The arguments of `ExportedUNet`."""
+    """The arguments with which `ExportedUNet` is created; `ExportedUNet` explains them."""
 
     in_channels: int
     classes: int
@@ -42,12 +42,13 @@ Meaning = TypedDict("Meaning", {"class": int, "name": str, "value": int})
 
 @dataclass(frozen=True)
 class Leaving:
-    """A trained network with the options of its export.
+    """A trained network that is to be exported, with the options of the export.
 
     Attributes:
-        trained: the network as a checkpoint holds it.
-        grey_range: grey values that become 0 and 1 in the network itself; None if the reader scales each image.
-        pixel_size: of the axes Y and X in µm, if known.
+        trained: the trained network with its settings, as read from a checkpoint.
+        grey_range: the grey values that the exported network maps to 0 and 1; None if the program that uses the export
+            has to scale each image.
+        pixel_size: pixel sizes in µm by axis (Y, X); None if unknown.
         mirrored: whether the network mirrors the image at its borders, so that the output has the size of the input.
     """
 
@@ -57,7 +58,7 @@ class Leaving:
     mirrored: bool = False
 
     def architecture(self) -> Architecture:
-        """The arguments of `ExportedUNet`."""
+        """Return the arguments with which `ExportedUNet` is created for this network."""
         network = self.trained.model
         return {
             "in_channels": network.in_channels,
@@ -71,19 +72,19 @@ class Leaving:
         }
 
     def weights(self) -> dict[str, Tensor]:
-        """The weights of `ExportedUNet`, by name."""
+        """Return the weights of `ExportedUNet` by name; batch normalisation before a ReLU is folded into them."""
         found = folded(self.trained.model).state_dict()
         return {name: weight.contiguous(memory_format=torch.contiguous_format) for name, weight in found.items()}
 
     def network(self) -> ExportedUNet:
-        """The network, in evaluation mode."""
+        """Return the network as an `ExportedUNet` in evaluation mode."""
         with torch.device("meta"):
             made = ExportedUNet(**self.architecture())
         made.load_state_dict(self.weights(), assign=True)
         return made.eval().requires_grad_(False)
 
     def description(self) -> dict[str, Any]:
-        """Return the description as JSON; `restore` reads from it what a checkpoint holds too."""
+        """Return the description, for storage as JSON; it includes what `src.restore` needs to load the export."""
         trained = self.trained
         return {
             "made_by": f"{MADE_BY} {version()}",
@@ -123,7 +124,7 @@ class Leaving:
         return {
             "axes": "NKHW",
             "values": "probabilities of the classes, whose sum is 1",
-            "lost": 0 if network.padded or self.mirrored else margin(network.depth),  # pixels at each border
+            "lost": 0 if network.padded or self.mirrored else margin(network.depth),  # pixels lost at each border
             "context": margin(network.depth, network.padded),
             "grid": 2**network.depth,
             "outside": "mirrored at the first and the last pixel",
@@ -132,7 +133,7 @@ class Leaving:
 
 
 def meanings(trained: Trained) -> list[Meaning]:
-    """Return the number and the name of each class, and its value in label images of classes."""
+    """Return the number and the name of each class, and the value of its pixels in label images of classes."""
     numbering, count = trained.decoder.numbering, trained.model.classes
     others = [f"class {number}" for number in range(1, count)]
     if not numbering.of_classes:
@@ -147,17 +148,23 @@ def meanings(trained: Trained) -> list[Meaning]:
 
 
 def halo(depth: int) -> int:
-    """Pixels that a reader discards at each border of a tile: the context, rounded up to a multiple of the grid."""
+    """Return the halo in pixels: the context of a pixel, rounded up to a multiple of 2^depth.
+
+    Programs that predict tile by tile discard the halo at each border of a tile.
+    """
     return margin(depth, padded=True)
 
 
 def smallest_side(depth: int) -> int:
-    """Side of the smallest tile of a mirroring network, in pixels: two halos and one step of the grid."""
+    """Return the side in pixels of the smallest tile for a network that mirrors its input: two halos and 2^depth."""
     grid: int = 2**depth
     return 2 * halo(depth) + grid
 
 
 def mirror(depth: int, padded: bool) -> tuple[int, int]:
-    """Pixels to mirror at the first and the last border of an axis, so that multiples of the grid keep their size."""
+    """Return how many pixels the network must mirror before the first and after the last pixel of an axis.
+
+    With these, the output has the size of the input if the sides of the input are multiples of 2^depth.
+    """
     before, side = margin(depth, padded), 2**depth
     return before, covering_side(side, depth, padded) - side - before

@@ -1,12 +1,12 @@
-"""A trained U-Net (Ronneberger, Fischer and Brox, 2015) for other programs: grey values → probabilities.
+"""A trained U-Net (Ronneberger, Fischer and Brox, 2015) for other programs, from grey values to class probabilities.
 
-This file needs nothing but PyTorch, because each export of weights holds a copy of it:
+This file needs nothing but PyTorch, because a copy of it is stored with exported weights. It is used like this:
 
     network = ExportedUNet(**arguments)
     network.load_state_dict(safetensors.torch.load_file("model.safetensors"))
 
-The arguments are in the file with the description, under ``architecture``. Batch normalisation before a ReLU is folded
-into the weights of the preceding convolution.
+The arguments are the entry ``architecture`` in the description of the network, a YAML file. Batch normalisation before
+a ReLU is folded into the weights of the preceding convolution.
 """
 
 import torch
@@ -14,18 +14,18 @@ from torch import Tensor, nn
 
 
 class ExportedUNet(nn.Module):
-    """The network with all steps from grey values to class probabilities.
+    """A U-Net that includes all steps from the grey values of an image to class probabilities.
 
     Args:
-        in_channels: channels of the image (C).
+        in_channels: number of channels of the image (C).
         classes: number of classes, background included (K).
-        base_channels: channels of the first level; they double at each level.
+        base_channels: number of channels at full resolution, which doubles at each level.
         depth: number of 2×2 poolings.
         padded: whether each 3×3 convolution is padded with zeros, so that the output has the size of the input.
         norm_after: whether batch normalisation follows each ReLU.
-        grey_range: the grey values that become 0 and 1; empty if the image has values from 0 to 1 already.
-        mirrored: pixels by which the image is mirrored at its first and its last border along each axis, so that the
-            output has the size of the input; empty for no mirroring.
+        grey_range: the grey values that are mapped to 0 and 1; empty if images are already scaled to [0, 1].
+        mirrored: how many pixels are added to the image by mirroring before the first and after the last pixel of each
+            axis, so that the output has the size of the input; empty for no mirroring.
     """
 
     def __init__(
@@ -53,10 +53,10 @@ class ExportedUNet(nn.Module):
         self.fixed = len(grey_range) == 2
         self.low, self.high = grey_range if self.fixed else (0.0, 1.0)
         self.before, self.behind = mirrored if mirrored else (0, 0)
-        self.first = self.before if padded else 0  # row and column of the output that belong to the image's first ones
+        self.first = self.before if padded else 0  # row and column of the output at the image's first pixel
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return class probabilities ``(N, K, h, w)`` of images ``(N, C, H, W)``."""
+        """Compute class probabilities ``(N, K, h, w)`` float32 from images ``(N, C, H, W)`` float32."""
         height, width = image.shape[2], image.shape[3]
         if self.fixed:
             image = ((image - self.low) / (self.high - self.low)).clamp(0.0, 1.0)

@@ -1,9 +1,9 @@
-"""The description of a package of bioimage.io: its ``rdf.yaml`` and its README.
+"""The description of a bioimage.io package: its ``rdf.yaml`` and its README.
 
-The output of a valid network is smaller than its input, and not every reader of such packages can tile that. So in a
-package the network mirrors its input at the borders, and the output has the size of the input. A reader takes tiles
-whose sides are multiples of the grid and discards a halo as wide as the context, a multiple of the grid too: then no
-seams remain.
+The output of a network with valid convolutions is smaller than its input, and not every program that reads packages can
+tile such a network. So in a package the network mirrors its input at the borders, and the output has the size of the
+input. Tiles leave no seams if their sides are multiples of 2^depth and a halo is discarded at each border of a tile.
+The halo is the context of a pixel, rounded up to a multiple of 2^depth.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from src.exports.as_onnx import OPSET
 from src.exports.described import Leaving, halo, meanings, smallest_side
 from src.files.grey import PERCENTILES
 
-FORMAT_VERSION = "0.5.9"  # of the description; ilastik reads it, and so do later readers
+FORMAT_VERSION = "0.5.9"  # version of the description format; ilastik and later programs can read it
 NAME = re.compile(r"[A-Za-z0-9_+\- ()]{5,64}")
 CITED = {
     "text": "Ronneberger, Fischer, Brox: U-Net: Convolutional Networks for Biomedical Image Segmentation, MICCAI 2015",
@@ -32,21 +32,21 @@ WEIGHTS: dict[Format, str] = {
     "torchscript": "torchscript.pt",
     "onnx": "weights.onnx",
 }
-EPSILON = 1e-12  # added by a reader to a range of grey values
+EPSILON = 1e-12  # added to a range of grey values by programs that read packages
 TOLERANCE = {"absolute_tolerance": 1e-4, "relative_tolerance": 1e-4, "mismatched_elements_per_million": 0}
 
 
 @dataclass(frozen=True)
 class Named:
-    """What only a person knows of a network.
+    """The part of a package's description that a user has to state.
 
     Attributes:
-        name: 5 to 64 letters, digits, blanks and ``_+-()``.
-        authors: of the network.
-        license: such as ``CC-BY-4.0``; empty if there is none yet.
+        name: name of the package: 5 to 64 letters, digits, blanks and ``_+-()``.
+        authors: names of the authors of the network.
+        license: licence, such as ``CC-BY-4.0``; empty if not chosen yet.
 
     Raises:
-        ValueError: the name has other characters or another length.
+        ValueError: the name contains other characters or has another length.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Named:
 
 
 def suggested(name: str) -> str:
-    """Return the nearest valid name of a package.
+    """Return the valid package name nearest to a name.
 
     >>> suggested("Zellen/α.v2"), suggested("a")
     ('Zellen-v2', 'unet a')
@@ -76,8 +76,8 @@ def description(leaving: Leaving, named: Named, folder: Path) -> dict[str, Any]:
 
     Args:
         leaving: the exported network.
-        named: what a person knows of it.
-        folder: holds the other files of the package.
+        named: the name, authors and licence that the user stated.
+        folder: folder with the other files of the package, whose hashes are stored.
     """
 
     def held(name: str) -> dict[str, object]:
@@ -160,14 +160,14 @@ def _space(leaving: Leaving, axis: str) -> dict[str, object]:
 
 
 def identifiers(leaving: Leaving) -> list[str]:
-    """Return the names of the classes as identifiers of a program."""
+    """Return a unique identifier for each class: its name as a Python identifier if possible, else ``class_N``."""
     names = [re.sub(r"\W+", "_", each["name"]).strip("_") for each in meanings(leaving.trained)]
     known = [name if name.isidentifier() and not keyword.iskeyword(name) else "" for name in names]
     return [name if name and known.count(name) == 1 else f"class_{number}" for number, name in enumerate(known)]
 
 
 def readme(leaving: Leaving, named: Named) -> str:
-    """Return the text of the README for those who use the package."""
+    """Return the text of the README of the package, for its users."""
     said, depth = leaving.description(), leaving.trained.model.depth
     classes = [f"- {each['name']}: {each['value']} in label images" for each in said["output"]["classes"]]
     scores = [f"- {name}: {score}" for name, score in said["validation_scores"].items()] or ["- none known"]

@@ -1,4 +1,4 @@
-"""``cells.html``: number, size and brightness of the cells of all images, and the images that stand out."""
+"""``cells.html``: number, size and brightness of the cells in all images, and the images that are outliers."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,9 +10,9 @@ from src.files.whole import write_text
 from src.pages.page import data_url, template
 from src.pages.pictures import encoded
 
-FEWEST = 5  # with fewer images none stands out
-FAR = 3  # an image stands out so many interquartile ranges from a quartile (Tukey, *Exploratory Data Analysis*, 1977) …
-DIFFERENT = 0.25  # … and by this share of the median, so that none stands out of images that are nearly the same
+FEWEST = 5  # images needed to look for outliers
+FAR = 3  # an outlier lies more interquartile ranges from the quartiles (Tukey, *Exploratory Data Analysis*, 1977) …
+DIFFERENT = 0.25  # … and by more than this share of the median, so that nearly equal images have no outliers
 BINS = 40
 
 
@@ -23,19 +23,19 @@ def write_cells_page(
     made_from: str,
     unlike: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
-    """Write the page.
+    """Write the page ``cells.html``.
 
     Args:
-        file: where to write it.
-        cells: by name of the image, each measure with one value for each cell.
-        pictures: by name of the image, the address of its picture, for images that have one.
-        made_from: marks the page as written by this program.
-        unlike: how images differ from the training images, by name.
+        file: path of the page.
+        cells: the measures of each image, ``{image: {measure: values}}`` with one value per cell.
+        pictures: for each image that has a picture, the address of the picture, by name of the image.
+        made_from: text that marks the page as written by this program.
+        unlike: differences of images from the training images, as sentences by name of the image.
     """
     rows = {name: medians(measures) for name, measures in cells.items()}
     outstanding = standing_out(rows)
     odd = {each for each, _ in outstanding} | set(unlike or {})
-    ordered = sorted(rows, key=lambda name: name not in odd)  # odd ones first
+    ordered = sorted(rows, key=lambda name: name not in odd)  # outliers first
     total = int(sum(row["cells"] for row in rows.values()))
     page = template("cells.html.j2").render(
         title=f"{total:,} cells in {len(rows):,} images",
@@ -53,7 +53,7 @@ def write_cells_page(
 
 
 def medians(measures: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """Return the number of cells of an image and the median of each measure; nan if the image has no cells."""
+    """Return the number of cells in an image, and the median of each measure over the cells (NaN without cells)."""
     counted = {"cells": float(max((len(values) for values in measures.values()), default=0))}
     return counted | {
         f"median {name}": float(np.median(values)) if len(values) else np.nan for name, values in measures.items()
@@ -61,7 +61,9 @@ def medians(measures: Mapping[str, np.ndarray]) -> dict[str, float]:
 
 
 def standing_out(rows: Mapping[str, Mapping[str, float]]) -> list[tuple[str, str]]:
-    """Return the images whose number of cells, or median of a measure, is far from the others, each with the reason.
+    """Return the images whose cell count, or median of a measure, is an outlier, each with the reason.
+
+    ``rows`` holds the values that `medians` returns, by name of the image.
 
     >>> standing_out({**{str(n): {"cells": 100.0 + n} for n in range(6)}, "odd": {"cells": 4.0}})
     [('odd', 'cells 4; half of the images have 100 to 104')]
@@ -81,7 +83,12 @@ def standing_out(rows: Mapping[str, Mapping[str, float]]) -> list[tuple[str, str
 
 
 def histograms(cells: Mapping[str, Mapping[str, np.ndarray]], rows: Mapping[str, Mapping[str, float]]) -> Figure:
-    """Draw the distributions of the number of cells in an image and of each measure of all cells."""
+    """Draw histograms of the number of cells per image, and of each measure over the cells of all images.
+
+    Args:
+        cells: the measures of each image, ``{image: {measure: values}}`` with one value per cell.
+        rows: the values that `medians` returns, by name of the image.
+    """
     drawn = {"cells in an image": np.array([row["cells"] for row in rows.values()])}
     for measure in dict.fromkeys(measure for measures in cells.values() for measure in measures):
         drawn[measure] = np.concatenate([each[measure] for each in cells.values() if measure in each])

@@ -1,4 +1,4 @@
-"""Diagram of estimated against true scores."""
+"""Diagram of the estimated scores of images against their true scores."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,10 +10,13 @@ from src.pages.page import as_svg
 
 
 def drawn_estimates(rows: Sequence[dict[str, Any]], score: str) -> str:
-    """Draw the interval of each image as SVG; one that crosses the diagonal contains the true score.
+    """Plot the estimated score of each image, with its interval, against the true score, as SVG.
+
+    Intervals that cross the diagonal contain the true score.
 
     Args:
-        rows: with ``true``, ``expected``, ``low`` and ``high``.
+        rows: for each image its ``true`` and its estimated (``expected``) score, and the ends of the interval, ``low``
+            and ``high``.
         score: name of the score.
     """
     figure = Figure(figsize=(7, 5))

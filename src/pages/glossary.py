@@ -5,7 +5,7 @@ import re
 from src.metrics.goodness import OF_CLASS, PER_IMAGE
 
 HIGHER, LOWER = "higher is better, 1 is perfect", "lower is better, 0 is perfect"
-# By name: a sentence, the direction, and a reference value, "" where none is known.
+# For each score, by name: a sentence, the direction, and a reference value ("" if none is known).
 MEANINGS = {
     "v_rand": (
         "How well cells are separated without being split: the F-score of the Rand index over pixels of cells, after "

@@ -1,4 +1,4 @@
-"""Text for a paper: how a run was done, and whom to cite for its scores."""
+"""Text for a paper: the methods of a run, and the references for its scores."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field, field_validator
 from src.files.reading import Layout, Number
 from src.saying import shortened
 
-# By prefixes of the names of scores, where they come from.
+# The reference for each score, by the beginning of its name.
 SOURCES = {
     ("v_rand", "v_info", "rand_error", "warping_error", "pixel_error"): (
         "Arganda-Carreras I. et al. (2015) Crowdsourcing the creation of image segmentation algorithms for "
@@ -26,18 +26,18 @@ SOURCES = {
 
 
 class Call(Layout):
-    """A node of the configuration that calls something."""
+    """A node of the configuration that calls a class or function (``_target_``)."""
 
     target: str = Field(alias="_target_", pattern=r"\.")
 
     @property
     def callee(self) -> str:
-        """The name of what the node calls, without its module."""
+        """The name of the class or function that the node calls, without its module."""
         return self.target.rpartition(".")[2]
 
 
 class Network(Layout):
-    """The node ``model``."""
+    """The node ``model`` of the configuration."""
 
     depth: int
     base_channels: int
@@ -46,7 +46,7 @@ class Network(Layout):
 
 
 class Tiles(Layout):
-    """The node ``data``."""
+    """The node ``data`` of the configuration: tiles, and the split of the images."""
 
     batch_size: int
     tile: int
@@ -55,11 +55,11 @@ class Tiles(Layout):
     held_out: str | int = ""
 
 
-# The defaults of the next three classes are those of `data.weight_map.WeightMap`, `data.augment.Warp` and
-# `data.targets.Border` and `Core`. They are repeated because importing those would slow down every page; a test
-# compares them.
+# The defaults of the next three classes repeat those of `data.weight_map.WeightMap`, `data.augment.Warp`, and
+# `data.targets.Border` and `Core`, because importing these modules would slow down every page. A test compares the
+# defaults.
 class Weights(Layout):
-    """The node ``weight_map``."""
+    """The node ``weight_map`` of the configuration."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
     target: str = Field("", alias="_target_")
@@ -69,7 +69,7 @@ class Weights(Layout):
 
 
 class FirstTransform(Call):
-    """The first of ``augment.transforms``: the warp, whose arguments are described."""
+    """The first entry of ``augment.transforms`` in the configuration: the warp, whose arguments go into the text."""
 
     rotation: Number = 180
     mirror: bool = True
@@ -78,20 +78,20 @@ class FirstTransform(Call):
 
 
 class Target(Call):
-    """The node ``target``."""
+    """The node ``target`` of the configuration."""
 
     width: Number = 2
     rim: Number = 0.5
 
 
 class Optimizer(Call):
-    """The node ``optimizer``."""
+    """The node ``optimizer`` of the configuration."""
 
     lr: Number | None = None
 
 
 class Scheduler(Call):
-    """The node ``scheduler``."""
+    """The node ``scheduler`` of the configuration."""
 
     power: Number = 1
     warm_up: int = 0
@@ -99,7 +99,7 @@ class Scheduler(Call):
 
 
 class Augment(Layout):
-    """The node ``augment``."""
+    """The node ``augment`` of the configuration."""
 
     transforms: list[dict[str, object]] = Field(min_length=1)
 
@@ -113,7 +113,7 @@ class Augment(Layout):
 
 
 class Described(Layout):
-    """What pages read of ``config.yaml``."""
+    """The part of ``config.yaml`` that pages read."""
 
     model: Network
     data: Tiles
@@ -135,12 +135,13 @@ def methods(config: Mapping[str, object], scores: Mapping[str, Any], facts: Mapp
     """Return a paragraph for the methods section of a paper.
 
     Args:
-        config: of a run, in the layout of `Described`.
-        scores: of the run, in the layout of ``scores.json``.
-        facts: in the layout of ``environment.json``; what is not known is left out of the paragraph.
+        config: the configuration of the run, in the layout of `Described`.
+        scores: the scores of the run, in the layout of ``scores.json``, with the number of training ``steps``.
+        facts: the environment of the run, in the layout of ``environment.json``; unknown facts are left out of the
+            paragraph.
 
     Raises:
-        ValueError: the configuration is not in the layout.
+        ValueError: the configuration has another layout.
     """
     described = Described.model_validate(config)
     packages = facts.get("packages", {})
@@ -159,7 +160,7 @@ def methods(config: Mapping[str, object], scores: Mapping[str, Any], facts: Mapp
 
 
 def _training(described: Described, steps: int) -> str:
-    """The network, the loss and the optimiser, as a sentence."""
+    """Describe the network, the loss and the optimiser in a sentence."""
     model, data, optimizer, weight = described.model, described.data, described.optimizer, described.weight_map
     norm = {"none": "no", "batch": "batch", "batch_after": "batch (after each ReLU)"}[model.norm]
     convolutions = "padded" if model.padded else "valid (unpadded)"
@@ -178,7 +179,7 @@ def _training(described: Described, steps: int) -> str:
 
 
 def _scoring(described: Described, scores: Mapping[str, Any]) -> str:
-    """What was chosen on the validation images, and how the held-out images were predicted, as a sentence."""
+    """Describe in a sentence what was chosen on the validation images, and how held-out images were predicted."""
     averaged = {"none": "", "rot7": ", averaged over seven rotations", "d4": ", averaged over eight symmetries"}
     images = len(scores["per_image"])
     predicted = (
@@ -197,7 +198,7 @@ def _scoring(described: Described, scores: Mapping[str, Any]) -> str:
 
 
 def rate_over_time(scheduler: Scheduler | None) -> list[str]:
-    """How the learning rate changed, as a sentence; none where it is not known."""
+    """Describe in a sentence how the learning rate changed; return no sentence if the scheduler is unknown."""
     if scheduler is None:
         return []
     known = {
@@ -213,7 +214,7 @@ def rate_over_time(scheduler: Scheduler | None) -> list[str]:
 
 
 def training_images(data: Tiles, facts: Mapping[str, Any]) -> list[str]:
-    """The number of training images and the split of all images, as sentences; none where it is not known."""
+    """Describe the number of training images and the split of all images; return no sentence if it is unknown."""
     images, cells = facts.get("images_learnt_from"), facts.get("cells_learnt_from")
     if images is None:
         return []
@@ -231,7 +232,7 @@ def training_images(data: Tiles, facts: Mapping[str, Any]) -> list[str]:
 
 
 def hardware(facts: Mapping[str, Any], seconds: float, seed: int | None) -> list[str]:
-    """Where and for how long the network was trained, as a sentence; none where it is not known."""
+    """Describe in a sentence where and how long the network was trained; no sentence if the device is unknown."""
     if not facts.get("device"):
         return []
     count = f" × {facts['world_size']}" if facts.get("world_size", 1) != 1 else ""
@@ -241,7 +242,7 @@ def hardware(facts: Mapping[str, Any], seconds: float, seed: int | None) -> list
 
 
 def target_and_start(described: Described) -> list[str]:
-    """Where the classes and the first weights differ from the paper's, as sentences."""
+    """Describe in sentences the additional classes and pretrained weights, if the run has them."""
     target, found = described.target, []
     if target and target.callee == "Border":
         found.append(f"The outermost {target.width:g} pixels of each cell were a class of their own.")
@@ -256,7 +257,7 @@ def target_and_start(described: Described) -> list[str]:
 
 
 def augmentation(augment: Augment) -> str:
-    """How tiles were augmented, as a sentence."""
+    """Describe in a sentence how training tiles were augmented."""
     warp = FirstTransform.model_validate(augment.transforms[0])
     done = ["shifted"]
     if warp.rotation:
@@ -272,10 +273,10 @@ def augmentation(augment: Augment) -> str:
 
 
 def sources(scores: Iterable[str]) -> list[str]:
-    """Return whom to cite for the scores of these names."""
+    """Return the references to cite for scores, given the names of the scores."""
     return [text for names, text in SOURCES.items() if any(score.startswith(names) for score in scores)]
 
 
 def callee(node: Mapping[str, object]) -> str:
-    """The name of what a node of the configuration calls, without its module."""
+    """Return the name of the class or function that a node of the configuration calls, without its module."""
     return Call.model_validate(node).callee

@@ -1,4 +1,4 @@
-"""``report.html``: a finished run, or scores of any predictions, on one page without other files."""
+"""Self-contained HTML pages: the report of a run, scores of any predictions, and a preview of training images."""
 
 import base64
 import functools
@@ -21,20 +21,20 @@ from src.pages.methods import sources
 from src.pages.pictures import COLOURS, encoded
 from src.pages.verdict import next_steps, verdict
 
-LARGEST_PAGE = 8_000_000  # bytes of pictures of images, so that the page can be sent by e-mail
+LARGEST_PAGE = 8_000_000  # bytes for the pictures of scored images, so that the page can be sent by e-mail
 
 
 class Training(TypedDict):
-    """The section on training; pictures are addresses that hold them, "" where there is none."""
+    """The content of the section on training. Pictures are ``data:`` addresses; "" stands for no picture."""
 
-    curves: str  # as SVG
+    curves: str  # SVG of loss, score and learning rate
     frames: list[tuple[int, str]]  # step and picture of a validation image
-    tiles: str
-    images: str
+    tiles: str  # picture of the first training tiles
+    images: str  # picture of training images with their weights
 
 
 class Run(TypedDict):
-    """The sections on how a run was made."""
+    """The content of the sections on the settings and the environment of a run."""
 
     choices: list[str]  # arguments of the command
     differences: list[tuple[str, object, object]]  # setting, default, value of this run
@@ -52,16 +52,16 @@ def write_score_page(
     kinds: tuple[int, ...],
     shown: Callable[[float | None], str],
 ) -> None:
-    """Write a page with the scores of predictions of any tool.
+    """Write a page with the scores of predictions, which any tool may have made.
 
     Args:
-        file: where to write it.
-        scores: in the layout of ``scores.json``.
-        monitor: the score by which images are sorted.
-        mode: whether ``max`` or ``min`` of it is better.
-        pictures: by name of the image, its pictures as `pages.pictures.panels` makes them.
-        kinds: possible mistakes, of `metrics.mistakes.KINDS`.
-        shown: formats a score.
+        file: path of the page.
+        scores: the scores in the layout of ``scores.json``.
+        monitor: name of the score by which images are sorted.
+        mode: ``max`` if a higher value of this score is better, ``min`` if a lower one is.
+        pictures: the pictures that `pages.pictures.panels` makes, by name of the image; images may be missing.
+        kinds: the kinds of mistakes that can occur, keys of `metrics.mistakes.KINDS`.
+        shown: formats a score as text.
     """
     rows = worst_first(scores["per_image"], monitor, mode)
     render(
@@ -83,14 +83,14 @@ def write_score_page(
 
 
 def write_preview_page(file: Path, title: str, lines: list[str], tiles: Figure, images: Figure) -> None:
-    """Write a page that shows the training images before training.
+    """Write a page that shows, before training, the training images and the tiles drawn from them.
 
     Args:
-        file: where to write it.
-        title: of the page.
+        file: path of the page.
+        title: title of the page.
         lines: sentences at the top of the page.
-        tiles: figure of `pages.samples.tiles_figure`.
-        images: figure of `pages.samples.images_figure`.
+        tiles: the figure that `pages.samples.tiles_figure` returns.
+        images: the figure that `pages.samples.images_figure` returns.
     """
     training: Training = {
         "curves": "",
@@ -118,7 +118,24 @@ def render(
     findings: list[dict[str, str]] | None = None,
     run: Run | None = None,
 ) -> None:
-    """Fill ``page.html.j2``; a section without content is left out."""
+    """Fill the template ``page.html.j2`` and write the page; sections for which no content is given are left out.
+
+    Args:
+        file: path of the page.
+        shown: formats a score as text.
+        title: title of the page.
+        verdict: sentences at the top of the page.
+        steps: recommended next steps.
+        scores: the scores of all images together, by name.
+        rows: the name and the scores of each image, in the order of the table.
+        monitor: name of the most important score.
+        images: the name of each image and its pictures as ``data:`` addresses, by panel.
+        kinds: the kinds of mistakes in the legend of the pictures.
+        training: the section on training.
+        drawings: titles of further diagrams, each with the diagram as SVG.
+        findings: findings of the check of the images; None leaves out the section.
+        run: the sections on the settings and the environment of a run.
+    """
     scores = dict(scores or {})
     page = template("page.html.j2").render(
         title=title,
@@ -149,13 +166,18 @@ def render(
 
 @functools.cache
 def template(name: str) -> Template:
-    """A template from this folder; values that fill it are escaped."""
+    """Load a template from the folder of this module; it escapes HTML in the values that fill it."""
     loader = FileSystemLoader(Path(__file__).parent)
     return Environment(loader=loader, autoescape=True, undefined=StrictUndefined).get_template(name)
 
 
 def drawn_curves(curves: dict[str, list[tuple[int, float]]], monitor: str) -> str:
-    """Return loss, the score that chose the checkpoint and learning rate over steps, as SVG of `as_svg`."""
+    """Draw training loss, validation score and learning rate over training steps, as SVG; "" without any curve.
+
+    Args:
+        curves: pairs of step and value, by name of the curve.
+        monitor: name of the validation score that chose the checkpoint.
+    """
     names = [name for name in ("train/loss", f"validation/{monitor}", "train/learning_rate") if name in curves]
     if not names:
         return ""
@@ -173,17 +195,17 @@ def drawn_curves(curves: dict[str, list[tuple[int, float]]], monitor: str) -> st
 
 
 def as_svg(figure: Figure) -> str:
-    """Return a figure as SVG whose lines and letters take the colour of the surrounding text."""
+    """Convert a figure to SVG in which black lines and text take the colour of the surrounding text of a page."""
     drawing = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": "curves"}):  # makes the file reproducible
         figure.savefig(drawing, format="svg", transparent=True, metadata={"Date": None})
     svg = drawing.getvalue()
-    # Legible in light and dark mode.
+    # This makes the figure legible in light and dark mode.
     return svg[svg.index("<svg") :].replace("#000000", "currentColor").replace("stroke: #b0b0b0", "stroke: #888")
 
 
 def fitting(images: Iterable[tuple[str, dict[str, str]]], size: int) -> list[tuple[str, dict[str, str]]]:
-    """The first images that have pictures, as many as fit into ``size`` bytes."""
+    """Return the first images that have pictures (name, picture by panel), as many as fit into ``size`` bytes."""
     shown = []
     for name, pictures in images:
         size -= sum(map(len, pictures.values()))
@@ -195,5 +217,5 @@ def fitting(images: Iterable[tuple[str, dict[str, str]]], size: int) -> list[tup
 
 
 def data_url(content: bytes, kind: str) -> str:
-    """Return a ``data:`` address that holds a picture."""
+    """Return a ``data:`` address that contains a picture; ``kind`` is its format, such as ``webp``."""
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"

@@ -1,4 +1,4 @@
-"""Pictures of images, cells and mistakes."""
+"""Pictures of images with cells, classes or mistakes in colour."""
 
 import io
 from pathlib import Path
@@ -25,7 +25,7 @@ def write_comparison(file: Path, image: np.ndarray, truth: np.ndarray, labels: n
     """Write a PNG with image, truth and prediction side by side; each cell or class has its own colour.
 
     Args:
-        file: where to write it.
+        file: path of the PNG.
         image: values in [0, 1], ``(C, H, W)``; the first channel is shown as grey.
         truth: true cells or classes, ``(H, W)`` integers; 0 is background.
         labels: predicted cells or classes, in the same form.
@@ -43,13 +43,13 @@ def write_comparison(file: Path, image: np.ndarray, truth: np.ndarray, labels: n
 
 
 def panels(image: np.ndarray | None, truth: np.ndarray, labels: np.ndarray, kinds: np.ndarray) -> dict[str, bytes]:
-    """Return the WebP pictures of an image on a page: ``image``, ``truth``, ``prediction`` and ``mistakes``.
+    """Return the pictures of a scored image for a page, as WebP: ``image``, ``truth``, ``prediction``, ``mistakes``.
 
     Args:
-        image: as for `colours`; None leaves out ``image`` and draws the others on black.
+        image: values in [0, 1], ``(C, H, W)``; None leaves out ``image`` and draws the other pictures on black.
         truth: true cells or classes, ``(H, W)`` integers; 0 is background.
         labels: predicted cells or classes, in the same form.
-        kinds: the kind of mistake at each pixel, ``(H, W)``, as `metrics.mistakes` finds it.
+        kinds: the kind of mistake at each pixel, ``(H, W)``, a key of `metrics.mistakes.KINDS`, or 0.
     """
     truth, labels, kinds = (sampled(each, LARGEST_PANEL) for each in (truth, labels, kinds))
     base = np.zeros((*truth.shape, 3), np.uint8) if image is None else reduced(colours(image), LARGEST_PANEL)
@@ -59,14 +59,15 @@ def panels(image: np.ndarray | None, truth: np.ndarray, labels: np.ndarray, kind
 
 
 def overlay(image: np.ndarray, truth: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return the image with the outlines of true cells in sky blue and of predicted cells in orange, ``(h, w, 3)``.
-
-    The longer side is reduced to `LARGEST_PANEL` pixels.
+    """Draw the outlines of true cells in sky blue, and of predicted cells in orange, on an image.
 
     Args:
-        image: as for `colours`.
+        image: values in [0, 1], ``(C, H, W)``.
         truth: true cells or classes, ``(H, W)`` integers; 0 is background.
         labels: predicted cells or classes, in the same form.
+
+    Returns:
+        The picture ``(h, w, 3)`` uint8, reduced to at most `LARGEST_PANEL` pixels on its longer side.
     """
     picture = reduced(colours(image), LARGEST_PANEL).copy()
     for cells, colour in ((truth, SKY_BLUE), (labels, ORANGE)):
@@ -75,9 +76,9 @@ def overlay(image: np.ndarray, truth: np.ndarray, labels: np.ndarray) -> np.ndar
 
 
 def colours(image: np.ndarray) -> np.ndarray:
-    """Return an image ``(C, H, W)`` with values in [0, 1] as ``(H, W, 3)`` uint8.
+    """Convert an image ``(C, H, W)`` with values in [0, 1] to a picture ``(H, W, 3)`` uint8.
 
-    Three channels become red, green and blue; of any other number the first channel is shown as grey.
+    Three channels become red, green and blue; otherwise, the first channel is shown in grey.
     """
     shown: np.ndarray = image.transpose(1, 2, 0) if len(image) == 3 else np.repeat(image[0][..., None], 3, axis=2)
     scaled: np.ndarray = np.clip(shown, 0, 1) * 255
@@ -85,26 +86,26 @@ def colours(image: np.ndarray) -> np.ndarray:
 
 
 def encoded(figure: Figure) -> bytes:
-    """Return a figure as WebP."""
+    """Return a figure as the content of a WebP file."""
     drawing = io.BytesIO()
     figure.savefig(drawing, format="webp", dpi=150)
     return drawing.getvalue()
 
 
 def outlines(cells: np.ndarray) -> np.ndarray:
-    """Return the outermost pixels within each cell or class of a label image ``(H, W)``, as a mask."""
+    """Return a mask ``(H, W)`` of the inner boundary of each cell or class in a label image ``(H, W)``."""
     inner: np.ndarray = find_boundaries(cells, mode="inner")
     return inner & (cells > 0)
 
 
 def reduced(picture: np.ndarray, side: int) -> np.ndarray:
-    """Return a picture ``(H, W)`` or ``(H, W, 3)``, averaged down to at most ``side`` pixels on its longer side."""
+    """Shrink a picture ``(H, W)`` or ``(H, W, 3)`` by averaging, to at most ``side`` pixels on its longer side."""
     height, width = _fitting(picture.shape, side)
     return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
 
 
 def sampled(labels: np.ndarray, side: int) -> np.ndarray:
-    """Return a label image ``(H, W)`` at the size that `reduced` gives, by the nearest pixel."""
+    """Shrink a label image ``(H, W)`` to the size that `reduced` gives, without averaging (nearest neighbour)."""
     height, width = _fitting(labels.shape, side)
     rows, columns = np.arange(height) * labels.shape[0] // height, np.arange(width) * labels.shape[1] // width
     return labels[np.ix_(rows, columns)]
@@ -122,7 +123,7 @@ def write_picture(file: Path, picture: np.ndarray) -> None:
 
 
 def _tinted(base: np.ndarray, cells: np.ndarray) -> np.ndarray:
-    """The picture with each cell or class outlined and faintly tinted in its own colour."""
+    """Return a picture on which each cell or class is outlined and faintly tinted in its own colour."""
     tinted: np.ndarray = (label2rgb(cells, base, alpha=0.12, bg_label=0, kind="overlay", saturation=1) * 255).astype(
         np.uint8
     )
@@ -133,7 +134,7 @@ def _tinted(base: np.ndarray, cells: np.ndarray) -> np.ndarray:
 
 
 def _mistakes(base: np.ndarray, kinds: np.ndarray) -> np.ndarray:
-    """The picture in pale grey with coloured mistakes."""
+    """Return a pale version of a picture with the mistakes coloured by kind (`COLOURS`)."""
     shown = base // 2 + 64
     for kind, colour in COLOURS.items():
         here = kinds == kind

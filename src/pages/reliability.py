@@ -1,4 +1,4 @@
-"""The reliability diagram: predicted probability against the observed share of cell."""
+"""Reliability diagram: the share of pixels that are in cells against the predicted probability of cell."""
 
 from matplotlib.figure import Figure
 
@@ -9,10 +9,11 @@ COLOURS = {"before": "#e69f00", "after": "#2b8cc4"}
 
 
 def drawn_reliability(diagrams: dict[str, list[Step]]) -> str:
-    """Return a reliability diagram as SVG, with the distribution of probabilities below it.
+    """Draw a reliability diagram, with the distribution of predicted probabilities below it, as SVG.
 
     Args:
-        diagrams: ``before`` and ``after`` calibration, as `metrics.reliability.diagram` returns them.
+        diagrams: the bins of the diagram, as `metrics.reliability.diagram` returns them, under the key ``before`` for
+            probabilities before calibration and ``after`` for those after it.
     """
     figure = Figure(figsize=(7, 5))
     figure.subplots_adjust(left=0.1, right=0.98, bottom=0.1, top=0.97, hspace=0.12)

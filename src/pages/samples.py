@@ -1,4 +1,4 @@
-"""Figures of training images with their weights, and of training tiles."""
+"""Figures and summaries of training images, of training tiles, and of their weights in the loss."""
 
 import hashlib
 from collections import Counter
@@ -17,7 +17,7 @@ LARGEST = 384  # pixels of the longer side of a picture in a figure
 
 
 def images_figure(patches: Patches, most: int = 3) -> Figure:
-    """Return the first training images, each with its classes and its weight map (eq. 2)."""
+    """Draw the first training images (at most ``most``), each with its classes and its weight map (eq. 2)."""
     count = min(most, len(patches.images))
     figure = Figure(figsize=(9, 3.1 * count), layout="constrained")
     for row, axes in enumerate(figure.subplots(count, 3, squeeze=False)):
@@ -35,10 +35,10 @@ def images_figure(patches: Patches, most: int = 3) -> Figure:
 
 
 def tiles_figure(patches: Patches, draws: int = 6) -> Figure:
-    """Return the first training tiles, one in each column.
+    """Draw the first ``draws`` training tiles, one in each column.
 
-    The rows are the whole tile, with a frame around the part that the network predicts; the classes of that part; and
-    its weights.
+    The first row shows whole tiles, with a frame around the part that the network predicts; the second row shows the
+    classes in this part, the third row its weights in the loss.
     """
     figure = Figure(figsize=(9, 9 * 3 / draws * 1.12), layout="constrained")
     for draw, axes in enumerate(figure.subplots(3, draws).T):
@@ -57,7 +57,7 @@ def tiles_figure(patches: Patches, draws: int = 6) -> Figure:
 
 
 def draws_summary(patches: Patches, draws: int) -> str:
-    """Return how many different tiles were drawn, and from how many images, in sentences."""
+    """Describe in sentences how many of the first ``draws`` tiles are distinct, and from how many images they come."""
     different, names = count_draws(patches, draws)
     least, most = min(names.values()), max(names.values())
     tile = patches[0]
@@ -69,14 +69,14 @@ def draws_summary(patches: Patches, draws: int) -> str:
 
 
 def weights_summary(patches: Patches, classes: int) -> str:
-    """Return the range of the weights and the share of each class in them, in sentences."""
+    """Describe in sentences the range of the pixel weights and the share of each class in the total weight."""
     shares = ", ".join(f"class {number} {share:.0%}" for number, share in enumerate(patches.class_shares(classes)))
     least, most = min(each.min() for each in patches.weights), max(each.max() for each in patches.weights)
     return f"Weights of pixels are {least:.2g} to {most:.3g}. Shares of the total weight: {shares}."
 
 
 def count_draws(patches: Patches, draws: int) -> tuple[int, Counter[str]]:
-    """Count the different tiles among the first draws, and how often each image was drawn."""
+    """Return the number of distinct tiles among the first ``draws`` tiles, and the number of tiles from each image."""
     contents, names = set(), Counter(dict.fromkeys(patches.names, 0))
     for draw in range(draws):
         tile = patches[draw]
@@ -88,7 +88,7 @@ def count_draws(patches: Patches, draws: int) -> tuple[int, Counter[str]]:
 def _show(
     axes: Sequence[Axes], picture: np.ndarray, target: np.ndarray, weight: np.ndarray, figure: Figure | None
 ) -> None:
-    """Draw the picture with its classes, and the weights, into two axes; ``figure`` receives the colour bar."""
+    """Draw a picture tinted by its classes, and its weights, into two axes; with ``figure``, also draw a colour bar."""
     height, width = target.shape
     extent = (0, width, height, 0)
     classes, tint = picture.copy(), CLASS_COLOURS[(target - 1) % len(CLASS_COLOURS)]

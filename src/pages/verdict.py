@@ -7,11 +7,11 @@ from typing import Any
 from src.metrics.bootstrap import of_mean
 from src.metrics.goodness import goodness, is_known
 
-COUNTED = {"splits": "split", "merges": "merged", "missed": "missed", "extra": "extra"}  # scores that count cells
-MOST = 1 / 3  # share of all mistakes above which a kind is named as the one to work on
-FEW = 5  # below so many images an interval says next to nothing
-FAR = 4.0  # times the median distance from the median: an image further away is unlike the others
-ADVICE = {  # by kind of mistake: what it is, and what to do about it
+COUNTED = {"splits": "split", "merges": "merged", "missed": "missed", "extra": "extra"}  # counts of mistakes
+MOST = 1 / 3  # share of all mistakes above which the most frequent kind leads to advice
+FEW = 5  # with fewer images a confidence interval means next to nothing
+FAR = 4.0  # an image is unlike the others beyond this multiple of the median absolute deviation
+ADVICE = {  # by kind of mistake: a description of the mistakes, and what to do about them
     "split": (
         "cells split into pieces",
         "See which decoder the validation images prefer, as printed at the end of training; a larger "
@@ -41,16 +41,16 @@ def verdict(
     places: Mapping[str, list[tuple[str, int, int]]],
     with_interval: bool = True,
 ) -> str:
-    """Return what the scores say, in a few sentences.
+    """Summarise the scores in a few sentences.
 
     Args:
-        scores: of all images together.
-        rows: of each image, the worst first.
-        monitor: the score to report.
+        scores: the scores of all images together, by name.
+        rows: the name and the scores of each image, the worst image first.
+        monitor: name of the score to report.
         what: what was scored, such as ``held-out images``.
-        places: by image, kind, row and column of mistakes, the largest first.
-        with_interval: whether to give the confidence interval of the images' mean; False where the page has the
-            interval of the score itself.
+        places: for each image, by name, its mistakes as (kind, row, column), the largest first; may be empty.
+        with_interval: whether to state the mean over the images with its confidence interval; False if the page gives
+            the interval of the pooled score elsewhere.
     """
     what = what if len(rows) != 1 else what.replace("images", "image")
     score = scores.get(monitor)
@@ -82,14 +82,15 @@ def next_steps(
     mode: str,
     extend_by: int | None = None,
 ) -> list[str]:
-    """Return what to do next, each step with the evidence for it.
+    """Recommend what to do next, one or two sentences per step with the evidence for it.
 
     Args:
-        scores: of all images together.
-        rows: of each image, the worst first.
-        monitor: the score to report.
-        mode: whether ``max`` or ``min`` of it is better.
-        extend_by: how many more steps to train, if the validation score was still rising at the end.
+        scores: the scores of all images together, by name.
+        rows: the name and the scores of each image, the worst image first.
+        monitor: name of the most important score.
+        mode: ``max`` if a higher value of this score is better, ``min`` if a lower one is.
+        extend_by: number of further training steps to recommend, because the validation score was still rising at the
+            end; None does not recommend more.
     """
     steps = []
     if extend_by is not None:
@@ -118,7 +119,7 @@ def next_steps(
 
 
 def unlike(rows: Sequence[dict[str, Any]], monitor: str, mode: str) -> dict[str, Any] | None:
-    """Return the worst image if it is far worse than the others; None if not, or if there are too few to tell."""
+    """Return the row of the worst image if it is far worse than the others; else None, as with fewer than 4 images."""
     known = [row for row in rows if is_known(row.get(monitor))]
     if len(known) < 4:
         return None
@@ -130,6 +131,6 @@ def unlike(rows: Sequence[dict[str, Any]], monitor: str, mode: str) -> dict[str,
 
 
 def _mistakes(scores: Mapping[str, float | None]) -> dict[str, int]:
-    """How many mistakes of each kind there are; kinds without a known count are left out."""
+    """Return the number of mistakes of each kind; kinds whose number is unknown are left out."""
     counts = {kind: scores.get(name) for name, kind in COUNTED.items()}
     return {kind: int(count) for kind, count in counts.items() if count is not None and is_known(count)}

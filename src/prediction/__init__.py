@@ -1,1 +1,1 @@
-"""Predictions of images of any size, and the files that hold them."""
+"""Prediction of images of any size, and the files in which predictions are stored."""

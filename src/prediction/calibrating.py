@@ -1,4 +1,4 @@
-"""Calibrated probabilities, written beside labels that are made of those before calibration."""
+"""Writing of calibrated probabilities; labels are computed from the uncalibrated ones."""
 
 from pathlib import Path
 
@@ -10,13 +10,13 @@ from src.prediction.store import Held, Store
 def write_calibrated(
     final: Path, probabilities: Store | Held | Returned, calibration: Calibration, made_from: str
 ) -> None:
-    """Write probabilities calibrated, block by block; those that were predicted stay as they are for labels.
+    """Write calibrated probabilities, block by block, without changing ``probabilities``.
 
     Args:
-        final: the file or folder.
-        probabilities: as they were predicted, or on the pixels of the image again.
-        calibration: of the probability of cell.
-        made_from: names what the result depends on.
+        final: the file or folder to write to.
+        probabilities: the uncalibrated probabilities, at the size of the image in its file.
+        calibration: calibrates the probability of cell.
+        made_from: identifies everything that the calibrated probabilities depend on.
     """
     image, classes, side = probabilities.image, probabilities.classes, probabilities.side
     held = Held.takes(final, image, side)

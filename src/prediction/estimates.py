@@ -24,11 +24,12 @@ class Estimates:
 
     Args:
         score: name of the score.
-        mode: ``max`` or ``min``, whichever is better.
-        estimate: estimates an interval from the prediction of each network, ``(N, K, H, W)``; None without a cell.
+        mode: ``max`` if a higher score is better, ``min`` if a lower one is.
+        estimate: returns the estimated score of a plane from the class probabilities ``(N, K, H, W)`` of N networks, or
+            None if a network finds no cell.
 
     Attributes:
-        rows: a row per plane of each image, with the columns `COLUMNS`.
+        rows: one row per plane of each image, with the columns `COLUMNS`.
     """
 
     def __init__(
@@ -41,12 +42,12 @@ class Estimates:
         self.rows: list[Row] = []
 
     def add(self, image: Image, predictor: Predictor, made_from: str) -> None:
-        """Estimate the score of each plane of an image, unless it is too large for memory.
+        """Append a row with the estimated score of each plane of an image; very large planes get no score.
 
         Args:
-            image: the predicted image.
-            predictor: computes the networks.
-            made_from: the recipe of its labels.
+            image: the image, at the size at which it is predicted.
+            predictor: predicts the image with each network separately.
+            made_from: identifies everything that the labels of the image depend on.
         """
         with ThreadPoolExecutor(1) as threads:
             for plane in range(image.planes):
@@ -58,12 +59,15 @@ class Estimates:
                 self.rows.append(dict(zip(COLUMNS, values, strict=True)))
 
     def write(self, folder: Path, origin: Callable[[str], str | None], outside: Mapping[str, str]) -> list[Row]:
-        """Write the file; → its rows, including those of earlier commands whose labels are still in the folder.
+        """Write ``estimated_scores.csv``, keeping rows of earlier commands whose labels are still in the folder.
 
         Args:
-            folder: of the predictions.
-            origin: returns the recipe of the labels of an image, by name.
-            outside: how images of this command differ from the training images, by name.
+            folder: folder of the predictions.
+            origin: returns what the labels of an image in the folder were made from, given the name of the image.
+            outside: differences of images from the training images, as text by name of the image.
+
+        Returns:
+            All rows of the file.
         """
         for row in self.rows:
             row["outside"] = outside.get(str(row["image"]), "")
@@ -77,10 +81,10 @@ class Estimates:
 
 
 def check_room(folder: Path, overwrite: bool) -> None:
-    """Refuse to replace a file of that name that is not ours, before anything is computed.
+    """Refuse to replace an ``estimated_scores.csv`` that this program did not write, before anything is computed.
 
     Raises:
-        FileExistsError: names the file.
+        FileExistsError: there is such a file in ``folder``, and ``overwrite`` is False.
     """
     file = folder / FILE
     if file.exists() and not overwrite and read(file) is None:
@@ -88,7 +92,7 @@ def check_room(folder: Path, overwrite: bool) -> None:
 
 
 def read(file: Path) -> list[Row] | None:
-    """Read the rows of a file of `Estimates.write`; None if it does not exist or is not ours."""
+    """Return the rows of a file that `Estimates.write` wrote, or None if it does not exist or has other content."""
     try:
         with file.open(newline="", encoding="utf-8") as lines:
             table = csv.DictReader(lines)

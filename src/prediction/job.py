@@ -1,4 +1,4 @@
-"""The prediction of one image, from its file to the requested results."""
+"""Prediction of one image, from the image file to the requested results."""
 
 import dataclasses
 import errno
@@ -28,11 +28,11 @@ from src.prediction.predictor import Predictor, verify
 from src.prediction.rescaling import Returned, Scale
 from src.prediction.store import IN_MEMORY, Held, Store, drop, has_blocks, made_from, unfinished
 
-MEASURED_FROM = 2**26  # pixels of an image from which measuring the fastest tile pays
-RESULTS = {"table": table, "rois": rois, "geojson": geojson, "overlay": overlay}  # computed from cells
-LARGEST_TIFF = 2**28  # pixels; a larger image becomes a Zarr, which opens at once
-AS_PREDICTED, UNSCALED = Calibration(), Scale()  # which change nothing
-PREDICTED = "predicted"  # what is kept of probabilities before they are calibrated
+MEASURED_FROM = 2**26  # pixels of an image above which it pays to measure the fastest tile side
+RESULTS = {"table": table, "rois": rois, "geojson": geojson, "overlay": overlay}  # results that are computed from cells
+LARGEST_TIFF = 2**28  # pixels; results of larger images are written as Zarr, which opens immediately
+AS_PREDICTED, UNSCALED = Calibration(), Scale()  # defaults that leave probabilities and images unchanged
+PREDICTED = "predicted"  # temporary result: probabilities before they are calibrated and resampled
 KINDS = (*OUTPUTS, PREDICTED)
 
 
@@ -41,20 +41,20 @@ class Wishes:
     """The options of a prediction.
 
     Attributes:
-        output: the folder of the results.
-        write: some of `files.names.OUTPUTS`.
-        format: tif, zarr or auto.
-        formats: possible number formats on any machine; a prediction is continued in the one it was begun in.
-        channels: channels to read; None reads all.
-        shard: number of this process among those that share an image, from 0.
-        shards: number of these processes.
-        verify: whether tiles are compared with one pass first, on a window that ``seed`` chooses.
-        overwrite: whether results that were made from something else may be replaced.
-        seed: of that window.
-        calibration: of the probabilities that are written; labels are made of those before it.
-        estimates: where the estimated score of each image is noted; None if none is.
-        scale: the zoom with which images are predicted.
-        compared: whether the appearance of images is measured.
+        output: folder of the results.
+        write: kinds of results to write, of `files.names.OUTPUTS`.
+        format: file format of probabilities and labels: ``tif``, ``zarr`` or ``auto`` (see `suffix`).
+        formats: number formats that any machine may use; an interrupted prediction is continued in its own format.
+        channels: channels of the image to predict from; None takes all.
+        shard: number of this process, from 0, among the processes that predict an image together.
+        shards: number of processes that predict an image together.
+        verify: whether to check first, on a random window, that tiles give the same probabilities as one pass.
+        overwrite: whether to replace earlier results that were made with other networks, images or options.
+        seed: random seed that chooses the window for ``verify``.
+        calibration: calibration of the written probabilities; labels are computed from uncalibrated ones.
+        estimates: collects the estimated score of each image; None estimates no scores.
+        scale: the rule for rescaling images before prediction.
+        compared: whether to measure the appearance of images, to compare them with the training images.
     """
 
     output: Path
@@ -75,19 +75,19 @@ class Wishes:
 
 @dataclasses.dataclass(frozen=True)
 class Begun:
-    """A prediction that is ready to be computed and written.
+    """A prediction of one image that is ready to be computed and written.
 
     Attributes:
-        image: with the channels that the network takes, of the size at which it is predicted …
-        measured: … and as on disk, with all channels, which are measured in cells.
-        probabilities: what they are written into.
+        image: the image to predict: with the channels that the network takes, and rescaled if that is wanted.
+        measured: the image at its size on disk, with all channels, in which intensities of cells are measured.
+        probabilities: the store that receives the probabilities.
         dtype: number format to compute in.
-        finals: the file or folder of each kind of result.
-        sources: what each kind of result is made from.
-        decoder: makes labels of probabilities.
-        wishes: what is asked for.
-        legend: of the classes.
-        seen: what it looks like; empty if nobody asks. Of its cells too, when they are labelled.
+        finals: the path of each kind of result.
+        sources: for each kind of result, a text that identifies everything it is made from (see `recipes`).
+        decoder: computes labels from probabilities.
+        wishes: the options of the prediction.
+        legend: values, names and colours of the classes.
+        seen: appearance of the image, with the diameter of its cells once they are labelled; empty if not measured.
     """
 
     image: Image
@@ -103,24 +103,24 @@ class Begun:
 
     @property
     def returned(self) -> Store | Held | Returned:
-        """The probabilities on the pixels of the image as it is on disk."""
+        """The probabilities, resampled to the size of the image on disk if the image was rescaled."""
         rescaled = (self.image.height, self.image.width) != (self.measured.height, self.measured.width)
         return Returned(self.probabilities, self.measured) if rescaled else self.probabilities
 
     @property
     def small(self) -> bool:
-        """Whether the image is small, so that it can be predicted together with others."""
+        """Whether the image is so small that it is predicted in one batch with others."""
         return isinstance(self.probabilities, Held)
 
 
 def begin(
     image: Image, predictor: Predictor, decoder: Decoder, wishes: Wishes, legend: Legend = NUMBERS
 ) -> Begun | str:
-    """Prepare to predict one image, or to continue; if it is predicted already, return a message that says so.
+    """Prepare to predict one image, or to continue; return a message for the user if all results exist already.
 
     Raises:
         ValueError: the image does not fit the network.
-        FileExistsError: there is a result that was made from something else.
+        FileExistsError: a result exists that was made with another network, image or option.
     """
     whole = wishes.scale.sized(image)
     stored = with_channels(whole, wishes.channels, predictor.in_channels)
@@ -144,7 +144,7 @@ def begin(
         labelled = bool(wanted.keys() - {"probabilities"})
         needed = stored.pixels * (maps * ("probabilities" in wanted) + labelled) + rescaled * image.pixels * maps
         check_disk(wishes.output, 4 * needed)
-    if predictor.tile is None and image.pixels > MEASURED_FROM and wishes.shards == 1:  # shards take the same tile
+    if predictor.tile is None and image.pixels > MEASURED_FROM and wishes.shards == 1:  # shards need equal tiles
         predictor.measure_tile(max(image.height, image.width))
 
     side = predictor.block_side(image.height, image.width)
@@ -156,23 +156,27 @@ def begin(
         verify(image, predictor, wishes.seed)
     if held:
         check_finite(image.band(0, 0, image.height), image.file)
-    stored = stored if rescaled else image  # which may be in memory by now
+    stored = stored if rescaled else image  # `image` may have been read into memory above
     measured = stored if wishes.channels is None else dataclasses.replace(stored, channels=whole.channels)
     seen = appearance(image) if wishes.compared else {}
     return Begun(image, measured, probabilities, predictor.dtype, finals, sources, decoder, wishes, legend, seen)
 
 
 def as_predicted(image: Image, predictor: Predictor, wishes: Wishes) -> Image:
-    """The image as networks see it: with the channels that they take, of the size at which it is predicted.
+    """Return the image as the networks see it: with the channels that they take, and rescaled if that is wanted.
 
     Raises:
-        ValueError: it does not fit.
+        ValueError: the image has other channels than the networks take, or cannot be rescaled.
     """
     return wishes.scale(with_channels(wishes.scale.sized(image), wishes.channels, predictor.in_channels))
 
 
 def finish(begun: Begun) -> str:
-    """Write the requested results of an image whose probabilities are computed; return a message that names them."""
+    """Write the requested results of an image, once all its probabilities are computed.
+
+    Returns:
+        A message for the user that names the written files, or says that another shard is going to write them.
+    """
     image, probabilities, wishes = begun.image, begun.probabilities, begun.wishes
     if probabilities.missing() or (wishes.shards > 1 and not probabilities.claim()):
         return (
@@ -195,7 +199,7 @@ def finish(begun: Begun) -> str:
 
 
 def write_results(begun: Begun) -> None:
-    """Write the label image and the results that are computed from it."""
+    """Write the label image, and the results that are computed from it, as far as they are requested."""
     final, source, write = begun.finals["labels"], begun.sources["labels"], begun.wishes.write
     returned = begun.returned
     onto = begun.measured if isinstance(returned, Returned) else None
@@ -216,16 +220,16 @@ def write_results(begun: Begun) -> None:
 
 
 def origin(final: Path) -> str | None:
-    """Return what a finished or unfinished result was made from; None if there is none, or it is not ours."""
+    """Return what a finished or unfinished result was made from (see `recipes`), or None if there is no such result."""
     own = [result for kind, result in RESULTS.items() if final.name.endswith(OWN_ENDINGS[kind])]
     try:
         return own[0].made_from(final) if own else made_from(final)
-    except Exception:  # not there, or not ours; readers raise whatever the first wrong byte leads to
+    except Exception:  # no file, or not ours; readers raise all kinds of errors for damaged files
         return None
 
 
 def suffix(image: Image, chosen: str) -> str:
-    """Return the ending of the results: as chosen, or Zarr for a Zarr and for images that are too large for TIFF."""
+    """Return the file extension of probabilities and labels; ``auto`` chooses Zarr for Zarr and very large images."""
     if chosen != "auto":
         return f".{chosen}"
     return ".zarr" if image.pixels > LARGEST_TIFF or image.file.suffix == ".zarr" else ".tif"
@@ -240,9 +244,10 @@ def recipes(
     wishes: Wishes,
     changed: bool = False,
 ) -> dict[str, str]:
-    """Of each kind of result, a name for all that it depends on: networks, image and choices.
+    """Return, for each kind of result, a text with a hash of everything it depends on: networks, image and options.
 
-    The image is that which is predicted; ``changed`` are probabilities that are not written as they were predicted.
+    ``image`` is the image as it is predicted, so rescaled if that is wanted. ``changed`` tells whether probabilities
+    are calibrated or resampled before they are written.
     """
     seen = [str(image.file.resolve()), image.file.stat().st_size, image.file.stat().st_mtime_ns, image.channels]
     seen += [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in image.parts[1:]]
@@ -251,7 +256,7 @@ def recipes(
     common = [predictor.weights, seen, predictor.tta, str(dtype)]
     numbering = decoder.numbering
     labelled: list[object] = [decoder.threshold, type(numbering).__name__.lower(), dataclasses.asdict(numbering)]
-    labelled += [plain(legend)] if legend != NUMBERS else []  # so that results of earlier versions are known again
+    labelled += [plain(legend)] if legend != NUMBERS else []  # so that results of earlier versions are recognised
     parts: dict[str, Sequence[object]] = {
         kind: common if kind == "probabilities" else [common, labelled] for kind in OUTPUTS
     }
@@ -262,10 +267,10 @@ def recipes(
 
 
 def check_disk(output: Path, needed: int) -> None:
-    """Refuse a result that does not fit on the disk, before it is computed.
+    """Refuse to compute results that do not fit on the disk; ``needed`` is their size in bytes.
 
     Raises:
-        OSError: names the folder, the needed and the free space.
+        OSError: there is too little space; names the folder, the needed and the free space.
     """
     folder = next(each for each in (output.absolute(), *output.absolute().parents) if each.exists())
     free = shutil.disk_usage(folder).free
@@ -275,17 +280,20 @@ def check_disk(output: Path, needed: int) -> None:
 
 
 def make_room(finals: dict[str, Path], wanted: dict[str, Path], sources: dict[str, str], overwrite: bool) -> None:
-    """Remove unfinished results that are of no use, and refuse to replace others.
+    """Remove unfinished results that cannot be continued; refuse to replace finished results of another origin.
+
+    ``finals`` are the paths of all kinds of results, ``wanted`` those of the requested kinds, and ``sources`` the
+    origins that they are to have, as `recipes` returns them.
 
     Raises:
-        FileExistsError: a result was made from something else and may not be replaced.
+        FileExistsError: a requested result exists with another origin, and ``overwrite`` is False.
     """
     taken = [str(file) for kind, file in wanted.items() if file.exists() and origin(file) != sources[kind]]
     if taken and not overwrite:
         raise FileExistsError(f"expected no earlier result, but got {', '.join(taken)}; overwrite=true replaces it")
     for kind, file in finals.items():
         partial = unfinished(file)
-        # Labels take a moment: unfinished ones of another threshold are useless.
+        # Unfinished labels of another threshold are removed, because labels are quick to compute again.
         worthless = overwrite or kind == "labels" or not has_blocks(file)
         if partial.exists() and origin(partial) != sources[kind] and worthless:
             drop(partial)

@@ -1,4 +1,4 @@
-"""Label images of predictions, in memory or block by block."""
+"""Decoding of predicted probabilities into label images, in memory or block by block."""
 
 from collections.abc import Callable
 from functools import partial
@@ -27,20 +27,21 @@ def label_image(
     legend: Legend = NUMBERS,
     image: Image | None = None,
 ) -> tuple[Store | Held, np.ndarray]:
-    """The label image of a prediction, to be finished as a file or discarded.
+    """Decode the probabilities of an image into a label image, which the caller saves (`finish`) or discards.
 
-    Cells are numbered on the pixels that were predicted, for which the sizes in a decoder were chosen.
+    Cells are decoded at the size at which the image was predicted, because sizes in the decoder, such as ``min_size``,
+    are in pixels of that size.
 
     Args:
-        final: the file or folder that it would become.
-        probabilities: what to read.
-        decoder: makes labels of probabilities.
-        made_from: names what the labels depend on.
-        legend: of classes, by whose values they are written.
-        image: whose pixels they are to have, each the label nearest to it; None: those that were predicted.
+        final: the file or folder to which the label image can be saved.
+        probabilities: the predicted probabilities.
+        decoder: computes labels from probabilities.
+        made_from: identifies everything that the labels depend on.
+        legend: the classes, whose values are written to a label image of classes; ignored for cells.
+        image: the image to whose size the labels are resampled (nearest neighbour); None keeps the predicted size.
 
     Returns:
-        The label image, and how many of the predicted pixels each number has, 0 first.
+        The label image, and the number of pixels of each label at the predicted size, label 0 first.
     """
     of_classes = decoder.numbering.of_classes
     shown, kind = (legend, "classes") if of_classes else (NUMBERS, "cells")
@@ -61,9 +62,9 @@ def label_image(
 def _growing(
     final: Path, probabilities: Store | Held | Returned, made_from: str, legend: Legend, labels: str
 ) -> Store | Held:
-    """Where whole numbers of each pixel of a prediction are written."""
+    """Return an empty label image of the same size as a prediction: in memory for a small TIFF, else on disk."""
     image = probabilities.image
-    drop(unfinished(final))  # of an interrupted command; all is written anew
+    drop(unfinished(final))  # left by an interrupted command; all labels are computed again
     if final.suffix == ".tif" and image.planes == 1 and image.pixels <= AT_ONCE:
         return Held(final, image, 1, made_from, legend)
     return Store(final, image, 1, "int32", probabilities.side, made_from, legend, labels)
@@ -72,14 +73,19 @@ def _growing(
 def cells_of(
     labels: Store | Held, probabilities: Store | Held | Returned, decoder: Decoder, measured: Image, growing: Path
 ) -> tuple[Cells, Store | Held]:
-    """The cells of a label image, or the connected pieces of its classes; and what to discard when all is written.
+    """Return the cells of a label image; if it contains classes, the connected components of each class.
 
     Args:
-        labels: as of `label_image`.
-        probabilities: that the labels were made from, on their pixels.
-        decoder: that made them.
-        measured: the image with the channels that are measured.
-        growing: the name of what holds the numbers of pieces, beside which it lies on disk if that is large.
+        labels: the label image, as `label_image` returns it.
+        probabilities: the probabilities that the labels were computed from, resampled to the size of the labels.
+        decoder: the decoder that computed the labels.
+        measured: the image with the channels to measure, of the size of the labels.
+        growing: path after which the temporary label image of connected components is named if it is too large for
+            memory.
+
+    Returns:
+        The cells, and the label image that numbers them: ``labels`` itself, or for classes a temporary one, which the
+        caller discards when all results are written.
     """
     if not decoder.numbering.of_classes:
         return Cells(measured, labels.read, partial(_cell_probability, probabilities)), labels
@@ -91,7 +97,11 @@ def cells_of(
 
 
 def _number_pieces(numbers: Store | Held, classes: Callable[[Window], np.ndarray], plane: int) -> np.ndarray:
-    """Number the connected components of each class of a plane; return the class of each number."""
+    """Number the connected components of each class in a plane, and write the numbers to ``numbers``.
+
+    Returns:
+        The class of each component by its number, int32; entry 0 is the background.
+    """
     kinds = np.zeros(1, np.int32)
     pieces = joined_components(classes, numbers.blocks)
     for window in numbers.blocks:
@@ -103,7 +113,7 @@ def _number_pieces(numbers: Store | Held, classes: Callable[[Window], np.ndarray
 
 
 def _class_numbers(labels: Store | Held, plane: int, window: Window) -> np.ndarray:
-    """The class of each pixel by its number, where the label image holds the values of classes."""
+    """Return the class number (0, 1, …) of each pixel in a window, also if the label image holds legend values."""
     found = labels.read(plane, window)
     numbers = np.zeros(found.shape, np.int32)
     for number, value in enumerate(labels.legend.values):
@@ -124,18 +134,19 @@ def _class_probability(
 
 
 def label(labels: Store | Held, probabilities: Store | Held, decoder: Decoder) -> np.ndarray:
-    """Fill a store with the labels of each plane.
+    """Decode the probabilities of each plane and write the labels to ``labels``.
 
-    Components and classes of a plane that is too large for memory are found block by block, with
-    the same result; watershed and filled holes need the whole plane.
+    In a plane that is too large for memory, connected components and classes are computed block by block, with the
+    same result; the watershed and the filling of holes need the whole plane at once.
 
     Args:
-        labels: where to write.
-        probabilities: what to read.
-        decoder: makes labels of probabilities.
+        labels: the label image to write to.
+        probabilities: the probabilities to read.
+        decoder: computes labels from probabilities.
 
     Returns:
-        How many pixels each number has, those of one plane after those of another, and those of 0 of all planes first.
+        The number of pixels of each label: first the background of all planes together, then the labels 1, 2, … of the
+        first plane, those of the second plane, and so on.
     """
     image = labels.image
     areas: list[np.ndarray] = []
@@ -159,14 +170,14 @@ def label(labels: Store | Held, probabilities: Store | Held, decoder: Decoder) -
 
 
 def _added(counts: np.ndarray, more: np.ndarray) -> np.ndarray:
-    """The sum of two tables of counts, of which one may be longer."""
+    """Add two arrays of counts per label; the shorter array is padded with zeros."""
     length = max(len(counts), len(more))
     total: np.ndarray = np.pad(counts, (0, length - len(counts))) + np.pad(more, (0, length - len(more)))
     return total
 
 
 def _read(probabilities: Store | Held | Returned, plane: int, window: Window) -> np.ndarray:
-    """Class probabilities ``(K, height, width)``; of two classes the store holds that of class 1."""
+    """Return class probabilities ``(K, height, width)``, also for two classes, where only class 1 is stored."""
     values = probabilities.read(plane, window)
     return values if values.ndim == 3 else np.stack([1 - values, values])
 
@@ -174,7 +185,7 @@ def _read(probabilities: Store | Held | Returned, plane: int, window: Window) ->
 def _whole(
     read: Callable[[Window], np.ndarray], height: int, width: int, decoder: Decoder
 ) -> Callable[[Window], np.ndarray]:
-    """A function that returns windows of the labels of a plane; its first call decodes the whole plane."""
+    """Return a function that reads a window of the labels of a plane; its first call decodes the whole plane."""
     labels: list[np.ndarray] = []
 
     def cut(window: Window) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Names of the files of a prediction, and the images to predict."""
+"""Names of the files of a prediction, and the list of images to predict."""
 
 import glob
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from src.files.names import IMAGE_SUFFIXES, PICTURED, PREDICTED, natural, stem
 from src.files.tiffs import first_parts
 
 ENDINGS = (".tif", ".zarr")
-OWN_ENDINGS = {  # of results whose ending does not depend on the format
+OWN_ENDINGS = {  # of the kinds of results that exist in one file format only
     "table": "_table.csv",
     "rois": "_rois.zip",
     "geojson": "_outlines.geojson",
@@ -18,20 +18,28 @@ OWN_ENDINGS = {  # of results whose ending does not depend on the format
 
 
 def prediction_file(directory: Path, name: str, kind: str, ending: str = ".tif") -> Path:
-    """Return the file of a result of image ``name``; ``kind`` is one of `files.names.OUTPUTS`.
+    """Return the path of one result of an image.
 
-    Labels and probabilities have the ending ``ending``; other results have one of `OWN_ENDINGS`.
+    Args:
+        directory: folder of the results.
+        name: name of the image.
+        kind: kind of result, usually one of `files.names.OUTPUTS`.
+        ending: one of `ENDINGS`; ignored for kinds of results in `OWN_ENDINGS`, which have a fixed ending.
     """
     return directory / f"{name}{OWN_ENDINGS.get(kind, f'_{kind}{ending}')}"
 
 
 def input_files(path: str) -> tuple[list[Path], list[Path]]:
-    """Find the images of ``input``: a file, a folder, or a pattern such as ``*.tif``.
+    """List the images that the option ``input`` names.
 
-    Predictions of ours are left out, and so are labels in the same folder as their images.
+    Files named like predictions of this program are left out of a folder or pattern. In a folder, label images that
+    belong to the images are left out too.
+
+    Args:
+        path: a file, a folder, or a pattern such as ``*.tif``.
 
     Returns:
-        The images in the order of their names, and the files that were taken for labels.
+        The images, sorted by name with numbers in numerical order, and the files that were taken for labels.
 
     Raises:
         FileNotFoundError: there is no image.

@@ -6,10 +6,10 @@ from src.data.appearance import MEASURES, Appearance, Difference, differences, s
 
 
 class Outlook:
-    """Collect how the images of one command differ from the training images.
+    """The differences between the images that one command predicts and the training images.
 
     Args:
-        training: appearance of the training images; without any, nothing is compared.
+        training: appearance of each training image; if empty, nothing is compared.
     """
 
     def __init__(self, training: Sequence[Appearance] = ()) -> None:
@@ -17,15 +17,15 @@ class Outlook:
         self.found: dict[str, list[Difference]] = {}
 
     def look(self, image: str, seen: Appearance) -> None:
-        """Compare an image with the training images, and keep the differences under its name."""
+        """Compare an image, given its name and appearance, with the training images, and store the differences."""
         self.found[image] = differences(seen, self.usual)
 
     def sentences(self) -> dict[str, list[str]]:
-        """Describe the differences of each image that has any."""
+        """Return sentences on the differences, by name of the image; images without differences are left out."""
         return {image: [str(each) for each in found] for image, found in self.found.items() if found}
 
     def lines(self) -> Iterator[str]:
-        """Yield a line for each kind of difference, with the number of images; for a single image, its name."""
+        """Yield a line per kind of difference, with the number of images that show it, or the name of the only one."""
         kinds: dict[tuple[str, str], dict[str, Difference]] = {}
         for image, found in self.found.items():
             for each in found:

@@ -1,4 +1,4 @@
-"""Prediction of windows of images on disk, by one network or several."""
+"""Prediction of windows of images on disk, by one network or an ensemble."""
 
 import itertools
 import time
@@ -23,26 +23,27 @@ from src.tiles.blocks import block_side, blocks
 from src.tiles.geometry import covering_side, kept_side, margin
 from src.tiles.overlap import Read, Window, mirrored_places, mirrored_range
 
-KEPT_SIDES = (256, 512, 1024, 2048)  # sides of tiles to choose from: pixels that are kept
+KEPT_SIDES = (256, 512, 1024, 2048)  # candidate sides, in pixels, of the part of a tile that is kept
 OUT_OF_MEMORY = (
     "DefaultCPUAllocator",
     "MPS backend out of memory",
     "Invalid buffer size",
-)  # words in error messages of PyTorch
-SMALLEST_BLOCK = 128  # pixels of a side
+)  # texts in PyTorch's error messages when memory runs out
+SMALLEST_BLOCK = 128  # smallest side of a block in pixels
 
 
 class PlaneReader:
-    """Reads windows of one plane, scaled to [0, 1] as in training and mirrored beyond its border.
+    """Reader of windows of one plane, scaled to [0, 1] as in training and mirrored beyond the border of the image.
 
-    Because blocks are predicted row by row, a band of rows over the whole width can be held in memory, and the next
-    band be read while this one is predicted. Rows that two bands share are read once.
+    Because blocks are predicted row by row, a band of rows over the whole width is held in memory, and the next band
+    can be read in the background while blocks of the current band are predicted. Rows that two bands share are read
+    only once.
 
     Args:
-        image: on disk.
-        plane: its number in the stack.
-        device: of the windows.
-        threads: run the reading ahead.
+        image: the image on disk.
+        plane: number of the plane in the stack, from 0.
+        device: device on which windows are returned.
+        threads: executor that reads the next band in the background.
     """
 
     def __init__(self, image: Image, plane: int, device: torch.device, threads: ThreadPoolExecutor) -> None:
@@ -61,11 +62,11 @@ class PlaneReader:
         return torch.from_numpy(scaled(grey, self.low, self.high)).to(self.device)[None]
 
     def read_ahead(self, first: int, last: int) -> None:
-        """Start to read the rows from ``first`` to ``last`` (excluded) for the next call of `hold`."""
+        """Start to read rows ``first`` to ``last`` (exclusive) in the background, for the next call of `hold`."""
         self.ahead = first, last, self.threads.submit(self._next_band, self.first, self.band, first, last)
 
     def hold(self, first: int, last: int) -> None:
-        """Keep the rows from ``first`` to ``last`` (excluded) in memory."""
+        """Hold rows ``first`` to ``last`` (exclusive) in memory, instead of the rows held so far."""
         if self.ahead is not None and self.ahead[:2] == (first, last):
             band = self.ahead[2].result()
         else:
@@ -73,9 +74,9 @@ class PlaneReader:
         self.first, self.band = first, band
 
     def _next_band(self, before: int, band: np.ndarray, first: int, last: int) -> np.ndarray:
-        """The rows from ``first`` to at least ``last``, as far as possible from the band that begins at row ``before``.
+        """Return rows ``first`` to ``last`` (exclusive), read from disk only where ``band`` does not contain them.
 
-        The last row is the last of those that are decoded together.
+        ``band`` begins at row ``before``. ``last`` is rounded up to whole chunks, whose rows are decoded together.
         """
         step = self.image.chunk_rows
         last = min(self.image.height, -(-last // step) * step)
@@ -92,18 +93,18 @@ class PlaneReader:
 
 
 class Predictor:
-    """Predicts windows as the mean of several networks, in tiles that fit into memory.
+    """Prediction of windows by an ensemble (the mean probabilities of its networks), in tiles that fit into memory.
 
     Args:
-        networks: with the same channels and classes.
-        device: to compute on.
+        networks: the ensemble, one or more networks of the same depth, padding, channels and classes.
+        device: device to compute on.
         dtype: number format to compute in.
-        tta: a key of `tiles.symmetry.AVERAGES`.
-        tile: side of the input of the networks in pixels; None chooses it.
-        engine: one of `model.engine.ENGINES`, or ``auto``.
+        tta: test-time augmentation, a key of `tiles.symmetry.AVERAGES`.
+        tile: side of the networks' input in pixels; None chooses it automatically.
+        engine: one of `model.engine.ENGINES`, or ``auto`` for the fastest.
 
     Raises:
-        ValueError: the networks differ in shape, or the tile does not fit them.
+        ValueError: the networks differ in depth, padding, channels or classes, or cannot take tiles of this side.
     """
 
     def __init__(
@@ -129,7 +130,7 @@ class Predictor:
 
     @property
     def engines(self) -> list[Engine]:
-        """The engine of each network in the current number format."""
+        """The inference engine of each network, for the current number format `dtype`."""
         if self.dtype not in self._engines:
             name = fastest(self.device, self.dtype) if self.engine == "auto" else self.engine
             self._engines = {self.dtype: [Engine(each, name, self.device, self.dtype) for each in self.networks]}
@@ -137,30 +138,30 @@ class Predictor:
 
     @cached_property
     def weights(self) -> list[str]:
-        """The hash of the weights of each network."""
+        """A hash of the weights of each network."""
         return [content_hash(*(v.cpu().numpy() for v in m.state_dict().values())) for m in self.networks]
 
     def rows(self, window: Window, height: int) -> tuple[int, int]:
-        """Return the first row of a plane that tiles of a window read, and the row after the last."""
-        reach = margin(self.depth, self.padded) + 2**self.depth  # the grid step completes tiles to a valid side
+        """Return which rows (first, last + 1) of a plane with ``height`` rows must be read to predict a window."""
+        reach = margin(self.depth, self.padded) + 2**self.depth  # sides of tiles are rounded up by up to one grid step
         kept = 1 if self.tile is None else self.kept_side()
         extent = -(-window.height // kept) * kept + 2 * reach
         read = mirrored_range(height, window.top - reach, extent)
         return int(read.min()), int(read.max()) + 1
 
     def block_side(self, height: int, width: int) -> int:
-        """Return the side of blocks of a plane in pixels: whole tiles if their side was given, but no tiny files."""
+        """Return the side in pixels of the blocks of a plane; if the tile side is set, blocks contain whole tiles."""
         if self.tile is None:
             return block_side(height, width)
         return -(-SMALLEST_BLOCK // self.kept_side()) * self.kept_side()
 
     def __call__(self, read: Read, window: Window) -> np.ndarray:
-        """Return class probabilities ``(K, height, width)`` float32; tiles that do not fit into memory are halved."""
+        """Predict a window: class probabilities ``(K, height, width)`` float32; tiles are halved if memory runs out."""
         probabilities: np.ndarray = self.together([read], window)[0]
         return probabilities
 
     def together(self, reads: Sequence[Read], window: Window) -> np.ndarray:
-        """Return class probabilities ``(N, K, height, width)`` float32 of the same window of N planes in one batch."""
+        """Predict the same window of N planes in one batch: class probabilities ``(N, K, height, width)`` float32."""
         while True:
             try:
                 return self._predict(lambda place: torch.cat([read(place) for read in reads]), window)
@@ -179,7 +180,7 @@ class Predictor:
 
     @torch.inference_mode()
     def apart(self, read: Read, height: int, width: int) -> np.ndarray:
-        """Class probabilities ``(N, K, height, width)`` float32 of a whole plane by each of the N networks alone."""
+        """Return class probabilities ``(N, K, height, width)`` float32 of a whole plane by each of the N networks."""
         found = np.empty((len(self.networks), self.classes, height, width), np.float32)
         for window in blocks(height, width, self.block_side(height, width)):
             place = slice(window.top, window.top + window.height), slice(window.left, window.left + window.width)
@@ -188,7 +189,7 @@ class Predictor:
         return found
 
     def _halve_tile(self) -> bool:
-        """Halve the kept side of tiles; return False if they are the smallest already."""
+        """Halve the kept side of tiles; return False, and change nothing, if tiles are already as small as possible."""
         kept = self.kept_side() // 2
         if kept < 2**self.depth:
             return False
@@ -197,12 +198,12 @@ class Predictor:
         return True
 
     def kept_side(self) -> int:
-        """Return the side of the part of a tile that is kept, in pixels."""
+        """Return the side in pixels of the part of a tile that is kept; 512 until the tile side is chosen."""
         return 512 if self.tile is None else kept_side(self.tile, self.depth, self.padded)
 
     @torch.inference_mode()
     def measure_tile(self, largest: int) -> None:
-        """Choose the side of tiles that predicts fastest, among those that keep up to ``largest`` pixels of a side."""
+        """Measure which tile side predicts fastest, and use it; tiles keep at most ``largest`` pixels along an axis."""
         rates: dict[int, float] = {}
         for kept in KEPT_SIDES:
             if kept > max(largest, KEPT_SIDES[0]):
@@ -220,14 +221,14 @@ class Predictor:
             rates[side] = kept**2 / (time.perf_counter() - started) / 1e6
             if rates[side] < max(rates.values()):
                 break
-        if not rates:  # none fits: the first block halves the smallest one
+        if not rates:  # no tile fits into memory: predicting the first block halves the smallest
             self.tile = covering_side(KEPT_SIDES[0], self.depth, self.padded, KEPT_SIDES[0])
             return
         self.tile = max(rates, key=lambda side: rates[side])
         say(f"tile {self.tile} px: {rates[self.tile]:.2f} Mpx/s measured")
 
     def difference(self, read: PlaneReader, window: Window) -> float:
-        """Return the largest difference of a probability between tiles and one pass over a window: 0 without seams."""
+        """Return the largest difference in probability between predicting a window in tiles and in one pass."""
         side = max(window.height, window.width)
         tile, predicted = self.tile, []
         try:
@@ -240,10 +241,10 @@ class Predictor:
 
 
 def verify(image: Image, predictor: Predictor, seed: int) -> None:
-    """Compare tiles with one pass on a random window, and print the difference.
+    """Check that a random window is predicted alike in tiles and in one pass, and print the largest difference.
 
     Raises:
-        ValueError: they differ by more than rounding allows.
+        ValueError: the probabilities differ by more than rounding errors explain.
     """
     random, side = np.random.default_rng(seed), 2 * predictor.kept_side()
     height, width = min(image.height, side), min(image.width, side)
@@ -258,7 +259,7 @@ def verify(image: Image, predictor: Predictor, seed: int) -> None:
 
 
 def fill(store: Store | Held, predictor: Predictor, shard: int, shards: int) -> None:
-    """Predict the missing blocks; with several shards, every n-th row of blocks belongs to this one."""
+    """Predict the missing blocks of a store in every ``shards``-th row of blocks, starting with row ``shard``."""
     image = store.image
     tops = {(plane, window.top) for plane in range(image.planes) for window in store.blocks}
     own = {row for number, row in enumerate(sorted(tops)) if number % shards == shard}
@@ -282,7 +283,7 @@ def fill(store: Store | Held, predictor: Predictor, shard: int, shards: int) -> 
 
 
 def fill_together(stores: Sequence[Held], predictor: Predictor) -> None:
-    """Predict small images of the same size in one batch, because small tiles leave threads and devices idle."""
+    """Predict small images of the same size in one batch, because single small tiles leave threads and devices idle."""
     (window,) = stores[0].blocks
     with ThreadPoolExecutor(1) as threads:
         reads = [PlaneReader(store.image, 0, predictor.device, threads) for store in stores]
@@ -291,6 +292,6 @@ def fill_together(stores: Sequence[Held], predictor: Predictor) -> None:
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out: CUDA and OpenVINO have a class for it, CPU and Apple's GPU only words."""
+    """Return whether an error means that memory ran out; CPU and Apple's GPU only say so in the error's message."""
     known = isinstance(error, torch.OutOfMemoryError | MemoryError)
     return known or any(words in str(error) for words in OUT_OF_MEMORY)

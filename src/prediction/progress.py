@@ -1,4 +1,4 @@
-"""Progress of the prediction of an image: a bar on a terminal, elsewhere one line each minute."""
+"""Progress of the prediction of an image: a progress bar on a terminal, otherwise one line per minute."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -13,12 +13,15 @@ from src.saying import duration, each_minute, shortened
 
 @contextmanager
 def show_progress(name: str, pixels: int, bar: bool) -> Iterator[Callable[[int], None]]:
-    """Show how many pixels of an image are predicted, with a function that takes the number of further pixels.
+    """Show how many pixels of an image have been predicted so far.
 
     Args:
-        name: of the image.
-        pixels: number of all pixels.
-        bar: whether the prediction takes long enough for a bar.
+        name: name of the image.
+        pixels: number of pixels to predict.
+        bar: whether the prediction takes long enough for a progress bar on a terminal.
+
+    Yields:
+        A function to call with the number of pixels that have been predicted since its last call.
     """
     name = shortened(name, 40)
     columns = (TextColumn("{task.description}"), BarColumn(), Speed(), TimeElapsedColumn(), TimeRemainingColumn())
@@ -33,7 +36,7 @@ def show_progress(name: str, pixels: int, bar: bool) -> Iterator[Callable[[int],
 
 
 class Speed(ProgressColumn):
-    """Speed as ``2.20 Mpx/s``."""
+    """Column of the progress bar that shows the speed, such as ``2.20 Mpx/s``."""
 
     @override
     def render(self, task: Task) -> Text:
@@ -41,13 +44,13 @@ class Speed(ProgressColumn):
 
 
 def megapixels_a_second(task: Task) -> float:
-    """Return the speed since the start."""
+    """Return the mean speed since the start of a prediction, in megapixels per second."""
     elapsed = task.finished_time or task.elapsed or 0
     return task.completed / elapsed / 1e6 if elapsed else 0.0
 
 
 def line(task: Task, pixels: int) -> str:
-    """Return the share of ``pixels`` that is done, the speed and the time left."""
+    """Return one line of text with the percentage of ``pixels`` that are predicted, the speed and the time left."""
     rate = megapixels_a_second(task)
     left = f" · {duration((pixels - task.completed) / 1e6 / rate)} left" if rate else ""
     return f"{task.description}: {task.completed / pixels:.0%} · {rate:.2f} Mpx/s{left}"

@@ -1,4 +1,4 @@
-"""Prediction at the training pixel size, with results on the pixel grid of the input."""
+"""Rescaling of images to the training pixel size, and of their predictions back to the size of the input."""
 
 import math
 from collections.abc import Sequence
@@ -15,18 +15,18 @@ from src.prediction.store import Held, Store
 from src.tiles.blocks import block_side, blocks
 from src.tiles.overlap import Window
 
-NEARLY = 0.05  # tolerance of the logarithm of a factor within which an image is not rescaled
-LARGEST = 16  # zoom factor, or its inverse
+NEARLY = 0.05  # an image is not rescaled if its factors have absolute logarithms below this
+LARGEST = 16  # largest zoom factor; the smallest is its inverse
 
 
 @dataclass(frozen=True)
 class Scale:
-    """The zoom factor with which images are predicted; below 1 they are shrunk.
+    """The rule for the zoom factor by which images are rescaled before prediction; a factor below 1 shrinks them.
 
     Attributes:
-        factor: for all images; None computes it from their pixel size.
+        factor: zoom factor for all images; None computes the factor of each image from its pixel size.
         training: pixel size of the training images in µm; None if unknown.
-        pixel_size: of all images in µm, instead of that in their files; None uses that in the files.
+        pixel_size: pixel size in µm that replaces the pixel size in the files of all images; None replaces nothing.
     """
 
     factor: float | None = 1.0
@@ -34,16 +34,16 @@ class Scale:
     pixel_size: float | None = None
 
     def sized(self, image: Image) -> Image:
-        """Return the image with the pixel size given for all images."""
+        """Return the image with `pixel_size` as its pixel size in Y and X; unchanged if `pixel_size` is None."""
         if self.pixel_size is None:
             return image
         return replace(image, pixel_size=image.pixel_size | dict.fromkeys("YX", self.pixel_size))
 
     def of(self, image: Image) -> tuple[float, float] | None:
-        """Return the zoom factors of rows and columns; None if the pixel size is unknown.
+        """Return the zoom factors (vertical, horizontal) of an image, or None if a pixel size they need is unknown.
 
         Raises:
-            ValueError: a factor is out of range.
+            ValueError: a factor is outside the range from 1/`LARGEST` to `LARGEST`.
         """
         found = (self.factor, self.factor) if self.factor is not None else self._by_size(image.pixel_size)
         if found and not all(_is_number(factor, 0.999 / LARGEST, 1.001 * LARGEST) for factor in found):
@@ -62,10 +62,10 @@ class Scale:
         return (1.0, 1.0) if all(abs(math.log(factor)) < NEARLY for factor in factors) else factors
 
     def __call__(self, image: Image) -> Image:
-        """Return the rescaled image; the same image if the factor is 1 or unknown.
+        """Return the rescaled image, or the same object if the factor is 1 or unknown.
 
         Raises:
-            ValueError: the image would become too large, or a factor is out of range.
+            ValueError: the rescaled image would be too large, or a factor is outside the valid range.
         """
         rows, columns = self.of(image) or (1.0, 1.0)
         height, width = max(1, round(image.height * rows)), max(1, round(image.width * columns))
@@ -85,15 +85,15 @@ class Scale:
 
 
 def scale(asked: str | float, pixel_size: float | None, training: Sequence[Appearance]) -> Scale:
-    """Make the scale for the option ``rescale``.
+    """Return the `Scale` that the options ``rescale`` and ``pixel_size`` describe.
 
     Args:
-        asked: none, auto or a factor.
-        pixel_size: of all images in µm; None uses that in the files.
-        training: appearance of the training images.
+        asked: the option ``rescale``: ``none``, ``auto`` (to the median training pixel size) or a factor.
+        pixel_size: the option ``pixel_size``, for all images, in µm; None uses the pixel sizes in their files.
+        training: appearance of each training image, with its pixel size where that is known.
 
     Raises:
-        ValueError: an option is not valid, or the pixel size of the training images is unknown.
+        ValueError: an option is not valid, or ``rescale`` is ``auto`` and no training image has a pixel size.
     """
     if pixel_size is not None and not _is_number(pixel_size, 0, math.inf):
         raise ValueError(f"expected pixel_size in µm, but got {pixel_size}; nearest valid: pixel_size=0.5")
@@ -121,11 +121,13 @@ def _is_number(value: object, low: float, high: float) -> bool:
 
 
 class Returned:
-    """The prediction of a rescaled image, read on the pixel grid of the input, as a `Store` is.
+    """The prediction of a rescaled image, resampled to the size of the original image when it is read.
+
+    It is read like a `Store`.
 
     Args:
-        predicted: probabilities, which are interpolated, or labels, of which the nearest is read.
-        image: as stored in its file.
+        predicted: probabilities or labels of the rescaled image.
+        image: the original image.
     """
 
     def __init__(self, predicted: Store | Held, image: Image) -> None:
@@ -137,15 +139,15 @@ class Returned:
         self._weights = [weights(other, own, linear) for own, other in self._sizes]
 
     def read(self, plane: int, window: Window) -> np.ndarray:
-        """Read a window of probabilities ``([K,] height, width)``."""
+        """Return a window of probabilities ``([K,] height, width)`` by linear interpolation."""
         places = zip(self._weights, window[:2], window[2:], strict=True)
         (rows, top, bottom), (columns, left, right) = (part(each, at, at + extent) for each, at, extent in places)
         values = self.predicted.read(plane, Window(top, left, bottom - top, right - left))
         found = combined(columns, combined(rows, values, values.ndim - 2), values.ndim - 1)
-        return np.clip(found, 0, 1, out=found)  # because of rounding
+        return np.clip(found, 0, 1, out=found)  # interpolation has rounding errors
 
     def nearest(self, plane: int, window: Window) -> np.ndarray:
-        """Read a window of labels ``(height, width)``."""
+        """Return a window of labels ``(height, width)`` by nearest-neighbour interpolation."""
         rows, columns = (
             (np.arange(at, at + extent) * 2 + 1) * other // (2 * own)
             for (own, other), at, extent in zip(self._sizes, window[:2], window[2:], strict=True)

@@ -1,8 +1,8 @@
 """A prediction in progress: a Zarr array on disk, filled block by block, that becomes a TIFF or OME-Zarr at the end.
 
-A block is a chunk, and a chunk is a file that appears only when it is complete. So missing blocks are known, an
-interrupted prediction can be continued, and several processes may fill one store. The prediction of a small image is
-held in memory instead, because predicting it again takes less time than making a store.
+Each block is one Zarr chunk, stored in a file that appears only when it is complete. So missing blocks are known, an
+interrupted prediction can be continued, and several processes may fill the same store. The prediction of a small image
+is held in memory instead, because predicting the image again takes less time than creating a store.
 """
 
 import shutil
@@ -24,27 +24,28 @@ from src.prediction.tiff import write_tiff
 from src.tiles.blocks import blocks
 from src.tiles.overlap import Window
 
-LARGEST_PAGE = 4096  # pixels of a side; larger TIFF pages are tiled
-TIFF_TILE = 512  # pixels of the side of a tile
-IN_MEMORY = 2**28  # bytes up to which an image is read once, and its prediction held in memory
-MOMENT = 2**16  # pixels of a plane up to which it is predicted again rather than continued
+LARGEST_PAGE = 4096  # pixels along an axis; larger TIFF pages are tiled
+TIFF_TILE = 512  # side of a tile in pixels
+IN_MEMORY = 2**28  # bytes up to which an image, or a prediction, is held in memory
+MOMENT = 2**16  # pixels up to which an image is predicted again rather than continued
 
 
 class Store:
-    """Planes ``(..., [K,] H, W)`` of one prediction, written in blocks.
+    """The prediction of one image, ``(..., [K,] H, W)``, as a Zarr array on disk that is written block by block.
 
     Args:
-        final: the file or folder that the prediction becomes, ending in ``.tif`` or ``.zarr``.
+        final: the file or folder that the store becomes when it is finished, ending in ``.tif`` or ``.zarr``.
         image: the predicted image, whose stack axes, size and pixel size are kept.
-        classes: K, the leading axis of a plane; 1 for no such axis.
-        dtype: of the values.
-        side: of a block in pixels, unless the store exists already.
-        made_from: identifies all that the prediction depends on.
-        legend: of the classes in a label image.
-        labels: for a label image, what it numbers, ``cells`` or ``classes``; its name in ``labels`` of an OME-Zarr.
+        classes: number of class probabilities K per pixel; 1 (for two classes, or a label image) omits this axis.
+        dtype: data type of the values.
+        side: side of a block in pixels; ignored if the store exists already.
+        made_from: text that identifies everything the prediction depends on; it is stored with the prediction.
+        legend: values, names and colours of the classes in a label image.
+        labels: ``cells`` or ``classes`` for a label image, its name in the folder ``labels`` of an OME-Zarr; empty for
+            probabilities.
 
     Raises:
-        FileExistsError: there is an unfinished store that was made from something else.
+        FileExistsError: there is an unfinished store for ``final`` with another ``made_from``.
     """
 
     def __init__(
@@ -70,16 +71,16 @@ class Store:
             raise FileExistsError(
                 f"expected no unfinished prediction of another kind, but got {self.folder}; overwrite=true replaces it"
             )
-        # Chunks of zeros are written too, because an absent chunk counts as missing.
+        # Chunks that are all zero are written too, because an absent chunk counts as missing.
         self.array = zarr.open_array(self.folder / self.place, mode="r+").with_config({"write_empty_chunks": True})
         self.side = self.array.chunks[-1]
         self.blocks = blocks(image.height, image.width, self.side)
-        # A small store is held in memory too, so that a process need not read what it has written.
+        # A small store is also held in memory, so that a process need not read back what it has written.
         self.held = np.empty(self.array.shape, dtype) if self.array.nbytes <= IN_MEMORY else None
         self.not_held = {(plane, window) for plane in range(image.planes) for window in self.blocks}
 
     def _create(self, plane: tuple[int, ...], chunk: tuple[int, ...], dtype: str) -> None:
-        """Make an empty store that appears only when complete, even if another process makes it at the same time."""
+        """Create an empty store, which appears only when complete, even if two processes create the store at once."""
         growing = beside(self.folder)
         growing.parent.mkdir(parents=True, exist_ok=True)
         stack = self.image.stack_shape
@@ -106,12 +107,12 @@ class Store:
             shutil.rmtree(growing, ignore_errors=True)
 
     def _where(self, plane: int, window: Window) -> tuple[int | slice | EllipsisType, ...]:
-        """The index of a window of a plane in the array."""
+        """Return the index of a plane's window in the array."""
         top, left, height, width = window
         return (*self.image.stack_place(plane), ..., slice(top, top + height), slice(left, left + width))
 
     def missing(self) -> list[tuple[int, Window]]:
-        """Return the planes and blocks that are not yet written, in the order of writing."""
+        """Return the blocks not yet written, as pairs of plane number and window, in the order of writing."""
         classes = (0,) if "C" in self.axes else ()
         found = []
         for plane in range(self.image.planes):
@@ -122,10 +123,10 @@ class Store:
         return found
 
     def write(self, plane: int, window: Window, values: np.ndarray) -> None:
-        """Write a block ``([K,] height, width)``.
+        """Write the values ``([K,] height, width)`` of one block.
 
         Raises:
-            OSError: the disk is full; the error names the store.
+            OSError: the block cannot be written, for example because the disk is full; names the store.
         """
         try:
             self.array[self._where(plane, window)] = values
@@ -137,7 +138,7 @@ class Store:
             raise
 
     def read(self, plane: int, window: Window) -> np.ndarray:
-        """Read a window ``([K,] height, width)``."""
+        """Return the values ``([K,] height, width)`` of a window of a plane."""
         return np.asarray(self._values[self._where(plane, window)])
 
     @property
@@ -145,7 +146,7 @@ class Store:
         return self.array if self.held is None or self.not_held else self.held
 
     def claim(self) -> bool:
-        """Whether this process, of all that fill the store, is the one to finish it."""
+        """Claim the right to finish the store; return False if another of the processes that fill it has claimed it."""
         try:
             (self.folder / "finishing").mkdir()
         except (FileExistsError, FileNotFoundError):  # claimed, or finished, by another
@@ -153,7 +154,7 @@ class Store:
         return True
 
     def release(self) -> None:
-        """Give the claim back, so that another process may finish the store."""
+        """Withdraw the claim, so that another process may finish the store."""
         shutil.rmtree(self.folder / "finishing", ignore_errors=True)
 
     def discard(self) -> None:
@@ -161,11 +162,11 @@ class Store:
         drop(self.folder)
 
     def finish(self) -> None:
-        """Turn the store into the final file or folder, which appears only when complete."""
+        """Convert the store to the final file or folder, which appears only when it is complete."""
         if self.final.suffix == ".zarr":
             drop(self.final)
             self.folder.rename(self.final)
-            shutil.rmtree(self.final / "finishing", ignore_errors=True)  # only now, so that nobody else claims it
+            shutil.rmtree(self.final / "finishing", ignore_errors=True)  # only now, so that no other process claims it
             return
         tiled = max(self.array.shape[-2:]) > LARGEST_PAGE
         write_tiff(
@@ -196,11 +197,11 @@ class Held:
     """The prediction of a small image, in memory until it is written as a TIFF; used like a `Store`.
 
     Args:
-        final: the file that the prediction becomes.
+        final: the TIFF file to write when the prediction is finished.
         image: the predicted image.
-        classes: K, the leading axis of a plane; 1 for no such axis.
-        made_from: identifies all that the prediction depends on.
-        legend: of the classes in a label image.
+        classes: number of class probabilities K per pixel; 1 (for two classes, or a label image) omits this axis.
+        made_from: identifies everything that the prediction depends on.
+        legend: values, names and colours of the classes in a label image.
     """
 
     def __init__(self, final: Path, image: Image, classes: int, made_from: str, legend: Legend = NUMBERS) -> None:
@@ -213,67 +214,67 @@ class Held:
 
     @staticmethod
     def takes(final: Path, image: Image, side: int) -> bool:
-        """Whether an image is small, and has no unfinished store."""
+        """Return whether to predict an image in memory: it is small, fits one block, and has no unfinished store."""
         small = (
             image.planes == 1 and image.pixels <= MOMENT and max(image.height, image.width) <= min(side, LARGEST_PAGE)
         )
         return small and final.suffix == ".tif" and not unfinished(final).exists()
 
     def missing(self) -> list[tuple[int, Window]]:
-        """Return the only block until it is written."""
+        """Return the only block, with its plane number 0, or nothing once it is written."""
         return [] if self.written else [(0, self.blocks[0])]
 
     def write(self, plane: int, window: Window, values: np.ndarray) -> None:
-        """Keep the only block ``([K,] height, width)``."""
+        """Keep the values ``([K,] height, width)`` of the only block."""
         self.values, self.written = values, True
 
     def read(self, plane: int, window: Window) -> np.ndarray:
-        """Read a window ``([K,] height, width)``."""
+        """Return the values ``([K,] height, width)`` of a window of a plane."""
         top, left, height, width = window
         return self.values[..., top : top + height, left : left + width]
 
     def claim(self) -> bool:
-        """Whether this process is the one to finish it: always, because no other process has it."""
+        """Return True, because no other process shares the prediction."""
         return True
 
     def release(self) -> None:
-        """Do nothing, because no other process can claim it."""
+        """Do nothing, because no other process shares the prediction."""
 
     def discard(self) -> None:
-        """Forget the prediction without writing the file."""
+        """Delete the prediction from memory without writing the file."""
         self.values, self.written = np.empty(0), False
 
     def finish(self) -> None:
-        """Write the file, which appears only when complete."""
+        """Write the final TIFF, which appears only when it is complete."""
         shape, size = (*self.image.stack_shape, *self.values.shape), self.image.pixel_size
         pages = self.values.reshape(-1, *self.values.shape[-2:])
         write_tiff(self.final, pages, shape, self.values.dtype, self.axes, size, self.made_from, legend=self.legend)
 
 
 def unfinished(final: Path) -> Path:
-    """Return the folder of the store of an unfinished prediction."""
+    """Return the hidden folder in which the store for a final file or folder is kept until it is finished."""
     return final.with_name(f".{final.name}.partial")
 
 
 def has_blocks(final: Path) -> bool:
-    """Whether any block of an unfinished prediction is written."""
+    """Return whether the unfinished prediction for a final file or folder exists and has any block of probabilities."""
     return (unfinished(final) / "0" / "c").exists()
 
 
 def made_from(final: Path) -> str | None:
-    """Read what a finished prediction was made from; None if there is none, or it is not ours."""
+    """Read the ``made_from`` text that is stored in a TIFF or Zarr; None if it has none or does not exist."""
     try:
         if final.is_dir():
             origin = zarr.open_group(final, mode="r").attrs.get("made_from")
             return origin if isinstance(origin, str) else None
         with tifffile.TiffFile(final) as tiff:
             return tiff.pages.first.software
-    except Exception:  # not there, or not ours; decoders raise whatever the first wrong byte leads to
+    except Exception:  # no file, or not ours; decoders raise all kinds of errors for damaged files
         return None
 
 
 def drop(path: Path) -> None:
-    """Remove a file or folder at once: its name never shows a part of it."""
+    """Delete a file or folder; a folder is renamed first, so that a partly deleted one never has its old name."""
     if path.is_dir():
         doomed = beside(path, ".dropped")
         path.rename(doomed)

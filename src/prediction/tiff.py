@@ -1,4 +1,4 @@
-"""The only writer of ``NAME_probabilities.tif`` and ``NAME_labels.tif``, for images in memory and of any size."""
+"""Writing of ``NAME_probabilities.tif`` and ``NAME_labels.tif``, from arrays in memory or page by page."""
 
 import uuid
 from collections.abc import Iterable, Mapping
@@ -30,18 +30,19 @@ def write_tiff(
     """Write an OME-TIFF; the file appears only when it is complete.
 
     Args:
-        file: where to write it.
+        file: path of the TIFF.
         pages: the planes ``(H, W)``; with ``tile``, the square tiles of each plane, row by row.
-        shape: of all planes together.
-        dtype: of the values.
-        axes: a letter for each axis of ``shape``.
-        pixel_size: of the axes Z, Y and X in µm, as far as known.
-        made_from: identifies all that the content depends on, so that a prediction is recognised; None for a run's own.
-        tile: side of the tiles in pixels.
-        legend: of classes; it is stored as a map annotation.
+        shape: shape of all planes together.
+        dtype: data type of the values.
+        axes: one letter for each axis of ``shape``, such as ``ZYX``.
+        pixel_size: pixel sizes in µm by axis (Z, Y, X); unknown ones are left out.
+        made_from: identifies everything that the content depends on, so that a later command can recognise it; None
+            marks the file as written by a training run.
+        tile: side of the tiles in pixels; None writes each plane as a whole.
+        legend: values, names and colours of the classes, stored as a map annotation.
     """
     size = pixel_size or {}
-    # Same content, same file: tifffile would derive the identifier from the clock.
+    # The same content must give the same file; the default UUID of tifffile depends on the clock.
     metadata: dict[str, object] = {
         "axes": axes,
         "UUID": f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, made_from or file.name)}",
@@ -71,14 +72,14 @@ def write_tiff(
 def write_prediction(
     directory: Path, name: str, probabilities: np.ndarray, labels: np.ndarray, legend: Legend = NUMBERS
 ) -> None:
-    """Write the probabilities (float32) and the label image (int32) of an image in memory.
+    """Write the class probabilities (float32) and the label image (int32) of one image as two TIFF files.
 
     Args:
-        directory: where to write them.
-        name: of the image.
-        probabilities: of each class, ``(K, H, W)``; of two classes only class 1 is written.
-        labels: the label image ``(H, W)``.
-        legend: of the classes; the file holds its values.
+        directory: folder of the files.
+        name: name of the image.
+        probabilities: class probabilities ``(K, H, W)``; of two classes, only class 1 is written.
+        labels: label image ``(H, W)``, with numbers of classes or cells.
+        legend: the classes; if it has values, the label image is written with these instead of class numbers.
     """
     labels = in_values(labels, legend.values).astype(np.int32)
     several = len(probabilities) > 2

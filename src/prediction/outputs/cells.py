@@ -1,7 +1,8 @@
-"""The cells of a label image of any size, each once and whole, for tables and outlines.
+"""Iteration over the cells of a label image of any size, for tables and outlines: each cell once and as a whole.
 
-A plane is read in bands of rows. A cell belongs to the band of its first row, and a band is read down to the last row
-of its cells. A cell that is taller than a band is read alone, and in strips if it has more pixels than a band.
+A plane is read in bands of rows. A cell belongs to the band that contains its first row, and the band is read down to
+the last row of its cells. A cell that is taller than a band is read on its own, and in strips if its bounding box has
+more pixels than a band.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from src.files.legend import NUMBERS, Legend
 from src.tiles.overlap import Window
 
 AT_ONCE = 2**23  # pixels of a band
-OVERLAP = 8  # rows that a strip shares with the one above
+OVERLAP = 8  # rows that a strip shares with the strip above it
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,12 @@ class Cells:
 
     Attributes:
         image: the image with the channels to measure.
-        numbers: returns the label image ``(height, width)`` of a window of a plane; the cells of each plane are
-            numbered from 1, background is 0.
-        confidence: returns the probability ``(height, width)`` of the predicted class of each pixel.
-        kinds: of each plane, the class of each number; empty if no classes are predicted.
-        legend: of the classes.
+        numbers: returns the labels ``(height, width)`` of a window of a plane; the cells of each plane are numbered
+            from 1, background is 0.
+        confidence: returns, for a window of a plane, the probability ``(height, width)`` of the class predicted at each
+            pixel; if cells are predicted, the probability of cell.
+        kinds: one array per plane that gives the class of each label; empty if no classes are predicted.
+        legend: values, names and colours of the classes.
     """
 
     image: Image
@@ -38,22 +40,22 @@ class Cells:
     legend: Legend = NUMBERS
 
     def kind(self, plane: int, number: int) -> str:
-        """Return the name of the class of a cell; empty if there are no classes."""
+        """Return the class name of a cell, given its plane and label; empty if no classes are predicted."""
         return self.legend.name(int(self.kinds[plane][number])) if self.kinds else ""
 
     def place(self, plane: int) -> dict[str, int]:
-        """Return the position of a plane in its stack by axis, from 0; empty if there is no stack."""
+        """Return the position of a plane along each axis of the stack, from 0; empty if the image is not a stack."""
         return dict(zip(self.image.stack_axes, self.image.stack_place(plane), strict=True))
 
 
 @dataclass(frozen=True)
 class Group:
-    """Whole cells of a plane that are read together.
+    """Several cells of a plane that are read together, each as a whole.
 
     Attributes:
-        plane: its number in the stack.
-        window: the part of the plane that holds them.
-        labels: its label image ``(height, width)``, with 0 for all other cells.
+        plane: number of the plane in the stack, from 0.
+        window: the part of the plane that contains the cells.
+        labels: label image ``(height, width)`` of the window, 0 for background and for cells of other groups.
     """
 
     plane: int
@@ -63,12 +65,12 @@ class Group:
 
 @dataclass(frozen=True)
 class Giant:
-    """A cell with more pixels than a band, which is read in strips.
+    """A cell whose bounding box has more pixels than a band, so that the cell is read in strips.
 
     Attributes:
-        plane: its number in the stack.
-        window: its bounding box.
-        number: of the cell.
+        plane: number of the plane in the stack, from 0.
+        window: bounding box of the cell.
+        number: label of the cell.
     """
 
     plane: int
@@ -77,7 +79,11 @@ class Giant:
 
 
 def strips(giant: Giant, cells: Cells) -> Iterator[tuple[Window, int, np.ndarray]]:
-    """Yield the strips of a giant: the window, how many of its rows it shares with the strip above, and the mask."""
+    """Yield the strips of a very large cell, from top to bottom.
+
+    Each strip is its window, the number of its first rows that also belong to the strip above, and the mask of the cell
+    in it, ``(height, width)`` bool.
+    """
     top, left, height, width = giant.window
     rows = max(OVERLAP, AT_ONCE // width)
     for first in range(top, top + height, rows):
@@ -87,7 +93,7 @@ def strips(giant: Giant, cells: Cells) -> Iterator[tuple[Window, int, np.ndarray
 
 
 def groups(cells: Cells) -> Iterator[Group | Giant]:
-    """Yield all cells of an image, plane by plane from top to bottom, with cells taller than a band last."""
+    """Yield all cells of an image in groups, plane by plane from top to bottom, with a plane's tallest cells last."""
     for plane in range(cells.image.planes):
         yield from _groups(cells, plane)
 
@@ -119,7 +125,7 @@ def _groups(cells: Cells, plane: int) -> Iterator[Group | Giant]:
 
 
 def _with_room(boxes: np.ndarray, count: int) -> np.ndarray:
-    """Return the boxes with room for at least ``count`` numbers; a new box is empty: its start lies after its end."""
+    """Return the bounding boxes ``(n, 4)``, extended by empty boxes (start after end) to at least ``count`` rows."""
     if count <= len(boxes):
         return boxes
     more = np.zeros((count - len(boxes), 4), np.int32)
@@ -129,7 +135,13 @@ def _with_room(boxes: np.ndarray, count: int) -> np.ndarray:
 
 @numba.njit(cache=True, nogil=True)
 def _extend(boxes: np.ndarray, labels: np.ndarray, top: int) -> None:
-    """Extend the box of each number (first row and column, row and column after the last) by the pixels of a band."""
+    """Enlarge the bounding box of each label, in place, to include its pixels in a band.
+
+    Args:
+        boxes: for each label the first row and column, and the last row and column plus 1, ``(n, 4)``.
+        labels: label image of the band, ``(height, width)``.
+        top: row of the plane at which the band begins.
+    """
     for row in range(labels.shape[0]):
         for column in range(labels.shape[1]):
             number = labels[row, column]

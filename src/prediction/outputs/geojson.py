@@ -1,4 +1,4 @@
-"""``NAME_outlines.geojson``: the outlines of cells for QuPath, one detection for each cell."""
+"""``NAME_outlines.geojson``: the outlines of cells for QuPath, where each cell becomes a detection."""
 
 import json
 import uuid
@@ -13,7 +13,13 @@ COMPACT = (",", ":")
 
 
 def write(file: Path, cells: Cells, made_from: str) -> None:
-    """Write a FeatureCollection with one feature on each line; the file appears only when it is complete."""
+    """Write the cells as a FeatureCollection, one feature per line; the file appears only when it is complete.
+
+    Args:
+        file: path of the GeoJSON file.
+        cells: the cells of the image.
+        made_from: text that identifies everything the cells depend on; it is stored in the file.
+    """
     with complete_file(file) as partial, partial.open("w", encoding="utf-8", newline="\n") as lines:
         lines.write(_opening(made_from))
         for number, each in enumerate(features(cells, made_from)):
@@ -26,10 +32,10 @@ def _opening(made_from: str) -> str:
 
 
 def made_from(file: Path) -> str:
-    """Read what a GeoJSON file was made from, without reading all of it.
+    """Read the ``made_from`` text that `write` stored in the first line of a file.
 
     Raises:
-        ValueError, KeyError, OSError: `write` did not write the file.
+        ValueError, KeyError, OSError: the file was not written by `write`.
     """
     with file.open(encoding="utf-8") as lines:
         origin: str = json.loads(lines.readline(1000).strip() + "]}")["made_from"]
@@ -37,7 +43,7 @@ def made_from(file: Path) -> str:
 
 
 def features(cells: Cells, made_from: str) -> Iterator[str]:
-    """Yield a feature for each cell, named by its number; the same prediction gives the same ids."""
+    """Yield the GeoJSON feature of each cell as text, named by the cell's number; equal predictions give equal ids."""
     for group in groups(cells):
         place = cells.place(group.plane)
         # QuPath shows channel −1 on all channels.
@@ -59,13 +65,13 @@ def _text(content: object) -> str:
 
 
 def coordinates(polygons: list[Polygon]) -> str:
-    """Return coordinates of a Polygon, or of a MultiPolygon for several pieces; each ring repeats its first corner."""
+    """Return JSON coordinates of a Polygon, or MultiPolygon if there are several; rings repeat their first corner."""
     each = [f"[{','.join(_text([*ring.tolist(), ring[0].tolist()]) for ring in polygon)}]" for polygon in polygons]
     return each[0] if len(each) == 1 else f"[{','.join(each)}]"
 
 
 def _kind(cells: Cells, plane: int, number: int) -> dict[str, object]:
-    """The class of a cell, with its colour in the annotation, if it has one."""
+    """Return the property ``classification`` of a cell: name and known colour of its class; {} without classes."""
     if not cells.kinds:
         return {}
     colours, kind = cells.legend.colours, int(cells.kinds[plane][number])

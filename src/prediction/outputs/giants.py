@@ -1,6 +1,6 @@
-"""The measures of `skimage.measure.regionprops` for a cell that is too large for its memory.
+"""The measures of `skimage.measure.regionprops` for a cell so large that regionprops would need too much memory.
 
-Pixels are summed strip by strip, and all measures follow from the sums.
+Sums over the pixels of the cell are accumulated strip by strip; the measures are computed from these sums.
 """
 
 import math
@@ -13,16 +13,16 @@ from src.prediction.outputs.cells import Cells, Giant, strips
 
 
 def properties(giant: Giant, cells: Cells) -> dict[str, np.ndarray]:
-    """Return the columns of `regionprops_table` for the cell, under its names, and ``confidence``.
+    """Return the same columns as `regionprops_table`, with one row for the cell, and its mean ``confidence``.
 
     Positions are relative to the bounding box of the cell.
     """
     top, _, height, width = giant.window
     moments, light, sure, border = np.zeros((3, 3)), np.zeros(cells.image.in_channels), 0.0, 0.0
-    ends: list[np.ndarray] = []  # row and column of the first and the last pixel of each row
+    ends: list[np.ndarray] = []  # row and column of the first and last pixel of the cell in each row
     columns = np.arange(width, dtype=np.float64)
     for window, again, mask in strips(giant, cells):
-        # The rows that two strips share are counted in both.
+        # The perimeter in rows shared with the strip above is subtracted, because that strip has counted it.
         border += perimeter(mask, 4) - (perimeter(mask[:again], 4) if again else 0.0)
         own, first = mask[again:], window.top + again
         rows = np.arange(len(own), dtype=np.float64) + first - top
@@ -44,13 +44,13 @@ def properties(giant: Giant, cells: Cells) -> dict[str, np.ndarray]:
 
 
 def _of_moments(raw: np.ndarray) -> dict[str, float]:
-    """Centre, axes and orientation from raw moments, the sums of powers of rows and columns."""
+    """Compute centroid, axes, eccentricity and orientation from raw moments ``(3, 3)``: sums of row^i · column^j."""
     y, x = raw[1, 0] / raw[0, 0], raw[0, 1] / raw[0, 0]
     central = np.zeros((3, 3))
     central[0, 0] = raw[0, 0]
     central[2, 0], central[0, 2] = raw[2, 0] - y * raw[1, 0], raw[0, 2] - x * raw[0, 1]
     central[1, 1] = raw[1, 1] - y * raw[0, 1]
-    plane = np.zeros((1, 1))  # scikit-image only asks for its number of axes
+    plane = np.zeros((1, 1))  # scikit-image only uses its number of axes
     tensor = inertia_tensor(plane, central)
     major, minor = inertia_tensor_eigvals(plane, T=tensor)
     difference = tensor[0, 0] - tensor[1, 1]
@@ -66,12 +66,14 @@ def _of_moments(raw: np.ndarray) -> dict[str, float]:
 
 
 def _hull_area(ends: np.ndarray, height: int, width: int) -> int:
-    """Return the pixels in the convex hull of the middles of all edges of pixels, as `convex_hull_image` counts them.
+    """Return the area of the convex hull of a cell in pixels, as `convex_hull_image` counts them.
+
+    The hull is that of the midpoints of all pixel edges.
 
     Args:
-        ends: row and column of the first and the last pixel of each row.
-        height: of the box.
-        width: of the box.
+        ends: row and column of the first and the last pixel of the cell in each row, ``(n, 2)``.
+        height: height of the cell's bounding box.
+        width: width of the cell's bounding box.
     """
     middles = (ends[:, None] + [(-0.5, 0), (0.5, 0), (0, -0.5), (0, 0.5)]).reshape(-1, 2)
     hull = ConvexHull(middles)

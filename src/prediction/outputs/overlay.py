@@ -1,4 +1,4 @@
-"""``NAME_overlay.png``: a picture of the image with coloured cells."""
+"""``NAME_overlay.png``: a picture of the image with its predicted cells in colour."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,12 +15,18 @@ from src.prediction.outputs import cells as walk
 from src.prediction.outputs.cells import Cells
 from src.tiles.overlap import Window
 
-LARGEST = 2048  # pixels of the longer side; a larger image is reduced by a whole number
-FILLED = 0.35  # opacity of a colour within its outline
+LARGEST = 2048  # pixels of the longer side; larger images are reduced by an integer factor
+FILLED = 0.35  # opacity of the colour inside the outline of a cell
 
 
 def write(file: Path, cells: Cells, made_from: str) -> None:
-    """Write the picture, for a stack that of its middle plane; the file appears only when it is complete."""
+    """Write the picture of an image, or of the middle plane of a stack; the file appears only when it is complete.
+
+    Args:
+        file: path of the PNG.
+        cells: the cells of the image.
+        made_from: text that identifies everything the cells depend on; it is stored in the file.
+    """
     text = PngInfo()
     text.add_text("Software", made_from)
     picture = drawn(cells, cells.image.planes // 2)
@@ -29,10 +35,10 @@ def write(file: Path, cells: Cells, made_from: str) -> None:
 
 
 def made_from(file: Path) -> str:
-    """Read what a picture was made from.
+    """Read the ``made_from`` text that `write` stored in a picture.
 
     Raises:
-        OSError, KeyError: the file is not a picture, or does not say it.
+        OSError, KeyError: the file is not a picture, or holds no such text.
     """
     with Picture.open(file) as picture:
         origin: str = picture.info["Software"]
@@ -40,7 +46,10 @@ def made_from(file: Path) -> str:
 
 
 def drawn(cells: Cells, plane: int) -> np.ndarray:
-    """Return a plane with cells coloured by number, or by class as in the annotation, ``(h, w, 3)``."""
+    """Draw a plane with its cells outlined and tinted, reduced to at most `LARGEST` pixels, ``(h, w, 3)`` uint8.
+
+    Cells are coloured by number or, if classes are predicted, by class, in the colours of the annotation if known.
+    """
     bands = list(_bands(cells, plane))
     picture, numbers = (np.concatenate(each) for each in zip(*bands, strict=True))
     if cells.kinds:
@@ -56,7 +65,7 @@ def drawn(cells: Cells, plane: int) -> np.ndarray:
 
 
 def _bands(cells: Cells, plane: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield the reduced image and the numbers at the centres of its pixels, in bands of rows."""
+    """Yield, band by band, the reduced image ``(h, w, 3)`` and the cell number at the centre of each reduced pixel."""
     image = cells.image
     step = -(-max(image.height, image.width) // LARGEST)
     low, high = grey_range(image, plane)

@@ -1,8 +1,9 @@
-"""The outlines of cells along the edges of their pixels, so that they enclose exactly the cell.
+"""The outlines of cells along the edges of pixels, so that an outline encloses exactly the pixels of its cell.
 
-A ring is followed from pixel edge to pixel edge, with the cell on the right-hand side. Where two pixels of a cell touch
-only at a corner, the ring stays with its pixel, so that each 4-connected component has its own ring. Libraries draw
-outlines through the centres of pixels, or between them, and lose cells that are one pixel wide.
+An outline consists of rings (closed polygons). A ring is traced from pixel edge to pixel edge, with the cell on the
+right-hand side. Where two pixels of a cell touch only at a corner, the ring turns along the edge of the same pixel, so
+that each 4-connected component has its own ring. Libraries trace outlines through the centres of pixels, or between
+them, and lose cells that are one pixel wide.
 """
 
 from collections.abc import Iterator
@@ -12,15 +13,15 @@ import numpy as np
 
 from src.prediction.outputs.cells import Cells, Giant, Group, strips
 
-Ring = np.ndarray  # corners ``(N, 2)``, x and y in pixels of the image; the last corner is joined to the first
+Ring = np.ndarray  # corners ``(N, 2)``, x and y in pixels of the image; the last is connected to the first
 Polygon = list[Ring]  # the outer ring, and one for each hole
 
 
 def outlines(group: Group | Giant, cells: Cells) -> Iterator[tuple[int, list[Polygon]]]:
-    """Yield the number of each cell in ascending order, with a polygon for each of its 4-connected components.
+    """Yield each cell of a group in ascending order: its number, and a polygon per 4-connected component.
 
-    No ring touches itself, not even at a corner. The signed area of outer rings is positive, that of holes negative.
-    (0, 0) is the corner of the first pixel of the image.
+    No ring touches itself, not even at a corner. Outer rings have a positive signed area, holes a negative one. The
+    origin (0, 0) is the outer corner of the first pixel of the image.
     """
     framed = _framed(group, cells) if isinstance(group, Giant) else np.pad(group.labels, 1)
     points, starts, owners, touching = traced(framed)
@@ -36,7 +37,7 @@ def outlines(group: Group | Giant, cells: Cells) -> Iterator[tuple[int, list[Pol
 
 
 def _framed(giant: Giant, cells: Cells) -> np.ndarray:
-    """The mask of a giant with a frame of one pixel of background; it takes one byte per pixel."""
+    """Return the mask of a very large cell, padded with one pixel of background, ``(H + 2, W + 2)`` uint8."""
     top, _, height, width = giant.window
     framed = np.zeros((height + 2, width + 2), np.uint8)
     for window, _, mask in strips(giant, cells):
@@ -46,17 +47,17 @@ def _framed(giant: Giant, cells: Cells) -> np.ndarray:
 
 
 def traced(framed: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Trace the rings of cells.
+    """Trace the outlines of all cells in a label image as rings.
 
     Args:
-        framed: the label image ``(H + 2, W + 2)`` with a frame of one pixel of background.
+        framed: the label image, padded with one pixel of background, ``(H + 2, W + 2)``.
 
     Returns:
-        The corners of all rings, and of each ring its first corner, the number of its cell, and whether it touches
-        itself.
+        The corners of all rings, ``(N, 2)`` int32, and three arrays with one entry per ring: the index of its first
+        corner, the number of its cell, and whether the ring touches itself at a corner.
     """
     edges = _upper_edges(framed)
-    # A ring has as many lower as upper edges, and at most two corners at each of them.
+    # A ring has as many lower edges as upper edges, and at most two corners at each of these edges.
     points, starts, owners = np.empty((4 * edges, 2), np.int32), np.empty(edges, np.int64), np.empty(edges, np.int32)
     touching = np.zeros(edges, np.bool_)
     count, used = _follow(framed, points, starts, owners, touching)
@@ -65,7 +66,7 @@ def traced(framed: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.n
 
 @numba.njit(cache=True, nogil=True)
 def _upper_edges(framed: np.ndarray) -> int:
-    """Count the pixels of cells that lie below another number."""
+    """Count the pixels of cells whose upper neighbour does not belong to the same cell."""
     count = 0
     for row in range(1, framed.shape[0]):
         for column in range(framed.shape[1]):
@@ -77,8 +78,8 @@ def _upper_edges(framed: np.ndarray) -> int:
 def _follow(  # noqa: C901 – one loop that numba compiles; calls within it would hide its state
     framed: np.ndarray, points: np.ndarray, starts: np.ndarray, owners: np.ndarray, touching: np.ndarray
 ) -> tuple[int, int]:
-    """Fill the arrays of `traced`; return the number of rings and of corners."""
-    rights, downs = (1, 0, -1, 0), (0, 1, 0, -1)  # of a step along the upper, right, lower and left edge of a pixel
+    """Trace all rings into the arrays that `traced` returns; return the number of rings and the number of corners."""
+    rights, downs = (1, 0, -1, 0), (0, 1, 0, -1)  # direction along the upper, right, lower and left edge of a pixel
     met = np.zeros(framed.shape, np.bool_)  # pixels whose upper edge already belongs to a ring
     count, used = 0, 0
     for top in range(1, framed.shape[0] - 1):
@@ -113,7 +114,7 @@ def _follow(  # noqa: C901 – one loop that numba compiles; calls within it wou
 
 
 def parted(ring: Ring) -> list[Ring]:
-    """Split a ring that visits a corner twice into rings that do not."""
+    """Split a ring that touches itself at corners into rings that visit no corner twice."""
     parts: list[Ring] = []
     way: list[tuple[int, int]] = []
     places: dict[tuple[int, int], int] = {}
@@ -132,32 +133,32 @@ def parted(ring: Ring) -> list[Ring]:
 
 
 def polygons(rings: list[Ring]) -> list[Polygon]:
-    """Assign each hole to its outer ring."""
+    """Group the rings of a cell into polygons: each outer ring with its holes. Holes have a negative `area`."""
     areas = [area(ring) for ring in rings]
     outer = sorted((place for place, each in enumerate(areas) if each > 0), key=areas.__getitem__)
     found = {place: [rings[place]] for place in outer}
     for hole in (ring for ring, each in zip(rings, areas, strict=True) if each < 0):
-        # The smallest outer ring around a pixel at the hole: `outer` is sorted by area.
+        # `outer` is sorted by area, so this finds the smallest outer ring around a pixel next to the hole.
         inside = (place for place in outer if len(outer) == 1 or holds(rings[place], beside(hole)))
         found[next(inside)].append(hole)
     return list(found.values())
 
 
 def area(ring: Ring) -> int:
-    """Return the number of pixels within a ring; negative for a hole."""
+    """Return the number of pixels that a ring encloses, as a negative number for a hole."""
     x, y = ring.T.astype(np.int64)
     return int((x * np.roll(y, -1) - np.roll(x, -1) * y).sum()) // 2
 
 
 def beside(ring: Ring) -> tuple[float, float]:
-    """Return the centre of a pixel of the cell along a ring."""
+    """Return the centre (x, y) of a pixel that belongs to the cell and touches the ring."""
     following = np.roll(ring, -1, axis=0)
     place = int(np.argmax(following[:, 0] > ring[:, 0]))  # an upper edge, with the cell below it
     return float(ring[place, 0]) + 0.5, float(ring[place, 1]) + 0.5
 
 
 def holds(ring: Ring, point: tuple[float, float]) -> bool:
-    """Whether the centre of a pixel lies within a ring: an odd number of vertical edges of the ring lie to its left."""
+    """Return whether a pixel centre lies inside a ring, that is, right of an odd number of its vertical edges."""
     x, y = point
     (left, first), last = ring.T, np.roll(ring[:, 1], -1)
     crossed = (np.minimum(first, last) < y) & (y < np.maximum(first, last)) & (left < x)

@@ -10,13 +10,19 @@ from src.files.whole import complete_file
 from src.prediction.outputs.cells import Cells, groups
 from src.prediction.outputs.rings import Polygon, Ring, outlines
 
-MOVE, LINE, CLOSE = 0.0, 1.0, 4.0  # types of segments of a path in Java
-LARGEST, MOST_CORNERS = 60_000, 2**16 - 1  # coordinate and number of corners; ImageJ stores both in 16 bits
-MOST_GROUPS = 255  # groups of ROIs; ImageJ gives each a colour
+MOVE, LINE, CLOSE = 0.0, 1.0, 4.0  # codes of path segments in Java
+LARGEST, MOST_CORNERS = 60_000, 2**16 - 1  # largest coordinate, most corners; ImageJ stores both in 16 bits
+MOST_GROUPS = 255  # largest number of an ROI group; ImageJ gives each group a colour
 
 
 def write(file: Path, cells: Cells, made_from: str) -> None:
-    """Write a ROI for each cell, named by its number, in the group of its class; the zip appears only when complete."""
+    """Write one ROI per cell, named by its number and grouped by class; the zip appears only when it is complete.
+
+    Args:
+        file: path of the zip.
+        cells: the cells of the image.
+        made_from: text that identifies everything the cells depend on; it is stored in the file.
+    """
     with complete_file(file) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.comment = made_from.encode()
         for group in groups(cells):
@@ -29,14 +35,14 @@ def write(file: Path, cells: Cells, made_from: str) -> None:
 
 
 def _entry(name: str) -> zipfile.ZipInfo:
-    """A world-readable entry with a fixed time, so that the same cells give the same file."""
+    """Return the zip entry of an ROI: readable by all, with a fixed time, so that equal cells give equal files."""
     entry = zipfile.ZipInfo(name)
     entry.external_attr = 0o644 << 16
     return entry
 
 
 def made_from(file: Path) -> str:
-    """Read what a zip was made from.
+    """Read the ``made_from`` text that `write` stored in a zip.
 
     Raises:
         OSError, BadZipFile: the file is not a zip.
@@ -46,12 +52,12 @@ def made_from(file: Path) -> str:
 
 
 def roi(polygons: list[Polygon], name: str, place: dict[str, int]) -> ImagejRoi:
-    """Return the ROI of a cell: its traced outline, or a composite of several rings.
+    """Return the ROI of a cell: a traced outline, or a composite if the outline has several rings.
 
     Args:
-        polygons: of each component of the cell, the outer ring and its holes.
-        name: in the ROI Manager.
-        place: position of its plane in the stack by axis, from 0.
+        polygons: one polygon per connected component of the cell: its outer ring and its holes.
+        name: name of the ROI in the ROI Manager.
+        place: position of the cell's plane along each axis of the stack, from 0.
     """
     rings = [ring for polygon in polygons for ring in polygon]
     corners = np.concatenate(rings)
@@ -72,14 +78,14 @@ def roi(polygons: list[Polygon], name: str, place: dict[str, int]) -> ImagejRoi:
 
 
 def _position(place: dict[str, int]) -> dict[str, int]:
-    """The position of a ROI in ImageJ, from 1: in a stack, or in a hyperstack."""
+    """Return the attributes of an ROI for its position, from 1, in an ImageJ stack or hyperstack."""
     if len(place) == 1:
         return {"position": next(iter(place.values())) + 1}
     return {f"{axis.lower()}_position": index + 1 for axis, index in place.items()}
 
 
 def _path(ring: Ring) -> np.ndarray:
-    """A ring as segments of a path: move to the first corner, lines to the others, close."""
+    """Return a ring as an ImageJ path, 1-D float32: move to the first corner, lines to the others, close."""
     steps = np.full(3 * len(ring) + 1, LINE, np.float32)
     steps[0], steps[-1] = MOVE, CLOSE
     steps[1::3], steps[2::3] = ring.T

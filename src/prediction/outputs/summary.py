@@ -1,4 +1,4 @@
-"""``cells.csv`` and ``cells.html``: the cells of all images that have a table in a folder."""
+"""``cells.csv`` and ``cells.html``: the cells of all images whose tables are in a folder."""
 
 import csv
 import re
@@ -15,16 +15,16 @@ from src.pages.cells import write_cells_page
 from src.prediction.outputs import table
 
 FILES = ("cells.csv", "cells.html")
-ENDING = "_table.csv"  # of the table of one image
-MEASURES = r"area|area_um2|intensity_mean_\d+|confidence"  # columns that the page shows
+ENDING = "_table.csv"  # ending of the table of one image
+MEASURES = r"area|area_um2|intensity_mean_\d+|confidence"  # columns of tables that the page shows
 OURS = f"{OF_PREDICT} cells"
 
 
 def check_room(folder: Path, overwrite: bool) -> None:
-    """Refuse to replace a file of somebody else, before anything is computed.
+    """Refuse to replace ``cells.csv`` or ``cells.html`` of another program, before anything is computed.
 
     Raises:
-        FileExistsError: there is such a file.
+        FileExistsError: there is such a file, and ``overwrite`` is False.
     """
     for name in FILES:
         if (folder / name).exists() and not overwrite and not _is_ours(folder / name):
@@ -32,11 +32,14 @@ def check_room(folder: Path, overwrite: bool) -> None:
 
 
 def write(folder: Path, unlike: Mapping[str, Sequence[str]] | None = None) -> Path | None:
-    """Write both files from all tables of ours in a folder; → the page, or None for fewer than two tables.
+    """Write ``cells.csv`` and ``cells.html`` from all tables in a folder that this program wrote.
 
     Args:
-        folder: of the tables.
-        unlike: how images differ from the training images, by name.
+        folder: folder of the tables.
+        unlike: differences of images from the training images, as sentences by name of the image.
+
+    Returns:
+        The path of ``cells.html``, or None, with nothing written, if there are fewer than two tables.
     """
     files = {file.name.removesuffix(ENDING): file for file in folder.glob(f"*{ENDING}") if _is_ours(file)}
     files = {name: files[name] for name in sorted(files, key=natural)}
@@ -51,7 +54,7 @@ def write(folder: Path, unlike: Mapping[str, Sequence[str]] | None = None) -> Pa
 
 
 def _write_rows(file: Path, tables: dict[str, Path]) -> None:
-    """Write all rows with the name of their image; columns that a table lacks stay empty."""
+    """Write the rows of all tables (by name of the image) to one file; values that a table lacks stay empty."""
     found = dict.fromkeys(name for each in tables.values() for name in _columns(each))
     columns = [name for name in found if not name.startswith(table.MADE_FROM)]
     some = any(True for each in tables.values() for _ in _rows(each))
@@ -64,7 +67,7 @@ def _write_rows(file: Path, tables: dict[str, Path]) -> None:
 
 
 def _measures(file: Path) -> dict[str, np.ndarray]:
-    """The measures of the cells of an image for the page, in micrometres if known."""
+    """Read the measures for the page from a table, one value per cell; areas in µm² if the table has them."""
     names = [name for name in _columns(file) if re.fullmatch(MEASURES, name)]
     names = [name for name in names if f"{name}_um2" not in names]
     values = [[float(row[name] or "nan") for name in names] for row in _rows(file)]
@@ -73,7 +76,7 @@ def _measures(file: Path) -> dict[str, np.ndarray]:
 
 
 def _title(column: str) -> str:
-    """The name of a column on the page."""
+    """Return the heading on the page for a column of a table."""
     known = {"area": "area (px)", "area_um2": "area (µm²)"}
     return known.get(column, column.replace("intensity_mean_", "intensity of channel "))
 

@@ -1,4 +1,4 @@
-"""``NAME_table.csv``: a row for each cell with the measures of `skimage.measure.regionprops` on the whole image."""
+"""``NAME_table.csv``: one row per cell, with the measures that scikit-image's regionprops gives on the whole image."""
 
 import csv
 import itertools
@@ -14,8 +14,8 @@ from src.files.whole import write_rows
 from src.prediction.outputs.cells import Cells, Giant, Group, groups
 from src.prediction.outputs.giants import properties
 
-AXES = {"Z": "slice", "T": "frame"}  # columns with the position of a plane in its stack
-BOX = ("bbox_top", "bbox_left", "bbox_bottom", "bbox_right")  # first row and column, row and column after the last
+AXES = {"Z": "slice", "T": "frame"}  # columns for the position of a plane in its stack
+BOX = ("bbox_top", "bbox_left", "bbox_bottom", "bbox_right")  # first row and column, last row and column plus 1
 SHAPE = (
     "perimeter",
     "axis_major_length",
@@ -30,19 +30,25 @@ MADE_FROM = "made_from"
 
 
 def write(file: Path, cells: Cells, made_from: str) -> None:
-    """Write the table of an image with the columns of `columns`; the file appears only when it is complete."""
+    """Write the table of the cells of an image; the file appears only when it is complete.
+
+    Args:
+        file: path of the CSV file.
+        cells: the cells of the image.
+        made_from: text that identifies everything the cells depend on; it is stored in the file.
+    """
     rows = ({**row, MADE_FROM: made_from} for group in groups(cells) for row in measured(group, cells))
     first = list(itertools.islice(rows, 1))
-    # In a table without rows, only the header can hold its origin.
+    # In a table without rows, only the header can hold what the table was made from.
     last = MADE_FROM if first else f"{MADE_FROM} {made_from}"
     write_rows(file, itertools.chain(first, rows), [*columns(cells), last])
 
 
 def made_from(file: Path) -> str:
-    """Read what a table was made from.
+    """Read the ``made_from`` text that `write` stored in a table.
 
     Raises:
-        ValueError, OSError, StopIteration: `write` did not write the file.
+        ValueError, OSError, StopIteration: the file was not written by `write`.
     """
     with file.open(encoding="utf-8", newline="") as lines:
         table = csv.reader(lines)
@@ -51,7 +57,7 @@ def made_from(file: Path) -> str:
 
 
 def columns(cells: Cells) -> list[str]:
-    """Return the columns of a table, in pixels; lengths in micrometres end in ``_um``, areas in ``_um2``."""
+    """Return the column names; lengths and areas are in pixels unless their names end in ``_um`` or ``_um2``."""
     image = cells.image
     known, square = micrometres(cells)
     means = [f"intensity_mean_{channel}" for channel in range(image.in_channels)]
@@ -73,14 +79,14 @@ def columns(cells: Cells) -> list[str]:
 
 
 def micrometres(cells: Cells) -> tuple[dict[str, float], bool]:
-    """Return the sides Y and X of a pixel, empty if unknown, and whether it is square, as lengths require."""
+    """Return the pixel size in µm by axis (Y, X), empty if unknown, and whether pixels are square, as lengths need."""
     size = {axis: cells.image.pixel_size[axis] for axis in "YX" if axis in cells.image.pixel_size}
     known = size if len(size) == 2 else {}
     return known, bool(known) and math.isclose(size["Y"], size["X"], rel_tol=1e-3)
 
 
 def measured(group: Group | Giant, cells: Cells) -> Iterator[dict[str, Any]]:
-    """Yield a row for each cell of a group, in the order of numbers."""
+    """Yield the table row of each cell in a group, in ascending order of labels."""
     found = properties(group, cells) if isinstance(group, Giant) else _properties(group, cells)
     top, left = group.window[:2]
     for place, axis in enumerate("yx"):
@@ -99,13 +105,13 @@ def measured(group: Group | Giant, cells: Cells) -> Iterator[dict[str, Any]]:
 
 
 def _properties(group: Group, cells: Cells) -> dict[str, np.ndarray]:
-    """The measures of scikit-image and the confidence; positions are relative to the window of the group."""
+    """Return scikit-image's measures and the confidence of each cell; positions are relative to the group's window."""
     top, left, height, width = group.window
     seen = cells.image.band(group.plane, top, top + height)[..., left : left + width].transpose(1, 2, 0)
     found: dict[str, np.ndarray] = regionprops_table(
         group.labels, seen, ("label", "area", "centroid", "bbox", "intensity_mean", *SHAPE)
     )
-    sure = cells.confidence(group.plane, group.window).astype(np.float64)  # sums of many float32 are not exact
+    sure = cells.confidence(group.plane, group.window).astype(np.float64)  # sums of many float32 values are inexact
     return found | {"confidence": regionprops_table(group.labels, sure, ("intensity_mean",))["intensity_mean"]}
 
 
