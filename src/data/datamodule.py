@@ -226,7 +226,7 @@ class SliceData(lightning.LightningDataModule):
         return self._whole_images("held_out")
 
     def choosing_dataloader(self, most_pixels: int) -> WholeImages:
-        """Return the validation images with which the threshold and the decoder are chosen after training.
+        """Return the validation images on which the decoder is chosen after training.
 
         Args:
             most_pixels: if the validation images have more pixels in total, evenly spaced images with about this total
