@@ -82,14 +82,14 @@ def agreements(sketches: Sequence[np.ndarray]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Laid:
-    """An image and its labels, reduced to the same small size.
+    """An image and its labels, downscaled to the same small size.
 
     Attributes:
         grey: grey values, ``(H, W)`` float32.
         slope: gradient magnitude of the grey values, ``(H, W)`` float32.
         edges: strength of the edges of the labels, ``(H, W)`` float32.
         labels: the labels, ``(H, W)`` int32.
-        scale: factor by which the image was reduced, 1 or more.
+        scale: factor by which the image was downscaled, 1 or more.
     """
 
     grey: np.ndarray
@@ -100,7 +100,7 @@ class Laid:
 
 
 def laid(grey: np.ndarray, labels: np.ndarray) -> Laid:
-    """Reduce an image and its labels to a longer side of at most `ALIGNED` pixels.
+    """Downscale an image and its labels so that the longer side has at most `ALIGNED` pixels.
 
     Args:
         grey: grey values, ``(H, W)`` float32.
@@ -116,7 +116,7 @@ def laid(grey: np.ndarray, labels: np.ndarray) -> Laid:
 
 @dataclass(frozen=True)
 class Offset:
-    """How far labels are shifted from their image.
+    """The shift of labels from their image.
 
     Attributes:
         rows, columns: the shift in pixels of the image; down and to the right are positive.
@@ -164,7 +164,7 @@ def offset(of: Laid) -> Offset | None:
 
 
 def _brighter_unmoved(of: Laid, rows: int, columns: int) -> bool:
-    """Return whether labels separate bright from dark pixels, and do so at least as well before a shift as after it.
+    """Return whether unmoved labels separate bright from dark pixels, at least as well as labels moved back by a shift.
 
     Args:
         of: the image and its labels.

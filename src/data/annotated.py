@@ -57,7 +57,7 @@ class Annotated:
 
 
 class Oriented(Protocol):
-    """An image of which only the way it was read is needed, not its pixels."""
+    """An object that knows how an image was read; the pixels are not needed."""
 
     @property
     def reading(self) -> Reading:
@@ -273,7 +273,7 @@ def undecided(each: Oriented, orientation: str) -> bool:
 
 
 def reading_of(slices: Sequence[Oriented]) -> Reading:
-    """Return how most files were read that can be read in several ways."""
+    """Return the most common way of reading pixels among the files that can be read in several ways."""
     fitting = Counter(each.evidence for each in slices if each.evidence)
     axes = Counter(each.reading.axes for each in slices if each.reading.axes)
     usual = slices[0].reading if slices else SHOWN

@@ -29,7 +29,7 @@ OUTERMOST = 0.01  # share of the training images at each end of the distribution
 
 @dataclass(frozen=True)
 class Measure:
-    """How to compare a measure of an image with its range in the training images.
+    """One measure of appearance, with the tolerance and the likely causes of deviations from the training images.
 
     Attributes:
         title: name of the measure in messages.

@@ -43,7 +43,7 @@ class Given(TypedDict, total=False):
 
 
 class Warp(A.DualTransform):  # type: ignore[misc]  # albumentations is not typed
-    """Cut a randomly placed, rotated, mirrored and elastically deformed tile out of an image.
+    """Augmentation that cuts a randomly placed, rotated, mirrored and elastically deformed tile out of an image.
 
     The centre of the tile is uniformly distributed over the image, unless the call gives a ``centre`` ``(x, y)``.
     Beyond its border, the image is mirrored (figure 2). The targets are ``image`` (bicubic interpolation, clipped to

@@ -134,7 +134,7 @@ def _by_name(path: Path, preferred: str | tuple[str, ...], names: Collection[str
         names: image names on the other side of the comparison.
     """
     found = _special(path, names)
-    suffixes = (*REFUSED_SUFFIXES, *sorted(LABEL_SUFFIXES))  # .png < .tif
+    suffixes = (*REFUSED_SUFFIXES, *sorted(LABEL_SUFFIXES))  # .tif takes precedence over .png
     there = path.iterdir() if _is_folder(path) else ()
     files = [file for file in there if file.suffix.lower() in suffixes and not file.name.startswith(".")]
     files = [file for file in files if not stem(file).endswith(PICTURED)]
@@ -142,7 +142,7 @@ def _by_name(path: Path, preferred: str | tuple[str, ...], names: Collection[str
     for file in sorted(files, key=lambda file: (suffixes.index(file.suffix.lower()), file)):
         name, ended = stem(file), stem(file) != name_of(file)
         ranks[file] = 3 if name.endswith(preferred) else 1 if name.endswith("_probabilities") else 2 * ended
-    files = sorted(ranks, key=lambda file: ranks[file])  # worst first
+    files = sorted(ranks, key=lambda file: ranks[file])  # later files replace earlier ones
     named = {name_of(file): Source(_held_in(file)) for file in files if ranks[file]} | found
     plain = {name_of(file): Source(_held_in(file)) for file in files if not ranks[file]}
     return named if named and named.keys() <= plain.keys() else plain | named
@@ -199,7 +199,7 @@ def look(pair: Pair, of_classes: bool, ignore_label: int | None = None) -> tuple
 
 
 def _both(pair: Pair, of_classes: bool, probable: Collection[str] = ()) -> tuple[Read, Read]:
-    """Read truth and prediction; predictions of a dtype in ``probable`` are probabilities and stay as stored."""
+    """Read truth and prediction; predictions with fractional values or a dtype in ``probable`` stay as stored."""
     if pair[0].is_shapes and not pair[1].is_shapes:  # shapes are drawn at the size of the other file
         predicted = _read(pair[1], of_classes, None, probable)
         return _read(pair[0], of_classes, predicted[0], None), predicted
@@ -289,7 +289,7 @@ def _written(source: Source, stack: np.ndarray) -> Sequence[np.ndarray | None]:
 
 
 def _probabilities(values: np.ndarray, scale: int, file: Path) -> np.ndarray:
-    """Scale probabilities ``(D, K, H, W)`` to [0, 1]; if K is 1, they are those of class 1 of two classes."""
+    """Scale probabilities ``(D, K, H, W)`` to [0, 1]; K = 1 means class 1 of two classes, and class 0 is added."""
     low, high = values.min(), values.max()
     if not np.isfinite(high - low):
         raise ValueError(f"expected probabilities, but {file} holds NaN or infinity")

@@ -211,7 +211,7 @@ class SliceData(lightning.LightningDataModule):
 
     @cached_property
     def appearance(self) -> list[Appearance]:
-        """The appearance of each training image; of more than `MOST_ROWS` images, of that many evenly spaced ones."""
+        """The appearance of each training image, or of `MOST_ROWS` evenly spaced training images if there are more."""
         stack = self.split["train"]
         chosen = np.unique(np.linspace(0, len(stack) - 1, min(len(stack), MOST_ROWS)).astype(int)).tolist()
         sizes = stack.pixel_sizes or [None] * len(stack)

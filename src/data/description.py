@@ -107,11 +107,11 @@ def describe(labels: np.ndarray, image: np.ndarray | None = None) -> Description
         counts=dict(zip(map(int, values), map(int, counts), strict=True)),
         single=float(np.mean([len(each) == 1 for each in found])) if found else 1.0,
         pieces=len(of_pieces),
-        # Branches of one pixel width touch at corners only.
+        # Parts of branches that are one pixel wide may touch only at corners.
         cells=int(components(labels != 0, corners=True).max()) if branching else len(areas),
         side=int(max(sides, default=0)),
         area=float(np.percentile(areas, 5)) if len(areas) else 0.0,
-        # The lines separate several cells and are connected.
+        # The background counts as thin lines only if it separates several cells and is connected.
         thin=_is_thin(labels == 0) and len(of_pieces) >= max(2, components(labels == 0, corners=True).max()),
         smoothed=_is_smoothed(labels, values, counts),
         whole=float(np.mean(np.array(main) >= MAIN_PIECE)) if found else 1.0,

@@ -1,4 +1,4 @@
-"""Findings: a problem of the data, with its file, what was found, what was expected, and how to fix it."""
+"""Findings about the data: each names a problem, its file, what was found, what was expected, and how to fix it."""
 
 from collections import defaultdict
 from dataclasses import dataclass

@@ -214,7 +214,7 @@ def deal(units: list[list[int]], kind: Sequence[Hashable], count: int) -> list[l
 
 
 def of_units(dealt: list[list[list[int]]], kind: Sequence[Hashable]) -> list[dict[str, list[int]]]:
-    """Make folds from the groups that each holds out; a fold validates on groups that the following fold holds out."""
+    """Complete folds, given the groups each holds out: validate on groups of the next fold, and train on all others."""
     wanted, folds = _chooses(sum(len(unit) for fold in dealt for unit in fold)), []
     for place, held in enumerate(dealt):
         pool = [*_mixed(dealt[(place + 1) % len(dealt)], kind)]
@@ -277,7 +277,7 @@ def _checked(count: int | None, most: int, images: int, what: str) -> int:
     """Return the number of folds: ``count``, or the default if ``count`` is None.
 
     Raises:
-        Refused: at most ``most`` folds are possible with these images, and these are fewer than 2 or than ``count``.
+        Refused: there are too few images: ``most``, the largest possible number of folds, is below 2 or ``count``.
     """
     if most < 2:
         raise refused(f"at least 2 {what} that are unlike each other", f"{most} of {images} images", "more images")

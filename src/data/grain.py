@@ -38,7 +38,7 @@ def grain(values: np.ndarray, distinct: np.ndarray, counts: np.ndarray) -> str:
     steps = np.concatenate([each[each > 0] for each in (np.abs(np.diff(seen, axis=axis)) for axis in (0, 1))])
     step = np.median(steps) / max(1, np.ptp(np.percentile(distinct, (5, 95))))  # without outliers
     many = len(distinct) >= 24 or (len(distinct) >= 6 and np.ptp(distinct) >= 8 * len(distinct))
-    again = len(distinct) >= 64 and len(areas) >= 8 * len(distinct)  # levels in blocks, as in an enlarged image
+    again = len(distinct) >= 64 and len(areas) >= 8 * len(distinct)  # grey levels in blocks, as in an enlarged image
     if many and others.sum() >= 64 and ((fine and step <= 0.36) or (again and step <= 0.1)):
         return GRADED
     edged = fine and (low, high) == (distinct[0], distinct[-1]) and high - low > FURTHEST_APART

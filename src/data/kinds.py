@@ -31,7 +31,7 @@ VOID = WHITE[:2]  # values that programs use for unannotated pixels
 
 @dataclass(frozen=True)
 class Judgement:
-    """The kind of labels, and the second most likely kind.
+    """What labels mean: their kind, the label values of the classes, and doubts to report.
 
     Attributes:
         kind: kind of the labels, one of `KINDS`.

@@ -101,7 +101,7 @@ def _twice(folder: Path, images: Mapping[str, Path], image: str, both: tuple[Pat
 
 
 def _image_of(name: str, images: Mapping[str, Path]) -> str:
-    """Return the name of the image that a label file belongs to: the file's name, or without an ending like _mask."""
+    """Return the image name for a label file's name: the same name, or that name without an ending such as _mask."""
     if name in images:  # an image may be called NAME_mask
         return name
     ended = without_ending(name, LABEL_ENDINGS)
@@ -110,7 +110,7 @@ def _image_of(name: str, images: Mapping[str, Path]) -> str:
 
 
 def name_of(file: Path) -> str:
-    """Return the name of the image to which a file of labels or predictions belongs: without an ending like _mask."""
+    """Return the image name for a file of labels or predictions: the file's name without an ending such as _mask."""
     return without_ending(stem(file), (*PREDICTED, PICTURED, *LABEL_ENDINGS))
 
 

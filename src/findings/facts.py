@@ -196,7 +196,7 @@ def look(
     image, pair = annotated.image, annotated.pair
     labels = _to_measure(annotated, meaning, ignore_label)
     seen = image if image.ndim == 2 and image.dtype.kind in "iu" else one_grey(image)
-    description = describe(labels, seen)  # first, because it needs the most memory
+    description = describe(labels, seen)  # the first step, because it needs the most memory
     values = one_grey(seen)
     finite = image.dtype.kind != "f" or bool(
         np.isfinite(image).all() and isfinite(float(image.max()) - float(image.min()))

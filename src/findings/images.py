@@ -11,8 +11,8 @@ from src.findings.facts import Choices, Facts
 from src.findings.meanings import folder_of
 from src.findings.split import USES, used
 
-SATURATED = 0.1  # share of saturated pixels from which it is reported
-CUT_OFF = 0.2  # share of clipped grey values of cells from which it is reported
+SATURATED = 0.1  # a larger share of saturated pixels is reported
+CUT_OFF = 0.2  # a larger share of clipped grey values of cells is reported
 FEWEST_PIECES = 5  # least number of pieces in a label image for a shift to be reported for that image alone
 # A shift is reported for all images if at least 5 images have it, and at least 0.7 of those with a measured shift.
 FEWEST_SHIFTED = 5
@@ -157,7 +157,7 @@ def sizes(facts: list[Facts], group: dict[str, str]) -> Iterator[Finding]:
     """
     count = Counter(each.size for each in facts)
     if sum(number for number in count.values() if number > 1) < ALIKE_SIZES * len(facts):
-        return  # images were cropped to sizes of their own
+        return  # most images have a size of their own, as after cropping
     trained = {each.size for each in facts if group.get(each.name) == "train"}
     fix = "if it is of another microscope, train on it too or leave it out: data.train=… data.held_out=…"
     for each in facts:

@@ -17,7 +17,7 @@ from src.files.stored import Reading
 from src.findings import images, labels, meanings, partners, split
 from src.findings.facts import Choices, Facts, look, look_at_files
 
-THREADS = os.cpu_count()  # with more, 5 000 small images take half as long again
+THREADS = os.cpu_count()  # with more threads, inspecting 5 000 small images takes 1.5 times as long
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,8 @@ def _of_cells(facts: list[Facts], found: Meaning, choices: Choices, group: dict[
         group: group of the split (train, validation or held_out) by image name.
     """
     kind = found.judgement.kind
-    if "white-ground" not in found.judgement.reasons or choices.values is not None:  # else sizes are of the background
+    # In masks with compact regions of 0, the foreground may be the background of cells, so its size says nothing.
+    if "white-ground" not in found.judgement.reasons or choices.values is not None:
         yield from labels.object_sizes(facts, kind, choices)
     yield from labels.other_metrics(facts, kind, choices)
     yield from labels.balance(facts, kind, choices, group)
