@@ -1,4 +1,4 @@
-"""Read images with their labels from pairs of files; the labels resolve what an image file leaves open."""
+"""Read images and their labels from files; the labels decide how an ambiguous image file is read."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -25,15 +25,16 @@ class Annotated:
     """One image, or one slice of a stack, with its labels.
 
     Attributes:
-        name: name of the image; in a stack with the number of the slice.
-        pair: the files.
+        name: name of the image, with the slice number if the image is a slice of a stack.
+        pair: the files that image and labels were read from.
         image: ``(H, W)`` or ``(H, W, C)``.
         labels: ``(H, W)`` integers.
-        pixel_size: in µm, None if unknown.
+        pixel_size: pixel size in µm; None if unknown.
         reading: how the pixels were read.
-        evidence: the orientation that the labels fit; None if both fit equally, empty without an orientation tag.
-        notes: findings on its files.
-        in_colours, was_grey, palette, overlap: see `numbers.Drawn`.
+        evidence: the orientation of the image that the labels fit better (shown or stored); None if they fit both
+            equally; empty if the image has no orientation tag or the configuration sets the orientation.
+        notes: findings on the image file and the label file.
+        in_colours, was_grey, palette, overlap: how the labels were stored, see `numbers.Drawn`.
     """
 
     name: str
@@ -51,24 +52,27 @@ class Annotated:
 
     @property
     def form(self) -> Form:
-        """How the labels are stored."""
+        """The form in which the labels are stored."""
         return self.pair.form
 
 
 class Oriented(Protocol):
-    """How an image was read, without its pixels."""
+    """An object that knows how an image was read; the pixels are not needed."""
 
     @property
     def reading(self) -> Reading:
-        """How the pixels were read."""
+        """The way in which the pixels were read."""
 
     @property
     def evidence(self) -> str | None:
-        """See `Annotated.evidence`."""
+        """The orientation that the labels fit better; None if they fit both equally; empty if there was no choice."""
 
 
 def read_pair(pair: Pair) -> list[Annotated]:
-    """Read an image and its labels, slice by slice if it is a stack.
+    """Read an image file and its label file.
+
+    Returns:
+        One annotated image, or one for each slice if the file is a stack.
 
     Raises:
         Refused: a file cannot be read, or the labels have another size than the image.
@@ -106,7 +110,17 @@ def read_pair(pair: Pair) -> list[Annotated]:
 
 
 def _classes_of(stack: np.ndarray, drawn: Drawn) -> tuple[np.ndarray, Drawn]:
-    """Merge K planes of masks of a single image into classes 1 … K, later ones over earlier ones."""
+    """Merge K label planes of a single image into classes 1 … K; where masks overlap, the later plane is used.
+
+    Planes that are no masks, or are in colours, are returned unchanged.
+
+    Args:
+        stack: the planes, ``(K, H, W)`` integers.
+        drawn: the file content that the planes come from.
+
+    Returns:
+        The classes ``(1, H, W)``, and the file content with a note about the merge.
+    """
     if any(len(np.unique(plane)) > 2 for plane in stack) or drawn.in_colours:
         return stack, drawn
     labels, overlap = overlaid(plane != 0 for plane in stack)
@@ -119,7 +133,16 @@ def _classes_of(stack: np.ndarray, drawn: Drawn) -> tuple[np.ndarray, Drawn]:
 def _notes(
     pair: Pair, stored: Stored, reading: Reading, decided: bool, image: Image, drawn: Drawn
 ) -> tuple[Finding, ...]:
-    """How the two files were read, where a person might expect another way."""
+    """Return notes on how the image and label files were read, where the user might expect something else.
+
+    Args:
+        pair: the two files.
+        stored: the image file as stored.
+        reading: how the pixels were read.
+        decided: whether the labels decided between two orientations.
+        image: the image as read.
+        drawn: the labels as read.
+    """
     notes = [(pair.image, note) for note in image.notes] + [(pair.labels, note) for note in drawn.notes]
     if stored.orientation != 1:
         other = "stored" if reading.orientation == "shown" else "shown"
@@ -136,7 +159,14 @@ def _notes(
 
 
 def _possible(pair: Pair, stored: Stored, stack: np.ndarray, given: Reading) -> list[Reading]:
-    """The possible ways to read the pixels of an image, the usual one first."""
+    """Return the possible ways to read the pixels of an image, the usual one first.
+
+    Args:
+        pair: the two files.
+        stored: the image file as stored.
+        stack: the labels, ``(D, H, W)`` integers.
+        given: the way to read pixels that the configuration asks for.
+    """
     if stored.unclear and pair.axes is None:
         slices = len(stack) == stored.array.shape[0] and all(np.ptp(plane) > 0 for plane in stack)
         given = replace(given, axes="ZYX" if slices else "SYX")
@@ -145,7 +175,15 @@ def _possible(pair: Pair, stored: Stored, stack: np.ndarray, given: Reading) -> 
 
 
 def _best(readings: list[Reading], planes: dict[Reading, list[np.ndarray]], stack: np.ndarray) -> tuple[Reading, bool]:
-    """The reading in which image and labels agree best, and whether it is clearly the best."""
+    """Return the reading in which image and labels agree best, and whether it is clearly the best.
+
+    If none is clearly the best, return the first one.
+
+    Args:
+        readings: possible ways to read the pixels of the image.
+        planes: the planes of the image in each reading.
+        stack: the labels of each plane, ``(D, H, W)`` integers.
+    """
     if len(readings) == 1:
         return readings[0], True
     agreed = [
@@ -158,12 +196,19 @@ def _best(readings: list[Reading], planes: dict[Reading, list[np.ndarray]], stac
 
 
 def _size(planes: Sequence[np.ndarray] | np.ndarray) -> str:
-    """The number of planes and their size, as a text."""
+    """Format the number and size of planes, such as ``30 × 512×512``."""
     return f"{len(planes)} × {planes[0].shape[0]}×{planes[0].shape[1]}"
 
 
 def _mismatch(pair: Pair, stored: Stored, stack: np.ndarray, planes: Sequence[np.ndarray]) -> Finding:
-    """Report labels of another size than their image, with the option that would make them fit."""
+    """Report labels that differ in size from their image, with the option that would make them fit.
+
+    Args:
+        pair: the two files.
+        stored: the image file as stored.
+        stack: the labels, ``(D, H, W)`` integers.
+        planes: the planes of the image.
+    """
     found, expected = f"{_size(stack)} px", f"labels of the same size as the image, {_size(planes)} px"
     fix = "export the labels again from the image that was annotated, without resizing"
     if len(planes) == len(stack) and planes[0].shape[1::-1] == stack.shape[1:]:
@@ -182,16 +227,16 @@ def _mismatch(pair: Pair, stored: Stored, stack: np.ndarray, planes: Sequence[np
 
 
 class ReadTwice:
-    """Reads each pair of files once, for two callers: the check of the data, and then training.
+    """A reader for two callers in turn, the data check and training, that reads each pair of files only once.
 
-    The second call returns what the first one read, and frees it.
+    The first call with a pair keeps the annotated images in memory; the second call returns and releases them.
     """
 
     def __init__(self) -> None:
         self.held: dict[Pair, list[Annotated]] = {}
 
     def __call__(self, pair: Pair) -> list[Annotated]:
-        """See `read_pair`."""
+        """Read an image file and its label file, or return what the previous call with this pair has read."""
         if pair in self.held:
             return self.held.pop(pair)
         self.held[pair] = read_pair(pair)
@@ -199,18 +244,20 @@ class ReadTwice:
 
 
 def _planes(file: Path, stored: Stored, reading: Reading) -> tuple[list[np.ndarray], Image]:
-    """The planes of an image as src.predict reads them, each ``(H, W)`` or ``(H, W, C)``, and the image itself."""
+    """Return the planes of an image as `src.predict` reads them, each ``(H, W)`` or ``(H, W, C)``, and the image."""
     image = image_of(file, stored, reading)
     bands = [image.band(plane, 0, image.height) for plane in range(image.planes)]
     return [band[0] if len(band) == 1 else np.ascontiguousarray(np.moveaxis(band, 0, -1)) for band in bands], image
 
 
 def settled(pairs: Sequence[list[Annotated]], read: Callable[[Pair], list[Annotated]]) -> list[Annotated]:
-    """Join the images of all pairs; images whose labels fit several orientations are read again as most others are.
+    """Join the annotated images of all pairs of files into one list.
+
+    Images whose labels fit both orientations equally are read again in the orientation of most other images.
 
     Args:
-        pairs: the images of each pair of files.
-        read: reads a pair.
+        pairs: the annotated images of each pair of files.
+        read: function that reads a pair of files.
     """
     orientation = reading_of([each for slices in pairs for each in slices]).orientation
     found = []
@@ -221,12 +268,12 @@ def settled(pairs: Sequence[list[Annotated]], read: Callable[[Pair], list[Annota
 
 
 def undecided(each: Oriented, orientation: str) -> bool:
-    """Whether an image was read in another orientation than most although its labels fit both."""
+    """Return whether an image was not read in the given orientation although its labels fit both orientations."""
     return each.evidence is None and each.reading.orientation != orientation
 
 
 def reading_of(slices: Sequence[Oriented]) -> Reading:
-    """Return how most files that leave a choice were read."""
+    """Return the most common way of reading pixels among the files that can be read in several ways."""
     fitting = Counter(each.evidence for each in slices if each.evidence)
     axes = Counter(each.reading.axes for each in slices if each.reading.axes)
     usual = slices[0].reading if slices else SHOWN

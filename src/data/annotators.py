@@ -1,4 +1,4 @@
-"""Pair the files of two annotators or tools by patterns of their names, so that no file need be renamed."""
+"""Pair the files of two annotators or tools by file name patterns, so that no file has to be renamed."""
 
 import glob
 import re
@@ -8,16 +8,19 @@ from src.data.comparison import Pair, Source
 
 
 def are_patterns(truth: str, prediction: str) -> bool:
-    """Whether both are patterns such as ``labels/*_1stHO.tif`` and not files or folders that exist."""
+    """Return whether both arguments are patterns such as ``labels/*_1stHO.tif``, not existing files or folders."""
     return all("*" in path and not Path(path).exists() for path in (truth, prediction))
 
 
 def match_patterns(truth: str, prediction: str) -> tuple[list[Pair], list[Path]]:
-    """Pair files in whose names ``*`` matches the same text, and list the files without a partner.
+    """Pair each file that matches one pattern with the file for which ``*`` matches the same text in the other.
 
     Args:
         truth: a pattern such as ``labels/*_1stHO.tif``.
         prediction: a pattern such as ``labels/*_2ndHO.tif``.
+
+    Returns:
+        The pairs of truth and prediction, and the files without a partner.
 
     Raises:
         FileNotFoundError: the patterns match no pair of files.
@@ -36,7 +39,7 @@ def match_patterns(truth: str, prediction: str) -> tuple[list[Pair], list[Path]]
 
 
 def _named(pattern: str) -> dict[str, Path]:
-    """The files that match a pattern, by the part of their names that ``*`` matches."""
+    """Return the files that match a pattern, by the part of their names that ``*`` matches."""
     parts = re.split(r"\*+", Path(pattern).name)
     name = re.compile("(.*)".join(map(re.escape, parts)), re.DOTALL)
     found = {}

@@ -1,8 +1,8 @@
-"""The appearance of an image in a few numbers, and how it differs from that of the training images.
+"""Measure the appearance of an image as a few numbers, and compare them with those of the training images.
 
 A network sees grey values that are scaled per image (`files.grey`), so brightness and contrast as acquired do not
-matter. Inverted or saturated grey values, few grey levels, noise, blur and another sampling do, because scaling cannot
-undo them.
+matter. Inverted or saturated grey values, few grey levels, noise, blur and a different pixel size do matter, because
+scaling cannot undo them.
 """
 
 import math
@@ -15,27 +15,27 @@ import numpy as np
 from src.files.grey import grey_range, scaled
 from src.files.image import Image
 
-Appearance = dict[str, float]  # by the names of `MEASURES`; unknown measures are left out
+Appearance = dict[str, float]  # values of the measures in `MEASURES`, by name; unknown measures are left out
 
-MOST_ROWS = 1000  # training images whose appearance is stored; of more, every n-th
-MOST_PLANES = 4  # planes of a stack that are measured
-MOST_PIXELS = 2**17  # of a plane that is measured whole; larger ones are measured in windows …
-WINDOW, ACROSS = 64, 6  # … with sides of 64 pixels, six along each axis
-FEWEST_PIXELS, FEWEST_ROWS = 2**15, 8  # of a plane that is measured at all; a smaller one may show half a cell
-SMOOTHEST, LEAST_NOISE, MOST_LEVELS = 0.01, 0.004, 256  # differences beyond these values are meaningless
-LARGEST = 1e9  # value of any measure
-OUTERMOST = 0.01  # share of the training images at each end that is ignored
+MOST_ROWS = 1000  # largest number of training images whose appearance is stored; of more images, every n-th
+MOST_PLANES = 4  # largest number of planes of a stack that are measured
+MOST_PIXELS = 2**17  # planes with at most this number of pixels are measured whole
+WINDOW, ACROSS = 64, 6  # larger planes are measured in 6 × 6 windows of 64 × 64 pixels
+FEWEST_PIXELS, FEWEST_ROWS = 2**15, 8  # least area and side of a plane that is measured; less may show half a cell
+SMOOTHEST, LEAST_NOISE, MOST_LEVELS = 0.01, 0.004, 256  # measures are limited to these values: beyond is meaningless
+LARGEST = 1e9  # upper limit of the value of any measure
+OUTERMOST = 0.01  # share of the training images at each end of the distribution that is ignored
 
 
 @dataclass(frozen=True)
 class Measure:
-    """How to compare a measure, and the likely causes of differences.
+    """One measure of appearance, with the tolerance and the likely causes of deviations from the training images.
 
     Attributes:
-        title: in messages.
-        margin: tolerance beyond the training images; a ratio if ``ratio``.
-        ratio: whether ratios are compared, rather than differences.
-        below, above: likely cause of a lower or higher value; empty if it does not matter.
+        title: name of the measure in messages.
+        margin: tolerated deviation from the range of the training images; a factor if ``ratio``, else a difference.
+        ratio: whether values are compared by their ratio instead of their difference.
+        below, above: likely cause of a lower or higher value; empty if such a value does not matter.
     """
 
     title: str
@@ -45,7 +45,7 @@ class Measure:
     above: str
 
     def possible(self, value: float) -> bool:
-        """Whether the measure can have a value; those that are compared by ratio are positive."""
+        """Return whether a value of the measure is possible; measures that are compared by ratio are positive."""
         return abs(value) < LARGEST and (value > 0 or not self.ratio)
 
 
@@ -69,10 +69,10 @@ MEASURES = {
 
 
 def appearance(image: Image) -> Appearance:
-    """Measure an image: a few planes of a stack, a few windows of a large plane, so that it is quick.
+    """Measure the appearance of an image quickly, from a few planes of a stack and a few windows of a large plane.
 
     Returns:
-        The median over the planes for each of `MEASURES` except ``diameter``, which needs labels.
+        The median over the planes of each measure in `MEASURES` except ``diameter``, which needs labels.
 
     Raises:
         ValueError: the image contains NaN or infinity, or cannot be decoded.
@@ -89,13 +89,13 @@ def appearance(image: Image) -> Appearance:
 
 
 def of_slice(image: np.ndarray, cells: np.ndarray, scaling: str, pixel_size: float | None = None) -> Appearance:
-    """Measure a training image.
+    """Measure the appearance of a training image, including the diameter of its cells.
 
     Args:
         image: ``(H, W)`` or ``(H, W, C)``.
         cells: ``(H, W)`` integers, 0 = background.
-        scaling: one of `files.stored.SCALINGS`.
-        pixel_size: in µm; None if unknown.
+        scaling: how grey values are scaled to [0, 1], one of `files.stored.SCALINGS`.
+        pixel_size: pixel size in µm; None if unknown.
     """
     size = {} if pixel_size is None else {"X": pixel_size}
     found = appearance(Image(Path("slice"), image, "YXC"[: image.ndim], size, scaling=scaling))
@@ -103,10 +103,10 @@ def of_slice(image: np.ndarray, cells: np.ndarray, scaling: str, pixel_size: flo
 
 
 def of_cells(areas: np.ndarray) -> Appearance:
-    """Return the ``diameter`` of cells: the median diameter of discs of equal area; empty if there is no cell.
+    """Return as ``diameter`` the median equivalent diameter of cells (of discs of equal area); empty without cells.
 
     Args:
-        areas: number of pixels of each label; label 0 is background.
+        areas: number of pixels of each label, ``(labels,)``; label 0 is background.
 
     >>> of_cells(np.array([900, 0, 79, 78, 80]))  # doctest: +ELLIPSIS
     {'diameter': 10.0292...}
@@ -117,11 +117,11 @@ def of_cells(areas: np.ndarray) -> Appearance:
 
 @dataclass(frozen=True)
 class Usual:
-    """The usual range of a measure, from the training images.
+    """The range of a measure in the training images, and the limits beyond which an image differs from them.
 
     Attributes:
         low, high: range of nearly all training images.
-        below, above: limits beyond which an image is unlike them.
+        below, above: limits beyond which an image differs from the training images.
     """
 
     low: float
@@ -132,13 +132,13 @@ class Usual:
 
 @dataclass(frozen=True)
 class Difference:
-    """How an image differs from the training images.
+    """One measure in which an image differs from the training images.
 
     Attributes:
-        name: of `MEASURES`.
-        value: of the image.
-        usual: range of the training images.
-        cause: likely cause.
+        name: name of the measure in `MEASURES`.
+        value: value of the measure in the image.
+        usual: range of the measure in the training images.
+        cause: likely cause of the difference.
     """
 
     name: str
@@ -150,16 +150,20 @@ class Difference:
         return self.said(shown(self.value))
 
     def said(self, value: str) -> str:
-        """Describe the difference in a sentence, with a formatted value or range of values."""
+        """Describe the difference in a sentence.
+
+        Args:
+            value: the value of the image, or the range of values of several images, as text.
+        """
         usual = shown(self.usual.low, self.usual.high)
         return f"{MEASURES[self.name].title} {value}, training images {usual}: {self.cause}"
 
 
 def usual(training: Sequence[Appearance]) -> dict[str, Usual]:
-    """Compute the usual range of each measure that any training image has.
+    """Compute the usual range of each measure that is known for any training image.
 
-    The tolerance beyond the range of the training images is the margin of the measure, or their own spread (the median
-    absolute deviation, scaled to a standard deviation), if that is larger.
+    The tolerance beyond the range of the training images is the margin of the measure, or the spread of the training
+    images (the median absolute deviation, scaled to a standard deviation), whichever is larger.
     """
     found = {}
     for name, measure in MEASURES.items():
@@ -177,7 +181,12 @@ def usual(training: Sequence[Appearance]) -> dict[str, Usual]:
 
 
 def differences(seen: Appearance, of_training: Mapping[str, Usual]) -> list[Difference]:
-    """List how an image differs from the training images; empty if it does not, or its measures are unknown."""
+    """List the measures in which an image differs from the training images; measures that are unknown do not differ.
+
+    Args:
+        seen: the measures of the image.
+        of_training: the usual range of each measure in the training images.
+    """
     found = []
     for name, each in of_training.items():
         value = seen.get(name, each.low)
@@ -185,12 +194,16 @@ def differences(seen: Appearance, of_training: Mapping[str, Usual]) -> list[Diff
         if cause:
             found.append(Difference(name, value, each, cause))
     if any(each.name == "noise" and each.value > each.usual.above for each in found):
-        return [each for each in found if each.name != "sharpness"]  # noise makes it meaningless
+        return [each for each in found if each.name != "sharpness"]  # meaningless in a noisy image
     return found
 
 
 def unlike(seen: Appearance, training: Sequence[Appearance]) -> dict[str, str]:
-    """Describe how an image differs from the training images, in a sentence per measure; empty if it does not.
+    """Describe how an image differs from the training images, in one sentence for each measure that differs.
+
+    Args:
+        seen: the measures of the image.
+        training: the measures of each training image.
 
     >>> unlike({"sharpness": 0.12}, [{"sharpness": value} for value in (0.41, 0.5, 0.62)])
     {'sharpness': 'sharpness 0.12, training images 0.41–0.62: perhaps out of focus, or sampled more finely'}
@@ -199,7 +212,7 @@ def unlike(seen: Appearance, training: Sequence[Appearance]) -> dict[str, str]:
 
 
 def shown(low: float, high: float | None = None) -> str:
-    """Format a value, or a range of values, for messages."""
+    """Format a value, or a range of values such as ``0.41–0.62``, for messages."""
     values = (low,) if high in (None, low) else (low, high)
     return "–".join(f"{value:.0f}" if abs(value) >= 10 else f"{value:.2g}" for value in values)
 
@@ -215,7 +228,7 @@ def _of_plane(image: Image, plane: int) -> Appearance:
         return found
     grey = scaled(stored, low, high)
     apart = (grey - grey.mean()).ravel()
-    # Immerkær, Fast noise variance estimation, 1996; with the median, which ignores the edges of cells.
+    # Immerkær, Fast noise variance estimation, 1996; but with the median, which ignores the edges of cells.
     curved = np.diff(np.diff(grey, 2, axis=-1), 2, axis=-2)[..., ::2, ::2] / 6
     found |= {
         "median": float(np.median(grey[..., ::2, ::2])),
@@ -231,9 +244,13 @@ def _of_plane(image: Image, plane: int) -> Appearance:
 
 
 def _contrast(grey: np.ndarray) -> float:
-    """Mean product of the differences of neighbouring pixels in adjacent rows or columns.
+    """Return the mean squared difference of neighbouring pixels, without the contribution of noise.
 
-    Unlike the mean squared difference it is not raised by noise, which is independent from row to row.
+    Each difference is multiplied by the difference next to it in the adjacent row or column instead of by itself: noise
+    is independent between rows and columns, so its products average to 0.
+
+    Args:
+        grey: ``(…, H, W)``.
     """
     across, down = np.diff(grey, axis=-1), np.diff(grey, axis=-2)
     shared = np.mean(across[..., 1:, :] * across[..., :-1, :]) + np.mean(down[..., 1:] * down[..., :-1])
@@ -241,7 +258,7 @@ def _contrast(grey: np.ndarray) -> float:
 
 
 def _halved(grey: np.ndarray) -> np.ndarray:
-    """The means of 2×2 pixels."""
+    """Reduce images ``(…, H, W)`` to half their size, averaging blocks of 2×2 pixels."""
     even = grey[..., : grey.shape[-2] // 2 * 2, : grey.shape[-1] // 2 * 2]
     rows: np.ndarray = even[..., ::2, :] + even[..., 1::2, :]
     means: np.ndarray = (rows[..., ::2] + rows[..., 1::2]) / 4
@@ -249,7 +266,7 @@ def _halved(grey: np.ndarray) -> np.ndarray:
 
 
 def _windows(image: Image, plane: int) -> np.ndarray:
-    """The pixels of a plane that are measured, ``(N, C, h, w)``: all, or a grid of windows."""
+    """Return the pixels of a plane that are measured, ``(N, C, h, w)``: the whole plane, or a grid of N windows."""
     if image.height * image.width <= MOST_PIXELS:
         return image.band(plane, 0, image.height)[None]
     height, width = min(WINDOW, image.height), min(WINDOW, image.width)

@@ -1,8 +1,8 @@
 """The augmentation of the paper (§3.1) as one warp: shift, rotation, mirroring, elastic deformation.
 
-Choosing a tile, moving it and deforming it are one map from the pixels of the tile to positions in the image, with
-one interpolation per array: the image is blurred once, and only the tile is computed. Warp is an albumentations
-transform; the transforms that follow it in a pipeline see only the tile.
+Placing, rotating and deforming a tile is a single map from the pixels of the tile to positions in the image. So each
+array is interpolated only once, which blurs the image least, and only the pixels of the tile are computed. `Warp` is an
+albumentations transform; the transforms that follow it in a pipeline see only the tile.
 """
 
 from collections.abc import Callable
@@ -15,8 +15,8 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 from typing_extensions import override
 
-# Each worker makes its own tiles, so threads gain nothing; and OpenCV's thread pool, once used, deadlocks in a forked
-# worker.
+# Each worker makes its own tiles, so OpenCV's threads gain nothing; and OpenCV's thread pool, once used, deadlocks in a
+# forked worker.
 cv2.setNumThreads(1)
 
 GRID = 3  # §3.1: displacement vectors on a coarse 3 by 3 grid
@@ -25,7 +25,15 @@ CUBIC_CHANNELS = 4  # cv2.remap takes at most four channels in cubic mode
 
 
 class Given(TypedDict, total=False):
-    """The arrays that are given to a pipeline together, and what may be given beside them."""
+    """The arguments of an augmentation pipeline: arrays of one image, and optionally the position of the tile.
+
+    Attributes:
+        image: ``(H, W)`` or ``(H, W, C)``.
+        mask: class of each pixel, ``(H, W)`` or ``(H, W, C)``.
+        weight: weight map, ``(H, W)`` or ``(H, W, C)``.
+        centre: centre ``(x, y)`` of the tile in the image; None: random.
+        context: number of pixels at each border of the tile for which the network has no output.
+    """
 
     image: np.ndarray
     mask: np.ndarray
@@ -35,21 +43,21 @@ class Given(TypedDict, total=False):
 
 
 class Warp(A.DualTransform):  # type: ignore[misc]  # albumentations is not typed
-    """Cut a randomly placed, rotated, mirrored and elastically deformed tile out of an image.
+    """Augmentation that cuts a randomly placed, rotated, mirrored and elastically deformed tile out of an image.
 
-    The centre of the tile is uniform over the image, unless a ``centre`` ``(x, y)`` is given beside the arrays. Pixels
-    beyond the border of the image are mirrored (figure 2). The targets are ``image`` (bicubic, clipped to [0, 1]),
-    ``mask`` (nearest) and ``weight`` (linear), each ``(H, W)`` or ``(H, W, C)``. The image is returned with side
-    ``tile``. If ``context`` is given beside the arrays, mask and weight lack so many pixels at each border, for which
-    the network has no output.
+    The centre of the tile is uniformly distributed over the image, unless the call gives a ``centre`` ``(x, y)``.
+    Beyond its border, the image is mirrored (figure 2). The targets are ``image`` (bicubic interpolation, clipped to
+    [0, 1]), ``mask`` (nearest neighbour) and ``weight`` (linear), each ``(H, W)`` or ``(H, W, C)``. The returned image
+    has side ``tile``. If the call gives a ``context``, the returned mask and weight are smaller by that number of
+    pixels at each border, for which the network has no output.
 
     Args:
         tile: side of the tile in pixels.
-        rotation: largest rotation either way in degrees, uniform (180 = any direction).
+        rotation: largest angle of rotation in either direction, in degrees; uniform (180 = any orientation).
         mirror: whether half of the tiles are mirrored.
         elastic: standard deviation in pixels of the Gaussian displacements on the 3 by 3 grid.
         scale: largest factor of magnification and of reduction, log-uniform; 1, as in the paper, changes no sizes.
-        p: probability that the warp is applied; anything below 1 returns whole images among tiles.
+        p: probability that the warp is applied; below 1, some calls return the whole image instead of a tile.
 
     Raises:
         ValueError: ``scale`` is below 1.
@@ -101,7 +109,15 @@ class Warp(A.DualTransform):  # type: ignore[misc]  # albumentations is not type
     def apply_to_weight(
         self, weight: np.ndarray, x: np.ndarray, y: np.ndarray, context: int, **params: object
     ) -> np.ndarray:
-        """The weight map of the tile, ``(tile − 2 context)`` pixels wide."""
+        """Return the weight map of the tile, with side ``tile − 2 context``.
+
+        Args:
+            weight: the weight map of the image, ``(H, W)`` or ``(H, W, C)``.
+            x: horizontal position in the image of each pixel of the tile, ``(tile, tile)``.
+            y: vertical position in the image of each pixel of the tile, ``(tile, tile)``.
+            context: number of pixels to leave out at each border.
+            params: not used; other parameters of albumentations.
+        """
         return sample(weight, _inner(x, context), _inner(y, context), cv2.INTER_LINEAR)
 
 
@@ -110,10 +126,10 @@ def _inner(positions: np.ndarray, context: int) -> np.ndarray:
 
 
 def reseed(pipeline: A.Compose, random: np.random.Generator) -> None:
-    """Make the next call of a pipeline depend on ``random`` alone.
+    """Seed a pipeline, and each of its transforms separately, with random numbers from ``random``.
 
-    Albumentations repeats its random numbers in every worker and every epoch, and gives all transforms of a pipeline
-    the same seed, so that the same shift would always come with the same brightness.
+    Without this, albumentations repeats its random numbers in every worker and every epoch, and gives all transforms of
+    a pipeline the same seed, so that the same shift would always be combined with the same brightness.
     """
     pipeline.set_random_seed(int(random.integers(2**32)))
     for transform in pipeline.transforms:
@@ -128,16 +144,16 @@ def coordinates(
     displacements: np.ndarray | None = None,
     factor: float = 1.0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The position in the image that each pixel of a tile is taken from.
+    """Compute the position in the image from which each pixel of a tile is taken.
 
     Args:
         tile: side of the tile in pixels.
-        centre: centre ``(x, y)`` of the tile, in the image.
+        centre: centre ``(x, y)`` of the tile, in pixels of the image.
         angle: rotation in radians.
-        flip: −1 mirrors left and right before the rotation.
-        displacements: elastic displacements in pixels, ``(2, 3, 3)`` for x and y, at the corners, the middles of the
-            sides and the centre of the tile; interpolated by cubic splines.
-        factor: magnification of the image in the tile; below 1 a reduction.
+        flip: −1 exchanges left and right before the rotation; 1 does not.
+        displacements: elastic displacements in x and y in pixels, ``(2, 3, 3)``, at the corners, the middles of the
+            sides and the centre of the tile, between which cubic splines interpolate; None: no deformation.
+        factor: magnification of the image in the tile; below 1, a reduction.
 
     Returns:
         x and y, each ``(tile, tile)`` float32.
@@ -159,20 +175,20 @@ def coordinates(
 
 @cache
 def spline_basis(tile: int) -> np.ndarray:
-    """Natural cubic splines through unit vectors at 3 equidistant nodes, ``(tile, 3)`` float32."""
+    """Return the matrix ``(tile, 3)`` float32 of natural cubic spline interpolation between 3 equidistant nodes."""
     nodes = np.arange(GRID)
     spline = CubicSpline(nodes, np.eye(GRID), bc_type="natural")
     return np.asarray(spline(np.linspace(0, GRID - 1, tile)), np.float32)
 
 
 def sample(source: np.ndarray, x: np.ndarray, y: np.ndarray, interpolation: int) -> np.ndarray:
-    """Values of ``source`` at positions ``x``, ``y``, mirrored beyond its border.
+    """Interpolate an image at the positions ``x``, ``y``; beyond its border, the image is mirrored.
 
     Args:
         source: ``(H, W)`` or ``(H, W, C)`` of any size and number of channels, uint8, uint16 or float32.
         x: horizontal positions in pixels, ``(h, w)`` float32.
-        y: vertical positions, likewise.
-        interpolation: an OpenCV flag.
+        y: vertical positions in pixels, ``(h, w)`` float32.
+        interpolation: an OpenCV flag, such as ``cv2.INTER_LINEAR``.
 
     Returns:
         ``(h, w)`` or ``(h, w, C)``, with the dtype of ``source``.
@@ -191,7 +207,12 @@ def sample(source: np.ndarray, x: np.ndarray, y: np.ndarray, interpolation: int)
 
 
 def _mirrored_near(positions: np.ndarray, length: int) -> np.ndarray:
-    """The positions, folded into the source if some lie beyond the one reflection that OpenCV computes correctly."""
+    """Fold positions back into the image if some are too far outside for OpenCV, which reflects correctly only once.
+
+    Args:
+        positions: positions along one axis, in pixels, of any shape.
+        length: size of the image along that axis.
+    """
     if -length < positions.min() and positions.max() < min(2 * length - 1, LARGEST_SOURCE):
         return positions
     period = max(1, 2 * (length - 1))
@@ -201,8 +222,8 @@ def _mirrored_near(positions: np.ndarray, length: int) -> np.ndarray:
 
 
 def _window(source: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The part of a very large source that the positions need, and the positions within that part."""
-    context = 3  # bicubic interpolation reads at most so many pixels around a position
+    """Return the part of a very large image that is needed for the positions, and the positions within that part."""
+    context = 3  # bicubic interpolation reads at most this many pixels around a position
     left, top = max(0, int(x.min()) - context), max(0, int(y.min()) - context)
     window = source[top : int(y.max()) + context + 1, left : int(x.max()) + context + 1]
     return window, x - np.float32(left), y - np.float32(top)

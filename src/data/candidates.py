@@ -1,4 +1,4 @@
-"""Find the folder that holds the labels; where two may, ask the user to choose."""
+"""Find the folder that holds the labels; if several may, ask the user to choose one."""
 
 import shlex
 from collections.abc import Sequence
@@ -16,12 +16,15 @@ USUAL = ("labels", "masks", "label", "mask", "annotations", "SegmentationClass")
 
 
 def folder_of_labels(root: Path, places: Sequence[Place], asked: str | None) -> tuple[str | None, list[Finding]]:
-    """Return the name of the folder of labels, None if there is none, and findings on folders that may be meant.
+    """Find the folder of labels in a data set.
 
     Args:
         root: the folder of the data set.
-        places: its folders of images.
-        asked: ``data.source.labels``, a name or path; None: search.
+        places: the folders of images, each with the folders that may hold their labels.
+        asked: ``data.source.labels``, the name or path of the folder; None: search for it.
+
+    Returns:
+        The name of the folder, or None if there is none; and findings if other folders may hold labels as well.
 
     Raises:
         FileNotFoundError: the folder ``asked`` does not exist.
@@ -36,7 +39,16 @@ def folder_of_labels(root: Path, places: Sequence[Place], asked: str | None) -> 
 
 
 def _named_as_labels(root: Path, places: Sequence[Place], names: Sequence[str]) -> tuple[str, list[Finding]]:
-    """Choose among folders with names that are usual for labels, the most usual ones first."""
+    """Choose among folders whose names are usual for labels.
+
+    Args:
+        root: the folder of the data set.
+        places: the folders of images, each with the folders that may hold their labels.
+        names: names of the folders to choose from, the most usual name first.
+
+    Returns:
+        The name of the chosen folder, and findings if other folders may hold labels as well.
+    """
     filled = [name for name in names if any(_has_labels(place, name) for place in places)] if len(names) > 1 else names
     if len(filled) > 1:
         return filled[0], [_two(places, filled)]
@@ -53,7 +65,11 @@ def _named_as_labels(root: Path, places: Sequence[Place], names: Sequence[str]) 
 
 
 def _named_otherwise(places: Sequence[Place]) -> tuple[str | None, list[Finding]]:
-    """Choose among folders of any name by what they hold."""
+    """Choose among folders with other names by their content: a folder with a label image for each image.
+
+    Returns:
+        The name of the chosen folder, or None if there is none; and findings that report the choice.
+    """
     others = _with_a_label_image_each(places)
     if not others:
         return None, []
@@ -75,7 +91,16 @@ def _two(places: Sequence[Place], names: Sequence[str]) -> Finding:
 
 
 def _as_asked(root: Path, places: Sequence[Place], asked: str) -> str:
-    """The name of the folder ``asked`` in `Place.masks` or `Place.others`."""
+    """Return the name, in `Place.masks` or `Place.others`, of the folder that the user has asked for.
+
+    Args:
+        root: the folder of the data set.
+        places: the folders of images, each with the folders that may hold their labels.
+        asked: name or path of the folder of labels.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+    """
     for place in places:
         for name, folder in (place.masks | place.others).items():
             if asked.rstrip("/") in (name, folder.name, folder.relative_to(root).as_posix()):
@@ -89,18 +114,18 @@ def _as_asked(root: Path, places: Sequence[Place], asked: str) -> str:
 
 
 def _has_labels(place: Place, name: str) -> bool:
-    """Whether a folder of labels holds any for the images of its place."""
+    """Return whether the folder of labels ``name`` next to a folder of images holds labels of any of the images."""
     folder = place.masks.get(name)
     return folder is not None and bool(label_files(folder, by_stem(place.images, IMAGE_SUFFIXES)[0])[0])
 
 
 def _with_a_label_image_each(places: Sequence[Place]) -> list[str]:
-    """Names of the folders that hold a label image for each image of a place, except predictions of this program."""
+    """Return the names of the folders that hold a label image for each image, except predictions of this program."""
     return list(dict.fromkeys(name for place in places for name in _of_all_images(place)))
 
 
 def _of_all_images(place: Place) -> list[str]:
-    """Those of one place."""
+    """Return the names of the folders with a label image for each image of one place, except predictions."""
     pictured = by_stem(place.images, IMAGE_SUFFIXES)[0] if place.others else {}
     found = []
     for name, folder in place.others.items():

@@ -1,4 +1,7 @@
-"""One colour table for all label files of a folder, so that a colour is the same class in each of them."""
+"""Build one colour table for all label files of a folder, so that a colour is the same class in every file.
+
+A packed colour is one integer: red × 65 536 + green × 256 + blue.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -16,9 +19,12 @@ LABELMAP = "labelmap.txt"
 
 
 def read_labelmap(root: Path) -> dict[int, str] | None:
-    """Read the names of packed colours from CVAT's ``labelmap.txt``, in its order; None if there is no such file.
+    """Read the class names of colours from the file ``labelmap.txt`` that CVAT writes into its exports.
 
-    A line reads ``name:red,green,blue:parts:actions``.
+    Each line has the format ``name:red,green,blue:parts:actions``.
+
+    Returns:
+        The names by packed colour, in the order of the lines; None if the file does not exist.
 
     Raises:
         Refused: a line has another format.
@@ -43,7 +49,7 @@ def read_labelmap(root: Path) -> dict[int, str] | None:
 
 
 def line(name: str, colour: int) -> str:
-    """Write the line of a packed colour in a labelmap.
+    """Format the line of ``labelmap.txt`` for a class and its packed colour.
 
     >>> line("cell", 0x307020)
     'cell:48,112,32'
@@ -52,17 +58,22 @@ def line(name: str, colour: int) -> str:
 
 
 class Counted(Protocol):
-    """How often each value occurs in the labels of one file or image."""
+    """An object that knows how often each value occurs in the labels of one file or image."""
 
     @property
     def counts(self) -> dict[int, int]:
-        """Pixels of each value."""
+        """The number of pixels with each label value."""
 
 
 def table(described: Sequence[Counted], labelmap: dict[int, str] | None) -> tuple[int, ...]:
-    """Return the packed colours of class 0, 1, …: those of a labelmap, else the background and then by frequency.
+    """Return the packed colours of class 0, 1, ….
 
-    The background is black, or the most frequent colour if black does not occur.
+    The order is that of the labelmap. Without a labelmap, class 0 is the background (black, or the most frequent colour
+    if black does not occur), and the other colours follow in order of decreasing frequency.
+
+    Args:
+        described: the pixel counts of each label file, by packed colour.
+        labelmap: names by packed colour, from `read_labelmap`, or None.
     """
     if labelmap:
         return tuple(labelmap)
@@ -75,19 +86,29 @@ def table(described: Sequence[Counted], labelmap: dict[int, str] | None) -> tupl
 
 
 def mixed(file: Path, in_colours: bool) -> Finding:
-    """Report a file that holds colours where most hold numbers, or the other way round."""
+    """Report a label file that holds colours while most files hold numbers, or the other way round.
+
+    Args:
+        file: the label file.
+        in_colours: whether this file holds colours.
+    """
     found, expected = ("colours", "numbers") if in_colours else ("numbers", "colours")
     fix = f"save all labels as {expected}, or all as {found}"
     return Finding("rgb-label", ERROR, str(file), found, f"{expected}, as in most files", fix)
 
 
 def are_classes(described: Sequence[Counted]) -> bool:
-    """Whether so few colours occur that each is a class; with more, each is a cell."""
+    """Return whether the label files hold so few colours that each colour is a class; otherwise, each is a cell."""
     return len(set().union(*(each.counts for each in described))) <= MOST_CLASSES + 1
 
 
 def shown(values: Sequence[int], names: Sequence[str] = ()) -> str:
-    """Format a colour table for a person."""
+    """Format a colour table as text: number, name, and red, green and blue of each class.
+
+    Args:
+        values: packed colour of class 0, 1, ….
+        names: names of the classes, as far as they are known.
+    """
     named = [*names, *[""] * (len(values) - len(names))]
     return ", ".join(
         f"{place} {name + ' ' if name else ''}{unpacked(value)}"
@@ -96,7 +117,7 @@ def shown(values: Sequence[int], names: Sequence[str] = ()) -> str:
 
 
 class Labelled(Protocol):
-    """How the labels of one file or image are stored, see `numbers.Drawn`; their pixels are not needed."""
+    """An object that knows how the labels of one file or image are stored, see `numbers.Drawn`."""
 
     @property
     def in_colours(self) -> bool:
@@ -108,18 +129,20 @@ class Labelled(Protocol):
 
     @property
     def palette(self) -> tuple[int, ...]:
-        """Packed colour of number 0, 1, …; empty without a palette."""
+        """The packed colour of label number 0, 1, …; empty without a palette."""
 
 
 AnyLabelled = TypeVar("AnyLabelled", bound=Labelled)
 
 
 def tell(files: Sequence[Labelled], values: Sequence[Iterable[int]]) -> bool:
-    """Whether colours and not numbers identify labels: some files have no numbers, or palettes differ between files.
+    """Return whether labels are identified by their colours instead of their numbers.
+
+    That is so if some files hold colours, or if files with palettes show the same number in different colours.
 
     Args:
         files: all label files.
-        values: the numbers that occur in each of them; may be empty.
+        values: the numbers that occur in each file; if empty, palettes are not compared.
     """
     seen: dict[int, int] = {}
     pairs = zip(files, values, strict=bool(values))
@@ -129,7 +152,10 @@ def tell(files: Sequence[Labelled], values: Sequence[Iterable[int]]) -> bool:
 
 
 def odd_ones(files: Sequence[AnyLabelled]) -> list[AnyLabelled]:
-    """Return the files with colours where most have numbers, or with numbers where most have colours."""
+    """Return the files that hold colours if most files hold numbers, or numbers if most files hold colours.
+
+    Files with equal red, green and blue or with a palette can be read either way and are never returned.
+    """
     in_colours, in_numbers = (
         [each for each in files if each.in_colours is coloured and not (each.was_grey or each.palette)]
         for coloured in (True, False)
@@ -138,14 +164,25 @@ def odd_ones(files: Sequence[AnyLabelled]) -> list[AnyLabelled]:
 
 
 def alike(labels: np.ndarray, each: Labelled, in_colours: bool) -> np.ndarray:
-    """Convert the labels of a file to packed colours if ``in_colours``, as those of its folder are."""
+    """Convert the labels of one file to packed colours if the labels of its folder are colours.
+
+    Args:
+        labels: labels of the file, integers of any shape.
+        each: how the labels of the file are stored.
+        in_colours: whether the labels of the folder are colours; if not, the labels are returned unchanged.
+    """
     if not in_colours or each.in_colours:
         return labels
     return np.asarray(each.palette, np.int32)[labels] if each.palette else as_colours(labels)
 
 
 def packed_counts(counts: dict[int, int], each: Labelled) -> dict[int, int]:
-    """Convert pixel counts of the values of a file to pixel counts of packed colours."""
+    """Convert the pixel counts of one file from counts by label value to counts by packed colour.
+
+    Args:
+        counts: number of pixels of each label value.
+        each: how the labels of the file are stored.
+    """
     colours = alike(np.array(list(counts), np.int32), each, True).tolist()
     found: Counter[int] = Counter()
     for colour, count in zip(colours, counts.values(), strict=True):

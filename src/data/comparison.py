@@ -1,4 +1,4 @@
-"""Match, inspect and read truth and prediction files of any tool."""
+"""Match, inspect and read files of ground truth and predictions from any tool."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -21,13 +21,13 @@ from src.files.names import LABEL_SUFFIXES, PICTURED, REFUSED_SUFFIXES, SHAPE_SU
 from src.files.stored import Note, Stored, turned
 from src.instances import pieces
 
-ROUNDING = 1e-5  # largest rounding error of probabilities beyond their range
-MOST_VALUES = 500  # values of a label file that are kept: as many of the lowest, and as many of the highest
+ROUNDING = 1e-5  # largest deviation of probabilities from their range that counts as a rounding error
+MOST_VALUES = 500  # how many of the lowest values of a label file, and how many of the highest, are counted
 
 
 @dataclass(frozen=True)
 class Source:
-    """Truth or prediction of one image: file or folder, form of storage, name, and name of the image file."""
+    """Truth or prediction of one image: its file or folder, how it is stored, its name, and the image's file name."""
 
     file: Path
     form: Form = ONE_FILE
@@ -36,30 +36,30 @@ class Source:
 
     @property
     def is_shapes(self) -> bool:
-        """Whether the file holds shapes, which become labels only with the size of an image."""
+        """Whether the file holds drawn shapes, which can be converted to labels only if the image size is known."""
         return not self.form.parts and self.file.suffix.lower() in SHAPE_SUFFIXES
 
     @property
     def labels(self) -> Path | None:
-        """The label image that `src.predict` wrote beside these probabilities, None if there is none."""
+        """The label image that `src.predict` wrote together with these probabilities, or None if it does not exist."""
         file = self.file.with_name(self.file.name.replace("_probabilities.", "_labels."))
         return file if file != self.file and file.exists() else None
 
 
 Pair = tuple[Source, Source]  # truth and prediction
-Read = tuple[Drawn, str]  # what a file holds, and the dtype of its stored values
-Meaning = Callable[[Drawn, np.ndarray | None], np.ndarray]  # (labels, annotated pixels) → classes or cells
+Read = tuple[Drawn, str]  # content of a file, and the dtype of its stored values
+Meaning = Callable[[Drawn, np.ndarray | None], np.ndarray]  # makes classes or cells of labels and annotated pixels
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What truth or prediction of one image holds; from all images together follows what the values mean."""
+    """Facts about the truth or prediction of one image; those of all images show what the values mean."""
 
     file: Path
-    dtype: str  # of the stored values; empty if labels were composed of several files
-    grain: str | None  # see `grain`; None for real numbers
-    counts: dict[int, int]  # number of pixels of each value except the ignored one, see `MOST_VALUES`
-    in_colours: bool = False  # this and the following: see `numbers.Drawn`
+    dtype: str  # dtype of the stored values; empty if the labels were made from shapes or several files
+    grain: str | None  # kind of integers, see `grain.grain`; None for real numbers
+    counts: dict[int, int]  # number of pixels of each value except that of unannotated pixels, see `MOST_VALUES`
+    in_colours: bool = False  # for this attribute and the following ones, see `numbers.Drawn`
     was_grey: bool = False
     palette: tuple[int, ...] = ()
     classes: tuple[int, ...] = ()
@@ -70,28 +70,28 @@ class Facts:
 class Comparison:
     """Truth and prediction of one image, or of one slice of a stack."""
 
-    name: str  # of the image; in a stack with the number of the slice
+    name: str  # name of the image, with the slice number if it is a slice of a stack
     truth: np.ndarray  # class or cell of each pixel, ``(H, W)`` integers, 0 = background
-    prediction: np.ndarray  # the same, or class probabilities ``(K, H, W)`` float32
-    known: np.ndarray | None = None  # annotated pixels, ``(H, W)`` booleans; None: all
-    labels: np.ndarray | None = None  # label image beside predicted probabilities, ``(H, W)`` integers
+    prediction: np.ndarray  # class or cell of each pixel, like `truth`, or class probabilities ``(K, H, W)`` float32
+    known: np.ndarray | None = None  # annotated pixels, ``(H, W)`` bool; None: all pixels are annotated
+    labels: np.ndarray | None = None  # label image saved with the predicted probabilities, ``(H, W)`` integers
 
     @property
     def is_probable(self) -> bool:
-        """Whether the prediction is probabilities."""
+        """Whether the prediction consists of class probabilities."""
         return self.prediction.dtype.kind == "f"
 
 
 def match(truth: Path, prediction: Path, preferred: str) -> tuple[list[Pair], list[Path]]:
-    """Pair truth and prediction by name, and list the files without a partner.
+    """Pair truth and prediction by name; return the pairs, and the files without a partner.
 
     Args:
         truth: a file, a folder, or a data set in a layout of `data.matching`.
         prediction: the same, for example annotations of another person.
-        preferred: of `files.names.PREDICTED`, the ending to use where a prediction has several files.
+        preferred: file name ending, one of `files.names.PREDICTED`, to use if a prediction has several files.
 
     Raises:
-        FileNotFoundError: one does not exist, only one is a folder, or they have no name in common.
+        FileNotFoundError: a path does not exist, only one is a folder, or no name occurs in both.
     """
     for path in (each for each in (truth, prediction) if not each.exists()):
         raise FileNotFoundError(f"expected a file or folder, but there is none at {path}")
@@ -103,9 +103,7 @@ def match(truth: Path, prediction: Path, preferred: str) -> tuple[list[Pair], li
     true, predicted = (_of_data_set(path) if _is_folder(path) else {} for path in (truth, prediction))
     predicted = predicted or _by_name(prediction, preferred, true or _names(truth))
     if not true.keys() & predicted.keys():
-        true = _by_name(
-            truth, ("_masks", "_mask"), predicted or _names(prediction)
-        )  # rather than predictions of this program
+        true = _by_name(truth, ("_masks", "_mask"), predicted or _names(prediction))  # annotations, not predictions
     both = sorted(true.keys() & predicted.keys())
     if not both:
         raise FileNotFoundError(f"expected files of the same names in {truth} and {prediction}, but got none")
@@ -120,21 +118,23 @@ def _is_folder(path: Path) -> bool:
 
 
 def _names(path: Path) -> set[str]:
-    """The names in a folder, without folders such as images/ and labels/."""
+    """Return the image names of the files and subfolders in a folder, except subfolders such as images/ and labels/."""
     there = path.iterdir() if _is_folder(path) else ()
     return {name_of(file) for file in there if not (_is_folder(file) and read_name(file.name).role)}
 
 
 def _by_name(path: Path, preferred: str | tuple[str, ...], names: Collection[str]) -> dict[str, Source]:
-    """Labels and predictions in a folder by name. Files without an ending are images if each has one with an ending.
+    """Return the labels or predictions in a folder, by image name.
+
+    Files without an ending such as _mask are taken for images if every file with an ending belongs to one of them.
 
     Args:
-        path: the folder, or a file of shapes of many images.
-        preferred: the ending of the files to use.
-        names: the names of the other side.
+        path: the folder, or a file with the shapes of many images.
+        preferred: ending, or endings, of the files to use if an image has several files.
+        names: image names on the other side of the comparison.
     """
     found = _special(path, names)
-    suffixes = (*REFUSED_SUFFIXES, *sorted(LABEL_SUFFIXES))  # .png < .tif
+    suffixes = (*REFUSED_SUFFIXES, *sorted(LABEL_SUFFIXES))  # .tif takes precedence over .png
     there = path.iterdir() if _is_folder(path) else ()
     files = [file for file in there if file.suffix.lower() in suffixes and not file.name.startswith(".")]
     files = [file for file in files if not stem(file).endswith(PICTURED)]
@@ -142,37 +142,37 @@ def _by_name(path: Path, preferred: str | tuple[str, ...], names: Collection[str
     for file in sorted(files, key=lambda file: (suffixes.index(file.suffix.lower()), file)):
         name, ended = stem(file), stem(file) != name_of(file)
         ranks[file] = 3 if name.endswith(preferred) else 1 if name.endswith("_probabilities") else 2 * ended
-    files = sorted(ranks, key=lambda file: ranks[file])  # worst first
+    files = sorted(ranks, key=lambda file: ranks[file])  # later files replace earlier ones
     named = {name_of(file): Source(_held_in(file)) for file in files if ranks[file]} | found
     plain = {name_of(file): Source(_held_in(file)) for file in files if not ranks[file]}
     return named if named and named.keys() <= plain.keys() else plain | named
 
 
 def _held_in(file: Path) -> Path:
-    """The labels within an OME-Zarr that holds an image and its labels, else the file itself."""
+    """Return the label image inside an OME-Zarr image, if it has exactly one; else return the file itself."""
     labels = labels_within(file)
     return labels[0] if len(labels) == 1 else file
 
 
 def _special(path: Path, names: Collection[str]) -> dict[str, Source]:
-    """Shapes, and labels that are spread over several files, by name; the other side has ``names``."""
+    """Return shapes, and labels stored as several files, by image name; ``names`` are those of the other side."""
     found, _ = label_files(path if _is_folder(path) else path.parent, dict.fromkeys(names, Path()))
     of = {name: Source(file, form, name) for name, (file, form) in found.items() if file == path or path.is_dir()}
-    # Folders of one class each are excluded: several folders may hold something else.
+    # Labels with one folder per class are excluded: several folders may hold something else.
     return {n: s for n, s in of.items() if s.is_shapes or {path, path / n} & {part.parent for part in s.form.parts}}
 
 
 def _alone(file: Path, other: Path) -> Source:
-    """One of two files whose names need not agree."""
+    """Return the truth or prediction in one of two files that are compared although their names may differ."""
     found = _special(file, ()) if file.suffix.lower() in SHAPE_SUFFIXES else {}
     return found.get(name_of(other)) or next(iter(found.values()), Source(_held_in(file), name=name_of(file)))
 
 
 def _of_data_set(root: Path) -> dict[str, Source]:
-    """The labels of a data set by name; empty for a folder of labels, even if images lie beside them."""
+    """Return the labels of a data set by image name; empty for a folder that holds the labels itself."""
     try:
         pairs, findings = matched(root)
-    except FileNotFoundError:  # it is no data set
+    except FileNotFoundError:  # the folder is no data set
         return {}
     pairs = [pair for pair in pairs if pair.labels.parent != root]
     for finding in findings if pairs else ():
@@ -182,7 +182,7 @@ def _of_data_set(root: Path) -> dict[str, Source]:
 
 
 def look(pair: Pair, of_classes: bool, ignore_label: int | None = None) -> tuple[Facts, Facts]:
-    """Inspect truth and prediction of one image, for a decision about all images."""
+    """Inspect truth and prediction of one image, and refuse values that cannot be labels."""
     (true, _), (predicted, dtype) = _both(pair, of_classes)
     truth, prediction = _facts(pair[0].file, true, "", ignore_label), _facts(pair[1].file, predicted, dtype)
     if truth.grain in (GRADED, EDGED):
@@ -199,8 +199,8 @@ def look(pair: Pair, of_classes: bool, ignore_label: int | None = None) -> tuple
 
 
 def _both(pair: Pair, of_classes: bool, probable: Collection[str] = ()) -> tuple[Read, Read]:
-    """Read truth and prediction; real numbers, and predictions of the dtypes ``probable``, stay as they are stored."""
-    if pair[0].is_shapes and not pair[1].is_shapes:  # shapes take the size of the other file
+    """Read truth and prediction; predictions with fractional values or a dtype in ``probable`` stay as stored."""
+    if pair[0].is_shapes and not pair[1].is_shapes:  # shapes are drawn at the size of the other file
         predicted = _read(pair[1], of_classes, None, probable)
         return _read(pair[0], of_classes, predicted[0], None), predicted
     true = _read(pair[0], of_classes, None, None)
@@ -232,7 +232,7 @@ def _read(source: Source, of_classes: bool, other: Drawn | None, probable: Colle
 
 
 def _planes(stored: Stored) -> np.ndarray:
-    """Stored values in the order slices, channels, rows, columns; grey colours become one channel without alpha."""
+    """Return the values of a file in the order slices, channels, rows, columns; grey RGB(A) becomes one channel."""
     values, axes = turned(np.asarray(stored.array), stored.axes, stored.orientation), stored.axes
     if "S" in axes and not stored.unclear:
         samples = np.moveaxis(values, axes.index("S"), -1)
@@ -260,10 +260,10 @@ def comparisons(
 
     Args:
         pair: the files of truth and prediction.
-        meant: the meaning of their labels.
-        scales: divisors of probabilities, by dtype.
+        meant: functions that turn the labels of truth and prediction into classes or cells.
+        scales: the value that stands for probability 1, by dtype of predictions that are probabilities.
         of_classes: whether labels are classes and not cells.
-        ignore: the value of unannotated pixels of the truth.
+        ignore: label value of unannotated pixels in the truth; None: all pixels are annotated.
     """
     (true, _), (predicted, dtype) = _both(pair, of_classes, scales)
     known = None if ignore is None else true.numbers != ignore
@@ -282,14 +282,14 @@ def comparisons(
 
 
 def _written(source: Source, stack: np.ndarray) -> Sequence[np.ndarray | None]:
-    """The label image beside the probabilities of each slice; None if there is none of the right size."""
+    """Return the label image saved with the probabilities of each slice, or None if none of this size exists."""
     labels = _planes(in_memory(source.labels)) if source.labels else np.zeros(0)
     fits = labels.dtype.kind in "iu" and labels.size == stack.size
     return list(labels.reshape(stack.shape)) if fits else [None] * len(stack)
 
 
 def _probabilities(values: np.ndarray, scale: int, file: Path) -> np.ndarray:
-    """Scale probabilities to ``(D, K, H, W)`` in [0, 1]; a single one is that of class 1 of two classes."""
+    """Scale probabilities ``(D, K, H, W)`` to [0, 1]; K = 1 means class 1 of two classes, and class 0 is added."""
     low, high = values.min(), values.max()
     if not np.isfinite(high - low):
         raise ValueError(f"expected probabilities, but {file} holds NaN or infinity")

@@ -1,4 +1,4 @@
-"""The LightningDataModule: from annotated images to training tiles and whole images."""
+"""The LightningDataModule, which makes training tiles and whole images from annotated images."""
 
 import time
 from collections.abc import Callable
@@ -28,9 +28,14 @@ from src.saying import doing
 
 
 class WholeImage(TypedDict, total=False):
-    """A validation or held-out image as a network takes it; empty where a process has none left.
+    """A validation or held-out image as tensors; an empty dictionary if the process has no image left.
 
-    Its arrays are image ``(C, H, W)``, target ``(H, W)`` int64, known ``(H, W)`` bool and instances ``(H, W)`` int32.
+    Attributes:
+        name: name of the image.
+        image: grey values scaled to [0, 1], ``(C, H, W)`` float32.
+        target: class of each pixel, ``(H, W)`` int64.
+        known: annotated pixels, ``(H, W)`` bool.
+        instances: cell of each pixel, ``(H, W)`` int32, 0 = background.
     """
 
     name: str
@@ -47,33 +52,34 @@ class SliceData(lightning.LightningDataModule):
     """Annotated images in memory, split into training, validation and held-out images.
 
     Args:
-        source: reads or makes the annotated images; called once in each process, first in one on each machine.
-        train: training images, as `data.split` reads them: such as ``0-19``, ``plate1_*`` or auto.
+        source: function that reads or makes the annotated images; called once per process, by one process per machine
+            before the others.
+        train: choice of the training images, such as ``0-19``, ``plate1_*`` or auto, see `data.split.split`.
         validation: validation images, which choose the checkpoint and the threshold; may be empty.
         held_out: held-out images, which are scored once, at the end.
         tile: side of the network's input in pixels.
-        batch_size: tiles per step, over all processes together (1 in the paper).
-        workers: processes that prepare tiles.
+        batch_size: number of tiles per training step, summed over all processes (1 in the paper).
+        workers: number of processes that prepare tiles.
         classes: number of classes (K).
         channels: number of channels of the images.
-        augment: an `albumentations.Compose` that cuts tiles.
+        augment: an `albumentations.Compose` that cuts a tile out of an image.
         weight_map: the weight map of eq. 2.
-        context: pixels at each border of a tile for which the network has no output.
+        context: number of pixels at each border of a tile for which the network has no output.
         seed: seed of the stream of tiles.
         scaling: how grey values are scaled to [0, 1], one of `files.stored.SCALINGS`.
-        target: the classes that are learnt from annotated cells.
+        target: how annotated cells become the classes that the network learns.
         ridge: width of the background drawn between touching cells of one class, 0, 1 or 2 pixels (§3); not used if
             ``target`` adds a boundary.
-        foreground: share of tiles centred on a class other than 0, so that rare classes are seen.
-        root: the folder of the files, if there is one; named in messages only.
-        folder: the folder that is compared with a finished run, to tell whether its files have changed; None: `root`.
-        cache_dir: the folder in which weight maps are cached.
-        groups: a pattern of names by which images belong together, such as ``{patient}[LR]``, see `split.together`;
-            the automatic split keeps them together.
+        foreground: share of tiles that are centred on a class other than 0, so that rare classes are seen.
+        root: folder of the data, for messages only; None if the data do not come from a folder.
+        folder: folder whose files are compared with those of a finished run to detect changes; None: ``root``.
+        cache_dir: folder in which weight maps are cached.
+        groups: pattern of image names, such as ``{patient}[LR]``, that shows which images the automatic split keeps
+            together, see `split.together`; None: no pattern.
 
     Attributes:
         reading: how the pixels of the files were read; known after `setup`.
-        legend: the names of the classes, likewise.
+        legend: names of the classes; known after `setup`.
     """
 
     def __init__(
@@ -115,7 +121,7 @@ class SliceData(lightning.LightningDataModule):
 
     @override
     def prepare_data(self) -> None:
-        # One process per machine downloads the data and keeps what it reads; `setup` reads it in the others.
+        # One process per machine downloads and reads the data first; then `setup` reads the data in all others.
         self.setup()
 
     @override
@@ -134,10 +140,10 @@ class SliceData(lightning.LightningDataModule):
         self.split = {group: stack.take(chosen) for group, chosen in numbers.items()}
 
     def check_images(self, stack: Stack) -> None:
-        """Refuse images of another number of channels, and images that are too small to be mirrored.
+        """Refuse images whose number of channels is not that of the network, or that are too small to be mirrored.
 
         Raises:
-            ValueError: such an image is there; the message names it.
+            ValueError: there is such an image; the message names it.
         """
         where = f" in {self.root}" if self.root else ""
         for image, name in zip(stack.images, stack.names, strict=True):
@@ -152,10 +158,10 @@ class SliceData(lightning.LightningDataModule):
                 )
 
     def tiles_of_process(self, ranks: int) -> int:
-        """Tiles per step that each of ``ranks`` processes draws.
+        """Return the number of tiles per step that each of ``ranks`` processes draws.
 
         Raises:
-            ValueError: the processes cannot share the tiles of a step evenly.
+            ValueError: ``batch_size`` is not a multiple of ``ranks``.
         """
         if self.batch_size % ranks:
             raise ValueError(
@@ -180,12 +186,12 @@ class SliceData(lightning.LightningDataModule):
             sampler=draws,
             num_workers=self.workers,
             worker_init_fn=signals.ignore,
-            persistent_workers=self.workers > 0,  # Lightning ends only these when training is stopped
+            persistent_workers=self.workers > 0,  # Lightning ends only persistent workers when training is stopped
             pin_memory=torch.cuda.is_available(),
         )
 
     def tiles_per_second(self, samples: int = 5) -> float:
-        """How many tiles per second the workers of a process can make, measured on a few tiles."""
+        """Return how many tiles per second the workers of one process can make, measured on ``samples`` tiles."""
         started = time.perf_counter()
         for draw in range(samples):
             self.patches[draw]
@@ -205,7 +211,7 @@ class SliceData(lightning.LightningDataModule):
 
     @cached_property
     def appearance(self) -> list[Appearance]:
-        """What the training images look like, those of a very large data set at even distances."""
+        """The appearance of each training image, or of `MOST_ROWS` evenly spaced training images if there are more."""
         stack = self.split["train"]
         chosen = np.unique(np.linspace(0, len(stack) - 1, min(len(stack), MOST_ROWS)).astype(int)).tolist()
         sizes = stack.pixel_sizes or [None] * len(stack)
@@ -220,14 +226,26 @@ class SliceData(lightning.LightningDataModule):
         return self._whole_images("held_out")
 
     def choosing_dataloader(self, most_pixels: int) -> WholeImages:
-        """Validation images for choices after training: all, or evenly spaced ones of ``most_pixels`` in total."""
+        """Return the validation images on which the decoder is chosen after training.
+
+        Args:
+            most_pixels: if the validation images have more pixels in total, evenly spaced images with about this total
+                are used.
+        """
         stack = self.split["validation"]
         sizes = [image.shape[0] * image.shape[1] for image in stack.images]
         count = min(len(stack), max(1, most_pixels * len(stack) // max(1, sum(sizes))))
         return self._whole_images("validation", np.linspace(0, len(stack) - 1, count).astype(int).tolist())
 
     def _whole_images(self, group: str, chosen: list[int] | None = None) -> WholeImages:
-        """The images of this process; an empty dictionary is added if other processes have one image more."""
+        """Return this process's share of the validation or held-out images.
+
+        An empty dictionary is added if other processes have one image more.
+
+        Args:
+            group: validation or held_out.
+            chosen: indices of the images to use in that group; None: all images.
+        """
         stack = self.split[group] if chosen is None else self.split[group].take(chosen)
         rank, ranks = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         share = stack.take(list(range(rank, len(stack), ranks)))

@@ -1,4 +1,4 @@
-"""Measure a label image once, so that later decisions about all label images need no pixels."""
+"""Measure each label image once, so that later decisions about all label images need not read the pixels again."""
 
 from dataclasses import dataclass, field
 
@@ -9,34 +9,32 @@ from scipy import ndimage
 from src.files.arrays import STRIP, strips_of, value_counts
 from src.instances import components, pieces
 
-MOST_CLASSES = 20  # values up to which labels may be classes
-MAIN_PIECE = 0.9  # share of a value's pixels in its largest piece, from which stray pixels are ignored
+MOST_CLASSES = 20  # labels with more values than this (besides 0) are not classes
+MAIN_PIECE = 0.9  # if the largest piece of a value has this share of its pixels, the other pieces are stray pixels
 EDGE = 8  # largest distance in pixels from an edge at which smoothing or JPEG alters values
-LARGEST_NUMBER = 2**20  # of a cell, up to which a list with an entry for each number fits in memory
-LONG = 1 / 3  # of the longer side of an image: longer pieces may be vessels or fibres
-STRETCHED = 8  # area of a piece over its largest width squared; 0.8 for a disc, larger for long and thin pieces
-HOLLOW = 0.45  # largest solidity (share of the convex hull) of a branching or winding piece
-SLENDER = 8  # least length over width of a straight piece
-FEWEST_MESHES = 6  # cells that a net of lines separates
-LARGEST_MESH = 0.5  # largest share of one cell in the area between the lines
-COMPACT = 0.6  # least solidity of cells, also of those that touch; membranes have a quarter
-INTERPOLATED = (
-    0.2  # share of pixels along edges with a value between those on both sides, from which labels were resized
-)
-ONE_VALUE = 0.8  # share of those pixels with the same value, from which it is a class drawn around others
+LARGEST_NUMBER = 2**20  # largest number of a cell for which a list with an entry for each number fits in memory
+LONG = 1 / 3  # share of the longer side of an image; pieces at least this long may be vessels or fibres
+STRETCHED = 8  # least area of a vessel or fibre over the square of its largest half-width; a disc has 3.1
+HOLLOW = 0.45  # solidity (share of the convex hull) below which a piece branches or winds
+SLENDER = 8  # least length over width of a straight vessel or fibre
+FEWEST_MESHES = 6  # least number of cells that a net of lines must separate
+LARGEST_MESH = 0.5  # largest share of the area between the lines that one cell may cover
+COMPACT = 0.6  # least mean solidity of cells, even if they touch; membranes have about 0.25
+INTERPOLATED = 0.2  # labels were resized if this share of the pixels along edges has values between those on both sides
+ONE_VALUE = 0.8  # … unless this share of those pixels has the same value, which is then a class drawn around others
 EIGHT_BITS = 255
 
 
 @dataclass(frozen=True)
 class Area:
-    """Position, size and brightness of the pixels of one value.
+    """Position, size and brightness of the area that one label value covers in an image.
 
     Attributes:
-        y, x: centre, as shares of the height and width of the image.
-        share: share of the pixels of the image.
-        grey: median grey value, in standard deviations from the mean of the image; 0 without an image.
-        spans: whether it touches two opposite borders of the image.
-        border: share of the border pixels of the image.
+        y, x: centroid of the area, as shares of the height and width of the image.
+        share: share of the image's pixels that the area covers.
+        grey: median grey value of the area, in standard deviations from the mean of the image; 0 without an image.
+        spans: whether the area touches two opposite borders of the image.
+        border: share of the image's border pixels that the area covers.
     """
 
     y: float
@@ -55,20 +53,20 @@ class Description:
 
     Attributes:
         counts: number of pixels of each value.
-        single: share of the foreground values with a single piece.
+        single: share of the foreground values that have a single piece.
         pieces: number of pieces.
-        cells: number of foreground values if there are several, else of pieces; branches are joined at corners too.
-        side: longest side of a bounding box of a piece in pixels, 0 without pieces.
-        area: 5th percentile of the areas of cells in pixels, 0 without cells.
-        thin: whether 0 is a thin line between pieces.
-        smoothed: whether values lie between two dominant ones, as after resizing or JPEG compression of a mask.
-        whole: share of the foreground values whose largest piece holds nearly all their pixels.
-        areas: of each value; empty if there are more than `MOST_CLASSES` besides 0.
+        cells: number of foreground values if there are several, else of pieces (8-connected if `is_branching`).
+        side: longest side in pixels of the bounding box of any piece; 0 without pieces.
+        area: 5th percentile of the areas of cells in pixels; 0 without cells.
+        thin: whether the background is thin lines between pieces.
+        smoothed: whether many values lie between two dominant ones, as after resizing or JPEG compression of a mask.
+        whole: share of the foreground values whose largest piece contains at least `MAIN_PIECE` of their pixels.
+        areas: position, size and brightness of each value; empty if more than `MOST_CLASSES` values besides 0 occur.
         is_net: whether the foreground is a net of thin lines around cells.
         is_branching: whether most of the foreground is long and thin, such as vessels and fibres.
-        has_blobs: whether 0 is several compact pieces surrounded by foreground.
+        has_blobs: whether the background is several compact pieces surrounded by foreground.
         interpolated: whether values lie between those of neighbouring cells, as after resizing with interpolation.
-        wrapped: whether there are more cells than numbers in 8 bits, so that numbers repeat.
+        wrapped: whether numbers repeat because there are more cells than numbers in 8 bits.
     """
 
     counts: dict[int, int]
@@ -93,7 +91,7 @@ def describe(labels: np.ndarray, image: np.ndarray | None = None) -> Description
 
     Args:
         labels: ``(H, W)`` integers.
-        image: the annotated image, ``(H, W)``; without it the grey values of areas are 0.
+        image: the annotated image, ``(H, W)``; if None, the grey values of areas are 0.
     """
     values, counts = value_counts(labels)
     cells = values[values != 0]
@@ -109,11 +107,11 @@ def describe(labels: np.ndarray, image: np.ndarray | None = None) -> Description
         counts=dict(zip(map(int, values), map(int, counts), strict=True)),
         single=float(np.mean([len(each) == 1 for each in found])) if found else 1.0,
         pieces=len(of_pieces),
-        # Branches of one pixel width touch at corners only.
+        # Parts of branches that are one pixel wide may touch only at corners.
         cells=int(components(labels != 0, corners=True).max()) if branching else len(areas),
         side=int(max(sides, default=0)),
         area=float(np.percentile(areas, 5)) if len(areas) else 0.0,
-        # The lines separate several cells and are connected.
+        # The background counts as thin lines only if it separates several cells and is connected.
         thin=_is_thin(labels == 0) and len(of_pieces) >= max(2, components(labels == 0, corners=True).max()),
         smoothed=_is_smoothed(labels, values, counts),
         whole=float(np.mean(np.array(main) >= MAIN_PIECE)) if found else 1.0,
@@ -127,7 +125,7 @@ def describe(labels: np.ndarray, image: np.ndarray | None = None) -> Description
 
 
 def is_mixed(labels: np.ndarray) -> bool:
-    """Whether numbers of cells in a label image ``(H, W)`` are wrong, by interpolation or by overflow of 8 bits."""
+    """Return whether cell numbers in a label image ``(H, W)`` are wrong because of interpolation or 8-bit overflow."""
     values, _ = value_counts(labels)
     cells = values[values != 0]
     return _is_interpolated(labels, len(cells)) or (
@@ -136,9 +134,9 @@ def is_mixed(labels: np.ndarray) -> bool:
 
 
 def _pieces(labels: np.ndarray, cells: np.ndarray) -> list[np.ndarray]:
-    """Return `component_boxes` of each value of ``cells``.
+    """Return the bounding boxes and areas of the pieces of each value, as from `component_boxes`.
 
-    Searching each value in its own bounding box takes less memory than numbering all pieces at once.
+    Searching each value within its own bounding box takes less memory than numbering all pieces at once.
     """
     if len(cells) and (cells[0] < 0 or cells[-1] > LARGEST_NUMBER):
         numbers = np.empty(labels.shape, np.int32)
@@ -180,20 +178,20 @@ def _border(image: np.ndarray) -> np.ndarray:
 
 
 def _widths(mask: np.ndarray) -> np.ndarray:
-    """The distance of each foreground pixel of a mask to the background, ``(pixels,)``."""
+    """Return the distance from each foreground pixel of a mask ``(H, W)`` bool to the background, ``(pixels,)``."""
     distances: np.ndarray = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5)[mask]
     return distances
 
 
 def _is_thin(background: np.ndarray) -> bool:
-    """Whether the background covers at most half of the image and is less than half as thick as the foreground."""
+    """Return whether a background mask covers at most half the image and is less than half as thick as the rest."""
     if background.mean() > 0.5 or not background.any():
         return False
     return bool(np.median(_widths(background)) < 0.5 * np.median(_widths(~background)))
 
 
 def _is_net(lines: np.ndarray) -> bool:
-    """Whether thin lines divide an image into many cells, none of which covers most of it."""
+    """Return whether a mask is a net of thin lines that divides the image into many cells, none of them dominant."""
     if not _is_thin(lines):
         return False
     meshes = component_boxes(~lines)[:, cv2.CC_STAT_AREA]
@@ -202,7 +200,7 @@ def _is_net(lines: np.ndarray) -> bool:
 
 
 def _is_branching(mask: np.ndarray) -> bool:
-    """Whether most of a mask lies in long pieces that branch, wind, or are straight and narrow."""
+    """Return whether most of a mask consists of long pieces that branch, wind, or are straight and narrow."""
     long = 0
     numbers = components(mask, corners=True)
     for number, box in enumerate(ndimage.find_objects(numbers), start=1):
@@ -220,7 +218,7 @@ def _is_branching(mask: np.ndarray) -> bool:
 
 
 def _has_blobs(zero: np.ndarray) -> bool:
-    """Whether 0 is several compact pieces within one foreground piece that covers most of the border of the image."""
+    """Return whether a background mask is compact pieces within one foreground piece that covers most of the border."""
     if not 0 < zero.mean() < 0.5:
         return False
     numbers = components(zero)
@@ -239,7 +237,7 @@ def _contour(piece: np.ndarray) -> np.ndarray:
 
 
 def _solidity(piece: np.ndarray) -> float:
-    """Area of a piece over the area of its convex hull."""
+    """Return the area of a piece divided by the area of its convex hull."""
     hull = np.zeros(piece.shape, np.uint8)
     cv2.fillConvexPoly(hull, cv2.convexHull(_contour(piece)), 1)
     return int(np.count_nonzero(piece)) / max(1, int(np.count_nonzero(hull)))
@@ -260,7 +258,7 @@ def _is_smoothed(labels: np.ndarray, values: np.ndarray, counts: np.ndarray) -> 
 
 
 def _is_interpolated(labels: np.ndarray, cells: int) -> bool:
-    """Whether many pixels along edges have values between those on both sides, and not all of them the same value."""
+    """Return whether many pixels along edges have varying values that lie between the values on both sides."""
     if cells < 4 or min(labels.shape) < 3:
         return False
     along, found = 0, []
@@ -280,7 +278,12 @@ def _is_interpolated(labels: np.ndarray, cells: int) -> bool:
 
 
 def _is_wrapped(cells: np.ndarray, found: list[np.ndarray]) -> bool:
-    """Whether nearly all numbers of 8 bits occur, and some of them for several cells: 256 and more overflowed."""
+    """Return whether nearly all 8-bit numbers occur and some occur in several cells, because numbers overflowed at 256.
+
+    Args:
+        cells: the foreground values in ascending order.
+        found: `component_boxes` of each value.
+    """
     if not _fills_eight_bits(cells):
         return False
     usual = np.median([each[:, cv2.CC_STAT_AREA].max() for each in found])
@@ -293,5 +296,5 @@ def _fills_eight_bits(cells: np.ndarray) -> bool:
 
 
 def component_boxes(foreground: np.ndarray) -> np.ndarray:
-    """Left, top, width, height and area of each 4-connected component of a mask, ``(components, 5)``."""
+    """Return left, top, width, height and area of each 4-connected component of a mask, ``(components, 5)`` int32."""
     return cv2.connectedComponentsWithStats(foreground.astype(np.uint8), connectivity=4, ltype=cv2.CV_32S)[2][1:]

@@ -1,4 +1,4 @@
-"""One problem of the data: its file, what was found, what was expected, and the fix."""
+"""Findings about the data: each names a problem, its file, what was found, what was expected, and how to fix it."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -6,20 +6,20 @@ from dataclasses import dataclass
 from src.files.reading import Layout
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
-SHOWN_FILES = 3  # listed of those with the same finding
+SHOWN_FILES = 3  # largest number of files that are listed for the same kind of finding
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One problem of the data, or one fact about them that a person should know.
+    """One problem of the data, or one fact about the data that the user should know.
 
     Attributes:
-        code: kind of finding; it stays the same from version to version.
+        code: kind of finding, such as ``size-mismatch``; codes stay the same from version to version.
         severity: `ERROR` (training would be wrong and is refused), `WARNING` or `NOTE`.
-        file: the file; the folder if the finding is about all its files.
+        file: path of the file, or of the folder if the finding is about all files in it.
         found: what the file holds.
-        expected: what it should hold.
-        fix: what to do, as a line to type if possible.
+        expected: what the file should hold.
+        fix: how to fix the problem, as a line to type if possible.
     """
 
     code: str
@@ -34,7 +34,7 @@ class Finding:
 
 
 def by_code(findings: list[dict[str, str]]) -> dict[tuple[str, str], list[dict[str, str]]]:
-    """Group findings, each a dictionary of its attributes, by severity and code; the order is kept."""
+    """Group findings by severity and code, in their original order; each finding is a dictionary of its attributes."""
     alike = defaultdict(list)
     for finding in findings:
         alike[finding["severity"], finding["code"]].append(finding)
@@ -42,14 +42,14 @@ def by_code(findings: list[dict[str, str]]) -> dict[tuple[str, str], list[dict[s
 
 
 class Refused(ValueError):
-    """Data that cannot be used: an error that carries its finding, so that a check can list it among others.
+    """An error for data that cannot be used; its finding lets the data check list the problem with all others.
 
     Args:
-        finding: the reason.
-        message: replaces the finding as text of the error, for example where no file is to blame but an option.
+        finding: the problem.
+        message: text of the error, for example if an option and not a file is wrong; if empty, the finding as text.
 
     Attributes:
-        finding: the reason.
+        finding: the problem.
     """
 
     def __init__(self, finding: Finding, message: str = "") -> None:
@@ -58,7 +58,7 @@ class Refused(ValueError):
 
 
 class Found(Layout):
-    """One finding of ``check.json``."""
+    """Layout of one finding in ``check.json``."""
 
     severity: str
     code: str
@@ -69,6 +69,6 @@ class Found(Layout):
 
 
 class Findings(Layout):
-    """``check.json``."""
+    """Layout of the findings in ``check.json``."""
 
     findings: list[Found]

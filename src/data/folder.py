@@ -1,4 +1,4 @@
-"""Read a folder of a user's images and labels as training data."""
+"""Read a folder of images and labels as training data."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -27,9 +27,9 @@ class Meaning:
     """What the labels of a folder mean.
 
     Attributes:
-        judgement: their kind and values.
-        legend: values, names and colours of the classes, which predictions repeat.
-        in_colours: whether values are packed colours.
+        judgement: kind of the labels, and label values of the classes.
+        legend: label values, names and colours of the classes; predictions are saved with the same ones.
+        in_colours: whether label values are packed colours.
     """
 
     judgement: Judgement
@@ -39,11 +39,11 @@ class Meaning:
 
 @dataclass(frozen=True)
 class Names:
-    """Names of classes from files beside the labels of a folder.
+    """Names of classes, from the files of a data set that list them.
 
     Attributes:
-        colours: names of packed colours, None without such a file.
-        numbers: names of numbers.
+        colours: names by packed colour; None if no file names colours.
+        numbers: names of label numbers.
     """
 
     colours: dict[int, str] | None = None
@@ -54,10 +54,10 @@ NO_NAMES = Names()
 
 
 def names_in(root: Path) -> Names:
-    """Read the names of classes: of colours from ``labelmap.txt``, of numbers from ``dataset.json``.
+    """Read class names from a folder: names of colours from ``labelmap.txt``, of numbers from ``dataset.json``.
 
     Raises:
-        Refused: one of them is damaged.
+        Refused: one of the two files is damaged.
     """
     return Names(colours.read_labelmap(root), read_label_names(root))
 
@@ -80,23 +80,25 @@ def read_folder(
 
     Args:
         root: the folder.
-        kind: what the labels mean, one of `kinds.KINDS`; auto infers it.
-        values: the values of class 0, 1, …; None: see `kinds.decide`.
-        ignore_label: the value of unannotated pixels.
-        include: a pattern such as ``plate1_*``; images with other names are left out.
-        orientation: how images with an orientation tag are read: shown, stored, or auto, as fits their labels.
-        axes: the axes of files with as many axes, a letter each, such as ZYX where slices are tagged as channels;
-            None: as the files say.
-        classes: names of classes with a file NAME_CLASS each, later ones over earlier ones; None: search for them.
-        images: a pattern of paths, such as ``raw/{name}_img.*``; None: search for folders of images.
-        labels: a pattern of paths, or the name of a folder; None: search for folders of labels.
-        order: of the names: natural, so that 2 comes before 10, or plain, as in earlier versions.
-        read: reads a pair of files; None: `read_pair`.
+        kind: kind of the labels, one of `kinds.KINDS`, or auto to infer it.
+        values: label values of class 0, 1, …; None: they are inferred from the labels.
+        ignore_label: label value of unannotated pixels; None: all pixels are annotated.
+        include: name pattern such as ``plate1_*``; images with other names are left out.
+        orientation: how images with an orientation tag are read: shown (rotated as in viewers), stored (not rotated),
+            or auto (whichever fits the labels).
+        axes: axes of the image files, one letter each, such as ZYX if slices are tagged as channels; applies to files
+            with that number of axes. None: the axes that the files state.
+        classes: names of classes with one label file NAME_CLASS each; where files overlap, the later class is used.
+            None: search for such files.
+        images: pattern of image paths, such as ``raw/{name}_img.*``; None: search for folders of images.
+        labels: pattern of label paths, or name of the folder of labels; None: search for folders of labels.
+        order: order of the names: natural, so that 2 comes before 10, or plain, as in earlier versions.
+        read: function that reads the annotated images from an image file and its label file; None: `read_pair`.
 
     Raises:
         Refused: an image has no labels, a file cannot be read, or labels have another size than their image.
         FileNotFoundError: the folder does not exist or holds no images.
-        ValueError: ``kind`` does not exist, or labels hold values of no class.
+        ValueError: ``kind`` is not one of these kinds, or labels hold values that belong to no class.
     """
     wanted = Wanted(include, orientation, axes, tuple(classes) if classes else None, kind, images, labels, order)
     pairs, alone = matched(Path(root), wanted)
@@ -104,7 +106,7 @@ def read_folder(
         if finding.severity == ERROR:
             raise Refused(finding)
     slices = settled([(read or read_pair)(pair) for pair in pairs], read or read_pair)
-    # Comparing palettes and finding the background colour need the values that occur.
+    # Labels need no description if kind or values are given, except to compare palettes or find the background colour.
     known = (values is not None or kind == "instances") and not any(each.palette or each.in_colours for each in slices)
     described = [
         describe(annotated_only(each.labels, ignore_label), one_grey(each.image)) for each in slices if not known
@@ -129,11 +131,11 @@ def read_folder(
 
 
 class Drawing(colours.Labelled, Protocol):
-    """How the labels of one image are stored, without their pixels."""
+    """An object that knows how the labels of one image are stored; the pixels are not needed."""
 
     @property
     def form(self) -> Form:
-        """See `sources.Form`."""
+        """The form in which the labels are stored, see `sources.Form`."""
 
 
 def meaning(
@@ -143,17 +145,17 @@ def meaning(
     values: Sequence[int] | None = None,
     names: Names = NO_NAMES,
 ) -> Meaning:
-    """Decide what the labels of a folder mean, from all of them together; the check and training both use it.
+    """Decide what the labels of a folder mean, from all its label images together.
 
     Args:
-        slices: all images.
-        described: their labels; may be empty if kind and values leave nothing to infer.
-        kind: see `read_folder`.
-        values: see `read_folder`.
-        names: see `names_in`.
+        slices: how the labels of each image are stored.
+        described: description of each label image; may be empty if kind and values leave nothing to infer.
+        kind: kind of the labels, one of `kinds.KINDS`, or auto to infer it.
+        values: label values of class 0, 1, …; None: they are inferred from the labels.
+        names: names of classes, from `names_in`.
 
     Raises:
-        ValueError: ``kind`` does not exist.
+        ValueError: ``kind`` is not one of these kinds.
     """
     if colours.tell(slices, [one.counts for one in described]):
         return _meaning_of_colours(slices, described, kind, values, names.colours)
@@ -174,7 +176,7 @@ def _meaning_of_numbers(
     own, names = found.values or (), named.all_names
     if named.names and set(own) <= names.keys():
         if values is None and named.ignored not in own:
-            own = tuple(named.names)  # also those that do not occur
+            own = tuple(named.names)  # including values that do not occur
         return Meaning(replace(found, values=own), Legend(own, tuple(names[value] for value in own)))
     classes = next((each.form.classes for each in slices if each.form.classes), ())
     numbers = tuple(range(len(classes) + 1))
@@ -204,23 +206,23 @@ def _meaning_of_colours(
 def as_meant(
     each: Annotated, meaning: Meaning, ignore_label: int | None
 ) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], np.ndarray]:
-    """Apply a meaning to the labels of one image.
+    """Convert the labels of one image to classes and cells, according to what the labels of its folder mean.
 
     Args:
         each: the image with its labels.
-        meaning: of the labels of its folder.
-        ignore_label: the value of unannotated pixels.
+        meaning: what the labels of the folder mean.
+        ignore_label: label value of unannotated pixels; None: all pixels are annotated.
 
     Returns:
-        Classes, cells and annotated pixels, see `labels.to_learn`; and the values ``(H, W)`` that they follow from,
-        which are packed colours if ``meaning.in_colours``.
+        A tuple of classes ``(H, W)`` uint8, cells ``(H, W)`` int32 and annotated pixels ``(H, W)`` bool; and the label
+        values ``(H, W)`` from which they were made, which are packed colours if ``meaning.in_colours``.
     """
     numbers = colours.alike(each.labels, each, meaning.in_colours)
-    if meaning.in_colours and ignore_label is not None:  # a number of the file, or a packed colour
+    if meaning.in_colours and ignore_label is not None:  # ignore_label is a value of the file, before the conversion
         numbers, ignore_label = np.where(each.labels == ignore_label, -1, numbers), -1
     return to_learn(numbers, meaning.judgement.kind, meaning.judgement.values, ignore_label), numbers
 
 
 def annotated_only(labels: np.ndarray, ignore_label: int | None) -> np.ndarray:
-    """Set unannotated pixels of labels to 0."""
+    """Return labels ``(H, W)`` with the unannotated pixels, those of value ``ignore_label``, set to 0."""
     return labels if ignore_label is None else np.where(labels == ignore_label, 0, labels)

@@ -1,4 +1,4 @@
-"""The training, validation and held-out images of each fold of a cross-validation."""
+"""Plan the folds of a cross-validation, each with its training, validation and held-out images."""
 
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
@@ -15,21 +15,21 @@ from src.data.stack import Stack
 from src.files.arrays import content_hash
 from src.files.grey import one_grey
 
-USUAL = 5  # folds by default
-LEAVE_ONE_OUT = 12  # with fewer images, each is a fold of its own
-ALIKE_SIZES = 0.8  # least share of images that share their size with another one, if sizes are to mean microscopes
+USUAL = 5  # default number of folds
+LEAVE_ONE_OUT = 12  # with fewer images than this, each image is a fold of its own
+ALIKE_SIZES = 0.8  # sizes identify microscopes only if this share of the images share their size with another image
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The folds of a cross-validation, by the numbers of images.
+    """The folds of a cross-validation; images are given by their indices.
 
     Attributes:
-        folds: the numbers of the train, validation and held_out images of each fold; each image that takes part is
-            held out in exactly one fold.
-        untouched: images that the configuration names as held out, which no fold sees.
-        left_out: images that take no part, because they are neighbours or near copies of untouched ones.
-        apart: what separates the folds, in words.
+        folds: train, validation and held_out images of each fold; each image that takes part is held out in exactly
+            one fold.
+        untouched: images that the configuration names as held out, which are not used in any fold.
+        left_out: images that are not used because they are neighbours or near-duplicates of untouched images.
+        apart: phrase that describes what separates the folds.
     """
 
     folds: list[dict[str, list[int]]]
@@ -39,30 +39,31 @@ class Plan:
 
     @property
     def scored(self) -> list[int]:
-        """The images that take part, each held out in one fold."""
+        """The indices of the images that take part, each of which is held out in one fold."""
         return sorted(number for fold in self.folds for number in fold["held_out"])
 
 
 def planned(stack: Stack, groups: dict[str, str], pattern: str | None = None, count: int | None = None) -> Plan:
-    """Plan the folds of a cross-validation without data leakage: no held-out image is like a training image.
+    """Plan the folds of a cross-validation without data leakage: no held-out image resembles a training image.
 
-    Slices of one stack, or of a series of sections or frames with a file each, are held out in contiguous stretches
-    with a slice left out around each. Other images are dealt to folds by file, or by groups that their names show;
-    near copies stay in one fold. Image sizes and bright or dark backgrounds are spread evenly over the folds.
+    Slices of one stack, or serial sections or film frames in separate files, are held out in contiguous stretches; a
+    fold does not use the slices next to its stretch. Other images are distributed by file, or by groups that their
+    names show; near-duplicates stay in one fold. Image sizes and bright or dark backgrounds are spread evenly.
 
     Args:
         stack: all images.
-        groups: the split, as `data.split.split` takes it; its held-out images remain untouched.
-        pattern: a pattern of names by which images belong together; None: `grouping_pattern` looks for one.
-        count: number of folds; None: `USUAL`, or one per image if there are fewer than `LEAVE_ONE_OUT`.
+        groups: choice of the train, validation and held_out images, see `data.split.split`; the images it names as
+            held_out are not used in any fold.
+        pattern: pattern of image names that shows which images belong together; None: `grouping_pattern` infers one.
+        count: number of folds; None: `USUAL`, or one per image if there are fewer than `LEAVE_ONE_OUT` images.
 
     Raises:
-        Refused: the split is invalid, or there are too few unrelated images for so many folds.
+        Refused: the split is invalid, or there are too few unrelated images for this number of folds.
     """
     files = stack.files or [""] * len(stack)
     taking, untouched = taking_part(stack, files, groups, pattern)
     seen = np.stack([thumbnail(one_grey(image)) for image in stack.images])
-    seen[[not target.any() for target in stack.targets]] = 0  # empty images are all alike, so likeness means nothing
+    seen[[not target.any() for target in stack.targets]] = 0  # images without cells are all alike but unrelated
     alike = copies(seen, [content_hash(image) if np.ptp(image) else str(n) for n, image in enumerate(stack.images)])
     single = pattern is None and len({files[number] for number in taking}) == 1
     pattern = pattern or (None if single else grouping_pattern(stack.names))
@@ -85,10 +86,10 @@ def planned(stack: Stack, groups: dict[str, str], pattern: str | None = None, co
 def taking_part(
     stack: Stack, files: Sequence[str], groups: dict[str, str], pattern: str | None
 ) -> tuple[list[int], list[int]]:
-    """The images that take part in a cross-validation, and those that remain untouched.
+    """Return the indices of the images that take part in a cross-validation, and of those set aside as held out.
 
-    Training and validation images take part, and slices in the gap between two of them in one file. With an automatic
-    split all images take part but those in a folder such as ``test/``.
+    Training and validation images take part, and so do slices between two of them in the same file. With an automatic
+    split, all images take part except those in a folder such as ``test/``.
 
     Raises:
         Refused: the split is invalid.
@@ -113,11 +114,11 @@ def taking_part(
 
 
 def copies(seen: np.ndarray, digests: Sequence[str]) -> list[set[int]]:
-    """The copies and near copies of each image.
+    """Return for each image the set of its exact and near-duplicates, by index.
 
     Args:
-        seen: thumbnails ``(N, …)``; zeros for empty images.
-        digests: a digest of each image, equal for equal images.
+        seen: thumbnail of each image, ``(N, pixels)``; all zeros for images that are not compared, such as blank ones.
+        digests: a hash of each image.
     """
     found: list[set[int]] = [set() for _ in digests]
     shown = np.flatnonzero(seen.any(axis=1))
@@ -133,7 +134,7 @@ def copies(seen: np.ndarray, digests: Sequence[str]) -> list[set[int]]:
 
 
 def neighbours(files: Sequence[str], series: bool) -> list[set[int]]:
-    """The slices before and after each slice in its file, or in a series of files."""
+    """Return the slices before and after each slice in the same file, or in all files if they form a series."""
     numbers = range(len(files))
     return [
         {other for other in (number - 1, number + 1) if other in numbers and (series or files[other] == files[number])}
@@ -142,11 +143,11 @@ def neighbours(files: Sequence[str], series: bool) -> list[set[int]]:
 
 
 def stretches(order: Sequence[int], close: Sequence[set[int]], count: int) -> list[dict[str, list[int]]]:
-    """Fold consecutive slices: each fold holds out a contiguous stretch, and the slices after it are for validation.
+    """Make folds of consecutive slices: each fold holds out a contiguous stretch, and validates on the slices after it.
 
     Args:
-        order: the slices that take part.
-        close: for each slice, the slices that are too much like it to train on while it is held out.
+        order: indices of the slices that take part, in ascending order.
+        close: for each slice, the slices too similar to it to be training slices while it is held out.
         count: number of folds.
 
     Raises:
@@ -169,7 +170,16 @@ def stretches(order: Sequence[int], close: Sequence[set[int]], count: int) -> li
 
 
 def united(taking: Sequence[int], keys: Sequence[Hashable], alike: Sequence[set[int]]) -> list[list[int]]:
-    """Group the images that must stay together: those of one key, and near copies; ordered by their first image."""
+    """Group images that must stay in the same fold: those that share a key, and near-duplicates.
+
+    Args:
+        taking: indices of the images that take part.
+        keys: key of each image, such as its file or patient.
+        alike: exact and near-duplicates of each image, from `copies`.
+
+    Returns:
+        The groups, ordered by their first image.
+    """
     place = {number: index for index, number in enumerate(taking)}
     first: dict[Hashable, int] = {}
     edges = [(place[number], first.setdefault(keys[number], place[number])) for number in taking]
@@ -184,11 +194,11 @@ def united(taking: Sequence[int], keys: Sequence[Hashable], alike: Sequence[set[
 
 
 def deal(units: list[list[int]], kind: Sequence[Hashable], count: int) -> list[list[list[int]]]:
-    """Deal groups of images to folds: each kind spread evenly, consecutive groups to the same fold.
+    """Distribute groups of images over folds: each kind of image evenly, and consecutive groups to the same fold.
 
     Args:
-        units: groups of images that must stay together.
-        kind: the kind of each image; the first image gives that of a group.
+        units: groups of images that must stay in the same fold.
+        kind: the kind of each image, from `kinds`; the kind of a group is that of its first image.
         count: number of folds.
     """
     of_kind: dict[Hashable, list[list[int]]] = defaultdict(list)
@@ -204,7 +214,7 @@ def deal(units: list[list[int]], kind: Sequence[Hashable], count: int) -> list[l
 
 
 def of_units(dealt: list[list[list[int]]], kind: Sequence[Hashable]) -> list[dict[str, list[int]]]:
-    """Make folds of dealt groups: a fold's validation images come from the fold after it."""
+    """Complete folds, given the groups each holds out: validate on groups of the next fold, and train on all others."""
     wanted, folds = _chooses(sum(len(unit) for fold in dealt for unit in fold)), []
     for place, held in enumerate(dealt):
         pool = [*_mixed(dealt[(place + 1) % len(dealt)], kind)]
@@ -213,7 +223,7 @@ def of_units(dealt: list[list[list[int]]], kind: Sequence[Hashable]) -> list[dic
         while len(pool) > 1 and len(chooses) < wanted:
             chooses += pool.pop(0)
         learns = sorted(number for unit in pool for number in unit)
-        if not chooses and len(learns) > 2:  # one other stack is left, whose last slices become validation slices
+        if not chooses and len(learns) > 2:  # a single stack is left, whose last slices become validation slices
             size = _chooses(len(learns))
             learns, chooses = learns[: -size - 1], learns[-size:]
         held_out = sorted(number for unit in held for number in unit)
@@ -222,7 +232,7 @@ def of_units(dealt: list[list[list[int]]], kind: Sequence[Hashable]) -> list[dic
 
 
 def kinds(stack: Stack) -> list[Hashable]:
-    """The kind of each image: its size, if sizes mean microscopes, and whether its background is bright."""
+    """Return the size (None unless sizes identify microscopes) of each image, and whether its background is bright."""
     sizes = [image.shape[:2] for image in stack.images]
     count = Counter(sizes)
     meant = sum(number for number in count.values() if number > 1) >= ALIKE_SIZES * len(sizes)
@@ -234,7 +244,7 @@ def kinds(stack: Stack) -> list[Hashable]:
 
 
 def as_text(numbers: Sequence[int]) -> str:
-    """Write numbers in the form that `data.split.chosen` reads.
+    """Format indices of images in the form that `data.split.chosen` reads.
 
     >>> as_text([0, 1, 2, 5, 7, 8])
     '0-2,5,7-8'
@@ -249,7 +259,7 @@ def as_text(numbers: Sequence[int]) -> str:
 
 
 def _mixed(units: list[list[int]], kind: Sequence[Hashable]) -> list[list[int]]:
-    """The groups, ordered so that kinds take turns."""
+    """Return groups of images in an order in which the kinds of images alternate."""
     rank: Counter[Hashable] = Counter()
     ranks = []
     for unit in units:
@@ -259,15 +269,15 @@ def _mixed(units: list[list[int]], kind: Sequence[Hashable]) -> list[list[int]]:
 
 
 def _chooses(count: int) -> int:
-    """How many of ``count`` images are for validation."""
+    """Return how many of ``count`` images are used for validation."""
     return max(1, round(VALIDATION * count))
 
 
 def _checked(count: int | None, most: int, images: int, what: str) -> int:
-    """The number of folds.
+    """Return the number of folds: ``count``, or the default if ``count`` is None.
 
     Raises:
-        Refused: there are too few images.
+        Refused: there are too few images: ``most``, the largest possible number of folds, is below 2 or ``count``.
     """
     if most < 2:
         raise refused(f"at least 2 {what} that are unlike each other", f"{most} of {images} images", "more images")
@@ -281,11 +291,7 @@ def _checked(count: int | None, most: int, images: int, what: str) -> int:
 def _check_untouched(
     keys: Sequence[Hashable], taking: list[int], untouched: list[int], pattern: str | None, names: list[str]
 ) -> None:
-    """Refuse a split of images that belong together into training and held-out images.
-
-    Raises:
-        Refused: there are such images; the message names two of them.
-    """
+    """Refuse a split with related images (of equal key) among both training and held-out images; name two of them."""
     held = {keys[number]: number for number in untouched}
     for number in taking if pattern else ():
         if keys[number] in held:

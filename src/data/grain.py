@@ -1,4 +1,4 @@
-"""Tell grey levels, as of a picture or of probabilities, from the numbers of a label image."""
+"""Distinguish the grey levels of a picture or a probability map from the numbers of a label image."""
 
 import numpy as np
 
@@ -8,21 +8,24 @@ from src.files.arrays import strips_of
 from src.instances import pieces
 
 GRADED, EDGED, FLAT = "grey levels", "a mask with smooth edges", "numbers"
-STRIPS = 4  # strips of an image that are examined; more would tell nothing new
+STRIPS = 4  # number of strips of an image that are examined, which is enough
 
 
 def grain(values: np.ndarray, distinct: np.ndarray, counts: np.ndarray) -> str:
-    """Classify integers ``(…, H, W)`` as `GRADED`, `EDGED` or `FLAT`; empty if it cannot be decided.
+    """Classify an integer image as grey levels, a mask with smooth edges, or label numbers.
 
-    In grey levels, half of the areas of one value are of one or two pixels, nearly all pixels have a neighbour of
-    another value, and the two values are close. Spots are as small, but differ clearly from their surroundings; so do
-    the two sides of a smooth edge. The limits were measured on label images, probability maps and pictures of many
-    kinds.
+    In an image of grey levels, at least half of the areas of equal value have only one or two pixels, nearly all pixels
+    have a neighbour with another value, and the two values differ little. Small labelled spots, and the two sides of a
+    smooth edge, differ clearly from their surroundings. The limits were measured on label images, probability maps and
+    pictures of many kinds.
 
     Args:
-        values: the integers.
+        values: the image, ``(…, H, W)`` integers.
         distinct: the values that occur, in ascending order.
-        counts: how many pixels have each of them.
+        counts: number of pixels of each distinct value.
+
+    Returns:
+        `GRADED`, `EDGED` or `FLAT`; empty if undecided.
     """
     strips = [strip for strip in strips_of(values.reshape(-1, values.shape[-1])) if strip.min() < strip.max()]
     if len(distinct) < 3 or not strips:
@@ -35,7 +38,7 @@ def grain(values: np.ndarray, distinct: np.ndarray, counts: np.ndarray) -> str:
     steps = np.concatenate([each[each > 0] for each in (np.abs(np.diff(seen, axis=axis)) for axis in (0, 1))])
     step = np.median(steps) / max(1, np.ptp(np.percentile(distinct, (5, 95))))  # without outliers
     many = len(distinct) >= 24 or (len(distinct) >= 6 and np.ptp(distinct) >= 8 * len(distinct))
-    again = len(distinct) >= 64 and len(areas) >= 8 * len(distinct)  # levels in blocks, as in an enlarged image
+    again = len(distinct) >= 64 and len(areas) >= 8 * len(distinct)  # grey levels in blocks, as in an enlarged image
     if many and others.sum() >= 64 and ((fine and step <= 0.36) or (again and step <= 0.1)):
         return GRADED
     edged = fine and (low, high) == (distinct[0], distinct[-1]) and high - low > FURTHEST_APART

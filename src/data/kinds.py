@@ -1,10 +1,10 @@
-"""Decide what the values of labels mean, from all label images together.
+"""Decide what the values of label images mean, from all label images of a data set together.
 
 ==========  ===================================================================================
-binary      0 is background, one other value is foreground; cells are its components
-boundary    the same, but the background is thin lines between cells (membranes, as in ISBI-2012)
-instances   0 is background, every other value one cell
-classes     each value a class
+binary      0 is background, one other value is foreground, whose connected components are cells
+boundary    as binary, but the background is thin lines between cells (membranes, as in ISBI-2012)
+instances   0 is background, every other value is one cell
+classes     each value is a class
 ==========  ===================================================================================
 """
 
@@ -19,26 +19,27 @@ from src.data.description import MOST_CLASSES, Area, Description
 from src.data.numbers import WHITE
 
 KINDS = ("binary", "boundary", "instances", "classes")
-FEW_CLASSES = 4  # number of values up to which compact pieces may be classes
-MOST_SCATTERED = 0.75  # share of values in one piece, below which values are classes
-AT_ITS_PLACE = 0.15  # largest movement of the centre of an organ between images, as a share of the image
+FEW_CLASSES = 4  # up to this number of values, labels with one compact piece per value may be classes
+MOST_SCATTERED = 0.75  # labels are classes if a smaller share of the values than this form a single piece
+AT_ITS_PLACE = 0.15  # largest variation of the centre of an organ between images, as a share of the image
 CHANCE = 0.01  # significance level of the F test for a correlation between images
-KEPT = 0.7  # intraclass correlation from which a property of a value is constant over images
-ALIKE = 0.2  # standard deviation over mean of areas, up to which all have one size, such as wells
+KEPT = 0.7  # least intraclass correlation of a property of a value that is constant over images
+ALIKE = 0.2  # largest standard deviation over mean of areas that have the same size, such as wells
 MASKED = {1, *WHITE}  # values that programs use for the foreground of a mask
 VOID = WHITE[:2]  # values that programs use for unannotated pixels
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What labels mean, and what else they may mean.
+    """What labels mean: their kind, the label values of the classes, and doubts to report.
 
     Attributes:
-        kind: one of `KINDS`.
-        values: the values of class 0, 1, …; of instances that of the background alone. None: 0 is background and all
-            other values are foreground.
-        other: the second most likely kind, None if there is no doubt.
-        reasons: peculiarities to report: few-numbers, thin-pieces, mixed-mask, white-lines, white-ground, no-zero.
+        kind: kind of the labels, one of `KINDS`.
+        values: label values of class 0, 1, …; for instances, only the value of the background. None: 0 is background,
+            and all other values are foreground.
+        other: the second most likely kind; None if there is no doubt.
+        reasons: peculiarities of the labels to report: few-numbers, thin-pieces, mixed-mask, white-lines, white-ground,
+            no-zero.
     """
 
     kind: str
@@ -53,16 +54,16 @@ def decide(
     values: Sequence[int] | None = None,
     said: str = "",
 ) -> Judgement:
-    """Return the configured kind and values; what is not configured follows from the files, or else from their values.
+    """Decide the kind and the class values of labels: as configured, else as the files declare, else by inference.
 
     Args:
-        described: each label image, without its unannotated pixels.
-        kind: ``data.source.kind``, one of `KINDS` or auto.
-        values: ``data.source.values``, the values of class 0, 1, …, or None.
-        said: the kind that the files declare, empty if they declare none.
+        described: description of each label image, without its unannotated pixels.
+        kind: ``data.source.kind``, one of `KINDS`, or auto.
+        values: ``data.source.values``, the label values of class 0, 1, …; None: not configured.
+        said: the kind that the files declare; empty if they declare none.
 
     Raises:
-        ValueError: ``kind`` does not exist.
+        ValueError: ``kind`` is neither auto nor one of `KINDS`.
     """
     if kind not in ("auto", *KINDS):
         raise ValueError(f"expected data.source.kind to be auto, {', '.join(KINDS)}, but got {kind}")
@@ -72,14 +73,19 @@ def decide(
     if values is not None:
         return replace(found, kind=kind, values=tuple(values))
     if kind != found.kind:
-        # The configured kind counts, with 0 as background; the check reports doubts.
+        # The configured kind is used, with 0 as background; the data check reports doubts.
         kept = found.values if "no-zero" in found.reasons and kind != "instances" else None
         found = replace(found, kind=kind, values=kept)
     return replace(found, values=_class_values(described, found)) if kind == "classes" else found
 
 
 def _kind_of(found: Judgement, values: Sequence[int]) -> str:
-    """The kind of labels of which only the values were configured."""
+    """Return the kind of labels if the configuration sets their values but not their kind.
+
+    Args:
+        found: the kind that the files declare or that was inferred.
+        values: the configured label values.
+    """
     if found.kind == "instances":
         return "instances" if len(values) == 1 else "classes"
     same_ground = values[0] == (found.values or (0,))[0]
@@ -87,7 +93,7 @@ def _kind_of(found: Judgement, values: Sequence[int]) -> str:
 
 
 def _class_values(described: Sequence[Description], found: Judgement) -> tuple[int, ...]:
-    """The values of class 0, 1, …: 0, which is background even if it does not occur, and all others that occur."""
+    """Return the label values of class 0, 1, …: usually 0, as background, and all other values that occur."""
     occurring = sorted({value for each in described for value in each.counts})
     if "mixed-mask" in found.reasons:
         return (0,)
@@ -121,7 +127,13 @@ def _mask(drawn: Sequence[Description], mixed: bool) -> Judgement:
 
 
 def _without_zero(drawn: Sequence[Description], values: Sequence[tuple[int, ...]], foreground: list[int]) -> Judgement:
-    """The kind of labels without 0, such as the 1 and 2 of ilastik."""
+    """Infer the kind of labels in which 0 does not occur, such as ilastik's, which are numbered from 1.
+
+    Args:
+        drawn: description of each label image.
+        values: the values in each label image.
+        foreground: all values that occur in any label image.
+    """
     numbers = _numbers(drawn, values)
     if len(foreground) > 2:
         return replace(numbers, reasons=("no-zero",)) if numbers.kind == "classes" else numbers
@@ -131,10 +143,14 @@ def _without_zero(drawn: Sequence[Description], values: Sequence[tuple[int, ...]
 
 
 def _numbers(drawn: Sequence[Description], values: Sequence[tuple[int, ...]]) -> Judgement:
-    """The kind of labels with few different numbers, which may be classes or numbers of cells.
+    """Infer the kind of labels with few different values, which may be classes or numbers of cells.
 
-    A cell is one piece, of random position, size and grey level. A class has several pieces, or its position, size or
-    grey level is the same in all images.
+    A cell has one piece, and its position, size and grey level vary between images. A class has several pieces, or its
+    position, size or grey level is the same in all images.
+
+    Args:
+        drawn: description of each label image that is not empty.
+        values: the foreground values in each of these label images.
     """
     if np.mean([each.single for each in drawn]) < MOST_SCATTERED > np.mean([each.whole for each in drawn]):
         return Judgement("classes", other="instances")
@@ -166,10 +182,16 @@ def _kept(
     of: Callable[[Area], list[float]],
     farthest: float = math.inf,
 ) -> float:
-    """The intraclass correlation (Fisher 1925) of a property of areas, with values as classes and images as members.
+    """Return how constant a property of each label value is over the images: its intraclass correlation (Fisher 1925).
 
     1: the property is constant for each value and differs between values. 0: the correlation is not significant, or
     the property of a value varies by more than ``farthest``.
+
+    Args:
+        areas: the area of each label value in each image.
+        values: the label values to compare.
+        of: function that returns the property of an area, as one or several numbers.
+        farthest: largest standard deviation of the property of a value between images.
     """
     groups = [np.array([of(each[value]) for each in areas if value in each]) for value in values]
     sizes = np.array([len(group) for group in groups])
@@ -186,7 +208,7 @@ def _kept(
 
 
 def _alike(areas: Sequence[dict[int, Area]]) -> bool:
-    """Whether all areas have one size and none spans its image, as layers do."""
+    """Return whether all areas have about the same size and none spans its image, as a layer would."""
     every = [area for each in areas for area in each.values()]
     shares = np.array([area.share for area in every])
     return bool(shares.std() <= ALIKE * shares.mean()) and not any(area.spans for area in every)
@@ -198,7 +220,7 @@ def _most(found: Iterable[bool]) -> bool:
 
 
 def without(described: Sequence[Description], value: int) -> list[Description]:
-    """Remove a value from descriptions of label images, as far as that is possible without their pixels."""
+    """Return descriptions of label images without the pixel counts and areas of one value; the rest is unchanged."""
     return [
         replace(
             each,
@@ -210,7 +232,13 @@ def without(described: Sequence[Description], value: int) -> list[Description]:
 
 
 def void(described: Sequence[Description]) -> int | None:
-    """Return the value that may mark unannotated pixels, 255 or 65 535 beside classes without gaps; else None."""
+    """Return the label value that may mark unannotated pixels, or None if there is no such value.
+
+    It is 255 or 65 535 if the other values are 1, 2, … without gaps, as class numbers are, and perhaps 0.
+
+    Args:
+        described: description of each label image.
+    """
     values = {value for each in described for value in each.counts}
     for value in VOID:
         others = values - {value, 0}

@@ -1,4 +1,4 @@
-"""Find the labels of each image in a folder: label images, files per class or per object, or shapes."""
+"""Find the label files of each image: a label image, one file per class or per object, or drawn shapes."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -27,19 +27,22 @@ from src.files.names import (
 
 NUMBERED = r"(.*[_\-. ]|)\d+"  # end of the name of a file of one object, after the name of the image
 LABEL_ENDINGS: tuple[str, ...] = ("_cp_masks", "_masks", "_mask", "_labels", "_label", "_seg", "_Simple Segmentation")
-LABEL_ENDINGS += ("_RoiSet", "_rois")  # of ZIP files
+LABEL_ENDINGS += ("_RoiSet", "_rois")  # endings of ZIP files of ImageJ ROIs
 
 
 def label_files(
     folder: Path, images: Mapping[str, Path], classes: Sequence[str] | None = None, leave: Collection[Path] = ()
 ) -> tuple[dict[str, tuple[Path, Form]], list[Finding]]:
-    """Find the labels in a folder by the names of their images, with findings on files that are ambiguous.
+    """Find the labels of each image in a folder.
 
     Args:
-        folder: holds label images, one file per class or per object, OME-Zarr, or shapes.
-        images: files of the images by name; they are no labels if they lie in the same folder.
-        classes: names of classes with a file NAME_CLASS each; None: search for them.
-        leave: other files that are no labels.
+        folder: the folder of label images, files per class or per object, OME-Zarr, or drawn shapes.
+        images: image files by image name; image files in the same folder are not taken for labels.
+        classes: names of classes with one label file NAME_CLASS each; None: search for such files.
+        leave: other files that are not taken for labels.
+
+    Returns:
+        The file or folder of the labels, and how they are stored, by image name; and findings on ambiguous files.
     """
     no_labels = {*images.values(), *leave}
     files, findings = by_stem(
@@ -58,7 +61,7 @@ def label_files(
     found |= {name: (file, ONE_FILE) for name, file in labelled.items()} | objects
     of_shapes, others = _shapes(folder)
     both = found.keys() & of_shapes.keys()
-    predicted = {name for name in both if is_prediction(of_shapes[name][0])}  # the outlines of the labels beside them
+    predicted = {name for name in both if is_prediction(of_shapes[name][0])}  # outlines made from the same label images
     of_shapes = {name: each for name, each in of_shapes.items() if name not in predicted}
     for name in both - predicted:
         what, fix = f"{of_shapes[name][0].name} beside it", "move one of the two out of the folder"
@@ -69,7 +72,7 @@ def label_files(
 def _one_each(
     folder: Path, files: Mapping[str, Path], images: Mapping[str, Path]
 ) -> tuple[dict[str, Path], list[Finding]]:
-    """The label image of each image; of two the one that is no prediction of this program."""
+    """Choose one label file for each image, an annotation rather than a prediction, and report images with two."""
     labelled: dict[str, Path] = {}
     findings = []
     for name, file in files.items():
@@ -82,14 +85,14 @@ def _one_each(
             findings.append(_twice(folder, images, image, (other, file)))
             continue
         labelled[image] = other if worse == file else file
-        if worse.suffix != ".npy":  # Cellpose saves one beside its masks
+        if worse.suffix != ".npy":  # Cellpose saves a .npy file with its masks
             what, used = f"{worse.name}, a prediction of src.predict", f"{labelled[image].name}, which is used"
             findings.append(Finding("own-prediction", NOTE, str(worse), what, used, "nothing, if that is meant"))
     return labelled, findings
 
 
 def _twice(folder: Path, images: Mapping[str, Path], image: str, both: tuple[Path, Path]) -> Finding:
-    """Report an image with two files of labels, with a pattern for each of them."""
+    """Report an image with two label files; the proposed fix is a pattern of paths that selects one of them."""
     beside = f"{folder.name}/" if folder not in {each.parent for each in images.values()} else ""
     ends = [stem(each).removeprefix(image) for each in both]
     fix = " or ".join(f"data.source.labels='{beside}{{name}}{end}.*'" for end in ends)
@@ -98,7 +101,7 @@ def _twice(folder: Path, images: Mapping[str, Path], image: str, both: tuple[Pat
 
 
 def _image_of(name: str, images: Mapping[str, Path]) -> str:
-    """The name of the image of a file of labels: the same, or the one without an ending such as _mask."""
+    """Return the image name for a label file's name: the same name, or that name without an ending such as _mask."""
     if name in images:  # an image may be called NAME_mask
         return name
     ended = without_ending(name, LABEL_ENDINGS)
@@ -107,22 +110,30 @@ def _image_of(name: str, images: Mapping[str, Path]) -> str:
 
 
 def name_of(file: Path) -> str:
-    """Return the name of an image, from the file of its labels or predictions."""
+    """Return the image name for a file of labels or predictions: the file's name without an ending such as _mask."""
     return without_ending(stem(file), (*PREDICTED, PICTURED, *LABEL_ENDINGS))
 
 
 def is_prediction(file: Path) -> bool:
-    """Whether this program wrote a file, so that it is no annotation."""
+    """Return whether a file is a prediction written by this program, and so not an annotation."""
     try:
         if file.suffix.lower() == ".zip":
             return rois.is_prediction(file)
         return file.suffix.lower() in LABEL_SUFFIXES and open_stored(file).is_prediction
-    except (ValueError, OSError):  # reported when it is read
+    except (ValueError, OSError):  # reported when the labels are read
         return False
 
 
 def _object_files(files: Mapping[str, Path], images: Mapping[str, Path]) -> dict[str, tuple[Path, Form]]:
-    """The files of one object each, NAME_1 … or NAME_cell_1 …, of each image; empty if there are other files."""
+    """Find labels stored as one file per object: NAME_1, NAME_2, … or NAME_cell_1, NAME_cell_2, ….
+
+    Args:
+        files: label files by name without suffix.
+        images: image files by image name.
+
+    Returns:
+        The folder of the files, and how they are stored, by image name; empty if any file has another name.
+    """
     of: dict[str, list[Path]] = {}
     words: set[str] = set()
     for name, file in files.items():
@@ -143,16 +154,16 @@ def _object_files(files: Mapping[str, Path], images: Mapping[str, Path]) -> dict
 def of_one_image_each(
     folders: Sequence[tuple[Path, Path | None, tuple[str, ...]]],
 ) -> dict[int, tuple[str, Path, Path, Form]]:
-    """Find folders that hold one image each, and labels with names that do not contain its name.
+    """Find the labels in data sets with a folder for each image, in which label file names do not contain image names.
 
-    An example is the Data Science Bowl, where NAME/masks holds a file per cell. Files with the same names in all
-    folders are classes.
+    An example is the Data Science Bowl, where NAME/masks holds one file per cell. If the label files have the same
+    names in all folders, they are taken for classes.
 
     Args:
-        folders: the folder of the image, that of its labels, and the names of the folders above them.
+        folders: for each image, its folder, the folder of its labels (or None), and the names of the folders above.
 
     Returns:
-        Name, image, labels and form, by index of ``folders``.
+        Image name, image file, label file or folder, and how the labels are stored, by index in ``folders``.
     """
     found = {}
     for number, (pictures, masks, above) in enumerate(folders):
@@ -175,14 +186,17 @@ def of_one_image_each(
 
 
 def channel_files(pictured: Mapping[str, Path], labelled: Mapping[str, object]) -> dict[str, tuple[Path, ...]]:
-    """Group files of one channel each by the name of their labels; empty unless all images are such files.
+    """Group image files that hold one channel each into images, by the name of their labels.
 
-    They are named as by nnU-Net, NAME_0000, NAME_0001 …, or after stains, NAME_dapi and NAME_actin. Other plain numbers
-    may be slices and are not taken for channels.
+    Such files are named as by nnU-Net, NAME_0000, NAME_0001, …, or after stains, NAME_dapi and NAME_actin. Other plain
+    numbers may be slices and are not taken for channels.
 
     Args:
-        pictured: files of images by name.
-        labelled: labels by name.
+        pictured: image files by name without suffix.
+        labelled: labels by image name.
+
+    Returns:
+        The channel files of each image, by image name; empty unless all image files hold one channel each.
     """
     of: dict[str, dict[str, Path]] = {}
     for name, file in pictured.items():
@@ -200,7 +214,7 @@ def channel_files(pictured: Mapping[str, Path], labelled: Mapping[str, object]) 
 
 
 def _object_folders(folder: Path, images: Mapping[str, Path]) -> tuple[dict[str, tuple[Path, Form]], list[Finding]]:
-    """Folders that are named like an image and hold a file for each of its objects."""
+    """Find folders that are named like an image and hold one label file for each object in that image."""
     found: dict[str, tuple[Path, Form]] = {}
     findings: list[Finding] = []
     for part in sorted(path for path in folder.iterdir() if path.is_dir() and path.name in images):
@@ -212,7 +226,7 @@ def _object_folders(folder: Path, images: Mapping[str, Path]) -> tuple[dict[str,
 
 
 def _shapes(folder: Path) -> tuple[dict[str, tuple[Path, Form]], list[Finding]]:
-    """Files of shapes by the names of the annotated images."""
+    """Find files of drawn shapes (labelme, COCO or ImageJ) by the name of the annotated image, with findings."""
     files, findings = by_stem(folder, SHAPE_SUFFIXES)
     found: dict[str, tuple[Path, Form]] = {}
     labelme: dict[str, Path] = {}
@@ -239,10 +253,16 @@ def _of_shapes(names: Iterable[str]) -> Form:
 def _class_files(
     files: Mapping[str, Path], images: Mapping[str, Path], classes: Sequence[str] | None
 ) -> dict[str, dict[str, Path]]:
-    """The file of each class, by image and class: where all images have files with the same two or more endings."""
+    """Return the label file of each class, by image name and class name, from files NAME_CLASS.
+
+    Args:
+        files: label files by name without suffix.
+        images: image files by image name.
+        classes: the names of the classes; None: use all, if all images have files with the same two or more endings.
+    """
     ends: dict[str, dict[str, Path]] = {}
     for name, file in files.items():
-        # The longest name that fits: of a_1_cell it is a_1, not a.
+        # The longest image name that fits: a_1_cell belongs to a_1, not to a.
         base = base_of(name, images)
         if base and file.suffix.lower() in LABEL_SUFFIXES and name not in images:
             ends.setdefault(base, {})[name[len(base) + 1 :]] = file
@@ -262,7 +282,10 @@ def _class_files(
 def _class_folders(
     folder: Path, images: Mapping[str, Path], classes: Sequence[str] | None
 ) -> dict[str, dict[str, Path]]:
-    """The file of each class, by image and class: where two or more folders hold a file for each image."""
+    """Return the label file of each class, by image name and class name, from folders CLASS/NAME.
+
+    The result is empty unless two or more subfolders hold one label file for each image.
+    """
     parts = [part for part in sorted(folder.iterdir()) if part.is_dir() and not (part.suffix or part.name in images)]
     files = {part.name: by_stem(part, LABEL_SUFFIXES)[0] for part in parts}
     found = {name: each for name, each in files.items() if each and set(each) == set(images)}

@@ -1,4 +1,4 @@
-"""Turn label images into classes and cells to learn."""
+"""Convert label images to the classes and cells that a network learns."""
 
 from collections.abc import Sequence
 
@@ -13,17 +13,18 @@ from src.instances import components
 def to_learn(
     labels: np.ndarray, kind: str, values: Sequence[int] | None = None, ignore: int | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Split a label image into the class of each pixel, its cell, and whether it is annotated.
+    """Convert a label image to an image of classes, an image of cells, and a mask of annotated pixels.
 
     Args:
         labels: ``(H, W)`` integers.
-        kind: one of `kinds.KINDS`.
-        values: see `kinds.Judgement`.
-        ignore: the value of unannotated pixels.
+        kind: kind of the labels, one of `kinds.KINDS`.
+        values: label values of class 0, 1, … (for instances, only of the background); None: 0 is background and all
+            other values are foreground, or the values are class numbers if ``kind`` is classes.
+        ignore: label value of unannotated pixels; None: all pixels are annotated.
 
     Returns:
         Classes ``(H, W)`` uint8, cells ``(H, W)`` int32, and annotated pixels ``(H, W)`` bool. Classes and cells are 0
-        where nobody has annotated.
+        in unannotated pixels.
 
     Raises:
         ValueError: a label is not in ``values``, or is too large for a class.
@@ -39,19 +40,20 @@ def to_learn(
         raise ValueError(f"expected labels of {list(values) if values else 'classes from 0'}, but got {wrong}")
     cells = np.zeros(labels.shape, np.int32)
     for number in np.unique(target[target > 0]):
-        # Pieces that touch at a corner are one: as two they would get a background ridge between them.
+        # In classes, pieces that touch at a corner are one cell: otherwise a ridge of background would separate them.
         numbered = components(target == number, corners=kind == "classes")
         cells += np.where(numbered, numbered + cells.max(), 0).astype(np.int32)
     return target.astype(np.uint8), cells, known
 
 
 def coded(labels: np.ndarray, kind: str, values: Sequence[int] | None) -> np.ndarray:
-    """Map a label image to classes ``(H, W)``; values of no class become -1.
+    """Map a label image to class numbers ``(H, W)``; values that belong to no class become -1.
 
     Args:
         labels: ``(H, W)`` integers.
-        kind: one of `kinds.KINDS`.
-        values: see `kinds.Judgement`.
+        kind: kind of the labels, one of `kinds.KINDS`.
+        values: label values of class 0, 1, …; a single value is the background, and all others are foreground. None: 0
+            is background and all positive values are foreground, or values are class numbers if ``kind`` is classes.
     """
     if values is None:
         return labels if kind == "classes" else (labels > 0).astype(np.int16)

@@ -1,4 +1,4 @@
-"""Measure annotated images once; the checks compare these facts with the configuration of the training."""
+"""Measure each annotated image once; the checks then compare the measurements with the training configuration."""
 
 import hashlib
 from collections.abc import Callable
@@ -30,19 +30,23 @@ AS_READ = ("in_colours", "was_grey", "palette", "overlap", "reading", "evidence"
 
 @dataclass(frozen=True)
 class Choices:
-    """The part of the configuration that the data must fit.
+    """The settings of a training configuration that the data must fit.
 
     Attributes:
-        classes, channels: of the network; None if they follow from the data.
-        depth, padded: of the network.
-        wanted: what is read of a folder.
-        values, ignore_label: of the labels, see `folder.read_folder`.
-        groups: the split into training, validation and held-out images, see `split.split`.
-        together: a pattern of names of images that stay together, see `split.split`.
-        min_size: smallest cell that a prediction keeps, in pixels.
+        classes: number of classes of the network; None: as many as the labels have.
+        channels: number of input channels of the network; None: as many as the images have.
+        depth: number of pooling steps of the network.
+        padded: whether the network pads its convolutions.
+        groups: choice of the train, validation and held_out images, see `split.split`.
+        wanted: which files of a folder are read, and how.
+        values: label values of class 0, 1, …; None: they are inferred from the labels.
+        ignore_label: label value of unannotated pixels; None: all pixels are annotated.
+        min_size: area in pixels below which predicted cells are removed.
         metrics: names of the scores that training reports.
-        scaling: of grey values, one of `files.stored.SCALINGS`.
-        target: how cells become the classes that the network learns.
+        scaling: how grey values are scaled to [0, 1], one of `files.stored.SCALINGS`.
+        together: pattern of image names, such as ``{patient}[LR]``, that shows which images must stay in the same group
+            of the split; None: no pattern.
+        target: how annotated cells become the classes that the network learns.
     """
 
     classes: int | None
@@ -62,38 +66,38 @@ class Choices:
 
 @dataclass(frozen=True)
 class Facts:
-    """Measurements of one image and its labels, so that all checks together read its pixels once.
+    """Measurements of one image and its labels, from which all checks work without reading the pixels again.
 
     Attributes:
-        name: of the image; in a stack with the number of the slice.
-        file: of the image.
-        labels_file: of the labels.
+        name: name of the image, with the slice number if the image is a slice of a stack.
+        file: path of the image file.
+        labels_file: path of the label file.
         source: the stack or film that the image is a slice of.
-        size: rows and columns.
-        channels: of the image.
-        dtype: of the image.
-        finite: whether all grey values, and the difference of the largest and the smallest, are finite.
+        size: numbers of rows and columns.
+        channels: number of channels of the image.
+        dtype: dtype of the image.
+        finite: whether all grey values, and the difference between the largest and the smallest, are finite.
         levels: number of different grey values, counted up to 5.
-        saturated: share of pixels at the largest value of a camera, see `FULL_WELLS`.
-        digest: SHA-256 of the image.
-        thumbnail: see `likeness.thumbnail`.
-        shift: offset of the labels against the image, see `agreement.offset`.
-        texture: see `agreement.texture`.
-        width: diameter of the largest disc within a cell, in pixels.
-        thin: number of cells without an inside, for targets that separate cells by their insides.
+        saturated: share of pixels at the largest value that a camera can record, see `FULL_WELLS`.
+        digest: SHA-256 hash of the image.
+        thumbnail: thumbnail of the image for finding near-duplicates, see `likeness.thumbnail`.
+        shift: offset of the labels from the image; None if it could not be measured, see `agreement.offset`.
+        texture: texture of cells relative to the background; None if unknown, see `agreement.texture`.
+        width: diameter in pixels of the largest disc that fits into a cell.
         is_its_labels: whether image and labels are the same array.
         ignored: share of unannotated pixels.
-        pixel_size: in µm, None if unknown.
+        pixel_size: pixel size in µm; None if unknown.
         lossy: whether the image is a JPEG.
-        labels: description of the labels.
-        grey: whether the image has one channel, or several equal ones.
-        cells, background: median of the scaled grey values of pixels with labels other than 0, and with 0; None if
-            there are none.
-        clipped: share of the grey values of cells outside the range of the scaling.
-        sketch: see `agreement.sketch`.
+        labels: description of the label image.
+        sketch: small copy of image and labels for comparing many pairs, see `agreement.sketch`.
+        thin: number of cells too thin to have an interior; 0 for targets that need no interior.
         scattered: number of cells in several pieces that do not touch even at corners; 0 for masks.
         form: how the labels are stored.
-        part: train, validation or held_out if a folder has such a name, else empty.
+        part: train, validation or held_out if the image lies in a folder for that group of the split, else empty.
+        grey: whether the image has one channel, or several equal channels.
+        cells: median scaled grey value of the pixels whose label is not 0; None without such pixels.
+        background: median scaled grey value of the pixels with label 0; None without such pixels.
+        clipped: share of the grey values of cells that lie outside the range scaled to [0, 1].
         in_colours, was_grey, palette, overlap, reading, evidence, notes: see `annotated.Annotated`.
     """
 
@@ -143,18 +147,18 @@ def look_at_files(
     meaning: Meaning | None = None,
     target: Target = PAPER,
 ) -> tuple[list[Facts], list[Finding]]:
-    """Measure a pair of files; a file that cannot be used becomes a finding, so that threads need not handle errors.
+    """Measure an image file and its label file; report an unusable file as a finding instead of raising an error.
 
     Args:
         pair: image and labels on disk.
-        ignore_label: the value of unannotated pixels.
-        read: reads the images of the pair.
-        scaling: of grey values.
-        meaning: of the labels; None: measure the stored values instead of classes or cells.
-        target: how cells become classes.
+        ignore_label: the label value of unannotated pixels; None: all pixels are annotated.
+        read: function that reads the annotated images of the pair.
+        scaling: how grey values are scaled to [0, 1], one of `files.stored.SCALINGS`.
+        meaning: what the labels mean; None: measure the stored label values instead of classes or cells.
+        target: how annotated cells become the classes that the network learns.
 
     Returns:
-        The facts of each image, none if the files cannot be used; and findings on the files.
+        The facts of each image (empty if a file cannot be used), and the findings on the files.
     """
     try:
         return [look(each, ignore_label, scaling, meaning, target) for each in read(pair)], missing_chunks(pair)
@@ -163,7 +167,7 @@ def look_at_files(
 
 
 def missing_chunks(pair: Pair) -> list[Finding]:
-    """Report missing chunks of an OME-Zarr, which readers replace by a fill value without a warning."""
+    """Report missing chunks of an OME-Zarr image, which readers silently replace with a fill value."""
     if pair.image.suffix != ".zarr":
         return []
     with closing(open_image(pair.image)) as image:
@@ -184,15 +188,15 @@ def look(
 
     Args:
         annotated: image ``(H, W)`` or ``(H, W, C)`` and labels ``(H, W)``.
-        ignore_label: the value of unannotated pixels.
-        scaling: of grey values.
-        meaning: see `look_at_files`.
-        target: see `look_at_files`.
+        ignore_label: the label value of unannotated pixels; None: all pixels are annotated.
+        scaling: how grey values are scaled to [0, 1], one of `files.stored.SCALINGS`.
+        meaning: what the labels mean; None: measure the stored label values instead of classes or cells.
+        target: how annotated cells become the classes that the network learns.
     """
     image, pair = annotated.image, annotated.pair
     labels = _to_measure(annotated, meaning, ignore_label)
     seen = image if image.ndim == 2 and image.dtype.kind in "iu" else one_grey(image)
-    description = describe(labels, seen)  # first, because it needs the most memory
+    description = describe(labels, seen)  # the first step, because it needs the most memory
     values = one_grey(seen)
     finite = image.dtype.kind != "f" or bool(
         np.isfinite(image).all() and isfinite(float(image.max()) - float(image.min()))
@@ -234,7 +238,10 @@ def look(
 
 
 def _to_measure(annotated: Annotated, meaning: Meaning | None, ignore_label: int | None) -> np.ndarray:
-    """The stored values, or with a meaning the class of each pixel, or its cell if labels are instances."""
+    """Return the label image ``(H, W)`` to measure: its cells if the labels are instances, else its classes.
+
+    If ``meaning`` is None, return the stored values, with 0 for unannotated pixels.
+    """
     if meaning is None:
         return annotated_only(annotated.labels, ignore_label)
     target, cells, _ = as_meant(annotated, meaning, ignore_label)[0]
@@ -242,14 +249,31 @@ def _to_measure(annotated: Annotated, meaning: Meaning | None, ignore_label: int
 
 
 def _thin(labels: np.ndarray, drawn: np.ndarray, ignore_label: int | None, target: Target) -> int:
-    """The number of cells without an inside, which the target cannot separate from others."""
+    """Count the cells that are too thin to have an interior, which the target cannot separate from other cells.
+
+    Args:
+        labels: the label image to measure, ``(H, W)`` integers, 0 = background.
+        drawn: the label image as stored, ``(H, W)`` integers.
+        ignore_label: the stored value of unannotated pixels; None: all pixels are annotated.
+        target: how annotated cells become the classes that the network learns.
+    """
     known = np.ones(drawn.shape, bool) if ignore_label is None else drawn != ignore_label
     places = np.unique(labels, return_inverse=True)[1].reshape(labels.shape)
     return len(without_inside(numbered(np.where(labels == 0, 0, places + (labels.min() != 0))), known, target))
 
 
 def _scaled(image: np.ndarray, inside: np.ndarray, scaling: str) -> tuple[float | None, float | None, float]:
-    """Medians of the scaled grey values in cells and outside, and the share of those in cells that scaling clips."""
+    """Measure the scaled grey values of cells and background.
+
+    Args:
+        image: ``(H, W)`` or ``(H, W, C)``.
+        inside: the pixels of cells, ``(H, W)`` bool.
+        scaling: one of `files.stored.SCALINGS`.
+
+    Returns:
+        Median of the cells, median of the background (each None without such pixels), and the share of the grey values
+        of cells that the scaling clips.
+    """
     low, high = range_of(image, scaling)
     cells, background = (
         float(scaled(np.median(image[where], keepdims=True), low, high).item()) if where.any() else None
@@ -260,14 +284,14 @@ def _scaled(image: np.ndarray, inside: np.ndarray, scaling: str) -> tuple[float 
 
 
 def _levels(grey: np.ndarray) -> int:
-    """The number of different grey values, counted up to 5."""
+    """Count the different grey values of an image, up to 5."""
     values = grey.ravel()
     few = len(np.unique(values[:: max(1, len(values) // 1024)])) < 5  # a thousand pixels decide for nearly all images
     return min(5, len(np.unique(values))) if few else 5
 
 
 def _scattered(labels: np.ndarray, description: Description) -> int:
-    """How many numbers of cells have several 8-connected pieces."""
+    """Count the cells that consist of several 8-connected components; return 0 for masks."""
     values = description.counts
     if description.single == 1 or len(values) <= 2 or min(values) < 0 or max(values) > LARGEST_NUMBER:
         return 0

@@ -1,4 +1,4 @@
-"""Check images: each by itself, against the other images, and against its copies."""
+"""Check each image by itself, against the other images, and for duplicates."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -11,21 +11,17 @@ from src.findings.facts import Choices, Facts
 from src.findings.meanings import folder_of
 from src.findings.split import USES, used
 
-SATURATED = 0.1  # share of saturated pixels from which it is reported
-CUT_OFF = 0.2  # share of clipped grey values of cells from which it is reported
-FEWEST_PIECES = 5  # least number of pieces of labels from which one image alone is evidence of a shift
-FEWEST_SHIFTED = 5  # least number of images with the same shift …
-MOST_SHIFTED = 0.7  # … and their least share of all images with a measured shift
-ALIKE_SIZES = 0.8  # share of images that have their size in common with others, from which sizes tell microscopes apart
+SATURATED = 0.1  # a larger share of saturated pixels is reported
+CUT_OFF = 0.2  # a larger share of clipped grey values of cells is reported
+FEWEST_PIECES = 5  # least number of pieces in a label image for a shift to be reported for that image alone
+# A shift is reported for all images if at least 5 images have it, and at least 0.7 of those with a measured shift.
+FEWEST_SHIFTED = 5
+MOST_SHIFTED = 0.7
+ALIKE_SIZES = 0.8  # sizes are compared only if at least this share of the images share their size with another image
 
 
 def each_image(facts: list[Facts], choices: Choices) -> Iterator[Finding]:
-    """Check each image by itself, beside its labels, and against the configuration.
-
-    Args:
-        facts: of all images.
-        choices: the configuration.
-    """
+    """Check the grey values, file format, size and number of channels of each image."""
     channels = choices.channels
     for each in facts:
         yield from _grey_values(each)
@@ -68,10 +64,9 @@ def _grey_values(each: Facts) -> Iterator[Finding]:
 
 
 def shifted(facts: list[Facts]) -> Iterator[Finding]:
-    """Find labels that are shifted against their image: those of single images, or all of them by the same offset.
+    """Report labels that are shifted from their image.
 
-    Args:
-        facts: of all images.
+    If most images have the same shift, it is reported once; otherwise, each clearly shifted image is reported.
     """
     measured = [(each, each.shift) for each in facts if each.shift]
     if not measured:
@@ -93,19 +88,24 @@ def shifted(facts: list[Facts]) -> Iterator[Finding]:
 
 
 def _is_shifted_by(shift: Offset, rows: int, columns: int) -> bool:
-    """Whether an offset equals another one within its precision, and is larger than that."""
+    """Return whether a shift equals ``(rows, columns)`` within its precision, and exceeds that precision."""
     apart = max(abs(shift.rows - rows), abs(shift.columns - columns))
     return apart <= 1 + shift.step < max(abs(rows), abs(columns))
 
 
 def grey_colours(facts: list[Facts], count: int) -> Finding:
-    """Report grey images that were saved as equal red, green and blue, and are read as one channel."""
+    """Report grey images that were saved with equal red, green and blue, and are read as one channel.
+
+    Args:
+        facts: the facts of these images.
+        count: the number of all images.
+    """
     found = f"{len(facts)} of {count} images grey, but saved as {facts[0].channels} equal channels"
     return Finding("grey-as-colour", NOTE, facts[0].file, found, "one channel; they are read as one", "nothing")
 
 
 def acquisition(facts: list[Facts]) -> Iterator[Finding]:
-    """Find images of another dtype, number of channels or pixel size than most."""
+    """Report images whose dtype, number of channels or pixel size differs from that of most images."""
     for attribute, severity, fix in (
         ("dtype", NOTE, "save all images alike"),
         ("channels", ERROR, "save all images with the same channels"),
@@ -129,11 +129,11 @@ def acquisition(facts: list[Facts]) -> Iterator[Finding]:
 
 
 def duplicates(facts: list[Facts], group: dict[str, str]) -> Iterator[Finding]:
-    """Find identical images; it is an error if they are in different groups of the split (data leakage).
+    """Report identical images, as an error if they are in different groups of the split (data leakage).
 
     Args:
-        facts: of all images.
-        group: the group of each image in the split, by its name.
+        facts: the facts of all images.
+        group: group of the split (train, validation or held_out) by image name.
     """
     by_digest: dict[str, Facts] = {}
     for each in facts:
@@ -149,15 +149,15 @@ def duplicates(facts: list[Facts], group: dict[str, str]) -> Iterator[Finding]:
 
 
 def sizes(facts: list[Facts], group: dict[str, str]) -> Iterator[Finding]:
-    """Find validation and held-out images of a size that no training image has, perhaps of another microscope.
+    """Report validation and held-out images of a size that no training image has, perhaps from another microscope.
 
     Args:
-        facts: of all images.
-        group: the group of each image in the split, by its name.
+        facts: the facts of all images.
+        group: group of the split (train, validation or held_out) by image name.
     """
     count = Counter(each.size for each in facts)
     if sum(number for number in count.values() if number > 1) < ALIKE_SIZES * len(facts):
-        return  # images were cropped to sizes of their own
+        return  # most images have a size of their own, as after cropping
     trained = {each.size for each in facts if group.get(each.name) == "train"}
     fix = "if it is of another microscope, train on it too or leave it out: data.train=… data.held_out=…"
     for each in facts:

@@ -13,14 +13,14 @@ from src.findings.facts import Choices, Facts
 from src.findings.meanings import EXPERIMENTS, few, folder_of
 from src.tiles.geometry import margin, nearest_valid_sides
 
-DEEPEST = 5  # depth of networks up to which a deeper one is proposed: each level has four times the weights of the last
+DEEPEST = 5  # largest depth that is proposed for a network: each level has four times the weights of the previous one
 RARE = 0.01  # share of pixels below which a class is rare
-FEW_THIN = 0.05  # share of thin cells up to which they are a note and no warning
-MOST_PICTURE = 0.05  # pieces per pixel from which labels are a picture
+FEW_THIN = 0.05  # up to this share of cells, thin cells are reported as a note instead of a warning
+MOST_PICTURE = 0.05  # with more pieces per pixel, a label file holds a picture and not labels
 
 
 def wrong_values(facts: list[Facts], meaning: Meaning, choices: Choices) -> Iterator[Finding]:
-    """Find values that cannot be intended; label images with such errors are not checked further."""
+    """Report label values that cannot be intended; callers should not check label images with such errors further."""
     for each in odd_ones(facts):
         yield mixed(Path(each.labels_file), each.in_colours)
     nothing = all(set(each.labels.counts) == {0} for each in facts)
@@ -35,7 +35,14 @@ def wrong_values(facts: list[Facts], meaning: Meaning, choices: Choices) -> Iter
 
 
 def _wrong_value(each: Facts, meaning: Meaning, ignore_label: int | None, nothing: bool) -> Iterator[Finding]:
-    """Report the first error of one label image; an empty one only if others are not empty."""
+    """Report the first problem of the values in one label image.
+
+    Args:
+        each: the facts of the image and its labels.
+        meaning: what the labels of the data set mean.
+        ignore_label: the label value of unannotated pixels; None: all pixels are annotated.
+        nothing: whether all label images are empty, so that a single empty one is not reported.
+    """
     counts, file = each.labels.counts, each.labels_file
     if min(counts) < 0:
         fix = f"data.source.ignore_label={min(counts)}, if these pixels are unannotated"
@@ -71,7 +78,7 @@ def _wrong_value(each: Facts, meaning: Meaning, ignore_label: int | None, nothin
 
 
 def wrong_kind(facts: list[Facts], meaning: Meaning, choices: Choices) -> Iterator[Finding]:
-    """Find labels that seem to be of another kind than configured, and classes that the network lacks."""
+    """Report labels that seem to be of another kind than configured, or whose classes do not fit the network."""
     kind, folder, likely = meaning.judgement.kind, folder_of(facts), infer([each.labels for each in facts])
     counted = {value for each in facts for value in each.labels.counts if value != 0}
     if kind == "classes":
@@ -112,7 +119,7 @@ def _classes(facts: list[Facts], meaning: Meaning, choices: Choices) -> Iterator
 
 
 def _numbers(facts: list[Facts]) -> Iterator[Finding]:
-    """Report cells that share a number, and cells in several pieces."""
+    """Report label images in which several cells share a number, or one cell has several pieces."""
     for each in facts:
         values, pieces = [value for value in each.labels.counts if value != 0], each.labels.pieces
         if len(values) > 1 and each.scattered:
@@ -126,7 +133,7 @@ def _numbers(facts: list[Facts]) -> Iterator[Finding]:
 
 
 def object_sizes(facts: list[Facts], kind: str, choices: Choices) -> Iterator[Finding]:
-    """Find cells wider than the field of view of the network, smaller than predictions keep, or without an inside."""
+    """Report cells wider than the network's field of view, below ``min_size``, or too thin to have an interior."""
     if kind not in ("instances", "binary"):
         return
     field = 2 * margin(choices.depth, choices.padded)
@@ -148,12 +155,15 @@ def object_sizes(facts: list[Facts], kind: str, choices: Choices) -> Iterator[Fi
 
 
 def larger_field(width: int, side: int, choices: Choices) -> str:
-    """Propose a deeper network, if images are large enough for it, or smaller images, to see whole cells.
+    """Propose how the network can see a whole cell: a greater depth, if the image allows it, or downscaled images.
 
     Args:
         width: width of the cell in pixels.
         side: shorter side of the image in pixels.
-        choices: the configuration.
+        choices: the settings of the network.
+
+    Returns:
+        The proposal, as text for the ``fix`` of a finding.
     """
     scale = floor(200 * margin(choices.depth, choices.padded) / width) / 100
     smaller = f"scale images and labels by {max(scale, 0.01):.2f}"
@@ -164,13 +174,13 @@ def larger_field(width: int, side: int, choices: Choices) -> str:
 
 
 def balance(facts: list[Facts], kind: str, choices: Choices, group: dict[str, str]) -> Iterator[Finding]:
-    """Find classes that are rare, or that no training image has.
+    """Report classes that are rare, or that do not occur in the training images.
 
     Args:
-        facts: of all images.
-        kind: of the labels.
-        choices: the configuration.
-        group: the group of each image in the split, by its name.
+        facts: the facts of all images.
+        kind: kind of the labels, one of `kinds.KINDS`.
+        choices: the settings that the data must fit, with the label values of the classes.
+        group: group of the split (train, validation or held_out) by image name.
     """
     shares = class_shares(facts, kind, choices)
     for number, share in shares.items():
@@ -186,7 +196,7 @@ def balance(facts: list[Facts], kind: str, choices: Choices, group: dict[str, st
 
 
 def class_shares(facts: list[Facts], kind: str, choices: Choices) -> dict[int, float]:
-    """Return the share of each class in the annotated pixels, by its number."""
+    """Return the share of the annotated pixels that each class covers, by class number."""
     pixels: dict[int, float] = defaultdict(float)
     for each in facts:
         for value, count in each.labels.counts.items():
@@ -194,13 +204,19 @@ def class_shares(facts: list[Facts], kind: str, choices: Choices) -> dict[int, f
             annotated = count - (each.ignored * each.size[0] * each.size[1] if value == 0 else 0)
             pixels[_class_of(value, kind, choices.values)] += annotated
     for number in range(len(choices.values or ()) if kind == "classes" else 0):
-        pixels[number] += 0  # classes that do not occur are included
+        pixels[number] += 0  # include classes that do not occur
     total = sum(pixels.values()) or 1
     return {number: pixels[number] / total for number in sorted(pixels)}
 
 
 def _class_of(value: int, kind: str, values: tuple[int, ...] | None) -> int:
-    """The class of a value."""
+    """Return the class that a label value stands for.
+
+    Args:
+        value: the label value.
+        kind: kind of the labels, one of `kinds.KINDS`.
+        values: label values of class 0, 1, …; None: class numbers if ``kind`` is classes, else 0 is background.
+    """
     if values is None:
         return value if kind == "classes" else int(value != 0)
     if kind == "classes" and len(values) > 1:
@@ -209,7 +225,7 @@ def _class_of(value: int, kind: str, values: tuple[int, ...] | None) -> int:
 
 
 def other_metrics(facts: list[Facts], kind: str, choices: Choices) -> Iterator[Finding]:
-    """Find that all scores of the configuration are for another kind of labels."""
+    """Report if the configured scores lack the main score for this kind of labels (V-Rand, IoU or F1)."""
     wanted = {"boundary": "v_rand", "classes": "iou"}.get(kind, "f1_50")
     if choices.metrics and wanted not in choices.metrics:
         found = f"labels of kind {kind}, scored by {', '.join(choices.metrics[:3])}"
@@ -218,7 +234,7 @@ def other_metrics(facts: list[Facts], kind: str, choices: Choices) -> Iterator[F
 
 
 def _histogram(counts: dict[int, int]) -> str:
-    """The values of labels with their shares, the most frequent ones first."""
+    """Format the label values with their shares of the pixels, most frequent first."""
     total = sum(counts.values())
     most = sorted(counts, key=lambda value: counts[value], reverse=True)
     shown = ", ".join(f"{value}: {counts[value] / total:.1%}" for value in most[:6])

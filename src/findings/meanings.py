@@ -1,4 +1,4 @@
-"""Report how labels were read: their kind, values, colours and files."""
+"""Report how labels were interpreted: their kind, values, colours and files."""
 
 import shlex
 from collections.abc import Iterable, Iterator
@@ -16,21 +16,21 @@ from src.files.names import stem
 from src.findings.facts import Choices, Facts
 
 EXPERIMENTS = {"boundary": "membranes", "classes": "classes", "instances": "cells", "binary": "cells"}
-TEXTURED = 1.2  # see `agreement.texture`: least texture of cells over that of the background
-OVERLAP_OF_TWO = 0.75  # overlap of the drawings of two people; two classes overlap less
+TEXTURED = 1.2  # least texture of cells relative to the background, see `agreement.texture`
+OVERLAP_OF_TWO = 0.75  # overlap above which files are annotations of the same cells by two people, not two classes
 
 
 def judgements(
     facts: list[Facts], meaning: Meaning, choices: Choices, void: int | None, root: str = ""
 ) -> Iterator[Finding]:
-    """Report decisions about labels that a person may want to change, with the option that changes them.
+    """Report how labels were interpreted where the user may disagree, with the option that changes it.
 
     Args:
-        facts: of all images.
-        meaning: of the labels.
-        choices: the configuration.
-        void: a value that may mark unannotated pixels, or None.
-        root: the folder that patterns of paths are relative to.
+        facts: the facts of all images.
+        meaning: what the labels mean.
+        choices: the settings that the data must fit.
+        void: a label value that may mark unannotated pixels, or None.
+        root: the data set's folder, to which proposed patterns of paths are relative.
     """
     folder, values = folder_of(facts), {value for each in facts for value in each.labels.counts}
     if void is not None:
@@ -48,7 +48,14 @@ def judgements(
 
 
 def _kinds(meaning: Meaning, values: set[int], folder: str, asked: bool) -> Iterator[Finding]:
-    """Report each reason of a judgement."""
+    """Report each peculiarity of the labels that led to the choice of their kind.
+
+    Args:
+        meaning: what the labels mean.
+        values: all label values that occur.
+        folder: the folder that the findings name.
+        asked: whether the configuration sets the kind.
+    """
     kind, reasons = meaning.judgement.kind, meaning.judgement.reasons
     if "few-numbers" in reasons and not asked:
         classes = f"experiment=classes data.source.kind=classes model.classes={len(values | {0})}"
@@ -78,7 +85,14 @@ def _kinds(meaning: Meaning, values: set[int], folder: str, asked: bool) -> Iter
 
 
 def _ground(facts: list[Facts], meaning: Meaning, values: set[int], folder: str) -> Iterator[Finding]:
-    """Report masks in which 0 is compact pieces, unless the texture of the images says that these are background."""
+    """Report masks with compact regions of 0 that seem to be cells, because the foreground has little texture.
+
+    Args:
+        facts: the facts of all images.
+        meaning: what the labels mean.
+        values: all label values that occur.
+        folder: the folder that the findings name.
+    """
     known = [each.texture for each in facts if each.texture is not None]
     if "white-ground" not in meaning.judgement.reasons or meaning.judgement.kind not in ("binary", "boundary"):
         return
@@ -90,7 +104,7 @@ def _ground(facts: list[Facts], meaning: Meaning, values: set[int], folder: str)
 
 
 def _exchanged(facts: list[Facts], meaning: Meaning) -> Iterator[Finding]:
-    """Report single masks with exchanged values, by the shape of their pieces and their brightness."""
+    """Report single masks whose foreground and background seem exchanged, by their shapes and by brightness."""
     reported = {"white-ground", "white-lines"} & set(meaning.judgement.reasons)
     if reported or meaning.judgement.kind not in ("binary", "boundary"):
         return
@@ -116,7 +130,7 @@ READ_AS = {
 
 
 def _colours(facts: list[Facts], meaning: Meaning, folder: str) -> Iterator[Finding]:
-    """Report the colour table, and colours that are not in it."""
+    """Report the colour table of the labels, and label files with colours that are not in the table."""
     values, names = meaning.judgement.values or (0,), meaning.legend.names
     if meaning.judgement.kind != "classes":
         found, expected = "a colour for each cell", f"cells on {unpacked(values[0])}; they are read as cells"
@@ -136,7 +150,14 @@ def _colours(facts: list[Facts], meaning: Meaning, folder: str) -> Iterator[Find
 
 
 def _overlaps(facts: list[Facts], folder: str, choices: Choices, root: Path) -> Iterator[Finding]:
-    """Report label files of one image that cover the same pixels."""
+    """Report images with several label files that cover the same pixels.
+
+    Args:
+        facts: the facts of all images.
+        folder: the folder that the findings name.
+        choices: the settings that the data must fit.
+        root: the data set's folder, to which proposed patterns of paths are relative.
+    """
     drawn = [each for each in facts if each.overlap]
     if not drawn:
         return
@@ -159,7 +180,7 @@ def _overlaps(facts: list[Facts], folder: str, choices: Choices, root: Path) -> 
 
 
 def _patterns(facts: Facts, root: Path) -> list[str]:
-    """A pattern of paths for each label file of an image."""
+    """Return a pattern of paths, such as ``labels/{name}_nucleus.*``, for each label file of an image."""
     name = stem(Path(facts.file))
     paths = [part.with_suffix("") for part in facts.form.parts]
     return [
@@ -171,11 +192,11 @@ def _patterns(facts: Facts, root: Path) -> list[str]:
 
 
 def folder_of(facts: list[Facts]) -> str:
-    """Return the folder of the labels."""
+    """Return the folder of the label file of the first image."""
     return str(Path(facts[0].labels_file).parent)
 
 
 def few(values: Iterable[int]) -> str:
-    """Format the first values for a message."""
+    """Format the lowest 8 values for a message."""
     values = sorted(values)
     return ", ".join(map(str, values[:8])) + ("…" if len(values) > 8 else "")

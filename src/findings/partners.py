@@ -1,4 +1,4 @@
-"""Check that each image has its own labels and not those of another image."""
+"""Check that each image is paired with its own labels and not with those of another image."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -7,14 +7,14 @@ from src.data.agreement import CLEAR, agreements
 from src.data.finding import WARNING, Finding
 from src.findings.facts import Facts
 
-AT_ONCE = 1000  # images that are compared with each other, in the order of their names
-# Agreement of an image with its own labels over the best agreement, below which the labels are of another image. None
-# of 630 real pairs (ISBI-2012, T98G, DSB 2018) is below it; with the labels of their neighbours all of them are.
+AT_ONCE = 1000  # number of consecutive images that are compared with each other
+# Labels belong to another image if the image's agreement with them is below this share of its best agreement with any
+# labels. None of 630 real pairs (ISBI-2012, T98G, DSB 2018) is below; with the labels of the next image, all are.
 OWN = 0.7
 
 
 def of_another_image(facts: list[Facts]) -> Iterator[Finding]:
-    """Find labels that fit another image of the same size clearly better than the image they belong to."""
+    """Report images that the labels of another image of the same size fit clearly better than their own labels."""
     sizes = defaultdict(list)
     for each in facts:
         sizes[each.size].append(each)

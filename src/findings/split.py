@@ -1,4 +1,4 @@
-"""Check the split: validation and held-out images are independent of training images."""
+"""Check that validation and held-out images are independent of the training images."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -14,11 +14,11 @@ from src.findings.facts import Choices, Facts
 
 GAP = "a gap between training images and all others"
 
-USES = {"train": "training", "validation": "validation", "held_out": "held-out"}  # of images, by group of the split
+USES = {"train": "training", "validation": "validation", "held_out": "held-out"}  # adjective for each group of images
 
 
 def used(group: str) -> str:
-    """Say how the images of a group of the split are used.
+    """Return the phrase for an image of a group of the split.
 
     >>> used("train"), used("held_out")
     ('a training image', 'a held-out image')
@@ -27,12 +27,16 @@ def used(group: str) -> str:
 
 
 def groups_of(facts: list[Facts], choices: Choices, where: str) -> tuple[dict[str, list[str]], list[Finding]]:
-    """Return the names of the images in each group of the split; none, and a finding, if the split is impossible.
+    """Split the images into training, validation and held-out images.
 
     Args:
-        facts: of all images.
-        choices: the configuration.
+        facts: the facts of all images.
+        choices: the settings that the data must fit.
         where: the folder that a finding names.
+
+    Returns:
+        The names of the images in each group of the split, and an empty list; if the split is impossible, an empty
+        dictionary, and a finding that says why.
     """
     names, files, parts = ([getattr(each, of) for each in facts] for of in ("name", "source", "part"))
     try:
@@ -43,17 +47,17 @@ def groups_of(facts: list[Facts], choices: Choices, where: str) -> tuple[dict[st
 
 
 def near_duplicates(facts: list[Facts], group: dict[str, str]) -> Iterator[Finding]:
-    """Find validation and held-out images that are nearly the same as a training image (data leakage).
+    """Report validation and held-out images that are near-duplicates of a training image (data leakage).
 
     Args:
-        facts: of all images.
-        group: the group of each image in the split, by its name.
+        facts: the facts of all images.
+        group: group of the split (train, validation or held_out) by image name.
     """
     first = {each.digest: each for each in reversed(facts)}  # `images.duplicates` reports exact copies
     compared = [
         each
         for each in facts
-        # Empty images are all alike.
+        # Blank images and images without annotated cells are all alike, so they are not compared.
         if group.get(each.name) and each.levels > 1 and first[each.digest] is each and set(each.labels.counts) != {0}
     ]
     training = [each for each in compared if group[each.name] == "train"]
@@ -72,11 +76,11 @@ def near_duplicates(facts: list[Facts], group: dict[str, str]) -> Iterator[Findi
 
 
 def neighbours(facts: list[Facts], group: dict[str, str]) -> Iterator[Finding]:
-    """Find adjacent slices of a stack of which only one is a training image (data leakage).
+    """Report adjacent slices of a stack of which only one is a training image (data leakage).
 
     Args:
-        facts: of all images, in their order.
-        group: the group of each image in the split, by its name.
+        facts: the facts of all images, in the order of the images.
+        group: group of the split (train, validation or held_out) by image name.
     """
     fix = "leave a slice out between groups, such as data.train=0-19 data.validation=21-22 data.held_out=24-29"
     for one, other in pairwise(facts):
@@ -87,12 +91,13 @@ def neighbours(facts: list[Facts], group: dict[str, str]) -> Iterator[Finding]:
 
 
 def parted(facts: list[Facts], choices: Choices, group: dict[str, str], where: str) -> Iterator[Finding]:
-    """Find images that belong together, such as those of one patient, in several groups of the split (data leakage).
+    """Report related images, such as those of one patient, in different groups of the split (data leakage).
 
     Args:
-        facts: of all images.
-        choices: the configuration; without a pattern of names, one is inferred from the names.
-        group: the group of each image in the split, by its name.
+        facts: the facts of all images.
+        choices: the settings, with the pattern of names that shows which images are related; if the pattern is None, it
+            is inferred from the names.
+        group: group of the split (train, validation or held_out) by image name.
         where: the folder that a finding names.
     """
     names, files = [each.name for each in facts], [each.source for each in facts]
@@ -119,11 +124,11 @@ def parted(facts: list[Facts], choices: Choices, group: dict[str, str], where: s
 
 
 def serial(facts: list[Facts], group: dict[str, str], where: str) -> Iterator[Finding]:
-    """Find serial sections, or frames of a film, that are files of their own, where the split separates neighbours.
+    """Report serial sections or film frames, stored as one file each, if the split separates adjacent ones.
 
     Args:
-        facts: of all images, in their order.
-        group: the group of each image in the split, by its name.
+        facts: the facts of all images, in the order of the images.
+        group: group of the split (train, validation or held_out) by image name.
         where: the folder that a finding names.
     """
     files = {each.source for each in facts}
@@ -141,6 +146,6 @@ def serial(facts: list[Facts], group: dict[str, str], where: str) -> Iterator[Fi
 
 
 def _leak(one: Facts, other: Facts, group: dict[str, str]) -> tuple[str, str] | None:
-    """The groups of two neighbours if exactly one of them is a training image and the other is used too."""
+    """Return the groups of the split of two adjacent images if exactly one is a training image and both are used."""
     first, second = group.get(one.name), group.get(other.name)
     return (first, second) if first and second and first != second and "train" in (first, second) else None

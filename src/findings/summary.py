@@ -1,4 +1,4 @@
-"""Convert an inspection to plain values for check.json, and these to lines for a person."""
+"""Convert the results of an inspection to plain values for check.json, and these values to lines of text."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, replace
@@ -14,7 +14,7 @@ from src.findings.split import USES
 
 
 class Grey(Layout):
-    """The scaled grey values of one image, see `facts.Facts`."""
+    """Median scaled grey values of one image's cells and background, and the clipped share, see `facts.Facts`."""
 
     name: str
     cells: Number | None
@@ -23,7 +23,7 @@ class Grey(Layout):
 
 
 class Summary(Findings):
-    """Layout of ``check.json``, as `described` returns it."""
+    """Layout of ``check.json``, as returned by `described`."""
 
     root: str
     slices: int
@@ -46,12 +46,12 @@ class Summary(Findings):
 
 
 def described(root: str, found: Inspection, choices: Choices) -> dict[str, Any]:
-    """Return an inspection as plain values in the layout `Summary`.
+    """Convert an inspection to plain values in the layout `Summary`, to be written to ``check.json``.
 
     Args:
-        root: the folder; empty for data that are not a user's folder.
-        found: the inspection.
-        choices: the configuration that was checked.
+        root: the data set's folder; empty if the data do not come from a folder of the user.
+        found: the results of the inspection.
+        choices: the settings that the data were checked against.
     """
     sides = sorted({each.size for each in found.facts})
     shares = class_shares(found.facts, found.meaning.judgement.kind, replace(choices, values=found.values))
@@ -83,15 +83,15 @@ def described(root: str, found: Inspection, choices: Choices) -> dict[str, Any]:
 
 
 def times(findings: list[dict[str, str]]) -> str:
-    """Return the number of findings of one kind, to follow its code; empty for a single one."""
+    """Format the number of findings of one kind, such as "(3 times)"; empty for a single finding."""
     return f" ({len(findings)} times)" if len(findings) > 1 else ""
 
 
 def lines(found: dict[str, Any]) -> Iterator[str]:
-    """Yield lines on the data, then on each kind of finding with the first files that have it.
+    """Yield lines of text on the data, then on each kind of finding, with the first `SHOWN_FILES` files that have it.
 
     Args:
-        found: see `described`.
+        found: the inspection as plain values, from `described`.
     """
     if found["slices"]:
         sizes = " to ".join("×".join(map(str, side)) for side in found["sizes"])
