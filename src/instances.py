@@ -1,7 +1,7 @@
-"""Decoders, from probabilities to a label image: the choices of ``conf/instances`` and the steps that they share.
+"""Decoders, which convert probabilities to label images: the choices of ``conf/instances``, and steps that they share.
 
-Each choice is a frozen dataclass of its parameters and independent of the network. Called with class probabilities
-``(K, H, W)`` and a threshold, it returns a label image ``(H, W)`` int32.
+Each choice is a frozen dataclass of parameters and independent of the network. Called with class probabilities
+``(K, H, W)`` and a threshold, a choice returns a label image ``(H, W)`` int32.
 """
 
 from dataclasses import dataclass, replace
@@ -17,18 +17,18 @@ from src.tidying import tidy
 
 @dataclass(frozen=True)
 class Classes:
-    """Label each pixel with its class (semantic segmentation)."""
+    """A decoder that labels each pixel with its class (semantic segmentation)."""
 
     of_classes: ClassVar[bool] = True
 
     def __call__(self, probabilities: np.ndarray, threshold: float) -> np.ndarray:
-        """The class of each pixel, as `classes` computes it."""
+        """Return the class of each pixel, as computed by `classes`."""
         return classes(probabilities, threshold).astype(np.int32)
 
 
 @dataclass(frozen=True)
 class Components:
-    """Take the 4-connected components of the foreground as cells.
+    """A decoder that takes the 4-connected components of the foreground as cells.
 
     Attributes:
         min_size: smallest area of a cell in pixels; a smaller cell becomes background.
@@ -40,23 +40,22 @@ class Components:
     of_classes: ClassVar[bool] = False
 
     def __call__(self, probabilities: np.ndarray, threshold: float) -> np.ndarray:
-        """The cell of each pixel."""
+        """Return the cell number at each pixel, 0 for background."""
         return tidy(components(cell_probability(probabilities) > threshold), self.min_size, self.fill_holes)
 
 
 @dataclass(frozen=True)
 class Watershed:
-    """Separate touching cells where the probability of cell is low between them: a marker-controlled watershed.
+    """A decoder that separates touching cells where the cell probability between them is low, by a marker watershed.
 
-    Markers are the components of the pixels whose probability of cell is highest; cells grow from them
-    downhill to the threshold. A component of the foreground without a marker stays one cell. A marker
-    whose cell would be smaller than ``min_size`` is dropped, so that its pixels join the cells around it.
+    Markers are the connected components of pixels with a high cell probability. From the markers, cells grow downhill
+    until the probability falls to the threshold. A connected component of the foreground without a marker becomes one
+    cell. If the cell of a marker would be smaller than ``min_size``, it is merged with the cells around it.
 
     Attributes:
-        marker: how probable the pixels of a marker are: 0 as probable as the threshold, 1 certain.
-        boundary: the class of the boundary between cells, if there is one. Its pixels belong to cells
-            but not to markers.
-        min_size: smallest area in pixels; a smaller cell that touches no other one becomes background.
+        marker: minimum cell probability of marker pixels, on a scale from 0 (the threshold) to 1 (certainty).
+        boundary: number of the boundary class, if there is one. Boundary pixels belong to cells but not to markers.
+        min_size: smallest area of a cell in pixels; a smaller cell that touches no other cell becomes background.
         fill_holes: whether background that one cell encloses becomes part of the cell.
 
     Raises:
@@ -75,7 +74,7 @@ class Watershed:
             raise ValueError(f"expected instances.marker from 0 to 1, but got {self.marker}; nearest valid: {near}")
 
     def __call__(self, probabilities: np.ndarray, threshold: float) -> np.ndarray:
-        """The cell of each pixel; raises ValueError if ``boundary`` is no valid class."""
+        """Return the cell number at each pixel; raise ValueError if ``boundary`` is no valid class."""
         cell, inside = _cell_and_inside(probabilities, self.boundary)
         foreground = cell > threshold
         markers = components(foreground & (inside > threshold + self.marker * (1 - threshold)))
@@ -89,19 +88,19 @@ class Watershed:
 
 @dataclass(frozen=True)
 class Distance:
-    """Separate touching cells at their necks: a watershed from the h-maxima of the smoothed distance transform.
+    """A decoder that separates touching cells at necks: a watershed from h-maxima of the smoothed distance transform.
 
-    In the distance of each foreground pixel to the background, a cell is a peak and the neck between two cells is a
-    saddle. Two cells are separated if the lower peak rises more than ``depth`` above the saddle.
+    In the map of distances from foreground pixels to the background, a cell is a peak and the neck between two cells is
+    a saddle. Two cells are separated if the lower peak rises more than ``depth`` above the saddle.
 
     Attributes:
-        depth: pixels by which a neck must be narrower, from its middle to its border, than the cells that it joins.
-        smoothing: standard deviation in pixels of the Gaussian that smooths the distance.
-        probability: whether the distance is multiplied by the probability of cell, so that a line of low probability
+        depth: minimum difference in half-width, in pixels, between a neck and each of the two cells that it joins.
+        smoothing: standard deviation in pixels of the Gaussian that smooths the distance map.
+        probability: whether the distance is multiplied by the cell probability, so that a line of low probability
             across a neck separates cells too.
-        boundary: as of `Watershed`. If given, the distance is that to the boundary or the background, and the
-            probability is that of being neither.
-        whole: whether the distance ignores the boundary and is that to the background alone.
+        boundary: number of the boundary class, if there is one. In this case, the distance is measured to boundary or
+            background, and the cell probability excludes that of the boundary.
+        whole: whether distances are nevertheless measured to the background alone.
         min_size: smallest area of a cell in pixels; a smaller cell becomes background.
         fill_holes: whether background that one cell encloses becomes part of the cell.
 
@@ -125,7 +124,7 @@ class Distance:
                 raise ValueError(f"expected instances.{name} of at least 0, but got {value}; nearest valid: 0")
 
     def __call__(self, probabilities: np.ndarray, threshold: float) -> np.ndarray:
-        """The cell of each pixel; raises ValueError if ``boundary`` is no valid class."""
+        """Return the cell number at each pixel; raise ValueError if ``boundary`` is no valid class."""
         from src.flooding import basins
 
         cell, inside = _cell_and_inside(probabilities, self.boundary)
@@ -138,14 +137,14 @@ class Distance:
 
 @dataclass(frozen=True)
 class Membranes:
-    """Segment cells that membranes enclose: cells grow until only a line of background is left between them.
+    """A decoder for cells enclosed by membranes: cells grow until only a line of background is left between them.
 
-    They grow downhill in the probability of cell, so that the lines lie where a membrane is most probable. Components
-    smaller than ``min_size`` become part of the cells around them.
+    Cells grow from the connected components of the foreground, downhill in the cell probability, so that the lines lie
+    where a membrane is most probable. Components smaller than ``min_size`` become part of the cells around them.
 
     Attributes:
-        line: width in pixels of the background between cells; 0 for none.
-        min_size: smallest area in pixels of a component from which a cell grows.
+        line: width in pixels of the lines of background between cells; with 0, there are no lines.
+        min_size: smallest area in pixels of a connected component from which a cell grows.
 
     Raises:
         ValueError: ``line`` or ``min_size`` is below 0.
@@ -162,7 +161,7 @@ class Membranes:
                 raise ValueError(f"expected instances.{name} of at least 0, but got {value}; nearest valid: 0")
 
     def __call__(self, probabilities: np.ndarray, threshold: float) -> np.ndarray:
-        """The cell of each pixel, 0 on lines; 0 everywhere if no component is large enough."""
+        """Return the cell number at each pixel, 0 on lines; 0 everywhere if no component is large enough."""
         cell = cell_probability(probabilities)
         seeds = tidy(components(cell > threshold), self.min_size)
         if not seeds.any():
@@ -174,13 +173,13 @@ class Membranes:
 
 @dataclass(frozen=True)
 class Auto:
-    """Stands for the decoder that scores best on the validation images, which is chosen after training.
+    """A placeholder for the decoder that scores best on the validation images, which is chosen after training.
 
-    The checkpoint stores the choice. Until it is made, `meanwhile` segments the cells.
+    The checkpoint stores the chosen decoder. Until one is chosen, `meanwhile` segments the cells.
 
     Attributes:
-        boundary: as of `Watershed`.
-        min_size: area in pixels of the smallest cells to expect; larger ones are tried too.
+        boundary: as in `Watershed`.
+        min_size: smallest area of a cell in pixels to try; larger values are tried too.
         fill_holes: whether background that one cell encloses becomes part of the cell.
     """
 
@@ -190,12 +189,12 @@ class Auto:
     of_classes: ClassVar[bool] = False
 
     def __call__(self, probabilities: np.ndarray, threshold: float) -> np.ndarray:
-        """The cell of each pixel."""
+        """Return the cell number at each pixel, 0 for background."""
         return self.meanwhile(probabilities, threshold)
 
     @property
     def meanwhile(self) -> Distance:
-        """The decoder that is used until one is chosen."""
+        """The decoder to use until the best one is chosen."""
         if self.boundary is None:
             return Distance(1.0, 2.0, min_size=self.min_size, fill_holes=self.fill_holes)
         return Distance(0.5, 1.0, True, self.boundary, self.min_size, self.fill_holes, whole=True)
@@ -205,43 +204,46 @@ Numbering = Classes | Components | Watershed | Distance | Membranes | Auto
 
 
 def with_boundary(numbering: Numbering, like: Numbering) -> Numbering:
-    """A numbering with the boundary class of another one, if it takes such a class and has none."""
+    """Return a decoder, with the boundary class of ``like`` if the decoder can use a boundary class but has none."""
     if isinstance(numbering, Watershed | Distance | Auto) and numbering.boundary is None:
         return replace(numbering, boundary=getattr(like, "boundary", None))
     return numbering
 
 
 def names_classes(numbering: str) -> bool:
-    """Whether the numbering of this name labels classes, not cells."""
+    """Return whether the decoder with this class name labels classes, not cells."""
     return numbering == Classes.__name__
 
 
 @dataclass(frozen=True)
 class Decoder:
-    """Turns probabilities into label images: a numbering and its threshold.
+    """A decoder with its threshold, which converts probabilities to label images.
 
     Attributes:
-        numbering: one of the choices above.
-        threshold: a pixel is foreground if its probability of cell is above this.
+        numbering: the decoder, one of the choices of ``conf/instances``.
+        threshold: cell probability above which a pixel is foreground.
     """
 
     numbering: Numbering
     threshold: float
 
     def __call__(self, probabilities: np.ndarray) -> np.ndarray:
-        """The label image ``(H, W)`` of class probabilities ``(K, H, W)``."""
+        """Convert class probabilities ``(K, H, W)`` to a label image ``(H, W)`` int32."""
         return self.numbering(probabilities, self.threshold)
 
 
 def classes(probabilities: np.ndarray, threshold: float) -> np.ndarray:
-    """Class of each pixel ``(H, W)``: class 1 above the threshold if there are two classes, else the most probable."""
+    """Return the class of each pixel, ``(H, W)``, from class probabilities ``(K, H, W)``.
+
+    If there are two classes, class 1 where its probability exceeds the threshold; else the most probable class.
+    """
     if len(probabilities) == 2:
         return np.asarray(probabilities[1] > threshold, np.uint8)
     return np.asarray(probabilities.argmax(axis=0))
 
 
 def cell_probability(probabilities: np.ndarray) -> np.ndarray:
-    """Probability of not being class 0, ``(H, W)``, from class probabilities ``(K, H, W)``."""
+    """Return the probability of any class but 0, ``(H, W)``, from class probabilities ``(K, H, W)``."""
     cell: np.ndarray = probabilities[1] if len(probabilities) == 2 else 1 - probabilities[0]
     return cell
 
@@ -251,33 +253,33 @@ def components(foreground: np.ndarray, corners: bool = False) -> np.ndarray:
 
     Args:
         foreground: the mask.
-        corners: whether components are 8-connected. The default is 4-connected, because membranes may be one pixel
-            wide and a diagonal step would cross them.
+        corners: whether components are 8-connected. The default is 4-connected, because diagonal steps would cross
+            membranes that are one pixel wide.
     """
     found: np.ndarray = cv2.connectedComponents(foreground.astype(np.uint8), connectivity=8 if corners else 4)[1]
     if not corners:
         return found
-    values, first = np.unique(found, return_index=True)  # OpenCV numbers them by blocks of pixels
+    values, first = np.unique(found, return_index=True)  # OpenCV's order follows blocks of pixels
     number = np.zeros(found.max() + 1, np.int32)
     number[values[values > 0][np.argsort(first[values > 0])]] = np.arange(1, np.count_nonzero(values) + 1)
     return np.asarray(number[found])
 
 
 def pieces(labels: np.ndarray) -> np.ndarray:
-    """Number the 4-connected components of equal value in an integer image ``(H, W)``; 0 stays background."""
+    """Number the 4-connected components of pixels with equal value in an integer image ``(H, W)``; 0 is background."""
     return np.asarray(label(labels, background=0, connectivity=1))
 
 
 def numbered(cells: np.ndarray) -> np.ndarray:
-    """A label image ``(H, W)`` unchanged, or the components of a mask of 0 and 1."""
+    """Return a label image ``(H, W)`` unchanged; number the 4-connected components of a mask of 0 and 1."""
     return cells if cells.max() > 1 else components(cells > 0)
 
 
 def _cell_and_inside(probabilities: np.ndarray, boundary: int | None) -> tuple[np.ndarray, np.ndarray]:
-    """Probability of cell, and of cell without the boundary class, ``(H, W)`` each.
+    """Return the cell probability, and that of cell interior (without the boundary class), ``(H, W)`` each.
 
     Raises:
-        ValueError: ``boundary`` is no class, is the background, or is the only other class.
+        ValueError: ``boundary`` is not a class, is the background, or is the only class other than the background.
     """
     count, cell = len(probabilities), cell_probability(probabilities)
     if boundary is None:
@@ -291,7 +293,7 @@ def _cell_and_inside(probabilities: np.ndarray, boundary: int | None) -> tuple[n
 
 
 def _grown(inside: np.ndarray, markers: np.ndarray, foreground: np.ndarray) -> np.ndarray:
-    """Grow cells from markers over the foreground; a component without a marker is one cell."""
+    """Grow cells from markers over the foreground; a foreground component without a marker becomes one cell."""
     whole = components(foreground)
     unmarked = ~np.isin(whole, whole[markers > 0]) & foreground
     markers = np.where(unmarked, whole + markers.max(), markers)

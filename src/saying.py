@@ -1,4 +1,4 @@
-"""Messages on the terminal: wrapped to its width, and progress of steps that take long."""
+"""Messages on the terminal, wrapped to its width, and progress of steps that take long."""
 
 import os
 import re
@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-WIDTH = 100  # columns of a line in a file; the maximum on a terminal
-MINUTE = 60.0  # seconds between two messages of progress
+WIDTH = 100  # characters per line in a file; the maximum on a terminal
+MINUTE = 60.0  # seconds between two progress messages
 MOMENT = 3.0  # seconds that a step may take without a message
 
 # Control characters except tab and newline; separators of lines and marks of text direction; surrogates.
@@ -26,7 +26,7 @@ COMMAND = re.compile(rf"python -m src\.[a-z]+(?: {ARGUMENT})+(?<![,.:)])")
 
 
 def printable(text: str) -> str:
-    r"""Escape the control characters of a text: the name of a file may contain some, and a terminal obeys them.
+    r"""Escape control characters in a text, because file names may contain them and a terminal would obey them.
 
     >>> printable("a\x1b[2J.tif")
     'a\\x1b[2J.tif'
@@ -35,17 +35,17 @@ def printable(text: str) -> str:
 
 
 def say(line: str) -> None:
-    """Print a message, wrapped and with its control characters escaped."""
+    """Print a message, wrapped and with control characters escaped."""
     print(wrapped(line), flush=True)
 
 
 def warn(line: str) -> None:
-    """Print a warning to standard error."""
+    """Print a warning to standard error, wrapped and with control characters escaped."""
     print(wrapped(f"warning: {line}"), file=sys.stderr, flush=True)
 
 
 def is_first() -> bool:
-    """Whether this is rank 0 of a run that torchrun, `run.ranks` or Slurm has started."""
+    """Return whether this process is rank 0 of a run started by torchrun, `run.ranks` or Slurm, or the only process."""
     if "RANK" in os.environ:
         return os.environ["RANK"] == "0"
     if "LOCAL_RANK" in os.environ:
@@ -54,13 +54,13 @@ def is_first() -> bool:
 
 
 def columns() -> int:
-    """The width of printed lines: ``COLUMNS`` if it is set, else that of the terminal, at most `WIDTH`."""
+    """Return the width of printed lines: ``COLUMNS`` if it is set, else the terminal's width, but at most `WIDTH`."""
     terminal = shutil.get_terminal_size((WIDTH, 0)).columns
     return terminal if "COLUMNS" in os.environ else min(terminal, WIDTH)
 
 
 def wrapped(text: str, width: int | None = None) -> str:
-    """Wrap a text and escape its control characters; a command gets a line of its own, so that users can copy it.
+    """Wrap a text and escape control characters; commands get a separate line, so that users can copy them.
 
     >>> print(wrapped("expected images, but got none; see python -m src.check data.root=here first", 60))
     expected images, but got none; see
@@ -72,7 +72,7 @@ def wrapped(text: str, width: int | None = None) -> str:
 
 
 def _fitting(line: str, width: int) -> Iterator[str]:
-    """Wrap one line; the lines that continue it are indented by two more columns."""
+    """Wrap one line as in `wrapped`, with continuation lines indented by two more spaces."""
     indent = line[: len(line) - len(line.lstrip(" "))]
     if line.startswith("python -m src."):
         yield f"  {line}"
@@ -102,11 +102,11 @@ def _fitting(line: str, width: int) -> Iterator[str]:
 
 @contextmanager
 def each_minute(line: Callable[[], str], wait: Callable[[float], bool] | None = None) -> Iterator[None]:
-    """Print the progress of a block each minute, from a thread of its own.
+    """Print a progress message every minute, from a separate thread, while the block of a with statement runs.
 
     Args:
-        line: returns the message; nothing is printed for an empty one.
-        wait: takes seconds, waits for them and returns whether the block has ended; None uses the clock.
+        line: returns the message; if it is empty, nothing is printed.
+        wait: waits for a number of seconds and returns whether the block has ended; None means real time.
     """
 
     def speak(ended: threading.Event) -> None:
@@ -120,7 +120,9 @@ def each_minute(line: Callable[[], str], wait: Callable[[float], bool] | None = 
 
 @contextmanager
 def doing(what: str) -> Iterator[None]:
-    """Print that a block has begun, its progress each minute and its duration, if it takes longer than `MOMENT`.
+    """Print the name of a step, its progress every minute and its duration if it takes longer than `MOMENT`.
+
+    The step is the block of the with statement. Only rank 0 prints.
 
     Args:
         what: name of the step, such as ``weight maps of 24 images``.
@@ -146,7 +148,7 @@ def doing(what: str) -> Iterator[None]:
 
 @contextmanager
 def _meanwhile(speak: Callable[[threading.Event], None]) -> Iterator[None]:
-    """Call ``speak`` in a thread during the block; its argument is an event that is set when the block ends."""
+    """Run ``speak`` in a thread while a block runs; the argument of ``speak`` is an event set when the block ends."""
     ended = threading.Event()
     thread = threading.Thread(target=speak, args=(ended,), daemon=True)
     thread.start()
@@ -158,7 +160,7 @@ def _meanwhile(speak: Callable[[threading.Event], None]) -> Iterator[None]:
 
 
 def shortened(text: str, longest: int) -> str:
-    """Text of at most ``longest`` characters: an ellipsis replaces the middle of a longer one.
+    """Shorten a text to at most ``longest`` characters by an ellipsis in place of its middle.
 
     >>> shortened("a long name of a file.tif", 15)
     'a long …ile.tif'
@@ -170,7 +172,7 @@ def shortened(text: str, longest: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A duration in seconds, minutes or hours, whichever reads best.
+    """Format a duration, given in seconds, in seconds, minutes, or hours and minutes.
 
     >>> duration(42), duration(150), duration(9000)
     ('42 s', '2.5 min', '2 h 30 min')

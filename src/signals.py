@@ -1,4 +1,4 @@
-"""Signals that ask a command to stop, and their handlers."""
+"""Signals that ask a command to stop, and handlers for these signals."""
 
 import os
 import signal
@@ -11,24 +11,27 @@ from src.saying import warn
 
 
 def _known(*names: str) -> tuple[signal.Signals, ...]:
-    """Those of the named signals that this operating system has."""
+    """Return those of the named signals that exist on this operating system."""
     return tuple(getattr(signal, name) for name in names if hasattr(signal, name))
 
 
-# A cluster that takes the machine back sends TERM, before it USR1 or USR2; a terminal sends INT, on Windows also BREAK.
+# A cluster sends USR1 or USR2 some time before it takes a machine back, then TERM; a terminal sends INT, on Windows
+# also BREAK.
 SIGNALS = _known("SIGTERM", "SIGUSR1", "SIGUSR2", "SIGINT", "SIGBREAK")
 BEFORE_TIME_IS_UP = _known("SIGUSR1", "SIGUSR2")
 
-# On Windows `os.kill` ends a process whatever the signal, and the only groups of processes are those of a terminal.
+# On Windows, `os.kill` ends a process whatever the signal, and the only process groups are those of a terminal.
 BETWEEN_PROCESSES = hasattr(signal, "SIGKILL")
 
 
 class Stopped(BaseException):
-    """A signal asked this process to stop. It is no `Exception`, so that nothing handles it as an error.
+    """An exception that means that a signal asked this process to stop.
+
+    It is not an `Exception`, so that it is not handled as an error.
 
     Attributes:
-        numbers: numbers of the signals in the order of their arrival.
-        where: how far the process came, as a phrase; may be empty.
+        numbers: numbers of the received signals, in order of arrival.
+        where: a phrase that says how far the process got; may be empty.
         told: whether the message has been printed.
     """
 
@@ -44,12 +47,12 @@ class Stopped(BaseException):
 
     @property
     def status(self) -> int:
-        """Exit status of the process: 128 + the number of the first signal."""
+        """The exit status of the process: 128 plus the number of the first signal."""
         return 128 + self.numbers[0]
 
 
 def stop(number: int, frame: FrameType | None) -> None:
-    """Handle a signal by stopping at once.
+    """Stop at once; this is a signal handler.
 
     Raises:
         Stopped: always.
@@ -58,13 +61,13 @@ def stop(number: int, frame: FrameType | None) -> None:
 
 
 def are_heeded() -> bool:
-    """Whether signals stop this process at once."""
+    """Return whether SIGTERM and the other `SIGNALS` stop this process at once."""
     return signal.getsignal(signal.SIGTERM) is stop
 
 
 @contextmanager
 def heeded(by: Callable[[int, FrameType | None], None] = stop) -> Iterator[None]:
-    """Let ``by`` handle the signals that ask to stop during a block; then restore the earlier handlers."""
+    """Let ``by`` handle the `SIGNALS` while the block of a with statement runs; then restore the earlier handlers."""
     before = {number: signal.signal(number, by) for number in SIGNALS}
     try:
         yield
@@ -74,17 +77,25 @@ def heeded(by: Callable[[int, FrameType | None], None] = stop) -> Iterator[None]
 
 
 def ignore(worker: int) -> None:
-    """Ignore these signals in a worker process: its group gets them too, and the training process stops the workers.
+    """Ignore the signals in `SIGNALS` in a worker process of a data loader.
+
+    A signal to the process group reaches the workers too, but the training process is what stops the workers.
 
     Args:
-        worker: number of the worker process, as a data loader passes it.
+        worker: number of the worker process, which the data loader passes; not used.
     """
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
 
 def hand_over(numbers: list[int]) -> None:
-    """Pass signals on to the handlers from before this command, or requeue its Slurm job."""
+    """Pass received signals on to the handlers that were installed before this command's.
+
+    If there is no such handler for USR1 or USR2, process 0 of a Slurm job requeues the job.
+
+    Args:
+        numbers: numbers of the received signals.
+    """
     for number in numbers:
         handler = signal.getsignal(number)
         if callable(handler) and handler is not signal.default_int_handler:

@@ -1,4 +1,4 @@
-"""Post-processing of label images: fill holes, drop small cells, renumber."""
+"""Post-processing of label images: fills holes, removes small cells, renumbers."""
 
 import cv2
 import numpy as np
@@ -6,15 +6,15 @@ from scipy import ndimage
 
 
 def tidy(labels: np.ndarray, min_size: int = 0, fill_holes: bool = False) -> np.ndarray:
-    """Fill the holes of each cell, drop small cells, and number the rest from 1.
+    """Fill holes in each cell if requested, remove small cells, and number the remaining cells from 1.
 
     Args:
-        labels: label image ``(H, W)``, integers, 0 = background.
+        labels: label image ``(H, W)``, integers; 0 is background.
         min_size: smallest area of a cell in pixels; a smaller cell becomes background.
         fill_holes: whether background that one cell encloses becomes part of the cell.
 
     Returns:
-        Label image ``(H, W)`` int32.
+        The new label image, ``(H, W)`` int32.
     """
     if fill_holes:
         labels = _filled(labels)
@@ -23,7 +23,7 @@ def tidy(labels: np.ndarray, min_size: int = 0, fill_holes: bool = False) -> np.
     kept[0] = False
     numbered = np.where(kept, np.cumsum(kept), 0).astype(np.int32)[labels]
     dropped = np.count_nonzero(kept) < np.count_nonzero(sizes[1:])
-    return _filled(numbered) if fill_holes and dropped else numbered  # a small cell dropped from a hole leaves one
+    return _filled(numbered) if fill_holes and dropped else numbered  # a cell removed from inside another leaves a hole
 
 
 def _filled(labels: np.ndarray) -> np.ndarray:
@@ -32,7 +32,7 @@ def _filled(labels: np.ndarray) -> np.ndarray:
         return labels
     filled, places = labels.copy(), ndimage.find_objects(labels)
     boxes = {cell: places[cell - 1] for cell in around.tolist()}
-    # Small cells first: a cell that lies in the hole of another one fills its own holes.
+    # Small cells first, so that a cell inside a hole of another cell fills its own holes.
     for cell, (rows, columns) in sorted(boxes.items(), key=lambda item: np.prod([p.stop - p.start for p in item[1]])):
         there = filled[rows, columns]
         there[_without_holes(labels[rows, columns] == cell) & (there == 0)] = cell
@@ -40,7 +40,7 @@ def _filled(labels: np.ndarray) -> np.ndarray:
 
 
 def _without_holes(mask: np.ndarray) -> np.ndarray:
-    """A mask with its holes filled: background that has no 4-connected path to the image border."""
+    """Fill the holes of a mask ``(H, W)``: background that has no 4-connected path to the border of the image."""
     around = np.pad(mask.astype(np.uint8), 1)
     cv2.floodFill(around, None, (0, 0), 2, flags=4)
     filled: np.ndarray = around[1:-1, 1:-1] != 2
@@ -48,7 +48,10 @@ def _without_holes(mask: np.ndarray) -> np.ndarray:
 
 
 def _around_holes(labels: np.ndarray) -> np.ndarray:
-    """The cells that touch background which does not reach the image border; only they can have holes."""
+    """Return the numbers of the cells that touch enclosed background; only these cells can have holes.
+
+    Enclosed background is a 4-connected component of the background that does not reach the image border.
+    """
     background = (labels == 0).astype(np.uint8)
     _, numbers, boxes, _ = cv2.connectedComponentsWithStats(background, connectivity=4, ltype=cv2.CV_32S)
     height, width = labels.shape

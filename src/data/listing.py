@@ -1,4 +1,4 @@
-"""List the files of a folder by name, and report those that no reader knows."""
+"""Lists the files in a folder by name, and reports files in formats that cannot be read."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -7,7 +7,7 @@ from pathlib import Path
 from src.data.finding import ERROR, WARNING, Finding
 from src.files.names import IMAGE_SUFFIXES, REFUSED_SUFFIXES, SHAPE_SUFFIXES, stem
 
-# Notes, settings and scripts that people keep beside their images. In a folder of labels, they are no labels.
+# Notes, settings and scripts that people keep next to their images; reported only in a folder of labels without labels.
 NO_IMAGES: tuple[str, ...] = (
     ".txt",
     ".md",
@@ -30,12 +30,16 @@ READ = (*IMAGE_SUFFIXES, *SHAPE_SUFFIXES, *REFUSED_SUFFIXES)
 def by_stem(
     directory: Path, suffixes: Sequence[str], only: Collection[Path] | None = None
 ) -> tuple[dict[str, Path], list[Finding]]:
-    """List files of a folder by their names without suffixes, with a finding for each name that occurs twice.
+    """List the files directly in a folder by name without suffix, and report names that cannot be used.
 
     Args:
         directory: the folder.
         suffixes: suffixes of the files to list, in lower case.
-        only: the files of the folder to choose from; None: all of them.
+        only: the files in the folder to choose from; None means all of them.
+
+    Returns:
+        The files by name without suffix, and an error finding for each further file with a name that is already
+        taken and for each file name that is not UTF-8. Hidden files are left out.
     """
     files: dict[str, Path] = {}
     findings = []
@@ -55,11 +59,14 @@ def by_stem(
 
 
 def unread(folder: Path, known: Sequence[str] = (*READ, *NO_IMAGES)) -> list[Finding]:
-    """Report files in formats that are not read: how many of each suffix, as one finding or none.
+    """Report the files directly in a folder whose formats cannot be read, in one warning that counts them by suffix.
 
     Args:
         folder: the folder.
         known: suffixes that are not reported.
+
+    Returns:
+        A list of one finding, or an empty list if there are no such files.
     """
     endings = Counter(
         file.suffix.lower()

@@ -1,9 +1,9 @@
-"""Pairs each image of a folder with its labels, in the layouts that people use.
+"""Pairs each image in a folder with its labels, in the folder layouts that people commonly use.
 
 ROOT/images/NAME.tif + ROOT/labels/NAME.tif            words in folder names decide: imgs, masks, imagesTr, GT …
 ROOT/NAME.tif + ROOT/NAME_masks.tif                    Cellpose; also NAME.jpg + NAME.png, image_1.tif + mask_1.tif
 ROOT/train/… + ROOT/val/… + ROOT/test/…                the split; also images/train/…, train_images/…
-ROOT/images/plate1/NAME.tif + ROOT/labels/plate1/…     folders in folders; also plate1/images/…
+ROOT/images/plate1/NAME.tif + ROOT/labels/plate1/…     nested folders; also plate1/images/…
 ROOT/NAME/images/NAME.png + ROOT/NAME/masks/*.png      Data Science Bowl 2018, one file per cell
 ROOT/imagesTr/NAME_0000.png + ROOT/labelsTr/NAME.png   nnU-Net, one file per channel
 ROOT/01/tNNN.tif + ROOT/01_GT/SEG/man_segNNN.tif       Cell Tracking Challenge; frames without labels are left out
@@ -42,16 +42,16 @@ class Pair:
     """An image and its labels on disk.
 
     Attributes:
-        name: the name of both.
-        image: the file of the image.
-        labels: the file of the labels, or the folder with one file per cell.
-        source: the file or the film that its slices belong to; a split keeps them together.
-        orientation: as `read_folder` takes it.
-        axes: as `read_folder` takes it.
+        name: the name of the image in the data set.
+        image: the image file.
+        labels: the label file, or the folder with one label file per cell.
+        source: the file or film that the image belongs to; a split keeps images with the same source together.
+        orientation: the argument ``orientation`` of `read_folder`.
+        axes: the argument ``axes`` of `read_folder`.
         form: how the labels are stored.
-        kind: the kind of labels, as `read_folder` takes it.
-        channels: the files of the image if there is one per channel, `image` the first; else empty.
-        part: train, validation or held_out, if the folders give the split.
+        kind: the argument ``kind`` of `read_folder`, which says what the labels mean.
+        channels: the files of all channels, starting with `image`, if each channel is a file; else empty.
+        part: train, validation or held_out if the folder names define a split, else empty.
     """
 
     name: str
@@ -68,7 +68,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Wanted:
-    """The files of a folder to read, and how; all attributes as `read_folder` takes them."""
+    """The choice of files in a folder and of how to read them; each attribute is an argument of `read_folder`."""
 
     include: str = "*"
     orientation: str = "auto"
@@ -84,24 +84,27 @@ ALL = Wanted()
 
 
 def requested_reading(orientation: str, axes: str | None) -> Reading:
-    """How to read pixels, as far as the configuration sets it.
+    """Return the settings for reading pixels, given the configured orientation (auto means the default) and axes.
 
     Raises:
-        ValueError: there is no such orientation, or no such axes.
+        ValueError: the orientation or the axes are invalid.
     """
     return replace(SHOWN, orientation=SHOWN.orientation if orientation == "auto" else orientation, axes=axes)
 
 
 def matched(root: Path, wanted: Wanted = ALL) -> Matched:
-    """Pair each image of a folder with its labels, and report files without a partner as findings.
+    """Pair each image in a folder with its labels, and report files without a partner and other problems.
 
     Args:
-        root: the folder.
-        wanted: the files to read, and how.
+        root: the folder of the data set.
+        wanted: which files to read, and how.
+
+    Returns:
+        The pairs in the requested order, and the findings.
 
     Raises:
-        FileNotFoundError: there is no such folder, it has another layout, or nothing in it fits.
-        ValueError: there is no such orientation, order or axes.
+        FileNotFoundError: the folder does not exist, has an unknown layout, or holds no pair that is wanted.
+        ValueError: the orientation, the order or the axes are invalid.
     """
     requested_reading(wanted.orientation, wanted.axes)
     if wanted.order not in ORDERS:
@@ -117,7 +120,7 @@ def matched(root: Path, wanted: Wanted = ALL) -> Matched:
         for pair in found
         if fnmatchcase(pair.name, wanted.include)
     ]
-    counted = wanted.order == "natural" and len({len(pair.name) for pair in pairs}) > 1  # hashes have one length
+    counted = wanted.order == "natural" and len({len(pair.name) for pair in pairs}) > 1  # hashes are equally long
     pairs.sort(key=lambda pair: natural(pair.name) if counted else pair.name)
     folders_too = {each.file for each in findings if Path(each.file).is_dir()}
     findings = [
@@ -129,7 +132,7 @@ def matched(root: Path, wanted: Wanted = ALL) -> Matched:
 
 
 def _nothing(root: Path, include: str) -> str:
-    """The message that a folder holds no pair, with files of formats that are not read, or patterns that may fit."""
+    """Return the error message for a folder without pairs; it names unreadable formats or patterns that may fit."""
     there = ", ".join(sorted(path.name for path in root.iterdir())[:5]) or "nothing"
     below = {root: read_name(root.name).role == LABELS}  # whether each folder is, or lies in, a folder of labels
     for _ in range(3):
@@ -145,7 +148,7 @@ def _nothing(root: Path, include: str) -> str:
 
 
 def _of_patterns(root: Path, wanted: Wanted) -> Matched:
-    """The pairs of a folder if a pattern of paths gives the images, the labels or both."""
+    """Return the pairs in a folder, and findings, where a path pattern selects the images, the labels or both."""
     found = places(root)
     if wanted.images:
         pictured, findings = by_pattern(root, "data.source.images", wanted.images, IMAGE_SUFFIXES)
@@ -165,7 +168,7 @@ def _of_patterns(root: Path, wanted: Wanted) -> Matched:
             folder = next(place.masks | place.others for place in found)[key]
         labelled, more = label_files(folder, pictured, wanted.classes)
         more += others
-    if not wanted.images:  # files whose names begin like that of an image may be labels of another annotator
+    if not wanted.images:  # a file named like a labelled image plus an ending may be the labels of another annotator
         drawn = {file for file, _ in labelled.values()}
         pictured = {
             name: file
@@ -181,7 +184,7 @@ def _of_patterns(root: Path, wanted: Wanted) -> Matched:
 
 
 def _of_places(root: Path, wanted: Wanted) -> Matched:
-    """The pairs of a folder, found by the names of its folders and files."""
+    """Return the pairs in a folder, and findings, where folder and file names tell images from labels."""
     found = places(root)
     key, findings = folder_of_labels(root, found, wanted.labels)
     lone = of_one_image_each([(place.images, place.masks.get(key) if key else None, place.above) for place in found])
@@ -200,7 +203,14 @@ def _of_places(root: Path, wanted: Wanted) -> Matched:
 
 
 def _of_place(root: Path, place: Place, masks: Path | None, classes: Sequence[str] | None) -> Matched:
-    """The pairs of one folder of images, whose labels lie in ``masks``, in the images, or beside them."""
+    """Return the pairs of one folder of images, and findings.
+
+    Args:
+        root: the folder of the data set.
+        place: the folder of images.
+        masks: the folder of labels; None means that the labels lie next to the images or inside OME-Zarr images.
+        classes: the argument ``classes`` of `read_folder`.
+    """
     folder = place.images
     if masks is None and (recorded := films(folder)):
         return _of_films(folder, recorded), []
@@ -236,9 +246,10 @@ def _of_place(root: Path, place: Place, masks: Path | None, classes: Sequence[st
 
 
 def _named(root: Path, found: Sequence[tuple[Place, list[Pair]]]) -> Matched:
-    """The pairs of all places under unique names.
+    """Return the pairs of all places under unique names, and an error finding for each name that is still not unique.
 
-    If file names are not unique, the names of their folders precede them, or replace them if all files have one name.
+    If file names are not unique, folder names are put in front of them, or replace them if all images have the same
+    name. The part of the split is added if names are still not unique.
     """
     names = [pair.name for _, pairs in found for pair in pairs]
     alike = len(set(names)) == 1
@@ -263,10 +274,10 @@ def _named(root: Path, found: Sequence[tuple[Place, list[Pair]]]) -> Matched:
 
 
 def _within(folder: Path) -> list[Pair]:
-    """The OME-Zarr images of a folder that hold their own labels, except predictions of this program.
+    """Return the pairs of OME-Zarr images in a folder that contain their own labels, except this program's predictions.
 
     Raises:
-        FileNotFoundError: one of them holds several label images.
+        FileNotFoundError: an OME-Zarr image contains several label images.
     """
     found = {file: labels_within(file) for file in sorted(folder.glob("*.zarr")) if not is_prediction(file)}
     several = [labels for labels in found.values() if len(labels) > 1]
@@ -277,7 +288,7 @@ def _within(folder: Path) -> list[Pair]:
 
 
 def _of_films(root: Path, folders: Sequence[Path]) -> list[Pair]:
-    """The annotated frames of films of the Cell Tracking Challenge."""
+    """Return the pairs of all annotated frames of Cell Tracking Challenge films, given their label folders."""
     pairs = []
     for masks in folders:
         film = masks.parent.name.removesuffix("_GT")

@@ -1,4 +1,4 @@
-"""Tells images from labels in a folder that holds both."""
+"""Tells images from labels in a folder that contains both."""
 
 import re
 from collections import Counter, defaultdict
@@ -16,7 +16,7 @@ from src.files.names import IMAGE_SUFFIXES, LABEL_SUFFIXES, base_of, stem
 
 
 class Sorted(NamedTuple):
-    """The files of a folder: images, possible labels, and other files such as ``a_flows`` of Cellpose."""
+    """The files in a folder: images, possible labels, and other files such as Cellpose's ``a_flows``."""
 
     images: list[Path]
     labels: list[Path]
@@ -24,14 +24,14 @@ class Sorted(NamedTuple):
 
 
 def sorted_out(files: Sequence[Path]) -> Sorted:
-    """Sort files into images and labels; all are images if none look like labels.
+    """Sort files into images, labels and others; all files are images if none look like labels.
 
-    Names decide: labels have the name of their image and a further ending (``a_mask`` beside ``a``), they begin or end
-    with a word such as mask where all images have another word, or only their suffix differs (``a.png`` beside
-    ``a.jpg``). If names leave it open, one file of each kind is opened.
+    Names decide: a label file has the name of its image plus an ending (``a_mask`` for ``a``), begins or ends with a
+    word such as mask where images have another word or none, or differs from its image in the suffix only (``a.png``
+    for ``a.jpg``). Where names are ambiguous, one file of each kind is opened to see whether it holds labels.
 
     Args:
-        files: the files of a folder; only those with an ending of `IMAGE_SUFFIXES` count.
+        files: the files in a folder; files without one of the `IMAGE_SUFFIXES` are ignored.
     """
     files = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES]
     alike = defaultdict(list)
@@ -49,17 +49,24 @@ def sorted_out(files: Sequence[Path]) -> Sorted:
 
 
 def _bases(labels: Collection[str], names: Collection[str]) -> set[str]:
-    """The names of images that names of labels begin with."""
+    """Return the names of those images whose names are the beginning of a label file's name.
+
+    Args:
+        labels: names of label files.
+        names: names of all files, including ``labels``.
+    """
     images = set(names) - set(labels)
     return {base for name in labels if (base := base_of(name, images))}
 
 
 def further_files(names: Collection[str], labelled: Collection[str]) -> set[str]:
-    """Names of files that are neither images nor labels but belong to labelled images: ``a_flows`` beside ``a``.
+    """Return the names of files that accompany labelled images without being images or labels: ``a_flows`` for ``a``.
+
+    An ending such as ``_flows`` counts if more than half of the labelled images have a file with it.
 
     Args:
-        names: names of images, and of such files.
-        labelled: names that have labels.
+        names: names of images and of accompanying files.
+        labelled: names of images that have labels.
     """
     labelled = set(names) & set(labelled)
     ends = _ends(set(names) - labelled, labelled)
@@ -68,12 +75,16 @@ def further_files(names: Collection[str], labelled: Collection[str]) -> set[str]
 
 
 def _ends(names: Iterable[str], bases: Collection[str]) -> dict[str, str]:
-    """What follows the base in each name that begins with one of ``bases``."""
+    """Return the names that consist of one of ``bases`` and an ending, each with its ending."""
     return {name: name[len(base) :] for name in names if (base := base_of(name, bases))}
 
 
 def _of_other_suffix(alike: Mapping[str, Sequence[Path]]) -> set[Path]:
-    """Label files that differ from their images in the suffix only, if all of them have the same suffix."""
+    """Return the label files that differ from their image in the suffix only; empty unless their suffix is unambiguous.
+
+    Args:
+        alike: all files, grouped by name without suffix.
+    """
     suffixes = {tuple(sorted({file.suffix for file in of})) for of in alike.values() if len(of) > 1}
     if len(suffixes) != 1 or len(both := suffixes.pop()) != 2:
         return set()
@@ -87,12 +98,15 @@ def _of_other_suffix(alike: Mapping[str, Sequence[Path]]) -> set[Path]:
 
 
 def _named_so(names: Mapping[str, Path]) -> set[str]:
-    """Names that consist of another file's name and a word for labels."""
+    """Return the names that consist of another file's name and an ending whose last word means labels."""
     return {name for name in names if base_of(name, names) and LABEL_WORDS.intersection(words_of(name)[-1:])}
 
 
 def _followers(names: Mapping[str, Path]) -> set[str]:
-    """Names that consist of another file's name and one of a few endings, if the files with that ending hold labels."""
+    """Return the names that consist of another file's name and a common ending, if files with that ending hold labels.
+
+    One file with each ending is opened. Empty if any ending is rare.
+    """
     ends = _ends(names, names)
     count = Counter(ends.values())
     common = [end for end, times in count.items() if times > 1 and times >= (len(names) - len(ends)) / 2]
@@ -104,7 +118,7 @@ def _followers(names: Mapping[str, Path]) -> set[str]:
 
 
 def _worded(names: Mapping[str, Path]) -> set[str]:
-    """Names that begin or end with a word for labels, if they pair with all other names."""
+    """Return the names that begin or end with a word for labels, if they pair one to one with all other names."""
     words = {name: words_of(re.sub(r"\d+", " ", name)) for name in names}
     for place in (0, -1):
         worded = {name for name, each in words.items() if each and each[place] in LABEL_WORDS}
@@ -115,12 +129,12 @@ def _worded(names: Mapping[str, Path]) -> set[str]:
 
 
 def _one_of_each(images: Sequence[str], labels: set[str]) -> bool:
-    """Whether there is one label image and one image that is named so, as in a folder per image."""
+    """Return whether there is one label file and one image whose name ends with a word such as image."""
     return len(images) == len(labels) == 1 and words_of(images[0])[-1] in IMAGE_WORDS
 
 
 def are_labels(file: Path) -> bool:
-    """Whether a file holds a mask, numbers or few colours, and not an image."""
+    """Return whether a file holds labels (a mask, class or cell numbers, or a few flat colours), not an image."""
     if file.suffix.lower() not in LABEL_SUFFIXES:
         return False
     try:

@@ -1,4 +1,4 @@
-"""Reads the names of classes, and the ignored label, from the ``dataset.json`` of nnU-Net."""
+"""Reads the class names and the ignored label from nnU-Net's ``dataset.json``."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,18 +12,18 @@ IGNORED = "ignore"
 
 
 class Dataset(Layout):
-    """A ``dataset.json``."""
+    """The part of nnU-Net's ``dataset.json`` that is used."""
 
     labels: dict[str, object]
 
 
 @dataclass(frozen=True)
 class LabelNames:
-    """The names of the numbers in label images.
+    """The meaning of the pixel values in label images.
 
     Attributes:
-        names: names of the classes by number, in order; empty if classes are regions of several numbers.
-        ignored: the number of pixels that are not annotated; None if there is none.
+        names: class names by pixel value, in ascending order; empty if unknown, or if a class covers several values.
+        ignored: the pixel value that marks unannotated pixels, or None.
     """
 
     names: dict[int, str] = field(default_factory=dict)
@@ -31,7 +31,7 @@ class LabelNames:
 
     @property
     def all_names(self) -> dict[int, str]:
-        """The names of the classes and of the ignored number."""
+        """The names of all pixel values, including the ignored one."""
         return self.names if self.ignored is None else {**self.names, self.ignored: IGNORED}
 
 
@@ -39,15 +39,18 @@ UNNAMED = LabelNames()
 
 
 def dataset_files(root: Path) -> list[Path]:
-    """The ``dataset.json`` in a folder and in its subfolders; the first one counts."""
+    """Return the ``dataset.json`` files in a folder and its direct subfolders; `read_label_names` uses the first."""
     return [file for file in (root / FILE, *sorted(root.glob(f"*/{FILE}"))) if file.is_file()]
 
 
 def read_label_names(root: Path) -> LabelNames:
-    """Read the names of classes from the ``dataset.json`` in a folder or in one of its subfolders.
+    """Read the class names from the ``dataset.json`` in a folder or in one of its direct subfolders.
+
+    Returns:
+        `UNNAMED` if there is no such file, or if it does not name each class by one number.
 
     Raises:
-        Refused: the file is damaged.
+        Refused: the file cannot be read as JSON.
     """
     files = dataset_files(root)
     if not files:
@@ -63,7 +66,7 @@ def read_label_names(root: Path) -> LabelNames:
     for key, value in labels.items():
         number, name = (
             (int(key), value) if key.isdecimal() else (value, key)
-        )  # number: name is the first version's form
+        )  # nnU-Net's first version mapped number to name
         if type(number) is not int or type(name) is not str or len(name) > LONGEST_NAME or not name.isprintable():
             return UNNAMED
         names[number] = name

@@ -1,4 +1,4 @@
-"""Reads label files of any tool as the numbers that were drawn, whatever colours they are shown in."""
+"""Reads label files of any program as the numbers that were drawn, whatever colours they are displayed in."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -17,12 +17,12 @@ from src.files.image import in_memory
 from src.files.stored import SHOWN, Note, Reading, Stored, axes_of, turned
 from src.instances import pieces
 
-FEWEST_SMOOTHED = 4  # with so many colours, some may come from smoothing …
-FEWEST_OF_COLOUR = 10  # … if most of them have no connected group of so many pixels
-MOST_BETWEEN = 0.001  # largest share of the pixels of a mask with a value between its two
-LARGEST_BETWEEN = 4  # largest connected group of such pixels
+FEWEST_SMOOTHED = 4  # with at least this many colours, some may result from smoothing …
+FEWEST_OF_COLOUR = 10  # … if most colours have no connected component of at least this many pixels
+MOST_BETWEEN = 0.001  # largest share of a mask's pixels that may have a value between its two values
+LARGEST_BETWEEN = 4  # pixels in the largest connected component of such values
 WHITE = tuple(2**bits - 1 for bits in (8, 16, 32))  # values by which programs mark the foreground of a mask
-FURTHEST_APART = 20  # the two values of a mask differ by more, so that a value between them cannot be a class
+FURTHEST_APART = 20  # the two values of a mask differ by more; between closer values there may be a class
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,13 @@ class Drawn:
     """The labels that were drawn in one file.
 
     Attributes:
-        numbers: ``(H, W)`` or ``(D, H, W)`` integers; colours as one integer each, see `packed`.
-        notes: notes on how they were read.
-        in_colours: whether the numbers are colours.
-        was_grey: whether each number was saved as equal red, green and blue; such files may accompany files in colours.
-        palette: the packed colour of number 0, 1, … if the file has a colour table for display; else empty.
-        classes: the values of class 0, 1, … if the file declares them; else empty.
-        overlap: share of the annotated pixels that lie in several of the files that the labels were merged from.
+        numbers: ``(H, W)`` or ``(D, H, W)`` integers; if the labels are colours, one integer per colour, see `packed`.
+        notes: what the user should know about how the labels were read.
+        in_colours: whether the numbers are packed colours.
+        was_grey: whether a grey image was saved as RGB; other files of the same data set may then have true colours.
+        palette: the packed colours of numbers 0, 1, … if the file is a picture with a palette; else empty.
+        classes: the pixel values of classes 0, 1, … if the file declares them; else empty.
+        overlap: if the labels were merged from several files, the share of annotated pixels annotated in more than one.
         is_prediction: whether this program has written the file.
     """
 
@@ -51,20 +51,19 @@ class Drawn:
 
 
 def read_labels(file: Path, reading: Reading = SHOWN) -> Drawn:
-    """Read the numbers of a label image or stack.
+    """Read a label image or stack as the numbers that were drawn.
 
-    A colour table is ignored and the stored numbers are used: ImageJ shows 255 in its masks as black, and means
-    foreground. Only files of one bit per pixel in which 0 is white, such as faxes, are read as they are shown. Equal
-    red, green and blue give one number per pixel, other colours one number per colour. One-hot planes become the
-    number of the plane. A few pixels between the two values of a mask, as drawing with smooth edges leaves them,
-    become the nearer of the two.
+    The stored numbers are used, not the colours of a colour table: ImageJ displays the foreground (255) of its masks
+    as black. Only files of one bit per pixel in which 0 is white, such as faxes, are read as displayed. RGB labels
+    give one number per grey value or per colour. In one-hot planes, a pixel's number is the index of its plane. If a
+    mask was drawn with smooth edges, the few pixels between its two values get the nearer value.
 
     Args:
         file: the label file.
-        reading: how the pixels of the image are read; its orientation and axes hold for the labels too.
+        reading: how the pixels of the image are read; its orientation and axes apply to the labels too.
 
     Raises:
-        Refused: the file holds smoothed colours or real numbers, is a JPEG, or cannot be decoded.
+        Refused: the labels contain smoothed colours or fractions, the file is a JPEG, or it cannot be decoded.
     """
     if file.suffix.lower() == ".npy":
         found = "a file of Python objects, which may run code when it is opened"
@@ -82,19 +81,19 @@ def read_labels(file: Path, reading: Reading = SHOWN) -> Drawn:
 
 
 def drawn(stored: Stored, file: Path, reading: Reading = SHOWN) -> Drawn:
-    """As `read_labels`, for the content of a file.
+    """Convert the content of a label file to the numbers that were drawn, as described in `read_labels`.
 
     Raises:
-        Refused: it holds smoothed colours or real numbers.
+        Refused: the labels contain smoothed colours or fractions.
     """
     values, axes = np.asarray(stored.array), axes_of(stored, reading)
     if stored.orientation != 1 and reading.orientation == "shown":
         values = turned(values, axes, stored.orientation)
     if stored.unclear and axes[0] == "S" and not (values == values[:1]).all():
-        axes = f"Z{axes[1:]}"  # labels as red, green and blue would be equal
+        axes = f"Z{axes[1:]}"  # grey labels saved as RGB would have three equal planes
     values, notes = _numbers(values, stored)
     values, axes = _without_single(values, axes)
-    in_colours, samples = False, "S" in axes and values.shape[axes.index("S")] <= 4  # more are planes of classes
+    in_colours, samples = False, "S" in axes and values.shape[axes.index("S")] <= 4  # more: planes of classes
     if samples:
         colours, axes = np.moveaxis(values, axes.index("S"), -1), axes.replace("S", "")
         values, in_colours = _of_colours(colours, file)
@@ -109,7 +108,7 @@ def drawn(stored: Stored, file: Path, reading: Reading = SHOWN) -> Drawn:
 
 
 def _numbers(values: np.ndarray, stored: Stored) -> tuple[np.ndarray, list[Note]]:
-    """The numbers that were drawn, from the stored values and their interpretation in the file."""
+    """Return the numbers that were drawn, given the stored values, and notes on how they were interpreted."""
     if stored.signed:
         return values.astype(np.int32) - 2**15, []
     if stored.way < 0 and stored.bits:
@@ -131,13 +130,13 @@ def _numbers(values: np.ndarray, stored: Stored) -> tuple[np.ndarray, list[Note]
 
 
 def _without_single(values: np.ndarray, axes: str) -> tuple[np.ndarray, str]:
-    """The values without axes of length 1, except rows and columns."""
+    """Remove axes of length 1 other than rows and columns; return the array and the letters of its axes."""
     single = [place for place, axis in enumerate(axes) if values.shape[place] == 1 and axis not in "YX"]
     return values.squeeze(tuple(single)), "".join(axis for place, axis in enumerate(axes) if place not in single)
 
 
 def _ordered(values: np.ndarray, axes: str, file: Path) -> np.ndarray:
-    """The values as ``(H, W)`` or ``(D, H, W)``, one-hot planes as numbers; other shapes are refused."""
+    """Transpose values to ``(H, W)`` or ``(D, H, W)`` and resolve one-hot planes; refuse any other shape."""
     if values.ndim not in (2, 3) or 0 in values.shape:
         expected, fix = "one number per pixel, (H, W) or (D, H, W)", "save one plane per file, or a stack of planes"
         raise Refused(Finding("label-shape", ERROR, str(file), f"shape {values.shape}", expected, fix))
@@ -147,7 +146,7 @@ def _ordered(values: np.ndarray, axes: str, file: Path) -> np.ndarray:
 
 
 def _whole(values: np.ndarray, file: Path) -> tuple[np.ndarray, list[Note]]:
-    """The values as integers; whole numbers that were saved as real numbers are converted, others refused."""
+    """Convert values to integers, with a note if they were saved as floats; refuse fractions."""
     if values.dtype.kind in "iub":
         return values, []
     if np.isfinite(values).all() and not np.any(values % 1) and np.abs(values).max(initial=0) < 2**53:
@@ -160,7 +159,7 @@ def _whole(values: np.ndarray, file: Path) -> tuple[np.ndarray, list[Note]]:
 
 
 def one_hot(planes: np.ndarray) -> np.ndarray:
-    """One-hot planes ``(K, H, W)`` as the number of the plane ``(H, W)``; any other array is returned unchanged."""
+    """Convert one-hot planes ``(K, H, W)`` to the index of each pixel's plane, ``(H, W)``; return others unchanged."""
     if len(planes) < 2 or len(np.unique(planes[:, :1])) > 2:  # the first row rules out nearly all other stacks
         return planes
     on = planes != 0
@@ -168,7 +167,10 @@ def one_hot(planes: np.ndarray) -> np.ndarray:
 
 
 def overlaid(masks: Iterable[np.ndarray]) -> tuple[np.ndarray, float]:
-    """Masks of one shape as numbers 1, 2, …, later ones over earlier ones, and the share of pixels in several masks."""
+    """Merge masks of equal shape into an int32 label image: 1 for the first mask, 2 for the second and so on.
+
+    Later masks cover earlier ones. Also return, of all pixels in any mask, the share that lies in several masks.
+    """
     rest = iter(masks)
     first = next(rest, None)
     if first is None:
@@ -181,7 +183,7 @@ def overlaid(masks: Iterable[np.ndarray]) -> tuple[np.ndarray, float]:
 
 
 def sharpened(labels: np.ndarray) -> tuple[np.ndarray, list[Note]]:
-    """A mask ``(…, H, W)`` without the few pixels between its two values; other labels are returned unchanged."""
+    """Set the few pixels between a mask's two values to the nearer one, with a note; return other labels unchanged."""
     values, counts = value_counts(labels.reshape(-1, labels.shape[-1]))
     if len(values) <= 2 or labels.dtype == bool:
         return labels, []
@@ -199,7 +201,7 @@ def sharpened(labels: np.ndarray) -> tuple[np.ndarray, list[Note]]:
 
 
 def _along_edges(labels: np.ndarray, low: int, high: int) -> bool:
-    """Whether all pixels with another value than ``low`` and ``high`` lie in small groups near both."""
+    """Return whether all pixels other than ``low`` and ``high`` lie in small components close to both values."""
     between = (labels != low) & (labels != high)
     if not between.any():
         return True
@@ -209,17 +211,17 @@ def _along_edges(labels: np.ndarray, low: int, high: int) -> bool:
 
 
 def packed(colours: np.ndarray) -> np.ndarray:
-    """Colours ``(…, 3)`` of 8 bits as one integer 0xRRGGBB each."""
+    """Pack 8-bit RGB colours ``(…, 3)`` into one integer 0xRRGGBB each, ``(…)`` int32."""
     red, green, blue = np.moveaxis(colours.astype(np.int32), -1, 0)
     numbers: np.ndarray = red << 16 | green << 8 | blue
     return numbers
 
 
 def places_of(labels: np.ndarray, values: Sequence[int]) -> np.ndarray:
-    """The index in ``values`` of each number, int32, found in strips to save memory; arbitrary for other numbers.
+    """Return the index in ``values`` of each label, ``(…, H, W)`` int32; computed in strips to save memory.
 
     Args:
-        labels: ``(…, H, W)``.
+        labels: integers ``(…, H, W)``; the index of a label that is not in ``values`` is arbitrary.
         values: different numbers, in any order.
     """
     order = np.argsort(values, kind="stable").astype(np.int32)
@@ -228,12 +230,12 @@ def places_of(labels: np.ndarray, values: Sequence[int]) -> np.ndarray:
 
 
 def as_colours(numbers: np.ndarray) -> np.ndarray:
-    """Grey values of 8 bits as packed colours, see `packed`."""
+    """Convert 8-bit grey values to packed colours, see `packed`."""
     return numbers.astype(np.int32) * 0x010101
 
 
 def unpacked(number: int) -> tuple[int, int, int]:
-    """Red, green and blue of 8 bits of a packed colour.
+    """Return the 8-bit red, green and blue of a packed colour, see `packed`.
 
     >>> unpacked(0x307020)
     (48, 112, 32)
@@ -242,8 +244,8 @@ def unpacked(number: int) -> tuple[int, int, int]:
 
 
 def unreadable(file: Path, error: BaseException) -> Finding:
-    """The finding that a file cannot be decoded."""
-    found = limits.reason(error.__cause__ or error)  # without the name of the file, which the finding has
+    """Make the finding that a file cannot be decoded."""
+    found = limits.reason(error.__cause__ or error)  # without the file name, which the finding already contains
     larger = re.search(r"max_pixels=\d+", found)
     found, _, nearest = (found, "", "") if larger else found.partition("; nearest valid: ")
     fix = f"the same command with {larger[0]}" if larger else nearest or "copy the file again"
@@ -251,12 +253,12 @@ def unreadable(file: Path, error: BaseException) -> Finding:
 
 
 def _of_colours(colours: np.ndarray, file: Path) -> tuple[np.ndarray, bool]:
-    """The numbers of colours ``(…, H, W, C)``, and whether they are packed colours or, if not, grey values.
+    """Convert pixels ``(…, H, W, C)`` to numbers ``(…, H, W)``, and return whether these are `packed` colours or grey.
 
-    Transparent pixels are black; an alpha channel of one value is ignored.
+    Transparent pixels become black; a constant alpha channel is ignored.
 
     Raises:
-        Refused: smoothing has made colours that nobody has drawn.
+        Refused: smoothing has produced colours that nobody drew.
     """
     if colours.shape[-1] in (2, 4):
         alpha, colours = colours[..., -1:], colours[..., :-1]
@@ -275,7 +277,7 @@ def _of_colours(colours: np.ndarray, file: Path) -> tuple[np.ndarray, bool]:
 
 
 def _are_smoothed(planes: np.ndarray) -> bool:
-    """Whether most colours occur only in groups of pixels that are too small to be drawn."""
+    """Return whether most packed colours occur only in connected components too small to have been drawn."""
     colours, places = np.unique(planes, return_inverse=True)
     largest = np.zeros(len(colours), np.int64)
     for plane in places.reshape(planes.shape):
@@ -286,7 +288,7 @@ def _are_smoothed(planes: np.ndarray) -> bool:
 
 
 def _smoothed_colours(colours: np.ndarray, file: Path, what: str = "") -> Finding:
-    """The finding that smoothing or compression has altered colours."""
+    """Make the finding that smoothing or compression has altered colours."""
     values, counts = np.unique(colours.reshape(-1, colours.shape[-1]), axis=0, return_counts=True)
     most = ", ".join(str(tuple(map(int, values[place]))) for place in np.argsort(-counts)[:4])
     fix = "save the labels without smoothing, compression or overlay, one number or one colour per class"

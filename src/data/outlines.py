@@ -1,8 +1,8 @@
-"""The pixels that outlines, rounded rectangles and run-length masks cover.
+"""Rasterises outlines, rounded rectangles and run-length encoded masks.
 
 Coordinates refer to the edges of pixels: (0, 0) is the outer corner of the first pixel, and a pixel belongs to an
-outline if its centre lies inside. A centre on the outline itself belongs to the area on its left or below it, as in
-ImageJ, so that outlines with a common edge share no pixel.
+outline if its centre lies inside. A centre exactly on an edge belongs to the area to the left of the edge or below it,
+as in ImageJ, so that outlines with a common edge share no pixel.
 """
 
 from collections.abc import Sequence
@@ -10,17 +10,20 @@ from collections.abc import Sequence
 import numpy as np
 
 FARTHEST = 2**24  # largest coordinate in pixels
-MOST_CROSSINGS = 2**23  # most rows of pixels that the edges of one shape may cross, in total
+MOST_CROSSINGS = 2**23  # largest number of crossings between the edges of one shape and rows of pixels
 
 Size = tuple[int, int]  # rows and columns of an image
-Patch = tuple[tuple[slice, slice], np.ndarray]  # a window of an image, and the mask of the covered pixels in it
+Patch = tuple[tuple[slice, slice], np.ndarray]  # a window (rows, columns), and a mask of the covered pixels within it
 
 
 def outline(values: object) -> np.ndarray:
-    """The points ``(N, 2)``, x and y, that are given as pairs of numbers or as one list of x, y, x, y and so on.
+    """Convert the points of an outline to an array ``(N, 2)`` of x and y, float64.
+
+    Args:
+        values: pairs of numbers, or one flat list of x, y, x, y and so on.
 
     Raises:
-        ValueError: the values have another form, or are beyond any image.
+        ValueError: the values have another form, or a coordinate is too large for any image.
     """
     points = np.asarray(values)
     if points.size and points.dtype.kind not in "iuf":
@@ -34,22 +37,25 @@ def outline(values: object) -> np.ndarray:
 
 
 def corners(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """The four corners of a rectangle that is given by two opposite ones."""
+    """Return the four corners ``(4, 2)`` of a rectangle, given two opposite corners."""
     (left, top), (right, bottom) = first, second
     return np.array([(left, top), (right, top), (right, bottom), (left, bottom)])
 
 
 def filled(outlines: Sequence[np.ndarray], size: Size) -> Patch:
-    """The pixels of an image that lie inside an odd number of outlines, so that an outline within another is a hole.
+    """Fill outlines by the even-odd rule, so that an outline inside another one is a hole.
 
-    Works row by row: scikit-image takes 6 s for an outline of 3 000 points that this function fills in 4 ms.
+    This works row by row: for an outline of 3 000 points it takes 4 ms, scikit-image 6 s.
 
     Args:
         outlines: points ``(N, 2)`` each; the last point is joined to the first.
         size: rows and columns of the image.
 
+    Returns:
+        A window of the image, and the mask of the filled pixels within the window.
+
     Raises:
-        ValueError: the edges cross more rows than any drawn shape does.
+        ValueError: the edges cross more rows of pixels than those of any hand-drawn shape.
     """
     points = np.concatenate(outlines)
     window = _window(points.min(axis=0), points.max(axis=0), size)
@@ -66,7 +72,7 @@ def filled(outlines: Sequence[np.ndarray], size: Size) -> Patch:
     crossed = np.arange(len(edges)) + (first - np.cumsum(counts) + counts)[edges]
     slopes = np.divide(end - x, lower - upper, out=np.zeros(len(x)), where=lower > upper)
     at = x[edges] + (crossed + rows.start + 0.5 - upper[edges]) * slopes[edges] - columns.start
-    # A centre on the outline always counts on the same side, whatever the rounding errors are.
+    # A pixel centre exactly on the outline always falls on the same side, despite rounding errors.
     entered = np.clip(np.floor(at + 0.5 + 1e-8), 0, width).astype(int)
     turns = np.zeros(height * (width + 1), np.uint8)
     np.add.at(turns, crossed * (width + 1) + entered, np.uint8(1))
@@ -75,13 +81,16 @@ def filled(outlines: Sequence[np.ndarray], size: Size) -> Patch:
 
 
 def rounded(first: np.ndarray, second: np.ndarray, radii: np.ndarray, size: Size) -> Patch:
-    """The pixels of a rectangle with rounded corners; radii of half its sides make it an oval.
+    """Fill a rectangle with rounded corners, or an ellipse if the radii are half the sides.
 
     Args:
-        first: x and y of the upper left corner.
-        second: x and y of the lower right corner.
+        first: x and y of the upper left corner of the rectangle.
+        second: x and y of its lower right corner.
         radii: radii of the elliptic corners along x and y.
         size: rows and columns of the image.
+
+    Returns:
+        A window of the image, and the mask of the filled pixels within the window.
     """
     window = _window(first, second, size)
     middle, straight = (first + second) / 2, (second - first) / 2 - radii
@@ -95,18 +104,21 @@ def rounded(first: np.ndarray, second: np.ndarray, radii: np.ndarray, size: Size
 
 
 def _window(low: np.ndarray, high: np.ndarray, size: Size) -> tuple[slice, slice]:
-    """The window of an image that the rectangle between two points touches."""
+    """Return the window of the image that a rectangle touches, given its upper left and lower right corners (x, y)."""
     left, top = np.clip(np.floor(low), 0, size[::-1]).astype(int).tolist()
     right, bottom = np.clip(np.ceil(high), (left, top), size[::-1]).astype(int).tolist()
     return slice(top, bottom), slice(left, right)
 
 
 def decoded(runs: Sequence[int] | str, size: Size) -> Patch:
-    """The pixels of a COCO mask, which is stored column by column as alternate runs of background and foreground.
+    """Decode a COCO mask, which is stored column by column as alternating runs of background and foreground pixels.
 
     Args:
-        runs: the lengths of the runs, as numbers or in COCO's compressed text.
+        runs: the lengths of the runs, as numbers or in COCO's compressed text format.
         size: rows and columns of the image.
+
+    Returns:
+        The bounding box of the foreground as a window of the image, and the mask within the window.
 
     Raises:
         ValueError: the runs do not fill the image exactly.
@@ -125,7 +137,10 @@ def decoded(runs: Sequence[int] | str, size: Size) -> Patch:
 
 
 def _lengths(text: str) -> list[int]:
-    """Decode lengths of runs: 5 bits per character, lowest first; from the fourth on, differences to the last but one.
+    """Decode the lengths of runs from COCO's compressed text.
+
+    Each character holds 5 bits of a number, lowest bits first. From the fourth run on, the number is the difference
+    from the length of the last run but one.
 
     >>> _lengths("52203")
     [5, 2, 2, 2, 5]

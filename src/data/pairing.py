@@ -1,4 +1,4 @@
-"""Pairs images and labels by their names, and reports those without a partner."""
+"""Pairs images with labels by their names, and reports images and labels without a partner."""
 
 import difflib
 import shlex
@@ -15,23 +15,26 @@ from src.files.names import IMAGE_SUFFIXES, SEPARATORS, stem
 from src.files.tiffs import first_parts
 
 LabelFiles = Mapping[str, tuple[Path, Form]]
-# Most images, labels and pairs of affixes that are compared to find what names have in common.
+# Upper limits for the images, labels and candidate affixes that are compared to find out how names correspond.
 MOST_COMPARED, MOST_LABELS, MOST_AFFIXES = 12, 200, 40
-OFFERED = 2  # pairs of patterns that a message offers
+OFFERED = 2  # largest number of pattern pairs that a message suggests
 
 
 def partners(
     root: Path, pictured: Mapping[str, Path], labelled: LabelFiles
 ) -> tuple[dict[str, tuple[Path, Path, Form]], list[Finding]]:
-    """The image, labels and form of each name that has both, and findings on the others.
+    """Pair images with labels of the same name, and report images and labels without a partner.
 
-    If no name is the same, names may differ by one beginning and one ending, provided that this pairs all of them.
-    Otherwise the finding offers patterns that pair some.
+    Differences in capitals and separators are ignored. If no names match, names may differ by a prefix or suffix,
+    provided that all images and labels can be paired this way. If not, the finding suggests patterns that pair most.
 
     Args:
-        root: the folder in which patterns begin.
-        pictured: images by name.
-        labelled: labels by name.
+        root: the folder to which patterns are relative.
+        pictured: image files by name.
+        labelled: label files by name, each with the form in which the labels are stored.
+
+    Returns:
+        The image file, the label file and the form of the labels, by the name of the image; and the findings.
     """
     findings = []
     labelled = _spelt_alike(pictured, labelled)
@@ -51,7 +54,7 @@ def partners(
 
 
 def _spelt_alike(pictured: Mapping[str, Path], labelled: LabelFiles) -> LabelFiles:
-    """Labels under the names of their images, if the names differ in capitals and separators only."""
+    """Rename labels to the names of their images where names differ in capitals and separators only."""
     alone = sorted(pictured.keys() - labelled.keys())
     count = Counter(map(plain, alone))
     spelt = {plain(name): name for name in alone if count[plain(name)] == 1}
@@ -59,7 +62,7 @@ def _spelt_alike(pictured: Mapping[str, Path], labelled: LabelFiles) -> LabelFil
 
 
 def _by_affix(pictured: Mapping[str, Path], labelled: LabelFiles) -> Finding:
-    """The note that all names differ by the same beginning or ending."""
+    """Make the note that images and labels were paired although their names have different prefixes or suffixes."""
     example = next(iter(labelled))
     found = f"{pictured[example].name} and {labelled[example][0].name}, and so on"
     folder = str(labelled[example][0].parent)
@@ -67,7 +70,7 @@ def _by_affix(pictured: Mapping[str, Path], labelled: LabelFiles) -> Finding:
 
 
 def _alone(pictured: Mapping[str, Path], labelled: LabelFiles) -> Iterator[Finding]:
-    """Findings on images without labels, with the nearest name, and on labels without an image."""
+    """Report images without labels, with similarly named label files, and labels without an image."""
     of_images, of_labels = sorted(pictured.keys() - labelled.keys()), sorted(labelled.keys() - pictured.keys())
     whole = set(first_parts(sorted(pictured.values()))) if of_images else set()
     free = {labelled[name][0].name: name for name in of_labels}
@@ -88,12 +91,14 @@ def _alone(pictured: Mapping[str, Path], labelled: LabelFiles) -> Iterator[Findi
 
 
 def near_patterns(root: Path, images: Iterable[Path], labels: Iterable[Path]) -> Iterator[str]:
-    """Patterns that pair most images with labels, as arguments of the command line, the best first.
+    """Suggest path patterns that pair most images with labels, as command-line arguments, the shortest first.
+
+    Nothing is suggested unless they pair two files and half of the images or of the labels, whichever are fewer.
 
     Args:
-        root: the folder in which patterns begin.
-        images: files of images, all in one folder.
-        labels: files of labels, all in one folder.
+        root: the folder to which patterns are relative.
+        images: image files, all in one folder.
+        labels: label files, all in one folder.
     """
     images, labels = sorted(images), sorted(labels)
     folders = {file.parent for file in images}, {file.parent for file in labels}
@@ -109,7 +114,7 @@ def near_patterns(root: Path, images: Iterable[Path], labels: Iterable[Path]) ->
     if best < max(2, min(len(images), len(labels)) / 2):
         return
     shortest = sorted((each for each in ways if len(ways[each]) == best), key=lambda each: sum(map(len, each)))
-    different = {ways[each]: each for each in reversed(shortest)}  # the shortest of those that pair the same files
+    different = {ways[each]: each for each in reversed(shortest)}  # of affixes that pair the same files, the shortest
     for each in [each for each in shortest if each in different.values()][:OFFERED]:
         sides = zip(("images", "labels"), (images, labels), (each[:2], each[2:]), strict=True)
         yield " ".join(
@@ -119,11 +124,11 @@ def near_patterns(root: Path, images: Iterable[Path], labels: Iterable[Path]) ->
 
 
 def likely_patterns(root: Path, folders: Sequence[Path]) -> Iterator[str]:
-    """Patterns that pair the images of one folder with the labels of another one, as `near_patterns` gives them.
+    """Suggest patterns, as `near_patterns` does, that pair the images in one folder with the labels in another folder.
 
     Args:
-        root: the folder in which patterns begin.
-        folders: folders within it.
+        root: the folder to which patterns are relative.
+        folders: the folders to search, all inside ``root``.
     """
     files = {folder: [*by_stem(folder, IMAGE_SUFFIXES)[0].values()] for folder in folders[:MOST_COMPARED]}
     drawn = [folder for folder, of in files.items() if of and are_labels(of[0])]
@@ -133,7 +138,10 @@ def likely_patterns(root: Path, folders: Sequence[Path]) -> Iterator[str]:
 
 
 def _common(name: str, other: str) -> Iterator[tuple[str, str, str, str]]:
-    """The affixes of each part that two names have in common: before and after it, in one name and in the other."""
+    """Yield, for each part that two names have in common, the text before and after it in the first and second name.
+
+    Common parts that begin or end within a word are skipped.
+    """
     for first, second, size in difflib.SequenceMatcher(None, name, other, autojunk=False).get_matching_blocks():
         core = name[first : first + size].strip(SEPARATORS)
         before = name[first : first + size].index(core)
@@ -144,12 +152,18 @@ def _common(name: str, other: str) -> Iterator[tuple[str, str, str, str]]:
 
 
 def _parts_a_word(before: str, after: str) -> bool:
-    """Whether both sides of a cut are letters."""
+    """Return whether the cut between two pieces of a name divides a word: whether there is a letter on both sides."""
     return bool(before and after) and f"{before[-1]}{after[0]}".isalpha()
 
 
 def _paired(affixes: tuple[str, str, str, str], images: list[str], labels: list[str]) -> frozenset[tuple[str, str]]:
-    """Images and labels that have the same name without their affixes."""
+    """Return the pairs of image and label names that are equal once prefixes and suffixes are removed.
+
+    Args:
+        affixes: prefix and suffix of image names, then of label names.
+        images: names of images.
+        labels: names of labels.
+    """
     of_images, of_labels = (
         {name[len(start) : len(name) - len(end)]: name for name in names if _fits(name, start, end)}
         for names, start, end in ((images, *affixes[:2]), (labels, *affixes[2:]))

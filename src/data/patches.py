@@ -1,8 +1,8 @@
-"""Training tiles, drawn one by one from annotated images: an endless, reproducible stream.
+"""Training tiles, drawn one by one from annotated images as an endless, reproducible stream.
 
-Tile number i is a pure function of the seed and i. So the stream is the same for any number of workers, an interrupted
-run resumes it where it stopped, and no tile repeats, as they do with albumentations alone (2.0.8 draws the same random
-numbers in every worker and every epoch).
+Tile number i depends on the seed and on i only. So the stream is the same for any number of workers, an interrupted run
+resumes where it stopped, and tiles do not repeat. With albumentations alone they would: version 2.0.8 draws the same
+random numbers in every worker and every epoch.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,10 @@ from src.data.stack import NO_CLASS, Slices, everywhere, marked
 
 
 class Tile(TypedDict):
-    """A training tile: image ``(C, H, W)``, target ``(h, w)`` int64, weight ``(h, w)``, and the name of its image."""
+    """A training tile: the name of its image, input ``(C, H, W)``, target ``(h, w)`` int64 and weight ``(h, w)``.
+
+    h and w are the height and width of the network's output.
+    """
 
     name: str
     image: Tensor
@@ -29,19 +32,19 @@ class Tile(TypedDict):
 
 
 class Patches(Dataset[Tile]):
-    """Augmented tiles with their targets and weights.
+    """Augmented training tiles with their targets and weights; item i is tile number i.
 
     Args:
         images: grey values in [0, 1], each ``(H, W)`` or ``(H, W, C)`` float32.
-        targets: classes, each ``(H, W)`` uint8.
-        weights: the weight map, each ``(H, W)`` float32.
+        targets: class of each pixel, each ``(H, W)`` uint8.
+        weights: weight maps of the loss, each ``(H, W)`` float32.
         augment: an `albumentations.Compose` that begins with a `Warp`.
-        context: pixels at each border of a tile for which the network has no output.
-        seed: each seed gives another stream.
-        foreground: share of tiles whose centre lies in a class other than 0. Each class is drawn with the same
-            probability. The centres of all other tiles are uniform.
-        names: the names of the images; None: their numbers.
-        known: the annotated pixels, each ``(H, W)`` bool; None: all.
+        context: width in pixels of the border of a tile for which the network has no output.
+        seed: seed of the random numbers; each seed gives a different stream of tiles.
+        foreground: share of tiles whose centre lies in a class other than 0, where each class is equally probable.
+            The centres of all other tiles are drawn uniformly.
+        names: names of the images; None means their indices.
+        known: whether each pixel is annotated, each ``(H, W)`` bool; None means that all pixels are.
 
     Raises:
         ValueError: ``foreground`` is not between 0 and 1.
@@ -84,7 +87,7 @@ class Patches(Dataset[Tile]):
         }
 
     def _place(self, random: np.random.Generator) -> tuple[int, tuple[float, float] | None]:
-        """The number of an image and the centre ``(x, y)`` of a tile in it; None: drawn uniformly."""
+        """Draw the index of an image and the centre ``(x, y)`` of a tile in it; None means a uniformly drawn centre."""
         if not self.slices_of or random.random() >= self.foreground:
             return int(random.integers(len(self.images))), None
         number = random.choice(list(self.slices_of))
@@ -94,7 +97,10 @@ class Patches(Dataset[Tile]):
         return index, (float(columns[pixel]), float(rows[pixel]))
 
     def class_shares(self, classes: int) -> np.ndarray:
-        """Each class's share of the total weight, ``(K,)``: the constant prediction of least weighted cross-entropy."""
+        """Return each class's share of the total weight of all annotated pixels, ``(K,)``.
+
+        Of all constant predictions, these shares have the smallest weighted cross-entropy.
+        """
         sums = np.zeros(classes)
         for target, weight, known in zip(self.targets, self.weights, self.known, strict=True):
             sums += np.bincount(target[known], weight[known], minlength=classes)
@@ -103,22 +109,22 @@ class Patches(Dataset[Tile]):
 
 
 def foreground_slices(targets: Slices) -> dict[int, np.ndarray]:
-    """The numbers of the images in which each class other than 0 occurs, by class."""
+    """Return the indices of the images in which each class other than 0 occurs, by class."""
     occurring = [set(np.unique(target[target > 0]).tolist()) for target in targets]
     classes = sorted(set().union(*occurring))
     return {each: np.array([n for n, found in enumerate(occurring) if each in found]) for each in classes}
 
 
 class Draws(Sampler[int]):
-    """The numbers of the tiles that one process draws: every ``ranks``-th one, starting at ``rank``.
+    """The numbers of the training tiles that one process draws: every ``ranks``-th tile, starting at ``start + rank``.
 
-    Its length includes the tiles before ``start``, because Lightning counts them in a resumed run.
+    The length of the sampler includes the tiles before ``start``, because Lightning counts them in a resumed run.
 
     Args:
-        length: tiles of the whole run, of all processes together.
-        start: the first tile of a resumed run; a multiple of ``ranks``.
+        length: number of tiles in the whole run, for all processes together.
+        start: number of the first tile of a resumed run; a multiple of ``ranks``.
         rank: the number of the process.
-        ranks: how many processes there are.
+        ranks: the number of processes.
     """
 
     def __init__(self, length: int, start: int = 0, rank: int = 0, ranks: int = 1) -> None:
@@ -133,6 +139,6 @@ class Draws(Sampler[int]):
 
 
 def image_tensor(image: np.ndarray) -> Tensor:
-    """The image ``(H, W)`` or ``(H, W, C)`` as a tensor ``(C, H, W)`` float32."""
+    """Convert an image ``(H, W)`` or ``(H, W, C)`` to a tensor ``(C, H, W)`` float32."""
     channels_first = image[None] if image.ndim == 2 else np.moveaxis(image, -1, 0)
     return torch.from_numpy(np.ascontiguousarray(channels_first, np.float32))

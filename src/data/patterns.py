@@ -1,4 +1,4 @@
-"""Matches names of images and labels by a pattern of their paths, or by what they have in common."""
+"""Matches image names with label names, by a pattern of their paths or by what the names have in common."""
 
 import glob
 import re
@@ -12,23 +12,27 @@ NAME = "{name}"
 
 
 def is_pattern(text: str) -> bool:
-    """Whether a text is a pattern of paths, with ``*`` or ``{name}`` in place of the name of an image."""
+    """Return whether a text is a path pattern, which has ``*`` or ``{name}`` in place of an image name."""
     return "*" in text or NAME in text
 
 
 def by_pattern(root: Path, key: str, pattern: str, suffixes: Sequence[str]) -> tuple[dict[str, Path], list[Finding]]:
-    """The files that a pattern fits, by name, and findings on files that have the same name.
+    """Find the files that match a path pattern.
 
     Args:
-        root: the folder that the pattern begins in.
+        root: the folder to which the pattern is relative.
         key: the configuration key of the pattern, for messages.
-        pattern: such as ``labels/mask_{name}.png``, ``labels/mask_{name}.*`` or ``*_1stHO``; with ``{name}``, a ``*``
-            matches anything.
-        suffixes: endings of the files, used if the pattern has none.
+        pattern: such as ``labels/mask_{name}.png``, ``labels/mask_{name}.*`` or ``*_1stHO``. The image name is the part
+            in place of ``{name}`` or, if the pattern has no ``{name}``, of its one ``*``. Next to a ``{name}``, each
+            ``*`` matches any text without a slash.
+        suffixes: suffixes of the files to find; a pattern may have one of them or none.
+
+    Returns:
+        The files by image name, and an error finding for each further file with the same image name.
 
     Raises:
-        ValueError: the pattern has no ``{name}`` or ``*``, or several.
-        FileNotFoundError: it fits no file.
+        ValueError: the pattern does not have exactly one ``{name}``, or one ``*`` instead.
+        FileNotFoundError: no file matches the pattern.
     """
     text = pattern if NAME in pattern else pattern.removesuffix(".*").replace("*", NAME)
     text = text.removesuffix(".*")
@@ -55,15 +59,15 @@ def by_pattern(root: Path, key: str, pattern: str, suffixes: Sequence[str]) -> t
 
 
 def alike(images: Sequence[str], labels: Sequence[str]) -> dict[str, str] | None:
-    """The image name for each label name, if names pair all of them; else None.
+    """Return the image name for each label name, or None unless this pairs all images with all labels.
 
-    They may be `aligned`, differ in capitals and separators only, or one may begin or end with the other.
+    The names may be `aligned`, differ in capitals and separators only, or one may begin or end with the other.
     """
     return aligned(images, labels) or _same_letters(images, labels) or _contained(images, labels)
 
 
 def _same_letters(images: Sequence[str], labels: Sequence[str]) -> dict[str, str] | None:
-    """As `alike`, for names that differ in capitals and separators only.
+    """Pair names as `alike` does, but only names that differ in nothing but capitals and separators.
 
     >>> _same_letters(["Cell 1", "Cell 2"], ["cell_1", "cell_2"])
     {'cell_1': 'Cell 1', 'cell_2': 'Cell 2'}
@@ -75,12 +79,14 @@ def _same_letters(images: Sequence[str], labels: Sequence[str]) -> dict[str, str
 
 
 def plain(name: str) -> str:
-    """The name in lower case with one kind of separator, so that two spellings of it are equal."""
+    """Return a name in lower case with one kind of separator, so that different spellings become equal."""
     return re.sub(f"[{re.escape(SEPARATORS)}]+", "_", name.casefold())
 
 
 def _contained(images: Sequence[str], labels: Sequence[str]) -> dict[str, str] | None:
-    """As `alike`, for names to which one side adds a beginning or an ending of its own, such as an export number.
+    """Pair names as `alike` does, but only where either all images or all labels have an added prefix or suffix.
+
+    The prefix or suffix, such as an export number, may differ from name to name.
 
     >>> _contained(["61148fa2-a", "9b21f0c4-b"], ["a", "b"])
     {'a': '61148fa2-a', 'b': '9b21f0c4-b'}
@@ -99,7 +105,10 @@ def _contained(images: Sequence[str], labels: Sequence[str]) -> dict[str, str] |
 
 
 def aligned(images: Sequence[str], labels: Sequence[str]) -> dict[str, str] | None:
-    """The image name for each label name, if all differ by one beginning and one ending only; else None.
+    """Return the image name for each label name, or None unless the varying parts of the names pair all of them.
+
+    The varying part of a name is what remains without the prefix and suffix that all images, or all labels, share;
+    leading zeros of numbers are ignored.
 
     >>> aligned(["image_1", "image_2"], ["2_mask", "1_mask"])
     {'2_mask': 'image_2', '1_mask': 'image_1'}
@@ -111,15 +120,15 @@ def aligned(images: Sequence[str], labels: Sequence[str]) -> dict[str, str] | No
 
 
 def beginning(names: Sequence[str]) -> str:
-    """The longest common beginning of all names."""
-    first, last = min(names, default=""), max(names, default="")  # in order, so all others share their beginning
+    """Return the longest common prefix of all names."""
+    first, last = min(names, default=""), max(names, default="")  # what these share, all names between them share
     return first[
         : next((place for place, pair in enumerate(zip(first, last, strict=False)) if pair[0] != pair[1]), None)
     ]
 
 
 def _without_affixes(names: Sequence[str]) -> list[str]:
-    """The part of each name that differs, without the common beginning and ending; numbers without leading zeros."""
+    """Remove the common prefix and suffix of all names from each name, and leading zeros if the rest is a number."""
     start = len(beginning(names).rstrip("0123456789"))
     end = len(beginning([name[start:][::-1] for name in names]).rstrip("0123456789"))
     keys = [name[start : len(name) - end] for name in names]

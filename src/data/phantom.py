@@ -1,7 +1,7 @@
-"""Synthetic stacks that look like serial-section electron micrographs of nerve tissue, with their true labels.
+"""Synthetic stacks that look like serial-section electron micrographs of nerve tissue, with ground-truth labels.
 
-They imitate ISBI-2012 (Drosophila ventral nerve cord, 4 x 4 x 50 nm per voxel). ``_tissue`` lays out the cells,
-``_picture`` renders them. Lengths are in pixels, grey values run from 0 to 255.
+They imitate ISBI-2012 (Drosophila ventral nerve cord, 4 x 4 x 50 nm per voxel). ``_tissue`` lays out the cells and
+``_picture`` renders the images. Lengths are in pixels; grey values range from 0 to 255.
 """
 
 import cv2
@@ -14,35 +14,35 @@ from skimage.segmentation import find_boundaries
 from src.data.stack import Stack, everywhere
 from src.instances import pieces
 
-AREA_PER_CELL = 2300  # px of a slice per visible cell; ISBI-2012 shows 114 cells in 512 x 512 px
+AREA_PER_CELL = 2300  # slice area in px per visible cell; ISBI-2012 shows 114 cells in 512 x 512 px
 SMALLEST_AREA_PER_CELL = 512  # px; with less, membranes would fill the slice
-SMALLEST_CELL = 30  # px; smaller pieces become membrane
-SMALLEST_SIZE = 32
+SMALLEST_CELL = 30  # px; smaller cells become membrane
+SMALLEST_SIZE = 32  # smallest height and width of a slice in px
 MARGIN = 40  # px of tissue around the image, so that its edge cuts cells as in a real crop
 
 
 def phantom(
     slices: int = 30, size: int = 256, cells: int | None = None, organelles: bool = False, seed: int = 0
 ) -> Stack:
-    """Draw a stack of tissue with known cells, to train and test without any download.
+    """Generate a synthetic stack of tissue with ground-truth labels, for training and testing without a download.
 
-    The same arguments always give the same bytes. The cells of a slice never touch, so they are also the
-    connected components of ``targets > 0``, whether diagonal neighbours count or not.
+    The same arguments always give the same bytes. The cells in a slice never touch, so they equal the 4-connected and
+    the 8-connected components of ``targets > 0``.
 
     Args:
         slices: number of slices D.
         size: height and width of a slice in pixels.
-        cells: approximate number of cells per slice; None for the density of ISBI-2012 (about 28 at size 256). At a
-            higher density the smallest cells are lost in the membranes: 60 at size 256 leave about 46.
-        organelles: whether mitochondria are a class of their own in the targets; the images always show them.
-        seed: seed of the random numbers; each seed gives another tissue.
+        cells: approximate number of cells per slice; None means the density of ISBI-2012 (about 28 cells at size 256).
+            At higher densities, the smallest cells are lost in the membranes: 60 cells at size 256 leave about 46.
+        organelles: whether mitochondria are a separate class in the targets; the images always show mitochondria.
+        seed: seed of the random numbers; each seed gives a different tissue.
 
     Returns:
-        Images ``(D, size, size)`` uint8; targets of that shape, uint8: 0 membrane, 1 cell, 2 organelle; instances of
-        that shape, int32: 0 membrane, else a number that a cell keeps from slice to slice.
+        Arrays of shape ``(D, size, size)``: images, uint8; targets, uint8 (0 membrane, 1 cell, 2 organelle); and
+        instances, int32 (0 membrane, else the number of the cell, which is the same in all slices).
 
     Raises:
-        ValueError: there would be no slice, too small a slice, no cell or more cells than fit.
+        ValueError: there would be no slice or no cell, the slices are too small, or the cells do not fit.
     """
     if slices < 1 or size < SMALLEST_SIZE:
         raise ValueError(f"expected slices >= 1 and size >= {SMALLEST_SIZE}, but got {slices} slices of size {size}")
@@ -60,7 +60,14 @@ def phantom(
 
 
 def _noise(rng: np.random.Generator, shape: tuple[int, int, int], grain: int, depth: float) -> np.ndarray:
-    """Smooth random field of standard deviation 1, which varies over ``grain`` pixels and ``depth`` slices."""
+    """Generate a smooth random field of standard deviation about 1, ``(slices, size, size)`` float32.
+
+    Args:
+        rng: the random number generator.
+        shape: shape of the field.
+        grain: approximate distance in pixels over which the field varies within a slice.
+        depth: number of slices over which the field varies (sigma of a Gaussian).
+    """
     slices, size, _ = shape
     side = max(8, int(np.ceil(2 * size / grain)))  # samples half a grain apart; fewer than 8 are too few to be random
     coarse = rng.standard_normal((slices, side, side))
@@ -71,15 +78,15 @@ def _noise(rng: np.random.Generator, shape: tuple[int, int, int], grain: int, de
 
 
 def _walk(rng: np.random.Generator, slices: int, *shape: int) -> np.ndarray:
-    """Smooth random walk over the slices, ``(slices, *shape)``, of standard deviation about 1."""
-    ends = 12  # reach of the filter, so that its treatment of the ends does not show
+    """Generate values that vary smoothly from slice to slice, ``(slices, *shape)``, with standard deviation about 1."""
+    ends = 12  # reach of the filter; these slices are cut off, so that boundary effects do not show
     steps: np.ndarray = gaussian_filter1d(rng.standard_normal((slices + 2 * ends, *shape)), 3, axis=0)
     walk: np.ndarray = steps[ends:-ends] * np.sqrt(2 * np.sqrt(np.pi) * 3)
     return walk
 
 
 def _tissue(rng: np.random.Generator, slices: int, size: int, cells: int) -> tuple[np.ndarray, np.ndarray]:
-    """Cell numbers and mask of mitochondria, both ``(slices, size, size)``."""
+    """Lay out the tissue: return cell numbers (int32) and a mitochondria mask (bool), both ``(slices, size, size)``."""
     shape = (slices, size, size)
     width = size + 2 * MARGIN
     # 1.6 and the other factors in this file were set by eye, so that grey values, cell sizes and motion resemble
@@ -101,13 +108,18 @@ def _tissue(rng: np.random.Generator, slices: int, size: int, cells: int) -> tup
 
 
 def _seeds(rng: np.random.Generator, width: int, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Centres ``(count, 2)``, radii ``(count,)`` and half long axes ``(count, 2)`` of few large, many small cells."""
-    # Quantiles of a log-normal distribution, largest first: with random radii, one giant cell would change a stack.
+    """Place elongated cells at random: few large ones and many small ones.
+
+    Returns:
+        The centres ``(count, 2)``, the radii ``(count,)``, and the vectors ``(count, 2)`` from the centre of each cell
+        to one of the two seeds on its long axis; the other seed lies opposite.
+    """
+    # Quantiles of a log-normal distribution, largest first; random radii might include one giant cell.
     radii = np.exp(0.75 * np.minimum(ndtri((np.arange(count, 0, -1) - 0.5) / count), 2))
     radii *= width / np.sqrt(np.pi * np.sum(radii**2))
     centres = np.zeros((count, 2))
     for i in range(count):
-        # Each cell takes the emptiest of 30 random places, large cells first, so that none covers a smaller one.
+        # Each cell takes the emptiest of 30 random positions; large cells come first, so that they cover no small ones.
         tries = rng.uniform(0, width, (30, 2))
         gaps = np.linalg.norm(tries[:, None] - centres[:i], axis=2) - radii[:i]
         centres[i] = tries[np.argmax(gaps.min(axis=1, initial=width))]
@@ -116,16 +128,26 @@ def _seeds(rng: np.random.Generator, width: int, count: int) -> tuple[np.ndarray
 
 
 def _places(rng: np.random.Generator, shape: tuple[int, int, int]) -> np.ndarray:
-    """Position of each pixel in the tissue, ``(slices, 2, size, size)`` float32: a grid, bent to curve membranes."""
+    """Return the tissue coordinates (y, x) of each pixel, ``(slices, 2, size, size)`` float32: a randomly bent grid.
+
+    The bending curves the membranes.
+    """
     grid: np.ndarray = np.mgrid[MARGIN : MARGIN + shape[1], MARGIN : MARGIN + shape[2]]
     bends = [8 * _noise(rng, shape, 70, 1.5) + 3.5 * _noise(rng, shape, 24, 0.5) for _ in range(2)]
     return np.asarray(grid + np.stack(bends, axis=1), np.float32)
 
 
 def _nearest(place: np.ndarray, centres: np.ndarray, radii: np.ndarray, axes: np.ndarray) -> np.ndarray:
-    """Number (from 1) of the cell that each pixel belongs to: a power diagram with two seeds per cell."""
+    """Return the number (from 1) of the cell at each pixel, ``(size, size)`` int32, from a power diagram of seeds.
+
+    Args:
+        place: tissue coordinates of the pixels, ``(2, size, size)``.
+        centres: centres of the cells, ``(N, 2)``.
+        radii: radii of the cells, ``(N,)``.
+        axes: vectors from the centre of each cell to one of its two seeds, ``(N, 2)``; the other seed lies opposite.
+    """
     seeds = np.concatenate([centres - axes, centres + axes])
-    # Seeds of small radius are raised above the slice: then the nearest seed in 3-D has the smallest power distance.
+    # Seeds with a small radius are lifted above the slice; the nearest seed in 3-D then has the least power distance.
     powers = radii**2
     heights = np.sqrt(powers.max() - powers)
     tree = cKDTree(np.column_stack([seeds, np.tile(heights, 2)]))
@@ -135,7 +157,11 @@ def _nearest(place: np.ndarray, centres: np.ndarray, radii: np.ndarray, axes: np
 
 
 def _membranes(cell: np.ndarray, half_width: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Cell numbers, 0 on membranes of ``2 + 2 * half_width`` pixels or more, and the distance to their middle."""
+    """Cut membranes of at least ``2 + 2 * half_width`` pixels between cells.
+
+    Returns:
+        Cell numbers, 0 on membranes; and the distance from each pixel to the nearest membrane midline; both ``(H, W)``.
+    """
     walls = find_boundaries(cell, connectivity=2, mode="thick")
     distance = cv2.distanceTransform((~walls).astype(np.uint8), cv2.DIST_L2, 5)
     inside = _rounded(distance > half_width, 7)
@@ -143,25 +169,28 @@ def _membranes(cell: np.ndarray, half_width: np.ndarray) -> tuple[np.ndarray, np
 
 
 def _rounded(mask: np.ndarray, width: int) -> np.ndarray:
-    """The mask without corners and necks that a disc of ``width`` pixels cannot enter."""
+    """Round off a mask by morphological opening with a disc of ``width`` pixels in diameter."""
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width))
     return cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, disc).astype(bool)
 
 
 def _largest_pieces(numbers: np.ndarray) -> np.ndarray:
-    """The largest piece of each cell, if it is large enough; the rest becomes membrane."""
+    """Keep only the largest connected component of each cell, if it is large enough; set all other pixels to 0."""
     found = pieces(numbers)
     areas = np.bincount(found.ravel())
     owners = np.zeros(len(areas), int)
     owners[found] = numbers
     largest = np.zeros(numbers.max() + 1, int)
     by_area = np.argsort(areas, kind="stable")
-    largest[owners[by_area]] = by_area  # later, larger pieces overwrite smaller ones
+    largest[owners[by_area]] = by_area  # larger components come later and overwrite smaller ones
     return np.where((found == largest[numbers]) & (areas[found] >= SMALLEST_CELL), numbers, 0)
 
 
 def _organs(rng: np.random.Generator, paths: np.ndarray, radii: np.ndarray, axes: np.ndarray, width: int) -> np.ndarray:
-    """Mitochondria as ellipses with the number of their cell, ``(slices, width, width)`` float32, before bending."""
+    """Draw mitochondria as ellipses whose pixels hold the cell number, ``(slices, width, width)`` float32.
+
+    The ellipses are in tissue coordinates, before the grid of `_places` bends them.
+    """
     presence = _walk(rng, *radii.shape) + 0.4
     sites = axes * rng.uniform(-0.7, 0.7, (len(axes), 1))
     canvas = np.zeros((len(radii), width, width), np.float32)
@@ -174,33 +203,33 @@ def _organs(rng: np.random.Generator, paths: np.ndarray, radii: np.ndarray, axes
 
 
 def _picture(rng: np.random.Generator, instances: np.ndarray, mitochondria: np.ndarray) -> np.ndarray:
-    """Grey values ``(slices, size, size)`` uint8 of the tissue as a microscope would record them."""
+    """Render the tissue as an electron microscope would record it, ``(slices, size, size)`` uint8."""
     shape = instances.shape
     grey = _cytoplasm(rng, instances)
     grey += (_mitochondria(rng, mitochondria) - grey) * _blur(mitochondria, 1)
     membrane = instances == 0
     stain = np.clip(0.95 + 0.25 * _noise(rng, shape, 30, 1), 0.55, 1.1) + 0.1 * _speckle(rng, shape, 2)
-    # Broad patches are membranes cut obliquely, which are paler than lines.
+    # Membranes cut obliquely appear as broad patches, which are paler than lines.
     stain *= 1.3 - 0.6 * _blur(membrane, 4)
-    # Squared, because the dark line in a micrograph is narrower than the membrane that annotators draw.
+    # Squared, because the dark line in a micrograph is narrower than the membrane as annotators draw it.
     grey += (45 - grey) * _blur(membrane, 1.6) ** 2 * stain
     return _photograph(rng, grey)
 
 
 def _blur(volume: np.ndarray, sigma: float) -> np.ndarray:
-    """Gaussian blur within each slice."""
+    """Apply a Gaussian blur within each slice."""
     blurred: np.ndarray = gaussian_filter(volume.astype(np.float32), (0, sigma, sigma))
     return blurred
 
 
 def _speckle(rng: np.random.Generator, shape: tuple[int, int, int], sigma: float) -> np.ndarray:
-    """Random field of standard deviation 1, independent in each slice, correlated over ``sigma`` pixels."""
+    """Generate a random field of standard deviation 1, independent from slice to slice, blurred by ``sigma`` pixels."""
     field: np.ndarray = _blur(rng.standard_normal(shape, np.float32), sigma) * np.float32(2 * np.sqrt(np.pi) * sigma)
     return field
 
 
 def _cytoplasm(rng: np.random.Generator, instances: np.ndarray) -> np.ndarray:
-    """Grey values inside cells: shades of cells, grains, vesicles (rings) and microtubules (dots)."""
+    """Render the inside of cells: a grey value per cell, granularity, vesicles (rings) and microtubules (dots)."""
     shape = instances.shape
     shades = rng.normal(156, 10, instances.max() + 1).astype(np.float32)
     crowd = np.clip(0.9 + 0.6 * _noise(rng, shape, 50, 2), 0, 3)
@@ -213,7 +242,7 @@ def _cytoplasm(rng: np.random.Generator, instances: np.ndarray) -> np.ndarray:
 
 
 def _mitochondria(rng: np.random.Generator, mitochondria: np.ndarray) -> np.ndarray:
-    """Grey values of mitochondria: a dark rim around curved stripes (cristae)."""
+    """Render mitochondria: a dark rim around curved stripes (cristae)."""
     cristae = np.sin(25 * _noise(rng, mitochondria.shape, 60, 1))
     rim = 1 - np.abs(2 * _blur(mitochondria, 2) - 1)
     grey: np.ndarray = 95 + 17 * cristae - 50 * rim
@@ -221,7 +250,7 @@ def _mitochondria(rng: np.random.Generator, mitochondria: np.ndarray) -> np.ndar
 
 
 def _photograph(rng: np.random.Generator, grey: np.ndarray) -> np.ndarray:
-    """Image as the camera records it: uneven light, contrast that differs between slices, and shot noise."""
+    """Simulate image acquisition: uneven illumination, contrast that differs between slices, and shot noise."""
     slices = len(grey)
     light = 8 * _noise(rng, grey.shape, 150, 0.5) + rng.normal(0, 8, (slices, 1, 1))
     contrast = rng.normal(1.1, 0.06, (slices, 1, 1))

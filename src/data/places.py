@@ -1,4 +1,4 @@
-"""Finds the folders of images and of their labels by the words in the names of folders."""
+"""Finds the folders that hold images and the folders that hold their labels by the words in folder names."""
 
 import os
 import re
@@ -13,18 +13,18 @@ from src.files.names import IMAGE_SUFFIXES, LABEL_SUFFIXES, REFUSED_SUFFIXES, SH
 IMAGE_WORDS = {"image", "img", "raw", "input", "frame", "picture", "photo", "original", "micrograph"}
 LABEL_WORDS = {"label", "lbl", "mask", "annotation", "gt", "groundtruth", "ground", "truth", "seg", "segmentation"}
 LABEL_WORDS |= {"target", "roi", "manual", "labelled", "labeled"}
-PARTS = {  # the parts of a split, by the words that name them
+PARTS = {  # words in folder names that name a part of the split
     **dict.fromkeys(("train", "training", "tr"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
     **dict.fromkeys(("test", "testing", "ts", "heldout"), "held_out"),
 }
-# Words without a meaning here: file formats, and kinds of labels (SegmentationClass).
+# Words that say nothing about role or split: file formats, and kinds of labels (as in SegmentationClass).
 OTHER_WORDS = {"jpeg", "jpg", "png", "tif", "tiff", "bmp", "data", "dataset", "class", "object", "binary", "stage1"}
-WORD = re.compile(r"[A-Z]+(?![a-z])\d*|[A-Z]?[a-z]+\d*|[^\W\d_]+|\d+")  # one word of a name, in camel case or not
+WORD = re.compile(r"[A-Z]+(?![a-z])\d*|[A-Z]?[a-z]+\d*|[^\W\d_]+|\d+")  # one word of a name, also in camel case
 IMAGES, LABELS = "images", "labels"
-USUAL = ("images", "imgs", "image", "img", "jpegimages")  # the order of preference among several folders of images
-DEEPEST = 4  # most folders of unknown words between the root and the images
-OBJECTS = "SegmentationObject"  # of Pascal VOC: a colour per object, beside SegmentationClass
+USUAL = ("images", "imgs", "image", "img", "jpegimages")  # names of image folders, in order of preference
+DEEPEST = 4  # largest number of folders with other names between the root and the images
+OBJECTS = "SegmentationObject"  # in Pascal VOC: one colour per object; lies next to SegmentationClass
 NO_FOLDERS = ("__MACOSX",)
 LABEL_FILES = (*LABEL_SUFFIXES, *SHAPE_SUFFIXES, *REFUSED_SUFFIXES)
 
@@ -35,11 +35,11 @@ class Place:
 
     Attributes:
         images: the folder of images.
-        masks: folders with a word for labels in their names, by the name that data.source.labels takes; empty if labels
-            lie beside the images.
-        others: folders with other names beside these.
-        part: train, validation or held_out, if a folder has such a name.
-        above: names of the folders in which it lies, except words for images, labels and parts of a split.
+        masks: folders with a word for labels in their names, by the name that selects them in data.source.labels; empty
+            if there is no such folder.
+        others: further folders next to ``images`` that may hold labels but whose names do not say so.
+        part: train, validation or held_out if a folder name says so, else empty.
+        above: names of the parent folders of ``images``, except those that mean images, labels or a part of the split.
     """
 
     images: Path
@@ -50,7 +50,7 @@ class Place:
 
 
 class FolderName(NamedTuple):
-    """The meaning of a folder's name: its role (images or labels), and its part of a split; empty if it has none."""
+    """The meaning of a folder name: the role (images or labels) and the part of the split, each empty if not stated."""
 
     role: str = ""
     part: str = ""
@@ -60,7 +60,7 @@ NO_MEANING = FolderName()
 
 
 def words_of(name: str) -> list[str]:
-    """The words of a name in lower case, without the s of a plural and without a year.
+    """Split a name into words in lower case, without plural s and without a year at the end.
 
     >>> words_of("imagesTr"), words_of("JPEGImages"), words_of("train_masks")
     (['image', 'tr'], ['jpeg', 'image'], ['train', 'mask'])
@@ -70,7 +70,7 @@ def words_of(name: str) -> list[str]:
 
 
 def read_name(name: str) -> FolderName:
-    """The meaning of a folder's name; none if one of its words is unknown.
+    """Return the meaning of a folder name, or `NO_MEANING` if one of its words is unknown.
 
     >>> read_name("train_masks"), read_name("plate1")
     (FolderName(role='labels', part='train'), FolderName(role='', part=''))
@@ -84,10 +84,10 @@ def read_name(name: str) -> FolderName:
 
 
 def read_names(names: Sequence[str]) -> dict[str, FolderName]:
-    """The meanings of the names of folders that lie side by side.
+    """Return the meanings of the names of folders that lie side by side.
 
-    Unknown words are ignored if that leaves one folder of images, or one folder besides those of labels, as in
-    cell_images and cell_masks.
+    Unknown words are ignored where this makes the folders of images and labels unambiguous, as in cell_images and
+    cell_masks. A single folder next to a folder of labels is taken for the folder of images.
     """
     strictly = {name: read_name(name) for name in names}
     if {IMAGES, LABELS} <= {meant.role for meant in strictly.values()}:
@@ -111,9 +111,10 @@ def read_names(names: Sequence[str]) -> dict[str, FolderName]:
 
 
 def places(root: Path) -> list[Place]:
-    """The places of images in a folder, in the order of their names.
+    """Find all folders of images inside a folder, each with the folders that may hold its labels.
 
-    If all of them belong to one part, such as nnU-Net's imagesTr alone, there is no split.
+    If all folders of images belong to one part, as with nnU-Net's imagesTr alone, they do not define a split and have
+    no part.
     """
     found = list(_survey(root, "", ()))
     if len({place.part for place in found}) == 1:
@@ -124,7 +125,7 @@ def places(root: Path) -> list[Place]:
 
 
 def folders(folder: Path) -> list[Path]:
-    """The folders in a folder, in the order of their names, except hidden ones and images that are folders."""
+    """Return the direct subfolders of a folder in natural order, except hidden folders and OME-Zarr images."""
     with os.scandir(folder) as entries:
         names = [entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
     names = [name for name in names if not name.lower().endswith(".zarr") and name not in NO_FOLDERS]
@@ -132,7 +133,7 @@ def folders(folder: Path) -> list[Path]:
 
 
 def holds(folder: Path, suffixes: tuple[str, ...], deep: int = 0) -> bool:
-    """Whether a file with one of these endings lies in a folder, or up to ``deep`` folders further down."""
+    """Return whether a file with one of the suffixes lies in a folder, or in a subfolder up to ``deep`` levels down."""
     with os.scandir(folder) as entries:
         if any(entry.name.lower().endswith(suffixes) and not entry.name.startswith(".") for entry in entries):
             return True
@@ -140,12 +141,18 @@ def holds(folder: Path, suffixes: tuple[str, ...], deep: int = 0) -> bool:
 
 
 def films(folder: Path) -> list[Path]:
-    """The folders of labels of films of the Cell Tracking Challenge."""
+    """Return the label folders of Cell Tracking Challenge films in a folder, such as ``01_GT/SEG``."""
     return sorted(path for path in folder.glob("[0-9][0-9]_GT/SEG") if path.is_dir())
 
 
 def _survey(folder: Path, part: str, above: tuple[str, ...]) -> Iterator[Place]:
-    """The places in a folder, at any depth."""
+    """Yield the places in a folder, including subfolders.
+
+    Args:
+        folder: the folder.
+        part: the part of the split to which the folder belongs, or empty.
+        above: names of the folders between the root and this folder, as in `Place.above`.
+    """
     names = [each.name for each in folders(folder)]
     if not any(read_name(name).role == IMAGES for name in names) and films(folder):
         yield Place(folder, part=part, above=above)
@@ -167,14 +174,21 @@ def _survey(folder: Path, part: str, above: tuple[str, ...]) -> Iterator[Place]:
 
 
 def _named_places(folder: Path, within: dict[Path, FolderName], part: str, above: tuple[str, ...]) -> Iterator[Place]:
-    """The places whose folders of images or of labels have names with a meaning."""
+    """Yield the places in a folder whose image or label folders can be told by name.
+
+    Args:
+        folder: the folder.
+        within: the subfolders with the meanings of their names.
+        part: the part of the split to which the folder belongs, or empty.
+        above: as in `Place.above`.
+    """
     others = {each.name: each for each, of in within.items() if of == NO_MEANING and holds(each, LABEL_FILES)}
     for own in dict.fromkeys(each.part for each in within.values() if each.role):
         named = [each for each, of in within.items() if of == FolderName(IMAGES, own)]
         pictures = [each for each in named if holds(each, IMAGE_SUFFIXES, 4)]
         drawn = [each for each, of in within.items() if of == FolderName(LABELS, own)]
         if pictures and not drawn and len({of.part for of in within.values() if of.role == IMAGES}) == 1:
-            drawn = [each for each, of in within.items() if of.role == LABELS]  # such as masks beside train_images
+            drawn = [each for each, of in within.items() if of.role == LABELS]  # such as masks next to train_images
         masks = {_without_part(each.name): _deepest(each) for each in drawn if holds(each, LABEL_FILES, 2)}
         if {"SegmentationClass", OBJECTS} <= masks.keys():
             others[OBJECTS] = masks.pop(OBJECTS)
@@ -186,26 +200,26 @@ def _named_places(folder: Path, within: dict[Path, FolderName], part: str, above
                 yield Place(each, masks, others, own, above)
         elif masks and holds(folder, IMAGE_SUFFIXES):
             yield Place(folder, masks, others, part, above)
-        elif masks and bare:  # as in COCO: one folder has the labels of all parts
+        elif masks and bare:  # as in COCO: one folder holds the labels of all parts
             yield from (Place(each, masks, others, within[each].part, above) for each in bare)
         elif masks and len(pictured := [each for each in others.values() if holds(each, IMAGE_SUFFIXES)]) == 1:
             yield Place(pictured[0], masks, {}, part, above)
 
 
 def _deepest(folder: Path) -> Path:
-    """A folder of labels, or the one folder in it that holds them all."""
+    """Return the folder that holds the label files: the given one, or its only subfolder with label files."""
     inner = [] if holds(folder, LABEL_FILES) else [each for each in folders(folder) if holds(each, LABEL_FILES)]
     return inner[0] if len(inner) == 1 else folder
 
 
 def _usual(folder: Path) -> int:
-    """The rank of a folder's name in `USUAL`, for sorting."""
+    """Return the rank of a folder's name in `USUAL`, as a sort key."""
     name = folder.name.lower()
     return USUAL.index(name) if name in USUAL else len(USUAL)
 
 
 def _without_part(name: str) -> str:
-    """The name of a folder of labels without its part of a split: masks for train_masks."""
+    """Remove the part of the split from the name of a folder of labels: masks for train_masks."""
     if not read_name(name).part:
         return name
     kept = [word for word in WORD.findall(name) if word.lower() not in PARTS]
@@ -215,7 +229,10 @@ def _without_part(name: str) -> str:
 def _spread(
     pictures: Path, masks: dict[str, Path], others: dict[str, Path], part: str, above: tuple[str, ...]
 ) -> Iterator[Place]:
-    """The place of a folder of images, or those of the folders in it, with label folders of the same names."""
+    """Yield the place of a folder of images, or one place for each of its subfolders if only these hold images.
+
+    A subfolder is matched with the subfolder of the same name in each folder of labels, if there is one.
+    """
     inner = folders(pictures)
     if not masks and any(read_name(each.name).role == LABELS for each in inner):
         yield from _survey(pictures, part, above)

@@ -1,7 +1,7 @@
-"""Public data sets: found under the data directory, else downloaded, else explained.
+"""Public data sets: read from the data directory, or downloaded; if that fails, the error says how to get them.
 
-Each function reads one data set, and its docstring is the data sheet. Verification hashes the decoded pixels, not the
-file, so a copy that was saved again with another TIFF compression still counts as the original.
+Each public function for a data set has the data sheet as its docstring. Verification of ISBI-2012 hashes the decoded
+pixels, not the file, so a copy that was saved again with another TIFF compression is still accepted.
 """
 
 import hashlib
@@ -23,10 +23,10 @@ from src.instances import components
 
 ISBI2012_URL = "https://downloads.imagej.net/ISBI-2012-challenge.zip"
 ISBI2012_SHAPE = (30, 512, 512)
-ISBI2012_PIXEL = 0.004  # µm, which the files do not say
+ISBI2012_PIXEL = 0.004  # pixel size in µm; the files do not contain it
 ISBI2012_TRAIN = ("train-volume.tif", "train-labels.tif")
 ISBI2012_TEST = ("test-volume.tif", "test-labels.tif")
-# SHA-256 of the decoded pixels in C order; for test-labels.tif none is known.
+# SHA-256 of the decoded pixels in C order; none is known for test-labels.tif.
 ISBI2012_SHA256 = {
     "train-volume.tif": "200da3d452d726e6c9ca1ce04b869d4edb727320d23b516d01cce707dc8c4760",
     "train-labels.tif": "a7cb64000a1a7e542682927e19c91339f58f9f178e0bcce4e207371116f0ca36",
@@ -34,7 +34,7 @@ ISBI2012_SHA256 = {
 }
 
 CELL_TRACKING_URL = "http://data.celltrackingchallenge.net/training-datasets"
-# SHA-256 of the archives.
+# SHA-256 of the zip archives.
 CELL_TRACKING_SHA256 = {
     "PhC-C2DH-U373": "b18185c18fce54e8eeb93e4bbb9b201d757add9409bbf2283b8114185a11bc9e",
     "DIC-C2DH-HeLa": "832fed2d05bb7488cf9c51a2994b75f8f3f53b3c3098856211f2d39023c34e1a",
@@ -43,11 +43,11 @@ CELL_TRACKING_SHA256 = {
 # Long enough for a slow server, short enough that a machine without a network connection fails soon.
 TIMEOUT_SECONDS = 20
 
-pooch.get_logger().setLevel("WARNING")  # otherwise it logs every file; the progress bar is enough
+pooch.get_logger().setLevel("WARNING")  # otherwise pooch logs every file; the progress bar is enough
 
 
 def isbi2012(data_dir: str | Path, *, verify: bool = True, url: str = ISBI2012_URL) -> Stack:
-    """The 30 annotated slices of the ISBI-2012 EM segmentation challenge, ``train_00`` to ``train_29``.
+    """Read the 30 annotated slices of the ISBI-2012 EM segmentation challenge, ``train_00`` to ``train_29``.
 
     ========  ==========================================================================================
     tissue    ventral nerve cord of a Drosophila larva, serial-section transmission electron microscopy
@@ -62,12 +62,13 @@ def isbi2012(data_dir: str | Path, *, verify: bool = True, url: str = ISBI2012_U
     ========  ==========================================================================================
 
     Args:
-        data_dir: the folder of data sets; a missing file is downloaded to ``data_dir/isbi2012``.
-        verify: False accepts other images and labels (any value but 0 is cell) in files of the same names.
-        url: the address of the zip archive, for those who keep a copy of it elsewhere.
+        data_dir: the folder of all data sets; missing files are downloaded to ``data_dir/isbi2012``.
+        verify: whether to refuse files that differ from the published ones. If False, other images and labels with the
+            same file names are accepted; any label value but 0 is cell.
+        url: the address of the zip archive, for users who host a copy.
 
     Returns:
-        The slices; targets are 1 for cell and 0 for membrane, instances are the 4-connected cells of each slice.
+        The slices. Targets are 1 for cell and 0 for membrane; instances are the 4-connected components of each slice.
 
     Raises:
         FileNotFoundError: a file is missing and cannot be downloaded.
@@ -79,10 +80,10 @@ def isbi2012(data_dir: str | Path, *, verify: bool = True, url: str = ISBI2012_U
 
 
 def isbi2012_full(data_dir: str | Path, *, verify: bool = True, url: str = ISBI2012_URL) -> Stack:
-    """All 60 slices of ISBI-2012: the 30 of :func:`isbi2012`, then the challenge's test set.
+    """Read all 60 slices of ISBI-2012: the 30 slices of :func:`isbi2012`, then the 30 slices of the test set.
 
-    Use it to compare with published test scores, or to train on everything. Pixel size, terms, citation and source
-    are those of :func:`isbi2012`.
+    This serves to compare with published test scores, or to train on everything. Pixel size, terms, citation and
+    source are those of :func:`isbi2012`.
 
     ========  ==========================================================================================
     files     those of :func:`isbi2012`, and ``isbi2012/test-volume.tif``, ``isbi2012/test-labels.tif``
@@ -98,7 +99,7 @@ def isbi2012_full(data_dir: str | Path, *, verify: bool = True, url: str = ISBI2
 
     Raises:
         FileNotFoundError: a file is missing and cannot be downloaded.
-        ValueError: a file differs from what the challenge published, or shapes differ.
+        ValueError: a file differs from what the challenge published, or images and labels differ in shape.
     """
     folder = Path(data_dir) / "isbi2012"
     obtain(url, ISBI2012_TRAIN + ISBI2012_TEST, folder)
@@ -119,28 +120,28 @@ def isbi2012_full(data_dir: str | Path, *, verify: bool = True, url: str = ISBI2
 def cell_tracking(
     data_dir: str | Path, name: str, *, server: str = CELL_TRACKING_URL, sha256: str | None = None
 ) -> Stack:
-    """The annotated frames of a training set of the Cell Tracking Challenge, ``01_t…`` and ``02_t…``.
+    """Read the annotated frames of a training set of the Cell Tracking Challenge, named ``01_t…`` and ``02_t…``.
 
-    The paper reports scores on two of these sets (table 2): the score ``seg`` of ``metrics=instances``.
+    The paper reports its scores on the two sets below (table 2); ``metrics=instances`` gives that score as ``seg``.
 
     ==============  ============================================  =======================================
     name            PhC-C2DH-U373                                 DIC-C2DH-HeLa
     cells           glioblastoma-astrocytoma U373, phase contrast HeLa, differential interference contrast
-    files           ``NAME/01/tNNN.tif`` (image), ``NAME/01_GT/SEG/man_segNNN.tif`` (numbered cells), 02 alike
+    files           ``NAME/01/tNNN.tif`` (image), ``NAME/01_GT/SEG/man_segNNN.tif`` (numbered cells); 02 likewise
     terms           those of the challenge, celltrackingchallenge.net
     cite            Ulman et al. 2017 (Nature Methods 14, 1141)
     checksum        ``CELL_TRACKING_SHA256``, of the archive
     ==============  ============================================  =======================================
 
     Args:
-        data_dir: the folder of data sets; a missing one is downloaded to ``data_dir/NAME``.
+        data_dir: the folder of all data sets; a missing data set is downloaded to ``data_dir/NAME``.
         name: name of the data set.
-        server: the address of the folder of ``NAME.zip``, for those who keep a copy of it elsewhere.
-        sha256: checksum of the archive; None: the published one.
+        server: the address of the folder that holds ``NAME.zip``, for users who host a copy.
+        sha256: expected SHA-256 of the archive; None means that of `CELL_TRACKING_SHA256`.
 
     Raises:
         FileNotFoundError: the data set is missing and cannot be downloaded.
-        ValueError: the archive differs from what the challenge published, or a file cannot be read.
+        ValueError: the name is unknown, the archive has another checksum, or a file cannot be read.
     """
     sha256 = sha256 or CELL_TRACKING_SHA256.get(name)
     if sha256 is None and not (Path(data_dir) / name).is_dir():
@@ -150,7 +151,13 @@ def cell_tracking(
 
 
 def annotated_part(folder: Path, part: str, verify: bool) -> Stack:
-    """Read ``PART-volume.tif`` and ``PART-labels.tif``, both ``(D, H, W)``, as slices ``PART_00``, ``PART_01`` … ."""
+    """Read ``PART-volume.tif`` and ``PART-labels.tif``, both ``(D, H, W)``, as slices ``PART_00``, ``PART_01``, ….
+
+    Args:
+        folder: the folder of both files.
+        part: train or test.
+        verify: whether to refuse files that differ from the published ones.
+    """
     volume = read_published(folder / f"{part}-volume.tif", verify)
     labels = read_published(folder / f"{part}-labels.tif", verify)
     if volume.ndim != 3 or labels.shape != volume.shape:
@@ -165,9 +172,9 @@ def annotated_part(folder: Path, part: str, verify: bool) -> Stack:
 
 
 def cells(targets: np.ndarray) -> np.ndarray:
-    """Number the 4-connected cells of each slice from 1: ``(D, H, W)`` of 0 and 1 to ``(D, H, W)`` int32.
+    """Number the 4-connected components of each slice from 1: binary ``(D, H, W)`` to ``(D, H, W)`` int32.
 
-    4-connected, because some membranes are only one pixel thin: a diagonal step would cross them.
+    With 8-connectivity, cells would merge across membranes that are only one pixel thin.
 
     Example:
         >>> cells(np.array([[[1, 0], [0, 1]]])).tolist()
@@ -177,10 +184,10 @@ def cells(targets: np.ndarray) -> np.ndarray:
 
 
 def read_published(file: Path, verify: bool) -> np.ndarray:
-    """The pixels of one ISBI-2012 file, compared with the published ones if ``verify``.
+    """Read the pixels of one ISBI-2012 file and, if ``verify``, check that they are the published ones.
 
     Raises:
-        ValueError: the file is not a complete TIFF, or :func:`check_published` found a difference.
+        ValueError: the file is not a complete TIFF, or :func:`check_published` refuses its pixels.
     """
     try:
         pixels, _ = read_image(file)
@@ -193,10 +200,10 @@ def read_published(file: Path, verify: bool) -> np.ndarray:
 
 
 def check_published(file: Path, pixels: np.ndarray) -> None:
-    """Compare shape, dtype and checksum (if none is known: the values) with what was published.
+    """Check that pixels have the published shape, dtype and checksum or, if no checksum is known, the values 0 and 255.
 
     Raises:
-        ValueError: the first difference, and how to mend it.
+        ValueError: they differ; the message states the first difference and the remedy.
     """
     what, expected, got = "pixels", f"{ISBI2012_SHAPE} uint8", f"{pixels.shape} {pixels.dtype}"
     if expected == got and file.name in ISBI2012_SHA256:
@@ -209,25 +216,25 @@ def check_published(file: Path, pixels: np.ndarray) -> None:
 
 
 def cure(file: Path) -> str:
-    """The advice for a file with wrong contents."""
+    """Return advice on how to replace a file with wrong contents."""
     return f"delete {file.name} so that it is downloaded again"
 
 
 def obtain(url: str, names: Sequence[str], folder: Path, sha256: str | None = None) -> None:
-    """Make sure that ``folder`` holds the files or folders ``names``: download a zip archive if some are missing.
+    """Download a zip archive and unpack the files or folders ``names`` into ``folder``, unless all of them exist there.
 
-    They may lie in any directory of the archive. The archive is unpacked in a temporary directory inside ``folder``,
-    and only complete files are moved out: an interruption leaves nothing half-written, existing files are never
-    replaced, and several processes may run at once.
+    The files or folders may lie in any directory of the archive, which is unpacked in a temporary directory
+    inside ``folder``; only complete files are moved out. So an interruption leaves nothing half-written, existing files
+    are never replaced, and several processes may run at the same time.
 
     Args:
         url: address of the archive.
-        names: the files or folders to take from it.
+        names: names of the files or folders to take from the archive.
         folder: the destination.
-        sha256: checksum of the archive; None accepts any.
+        sha256: expected SHA-256 of the archive; None accepts any archive.
 
     Raises:
-        FileNotFoundError: files are missing and the download failed; the message says why, and what to do.
+        FileNotFoundError: files are missing and the download failed; the message says why and what to do.
         ValueError: the archive has another checksum.
     """
     missing = [name for name in names if not (folder / name).exists()]

@@ -1,4 +1,4 @@
-"""Reads ROIs of ImageJ, and the pixels that they cover."""
+"""Reads ImageJ ROIs, and determines the pixels that they cover."""
 
 import zipfile
 from collections.abc import Iterator
@@ -11,17 +11,18 @@ from src.data.outlines import Patch, Size, corners, filled, outline, rounded
 from src.files.limits import check_regular
 from src.files.stored import OF_PREDICT
 
-MOST_ENTRIES, MOST_BYTES = 100_000, 2**26  # entries of a zip, and bytes of an entry; all together four times as many
+MOST_ENTRIES, MOST_BYTES = 100_000, 2**26  # most entries in a zip; most bytes in an entry, and four times that in all
 FREE = (ROI_TYPE.POLYGON, ROI_TYPE.FREEHAND, ROI_TYPE.TRACED)
 OTHER = (ROI_SUBTYPE.TEXT, ROI_SUBTYPE.ARROW, ROI_SUBTYPE.IMAGE)
 
 
 def read_rois(file: Path) -> list[ImagejRoi]:
-    """The ROIs in a zip, in their order, or the one in a .roi file.
+    """Read the ROIs in a zip file, in the order of the file, or the single ROI in a .roi file.
 
     Raises:
-        ValueError: the file is larger than hand-drawn ROIs can be, or holds something else; decoders may raise more.
-        OSError: it cannot be read.
+        ValueError: the file is larger than hand-drawn ROIs can be, or does not contain ROIs. A damaged file may raise
+            other exceptions too.
+        OSError: the file cannot be read.
     """
     check_regular(file)
     if file.suffix.lower() == ".roi":
@@ -32,16 +33,16 @@ def read_rois(file: Path) -> list[ImagejRoi]:
 
 
 def is_prediction(file: Path) -> bool:
-    """Whether src.predict has written a zip, so that its ROIs are not annotations."""
+    """Return whether a zip of ROIs was written by src.predict, so that the ROIs are predictions, not annotations."""
     try:
         with zipfile.ZipFile(file) as archive:
             return archive.comment.startswith(OF_PREDICT.encode())
-    except (zipfile.BadZipFile, OSError):  # a single ROI, or a damaged zip, which `read_rois` refuses
+    except (zipfile.BadZipFile, OSError):  # a .roi file, or a damaged zip, which `read_rois` refuses
         return False
 
 
 def _entries(archive: zipfile.ZipFile) -> Iterator[bytes]:
-    """The contents of the ROIs in a zip."""
+    """Yield the content of each .roi file in a zip; refuse a zip that is too large or contains no ROIs."""
     entries = [entry for entry in archive.infolist() if not entry.is_dir()]
     if len(entries) > MOST_ENTRIES:
         raise ValueError(f"expected up to {MOST_ENTRIES:,} ROIs, but got {len(entries):,} entries")
@@ -52,31 +53,40 @@ def _entries(archive: zipfile.ZipFile) -> Iterator[bytes]:
         raise ValueError(f"expected ROIs, but got a zip of others, such as {entries[0].filename[:80]}")
     _check_bytes([entry.file_size for entry in rois])
     for entry in rois:
-        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # others cannot be cut at a size
+        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # others cannot stop at a given size
             raise ValueError(f"expected a zip as ImageJ writes it, but {entry.filename[:80]} is compressed otherwise")
         with archive.open(entry) as stream:
             yield stream.read(MOST_BYTES + 1)
 
 
 def _check_bytes(sizes: list[int]) -> None:
-    """Refuse ROIs that are larger than hand-drawn ones can be."""
+    """Refuse ROI files, given their sizes in bytes, that are larger than hand-drawn ROIs can be."""
     if max(sizes, default=0) > MOST_BYTES or sum(sizes) > 4 * MOST_BYTES:
         raise ValueError(f"expected ROIs of up to {MOST_BYTES:,} bytes, but got {max(sizes):,}, {sum(sizes):,} in all")
 
 
 def plane(roi: ImagejRoi) -> tuple[int, ...]:
-    """The slice of the stack on which a ROI was drawn, or its slice and frame; empty if the ROI has no position."""
+    """Return where in a stack a ROI was drawn: its slice, or its slice and time frame; empty if it has no position."""
     places = (roi.z_position, roi.t_position) if roi.z_position or roi.t_position else (roi.position,)
     return places if any(places) else ()
 
 
 def is_spline(roi: ImagejRoi) -> bool:
-    """Whether ImageJ draws a smooth curve through the points of a ROI."""
+    """Return whether ImageJ fits a smooth curve through the points of a ROI."""
     return bool(roi.options & ROI_OPTIONS.SPLINE_FIT) and roi.roitype in FREE
 
 
 def covered(roi: ImagejRoi, size: Size) -> tuple[str, Patch | None]:
-    """The kind of a ROI, for messages, and the pixels of an image that it covers; None if it is not an area."""
+    """Return the kind of a ROI, for messages, and the pixels that it covers.
+
+    Args:
+        roi: the ROI.
+        size: rows and columns of the image.
+
+    Returns:
+        The kind; and a window of the image with the mask of covered pixels, or None if the ROI is no area, such as a
+        line, or cannot be drawn.
+    """
     if roi.subtype in OTHER:
         return roi.subtype.name.lower(), None
     if roi.roitype in FREE:
@@ -95,7 +105,7 @@ def covered(roi: ImagejRoi, size: Size) -> tuple[str, Patch | None]:
 
 
 def _box(roi: ImagejRoi, size: Size) -> tuple[str, Patch]:
-    """As `covered`, for a rectangle, with rounded corners or not, or an oval."""
+    """Return the kind and the covered pixels, as `covered` does, of a rectangle, a rounded rectangle or an ellipse."""
     box: list[tuple[float, float]] = [(roi.left, roi.top), (roi.right, roi.bottom)]
     if roi.subpixelrect:
         box = [(roi.xd, roi.yd), (roi.xd + roi.widthd, roi.yd + roi.heightd)]

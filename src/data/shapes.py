@@ -1,4 +1,4 @@
-"""Reads labels that were drawn as shapes, in labelme, COCO or ImageJ, as pixels."""
+"""Rasterises labels that were drawn as shapes in labelme or ImageJ, or saved as COCO."""
 
 import functools
 from collections import Counter, defaultdict
@@ -16,23 +16,23 @@ from src.data.rois import covered, is_spline, plane, read_rois
 from src.files.reading import Layout, Number, read_json
 from src.files.stored import Note
 
-AREAS = ("polygon", "rectangle", "circle")  # kinds of shapes of labelme that are areas
-IGNORED = "__ignore__"  # a label of labelme
-NO_CLASSES = ("_background_", IGNORED)  # labels of labelme that name no class
+AREAS = ("polygon", "rectangle", "circle")  # kinds of labelme shapes that are areas
+IGNORED = "__ignore__"  # the label in labelme for areas to ignore
+NO_CLASSES = ("_background_", IGNORED)  # labels in labelme that do not name a class
 DRAW = "draw them as areas, if they are labels"
-Values = dict[str, Any]  # a part of a JSON file
+Values = dict[str, Any]  # an object in a JSON file
 
 
 @dataclass(frozen=True)
 class Shapes:
-    """The shapes that were drawn on an image, as pixels.
+    """The rasterised shapes that were drawn on an image.
 
     Attributes:
-        classes: ``(H, W)`` int32, the class of each pixel in the order of ``names``, 0 for background; 1 for all ROIs,
-            whose classes have no names.
-        objects: ``(H, W)`` int32, the number of the shape that covers each pixel in the order of drawing, 0 for none.
+        classes: class of each pixel, ``(H, W)`` int32: 0 for background, else 1, 2, … in the order of ``names``. ImageJ
+            ROIs have no class names; all of them are class 1.
+        objects: object at each pixel, ``(H, W)`` int32: 0 for background, else numbers in the order of drawing.
         names: names of classes 1, 2, … in the whole file.
-        notes: notes on how they were read.
+        notes: what the user should know about how the shapes were read.
     """
 
     classes: np.ndarray
@@ -58,7 +58,7 @@ class CocoCategory(Layout):
 
 
 class Annotations(Layout):
-    """A JSON file of labelme, which has shapes, of COCO, which has images and annotations, or of neither."""
+    """The content of a JSON file: labelme has ``shapes``, COCO has ``images`` and ``annotations``, others neither."""
 
     shapes: list[dict[str, object]] | None = None
     imageHeight: Number | None = None
@@ -70,18 +70,18 @@ class Annotations(Layout):
 
 class _Area(NamedTuple):
     kind: str  # for messages
-    number: int  # the number of its class; 0 clears what lies below
-    patch: Patch | None  # None if it cannot be drawn
-    together: Hashable = None  # equal for all shapes of one object; None: an object of its own
+    number: int  # class number; 0 erases the shapes below
+    patch: Patch | None  # None if the shape cannot be drawn
+    together: Hashable = None  # equal for all shapes of one object; None: the shape is an object of its own
 
 
 def read_shapes(file: Path, image: str, size: Size) -> Shapes:
-    """Read the shapes that were drawn on an image, later ones over earlier ones.
+    """Read and rasterise the shapes that were drawn on an image; later shapes cover earlier ones.
 
     Args:
-        file: a JSON file of labelme or COCO, a ROI of ImageJ, or a zip of ROIs.
+        file: a JSON file in labelme or COCO format, an ImageJ ROI, or a zip of ROIs.
         image: the file name of the image.
-        size: rows and columns of the image, as it is stored.
+        size: rows and columns of the image as stored in its file.
 
     Raises:
         Refused: the file is damaged or belongs to other images, or none of its shapes can be drawn.
@@ -102,19 +102,19 @@ def read_shapes(file: Path, image: str, size: Size) -> Shapes:
 
 
 def coco_images(file: Path) -> list[str] | None:
-    """The file names of the images that a COCO file annotates; None for any other or damaged file."""
+    """Return the file names of the images that a COCO file annotates, or None if the file is not COCO or damaged."""
     content = _content_or_none(file)
     return [_file_name(each["file_name"]) for each in content["images"]] if content and _is_coco(content) else None
 
 
 def is_labelme(file: Path) -> bool:
-    """Whether a file holds shapes of labelme; False for a damaged file."""
+    """Return whether a file contains labelme shapes; False for a damaged file."""
     content = _content_or_none(file) or {}
     return content.get("shapes") is not None and not _is_coco(content)
 
 
 def names_in(file: Path) -> tuple[str, ...]:
-    """The names of classes 1, 2, … in a file, as in `Shapes`; empty for ROIs and for a damaged file."""
+    """Return the names of classes 1, 2, … in a labelme or COCO file; empty for ROIs and for a damaged file."""
     content = _content_or_none(file) or {}
     return tuple(_categories(content).values()) if _is_coco(content) else _class_names(content.get("shapes") or [])
 
@@ -127,14 +127,14 @@ def _content_or_none(file: Path) -> Values | None:
 
 
 def _version(file: Path) -> tuple[Path, int, int]:
-    """The present version of a file: the key under which its content is cached."""
+    """Return path, size and modification time of a file, the key under which its content is cached."""
     stat = file.stat()
     return file, stat.st_size, stat.st_mtime_ns
 
 
 @functools.lru_cache(maxsize=2)
 def _content(file: Path, size: int, changed: int) -> Values:
-    """The content of a JSON file, without the image that labelme embeds."""
+    """Read a JSON file without the image that labelme embeds; `_version` gives the arguments."""
     try:
         content = read_json(file, Annotations)
     except ValueError as error:
@@ -148,7 +148,7 @@ def _is_coco(content: Values) -> bool:
 
 
 def _drawn(areas: Iterable[_Area], size: Size, file: Path, names: Sequence[str], notes: list[Note]) -> Shapes:
-    """All areas, later ones over earlier ones, with notes on what is lost."""
+    """Draw areas, later ones over earlier ones, and add notes on overlaps and on shapes that cannot be drawn."""
     classes, objects, several = np.zeros(size, np.int32), np.zeros(size, np.int32), np.zeros(size, bool)
     numbers: dict[Hashable, int] = {}
     left, used = Counter[str](), 0
@@ -178,7 +178,7 @@ def _drawn(areas: Iterable[_Area], size: Size, file: Path, names: Sequence[str],
 
 
 def _check_size(file: Path, given: Sequence[float | None], size: Size) -> None:
-    """Refuse shapes of an image of another size, if their file gives a size."""
+    """Refuse shapes drawn on an image of another size; a given height or width of None is not checked."""
     rows, columns = (actual if each is None else each for each, actual in zip(given, size, strict=True))
     if (rows, columns) != tuple(size):
         found, expected = f"{rows}×{columns} px", f"shapes drawn on their image, {size[0]}×{size[1]} px"
@@ -197,13 +197,13 @@ def _labelme(file: Path, content: Values, size: Size) -> Shapes:
 
 
 def _class_names(shapes: Iterable[dict[str, object]]) -> tuple[str, ...]:
-    """The names of classes in labelme shapes that are areas, sorted."""
+    """Return the class names of all labelme shapes that are areas, sorted."""
     labels = [shape.get("label") for shape in shapes if _kind(shape) in AREAS]
     return tuple(sorted({label for label in labels if isinstance(label, str) and label not in NO_CLASSES}))
 
 
 def _kind(shape: dict[str, object]) -> str:
-    return str(shape.get("shape_type") or "polygon")[:40]  # the first versions of labelme have no shape_type
+    return str(shape.get("shape_type") or "polygon")[:40]  # early versions of labelme have no shape_type
 
 
 def _labelme_area(shape: dict[str, object], numbers: dict[str, int], size: Size) -> _Area:
@@ -214,7 +214,7 @@ def _labelme_area(shape: dict[str, object], numbers: dict[str, int], size: Size)
     if kind not in AREAS:
         return _Area(kind, number, None)
     points = outline(shape.get("points", []))
-    if kind == "circle" and len(points) == 2:  # its middle, and a point on its edge
+    if kind == "circle" and len(points) == 2:  # its centre, and a point on its edge
         radius = np.full(2, np.hypot(*(points[1] - points[0])))
         return _Area(kind, number, rounded(points[0] - radius, points[0] + radius, radius, size), together)
     if kind == "rectangle" and len(points) == 2:
@@ -225,18 +225,18 @@ def _labelme_area(shape: dict[str, object], numbers: dict[str, int], size: Size)
 
 
 def _file_name(name: str) -> str:
-    """The name of a file without its folders, also from a path of Windows."""
+    """Return the last part of a path, of Windows or other systems."""
     return PurePosixPath(name.replace("\\", "/")).name
 
 
 def _categories(content: Values) -> dict[int, str]:
-    """The names of the classes in a COCO file, by ids and in their order."""
+    """Return the class names in a COCO file by category id, in ascending order of ids."""
     return dict(sorted((each["id"], each["name"]) for each in content.get("categories") or []))
 
 
 @functools.lru_cache(maxsize=2)
 def _by_image(file: Path, size: int, changed: int) -> tuple[dict[str, list[Values]], dict[Hashable, list[Values]]]:
-    """The images in a COCO file by file name, and its annotations by the ids of images."""
+    """Return the images in a COCO file by file name, and the annotations by image id."""
     images: dict[str, list[Values]] = defaultdict(list)
     annotations: dict[Hashable, list[Values]] = defaultdict(list)
     for each in _content(file, size, changed)["images"]:
@@ -269,7 +269,7 @@ def _coco(file: Path, image: str, size: Size) -> Shapes:
 
 
 def _coco_areas(each: Values, together: Hashable, numbers: dict[int, int], size: Size) -> Iterator[_Area]:
-    """The polygons of an annotation, all of one object, or its mask."""
+    """Yield the polygons of a COCO annotation, which together are one object, or its mask."""
     if each.get("category_id") not in numbers:
         raise ValueError(f"expected the category_id of a category, but got {str(each.get('category_id'))[:80]}")
     number, segmentation = numbers[each["category_id"]], each.get("segmentation") or []

@@ -1,4 +1,4 @@
-"""Reads the labels of an image, whatever files they are stored in."""
+"""Reads the labels of an image, whatever type of files they are stored in."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ class Form:
     """How the labels of an image are stored.
 
     Attributes:
-        parts: the files that are merged, later ones over earlier ones; empty for a single file.
-        classes: names of classes 1, 2, …, if files or shapes have names; one for each of `parts`.
-        said: the kind of labels that the files imply, one of `kinds.KINDS`; empty if they imply none.
+        parts: the files to merge, one per class or cell, where later ones cover earlier ones; empty for a single file.
+        classes: names of classes 1, 2, … if each of the `parts` is a class, or if shapes have class names; else empty.
+        said: the kind of labels, one of `kinds.KINDS`, that the type or names of the files imply; else empty.
     """
 
     parts: tuple[Path, ...] = ()
@@ -35,7 +35,7 @@ ONE_FILE = Form()
 
 
 def labels_within(file: Path) -> tuple[Path, ...]:
-    """The label images in the group ``labels`` of an OME-Zarr, defined by its specification; empty if none."""
+    """Return the label images inside an OME-Zarr image, in the group ``labels`` of the specification; may be empty."""
     if file.suffix != ".zarr" or not (file / "labels").is_dir():
         return ()
     try:
@@ -52,14 +52,14 @@ def read_files(
 
     Args:
         file: the file or folder of the labels.
-        form: how they are stored.
+        form: how the labels are stored.
         image: the file name of the image.
-        size: rows and columns of the image, as it is stored.
-        reading: how the pixels of the image are read; its orientation and axes hold for the labels too.
-        kind: the kind of labels in the configuration; for instances, each shape gets a number of its own.
+        size: rows and columns of the image as stored in its file.
+        reading: how the pixels of the image are read; its orientation and axes apply to the labels too.
+        kind: the kind of labels in the configuration; for instances, each object drawn as shapes gets its own number.
 
     Raises:
-        Refused: as in `numbers.read_labels`, or the files differ in size.
+        Refused: `numbers.read_labels` or `shapes.read_shapes` refuses a file, or the files to merge differ in size.
     """
     if form.parts:
         return _together(form, reading)
@@ -74,7 +74,7 @@ def read_files(
 
 
 def _together(form: Form, reading: Reading) -> Drawn:
-    """Merge files of one class or one cell each into one label image."""
+    """Merge label files that hold one class or one cell each into one label image."""
 
     def masks() -> Iterator[np.ndarray]:
         first = None

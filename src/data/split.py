@@ -1,4 +1,4 @@
-"""The split into training, validation and held-out images."""
+"""Splits the images into training, validation and held-out images."""
 
 import re
 from collections import Counter
@@ -11,10 +11,10 @@ from src.data.patterns import beginning
 GROUPS = ("train", "validation", "held_out")
 HELD_OUT, VALIDATION = 0.2, 0.1  # shares of all images
 AUTOMATIC = "data.train=auto data.validation=auto data.held_out=auto"
-FEWEST = 3  # training files; with fewer, none of them becomes a validation file
+FEWEST = 3  # with fewer training files, none of them becomes a validation file
 OPEN = re.compile(r"\{([A-Za-z_]\w*)\}")  # the part of a pattern that names a group
-FEWEST_GROUPS = 3  # different numbers before a second number that are taken for groups
-MOST_LETTERS = 6  # different endings of names that are taken for the images of one group
+FEWEST_GROUPS = 3  # fewest different first numbers in names such as p1_01 that are taken for groups
+MOST_LETTERS = 6  # most different endings of names, such as L and R, that are taken for images of one group
 
 
 def split(
@@ -24,20 +24,20 @@ def split(
     parts: list[str] | None = None,
     pattern: str | None = None,
 ) -> dict[str, list[int]]:
-    """Return the numbers of the training, validation and held-out images.
+    """Return the indices of the images in each of the `GROUPS`: train, validation and held_out.
 
     Args:
-        groups: the choice for each group, as `chosen` reads it; or ``auto`` for all three: then the split that the
-            folders give, see `of_folders`, or else `automatic_split`.
+        groups: which images are in each of the `GROUPS`, as a text that `chosen` reads; or ``auto`` for all three,
+            which takes the split from the folders if they define one (see `of_folders`), else from `automatic_split`.
         names: names of the images.
-        files: source file of each image; None: one for all.
-        parts: train, validation or held_out for each image, where its folders give the split, else empty.
-        pattern: a pattern of names by which images belong together, see `together`; the automatic split keeps them
-            together.
+        files: source file of each image; None means that all images are slices of one file.
+        parts: train, validation or held_out for each image if its folders say so, else empty; None if no folder does.
+        pattern: a name pattern, as in `together`, that tells which images the automatic split must keep together; None
+            means images of the same file.
 
     Raises:
-        Refused: a group names an image that is missing or in another group; no image is left for training or for
-            scoring; the pattern does not fit.
+        Refused: an image is missing or in two groups, no image is left for training or scoring, only some groups are
+            ``auto``, or the pattern does not match the names.
     """
     files = files or [""] * len(names)
     if pattern is not None:
@@ -59,10 +59,14 @@ def split(
 
 
 def chosen(text: str, names: list[str]) -> list[int]:
-    """Choose images by a text such as ``0-19`` (both ends included), ``0-9,15``, ``plate3_*`` (names) or nothing.
+    """Return the indices of the images that a text selects: ``0-19`` (inclusive), ``0-9,15``, ``plate3_*`` or nothing.
+
+    Args:
+        text: indices, ranges of indices and name patterns, separated by commas; empty for no images.
+        names: names of all images.
 
     Raises:
-        Refused: the text has another form, or names an image twice or one that is missing.
+        Refused: the text has another form, or selects an image twice or an image that does not exist.
     """
     numbers: list[int] = []
     for part in map(str.strip, text.split(",") if text.strip() else ()):
@@ -83,18 +87,19 @@ def chosen(text: str, names: list[str]) -> list[int]:
 
 
 def together(names: list[str], files: list[str], pattern: str) -> list[str]:
-    """Name the group of each image, so that sections of one block, or images of one patient, stay together.
+    """Return the name of each image's group, which is for example a patient or a tissue block.
 
-    Slices of one file always belong to one group.
+    A split keeps the images of a group together. Slices of one file always belong to one group.
 
     Args:
         names: names of the images.
         files: source file of each image.
-        pattern: a pattern of whole names, such as ``{patient}[LR]`` or ``{patient}_*``. Its one part in braces names
-            the group and matches as little as possible; ``*``, ``?`` and ``[LR]`` match as in file names.
+        pattern: a pattern that matches whole image names, such as ``{patient}[LR]`` or ``{patient}_*``. The part in
+            braces stands for the group name and matches as little as possible; ``*``, ``?`` and ``[LR]`` match as in
+            file name patterns.
 
     Raises:
-        Refused: the pattern has no part in braces, or several, or a name does not fit it.
+        Refused: the pattern does not have exactly one part in braces, or does not match a name.
 
     >>> together(["01L", "01R", "02L"], ["01L.png", "01R.png", "02L.png"], "{patient}[LR]")
     ['01', '01', '02']
@@ -112,21 +117,21 @@ def together(names: list[str], files: list[str], pattern: str) -> list[str]:
 
 
 def _named(pattern: str) -> re.Pattern[str] | None:
-    """The pattern as a regular expression with its open part as a group; None if it has no such part, or several."""
+    """Convert a pattern of `together` to a regular expression; None if it does not have exactly one part in braces."""
     if len(OPEN.findall(pattern)) != 1:
         return None
     return re.compile(translate(OPEN.sub("\0", pattern)).replace("\0", "(?P<group>.+?)"))
 
 
 def _fitting(names: list[str]) -> str:
-    """The first usual pattern that fits all names, as an example."""
+    """Return a valid setting of data.groups as an example: the first of some common patterns that matches all names."""
     usual = ("{patient}_*", "{patient}-*", "{patient}.*", "{patient} *", "{patient}?", "{patient}")
     fitting = (each for each in usual if (fits := _named(each)) and all(fits.match(name) for name in names))
     return f"data.groups='{next(fitting)}'"
 
 
 def grouping_pattern(names: list[str]) -> str | None:
-    """The pattern by which names such as 01L and 01R, or p1_01 and p1_02, belong together; None if they show none.
+    """Infer a pattern for `together` from names such as 01L and 01R, or p1_01 and p1_02; None if there is none.
 
     >>> grouping_pattern(["01L", "01R", "02L", "02R"]), grouping_pattern(["cell_01", "cell_02", "cell_03"])
     ('{patient}[LR]', None)
@@ -142,7 +147,7 @@ def grouping_pattern(names: list[str]) -> str | None:
 
 
 def _patterns(names: list[str]) -> Iterator[tuple[str, int]]:
-    """Patterns that may fit all names, each with the least number of groups that it has to make."""
+    """Yield candidate patterns, each with the smallest number of groups that it must produce to be accepted."""
     if letters := _matches(r".*(?:[0-9]|([_\-. ]))([A-Za-z])", names):
         ends, separators = ({match[number] or "" for match in letters} for number in (2, 1))
         if 1 < len(ends) <= MOST_LETTERS and len(separators) == 1:
@@ -158,7 +163,7 @@ def _patterns(names: list[str]) -> Iterator[tuple[str, int]]:
 
 
 def _matches(pattern: str, names: list[str]) -> list[re.Match[str]]:
-    """How a regular expression fits each of the names; empty if it does not fit them all."""
+    """Return the match of a regular expression with each whole name; empty if one of the names does not match."""
     found = [match for name in names if (match := re.fullmatch(pattern, name))]
     return found if len(found) == len(names) else []
 
@@ -166,13 +171,16 @@ def _matches(pattern: str, names: list[str]) -> list[re.Match[str]]:
 def of_folders(parts: list[str], files: list[str]) -> dict[str, list[int]]:
     """Take the split from folders such as train/, val/ and test/; images in other folders are left out.
 
-    Without held-out images, the second half of the validation files is held out; a single one is held out too. If
-    that leaves no validation images, the last tenth of the training files, at least one, becomes validation files; of
-    fewer than three none does.
+    If there are no held-out images, the second half of the validation files becomes held out; if there is only one
+    validation file, it does too. If no validation images are left, the last tenth of the training files, and at least
+    one, becomes validation files, unless there are fewer than three training files.
 
     Args:
-        parts: train, validation or held_out for each image, else empty; train and another part occur.
+        parts: train, validation or held_out for each image, or empty; train and at least one other part must occur.
         files: source file of each image.
+
+    Returns:
+        The indices of the images in each of the `GROUPS`.
     """
     numbers = {group: [number for number, part in enumerate(parts) if part == group] for group in GROUPS}
     if not numbers["held_out"]:
@@ -186,33 +194,36 @@ def of_folders(parts: list[str], files: list[str]) -> dict[str, list[int]]:
 
 
 def _files(numbers: list[int], files: list[str]) -> list[str]:
-    """The files of some images, each once, in their order."""
+    """Return the source files of the images with the given indices, each file once, in order."""
     return list(dict.fromkeys(files[number] for number in numbers))
 
 
 def _divided(numbers: list[int], files: list[str], count: int) -> tuple[list[int], list[int]]:
-    """The images of the first ``count`` files, and the others."""
+    """Divide image indices into those of the first ``count`` source files and the rest."""
     first = set(_files(numbers, files)[:count])
     return [n for n in numbers if files[n] in first], [n for n in numbers if files[n] not in first]
 
 
 def _share(share: float, count: int) -> int:
-    """A share of a number of files or images, at least 1."""
+    """Return a share of a number of files or images, rounded, but at least 1."""
     return max(1, round(share * count))
 
 
 def automatic_split(files: list[str]) -> dict[str, list[int]]:
-    """Split into training, validation and held-out images: about 70, 10 and 20 %, at least one of each.
+    """Split images into about 70 % for training, 10 % for validation and 20 % held out, at least one of each.
 
-    Each group takes files that follow each other, because neighbouring names often mean neighbours in a tissue or
-    film. Slices of one file stay together. The slices of a single file are split into contiguous groups, with one
-    slice left out between them. Two files, or fewer than five slices, leave no validation images.
+    Each group consists of consecutive files, because files with neighbouring names are often neighbours in a tissue or
+    film. Slices of one file stay together. If there is only one file, its slices are split into contiguous groups, with
+    one slice left out between groups. Two files, or one file of fewer than five slices, leave no validation images.
 
     Args:
         files: source file of each image.
 
+    Returns:
+        The indices of the images in each of the `GROUPS`.
+
     Raises:
-        Refused: there is one file of fewer than 3 slices: neighbours in a stack are near copies.
+        Refused: there is only one file, and it has fewer than 3 slices; neighbouring slices are too similar.
     """
     order = list(dict.fromkeys(files))
     if len(order) >= 2:
@@ -237,10 +248,10 @@ def automatic_split(files: list[str]) -> dict[str, list[int]]:
 
 
 def check_groups(numbers: dict[str, list[int]], needed: tuple[str, ...] = ("train", "held_out")) -> None:
-    """Refuse a split in which an image belongs to two groups, which would be data leakage.
+    """Refuse a split in which an image is in two groups, which would be data leakage, or a needed group is empty.
 
     Args:
-        numbers: numbers of the images of each group.
+        numbers: indices of the images in each of the `GROUPS`.
         needed: groups that must not be empty.
 
     Raises:
@@ -258,7 +269,13 @@ def check_groups(numbers: dict[str, list[int]], needed: tuple[str, ...] = ("trai
 
 
 def refused(expected: str, found: str, nearest: str = "") -> Refused:
-    """The refusal of a split, as an error to raise."""
+    """Make the error that refuses a split.
+
+    Args:
+        expected: what was expected.
+        found: what was found instead.
+        nearest: the nearest valid setting, if known.
+    """
     message = f"expected {expected}, but got {found}" + (f"; nearest valid: {nearest}" if nearest else "")
     fix = nearest or "data.train=… data.validation=… data.held_out=…"
     return Refused(Finding("split", ERROR, "the data", found, expected, fix), message)

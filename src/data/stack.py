@@ -1,4 +1,4 @@
-"""Annotated images in memory, the form in which every data set reaches training."""
+"""Annotated images in memory: every data set is converted to this form before training."""
 
 from dataclasses import dataclass
 
@@ -20,18 +20,19 @@ class Stack:
     Attributes:
         images: grey values as acquired, each ``(H, W)`` or ``(H, W, C)``, uint8, uint16 or float.
         targets: class of each pixel, each ``(H, W)`` uint8; 0 is background (in EM: membrane).
-        instances: cell of each pixel, each ``(H, W)`` int32; 0 is background. Numbers are unique within an image; the
-            same number in two images may or may not mean the same cell.
-        known: the annotated pixels, each ``(H, W)`` bool; all others have no loss, no weight and no score.
+        instances: cell number at each pixel, each ``(H, W)`` int32; 0 is background. Numbers are unique within an
+            image; the same number in two images may or may not mean the same cell.
+        known: whether each pixel is annotated, each ``(H, W)`` bool; other pixels have no loss, no weight and no score.
         names: one name per image, used in score tables and file names.
-        files: the source file of each image, so that a split keeps neighbouring slices together; None: one for all.
+        files: source file of each image, by which a split keeps neighbouring slices together; None means that all
+            images come from one file.
         reading: how the pixels of the files were read.
-        legend: the names of the classes.
-        parts: train, validation or held_out for each image, where its folders give the split, else empty.
-        pixel_sizes: in µm, None for an image whose file does not say; None: for all of them.
+        legend: names, pixel values and colours of the classes.
+        parts: train, validation or held_out for each image if its folders say so, else empty; None if no folder does.
+        pixel_sizes: pixel size of each image in µm, or None if its file does not state it; None if no file does.
 
     Raises:
-        ValueError: the parts differ in number or in size.
+        ValueError: images, targets, instances, known and names differ in number, or arrays of an image in size.
     """
 
     images: Slices
@@ -59,7 +60,7 @@ class Stack:
         return len(self.names)
 
     def take(self, numbers: list[int]) -> "Stack":
-        """The images at ``numbers``, in that order."""
+        """Return a stack of the images with the given indices, in the given order."""
         images, targets, instances, known = (
             slices[numbers] if isinstance(slices, np.ndarray) else [slices[number] for number in numbers]
             for slices in (self.images, self.targets, self.instances, self.known)
@@ -71,21 +72,21 @@ class Stack:
 
     @property
     def content(self) -> str:
-        """A hash of images and targets."""
+        """A hash of the images, the targets and which pixels are annotated."""
         parts = (self.images, marked(self.targets, self.known))
         return content_hash(*(each for part in parts for each in ([part] if isinstance(part, np.ndarray) else part)))
 
 
 def everywhere(targets: Slices) -> Slices:
-    """`Stack.known` of fully annotated images, each ``(H, W)`` bool."""
+    """Return `Stack.known` for fully annotated images: True at each pixel, each ``(H, W)`` bool."""
     return stacked([np.ones(target.shape, bool) for target in targets])
 
 
 def marked(targets: Slices, known: Slices) -> Slices:
-    """Targets in which every pixel that is not annotated is `NO_CLASS`, so that one array carries both."""
+    """Return targets in which unannotated pixels are `NO_CLASS`, so that one array holds both targets and `known`."""
     return stacked([np.where(each, target, np.uint8(NO_CLASS)) for target, each in zip(targets, known, strict=True)])
 
 
 def stacked(slices: list[np.ndarray]) -> Slices:
-    """One array if all images have one shape, else the list."""
+    """Stack arrays into one array if all have the same shape, else return the list."""
     return np.stack(slices) if len({each.shape for each in slices}) == 1 else slices

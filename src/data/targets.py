@@ -1,7 +1,7 @@
 """The classes that the network learns from annotated cells: the choices of ``conf/target``.
 
-All choices but the paper's add a class: the boundary of cells. The boundary belongs to its cell, but the insides of
-two cells never touch, so touching cells can be told apart.
+All choices except the paper's add a class: the inner boundary of cells. Boundary pixels belong to their cell, but the
+interiors of two cells never touch, so touching cells can be separated.
 """
 
 from collections.abc import Callable
@@ -25,9 +25,9 @@ class Classes:
 
 @dataclass(frozen=True)
 class Border:
-    """A boundary of the same width in all cells (not in the paper).
+    """A target with a boundary class: the inner boundary of cells, of the same width in all cells (not in the paper).
 
-    As in Caicedo et al., Cytometry A 95 (2019) 952–965.
+    This follows Caicedo et al., Cytometry A 95 (2019) 952–965.
 
     Attributes:
         width: width of the boundary in pixels.
@@ -44,19 +44,19 @@ class Border:
             raise ValueError(f"expected target.width ≥ 1, but got {self.width}; nearest valid: 1")
 
     def inside(self, cells: np.ndarray, known: np.ndarray) -> np.ndarray:
-        """The pixels of cells that are not boundary; shapes as in `Core.inside`."""
+        """Return the interior of the cells, without their boundary; arguments and result are those of `Core.inside`."""
         return _inside(cells, known, lambda distance: distance > self.width)
 
 
 @dataclass(frozen=True)
 class Core:
-    """A boundary in proportion to the half-width of each cell (not in the paper).
+    """A target with a boundary class whose width is proportional to the half-width of each cell (not in the paper).
 
-    Small cells keep an inside, their core, and large cells that overlap widely are still separated. Each core marks
-    one cell, so a cell keeps only the largest piece of its core.
+    The interior of a cell is its core. Small cells keep a core, and large cells with a wide contact are still
+    separated. Each core marks one cell, so only the largest connected component of a cell's core is kept.
 
     Attributes:
-        rim: width of the boundary as a share of the cell's half-width; at least one pixel.
+        rim: width of the boundary as a share of the cell's half-width; the boundary is at least one pixel wide.
 
     Raises:
         ValueError: ``rim`` is not between 0 and 1.
@@ -70,14 +70,14 @@ class Core:
             raise ValueError(f"expected target.rim between 0 and 1, but got {self.rim}; nearest valid: 0.5")
 
     def inside(self, cells: np.ndarray, known: np.ndarray) -> np.ndarray:
-        """The cores of the cells.
+        """Return the mask of all cores.
 
         Args:
-            cells: ``(H, W)`` integers, 0 is background.
-            known: the annotated pixels, ``(H, W)`` bool.
+            cells: cell numbers, ``(H, W)`` integers; 0 is background.
+            known: whether each pixel is annotated, ``(H, W)`` bool.
 
         Returns:
-            ``(H, W)`` bool.
+            A mask ``(H, W)`` bool.
         """
         return _inside(cells, known, lambda distance: _largest(distance > max(1.0, self.rim * distance.max())))
 
@@ -87,13 +87,13 @@ PAPER = Classes()
 
 
 def learnt(stack: Stack, target: Target, boundary: int | None, ridge: int) -> Stack:
-    """The stack as the network learns it: its targets, and the cells that eq. 2 keeps apart.
+    """Return a stack with the targets that the network learns, and the cells from which eq. 2 computes border weights.
 
     Args:
         stack: annotated images.
         target: the choice of ``conf/target``.
-        boundary: the class of the boundary, for targets that add one.
-        ridge: width of the background between touching cells, for targets that add no boundary.
+        boundary: number of the boundary class, for targets that add it.
+        ridge: width in pixels of the background ridge between touching cells, for the paper's target.
     """
     if isinstance(target, Classes):
         return with_ridge(stack, ridge)
@@ -105,9 +105,13 @@ def learnt(stack: Stack, target: Target, boundary: int | None, ridge: int) -> St
 
 
 def with_ridge(stack: Stack, width: int) -> Stack:
-    """The stack with background between touching cells of one class, in instances and targets alike.
+    """Return a stack with a ridge of background between touching cells of the same class, in instances and targets.
 
     Touching cells of different classes need no ridge and stay as they were drawn.
+
+    Args:
+        stack: annotated images.
+        width: width of the ridge, as in `separate_touching`.
     """
     instances, targets = [], []
     for cells, target in zip(stack.instances, stack.targets, strict=True):
@@ -121,16 +125,24 @@ def with_ridge(stack: Stack, width: int) -> Stack:
 
 
 def without_inside(cells: np.ndarray, known: np.ndarray, target: Target) -> list[int]:
-    """The numbers of the cells ``(H, W)`` that are too thin to have an inside, so that nothing marks them."""
+    """Return the numbers of the cells that are too thin to have an interior, so that the target does not mark them.
+
+    Arguments are those of `Core.inside`; the paper's target has no interiors, and the list is empty.
+    """
     if isinstance(target, Classes):
         return []
     return [int(number) for number in np.setdiff1d(cells[cells > 0], cells[target.inside(cells, known)])]
 
 
 def _inside(cells: np.ndarray, known: np.ndarray, keep: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """The pixels of each cell that ``keep`` chooses by their distance to the nearest pixel outside the cell.
+    """Return a mask ``(H, W)`` of the pixels that ``keep`` selects in each cell.
 
-    What lies beyond the edge of the image or of the annotated area is unknown, so neither edge is a boundary.
+    What lies beyond the edge of the image or of the annotated area is unknown, so these edges are no boundaries.
+
+    Args:
+        cells: cell numbers, ``(H, W)``; 0 is background.
+        known: whether each pixel is annotated, ``(H, W)`` bool.
+        keep: maps the distance from each pixel to the nearest pixel outside the cell, 0 outside the cell, to a mask.
     """
     found = np.zeros(cells.shape, bool)
     for number, box in enumerate(ndimage.find_objects(cells), start=1):
@@ -146,6 +158,6 @@ def _inside(cells: np.ndarray, known: np.ndarray, keep: Callable[[np.ndarray], n
 
 
 def _largest(mask: np.ndarray) -> np.ndarray:
-    """The largest 4-connected piece of a mask; the first of equally large ones."""
+    """Return the largest 4-connected component of a mask; of equally large ones, the first."""
     pieces = components(mask)
     return pieces == 1 + np.bincount(pieces.ravel())[1:].argmax() if pieces.any() else mask

@@ -1,4 +1,4 @@
-"""Masks in which smoothing or JPEG has left more than two values, read as the two that were drawn."""
+"""Restores the two values of binary masks to which smoothing or JPEG compression has added other values."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,19 +18,19 @@ from src.files.image import in_memory
 
 JPEG = (".jpg", ".jpeg")
 WHITE = 255
-ALTERED = 32  # grey levels by which JPEG changes the two values of a mask away from its edges
-MOST_ALONG_EDGES = 0.4  # largest share of the pixels of a mask that smoothing changes
-NEAR_BOTH = 0.9  # smallest share of those pixels that lie near both values
+ALTERED = 32  # largest change in grey levels that JPEG makes to a mask away from edges
+MOST_ALONG_EDGES = 0.4  # largest share of a mask's pixels that may be neither black nor white
+NEAR_BOTH = 0.9  # smallest share of these pixels that must lie near both black and white
 
 
 class TwoValues:
-    """Read pairs of files as `annotated.read_pair` does, and restore the two values of smoothed masks.
+    """A reader of image and label files that restores the two values of smoothed masks; see `annotated.read_pair`.
 
     Args:
-        scratch: a folder for the masks that are read from JPEGs.
+        scratch: a temporary folder, in which masks restored from JPEG files are saved.
 
     Attributes:
-        pairs: the pairs that could be read, by name, each as it was last given.
+        pairs: all pairs that have been read without error, by name; if a name was read twice, the later pair.
     """
 
     def __init__(self, scratch: Path) -> None:
@@ -38,10 +38,10 @@ class TwoValues:
         self.pairs: dict[str, Pair] = {}
 
     def __call__(self, pair: Pair) -> list[Annotated]:
-        """Read the images of a pair of files.
+        """Read the annotated images in an image file and its label file.
 
         Raises:
-            Refused: as `read_pair` does; a JPEG is refused if it is not a mask.
+            Refused: `read_pair` refuses the files, or the labels are a JPEG that is not a mask.
         """
         is_jpeg = pair.labels.suffix.lower() in JPEG and not pair.form.parts
         slices = self._without_jpeg(pair) if is_jpeg else without_smoothing(read_pair(pair))
@@ -57,7 +57,7 @@ class TwoValues:
             raise Refused(unreadable(pair.labels, error)) from error
         mask = None if found.in_colours else black_and_white(found.numbers)
         if mask is None:
-            return read_pair(pair)  # which refuses it
+            return read_pair(pair)  # which refuses JPEG labels
         between = self.scratch / f"{pair.name}.tif"
         tifffile.imwrite(between, mask)
         try:
@@ -69,20 +69,20 @@ class TwoValues:
 
 
 def _of_labels(finding: Finding, between: Path, pair: Pair) -> Finding:
-    """The finding, naming the label file of the pair in place of the temporary file."""
+    """Return a finding with the label file of the pair in place of the temporary file ``between``."""
     return replace(finding, file=str(pair.labels)) if finding.file == str(between) else finding
 
 
 def _noted(
     slices: Sequence[Annotated], pair: Pair, notes: Sequence[Finding], code: str, found: str, taken: str
 ) -> list[Annotated]:
-    """The images of a pair; the first of them carries the notes and a new one about its labels."""
+    """Return the images of a pair; the first image carries the notes and a new note about the label file."""
     note = Finding(code, NOTE, str(pair.labels), found, taken, "nothing, if that is meant")
     return [replace(each, pair=pair, notes=() if place else (*notes, note)) for place, each in enumerate(slices)]
 
 
 def without_smoothing(slices: list[Annotated]) -> list[Annotated]:
-    """The images of a pair, with each label pixel set to the nearer of two values if the labels are a smoothed mask."""
+    """Set each label pixel in the images of a pair to the nearer of two values if the labels are a smoothed mask."""
     labels = np.stack([each.labels for each in slices])
     values, counts = value_counts(labels.reshape(-1, labels.shape[-1]))
     if slices[0].in_colours or len(values) <= 4 or not any(describe(plane).smoothed for plane in labels):
@@ -95,7 +95,7 @@ def without_smoothing(slices: list[Annotated]) -> list[Annotated]:
 
 
 def black_and_white(grey: np.ndarray) -> np.ndarray | None:
-    """The mask ``(H, W)`` of 0 and 255 that a JPEG was made from; None if it does not look like a mask."""
+    """Restore a mask of 0 and 255 from a decoded JPEG ``(H, W)`` uint8; None if the JPEG does not look like a mask."""
     if grey.ndim != 2 or grey.dtype != np.uint8:
         return None
     black, white = grey <= ALTERED, grey >= WHITE - ALTERED

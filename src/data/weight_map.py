@@ -2,7 +2,7 @@
 
     w(x) = w_c(x) + w0 · exp(−(d1(x) + d2(x))² / (2σ²))
 
-d1 and d2 are the distances of pixel x to the nearest and to the second-nearest cell.
+d1 and d2 are the distances from pixel x to the nearest and to the second-nearest cell.
 """
 
 import hashlib
@@ -21,15 +21,15 @@ from src.files.kept import kept
 
 @dataclass(frozen=True)
 class WeightMap:
-    """The weight map of eq. 2 with its parameters, so that a configuration can set them.
+    """The weight map of eq. 2 with its parameters, which the configuration sets.
 
     Attributes:
-        w0: height of the border term (10 in the paper; 50 in the authors' plug-in).
-        sigma: reach of the border term in pixels (5 in the paper; 6 in the plug-in).
-        balance: how far w_c balances the classes: from 0 or False, not at all, to 1 or True, fully as in the paper.
+        w0: factor of the border term, its largest value (10 in the paper; 50 in the authors' plug-in).
+        sigma: σ in pixels, the reach of the border term (5 in the paper; 6 in the plug-in).
+        balance: how far w_c balances the classes, from 0 or False (not at all) to 1 or True (fully, as in the paper).
 
     Raises:
-        ValueError: a number is out of its range.
+        ValueError: a parameter is out of range.
     """
 
     w0: float = 10.0
@@ -51,14 +51,15 @@ class WeightMap:
         known: Slices | None = None,
         boundary: int | None = None,
     ) -> Slices:
-        """w(x) of all images; 0 where nothing is annotated.
+        """Compute w(x) for each image; unannotated pixels have weight 0.
 
         Args:
-            targets: classes, each ``(H, W)``; their frequency over all images gives w_c.
-            instances: cells, each ``(H, W)``, 0 is background.
-            classes: number of classes (K).
-            known: the annotated pixels, each ``(H, W)`` bool; None: all.
-            boundary: the class of the boundary of cells, if there is one: the border term counts there too.
+            targets: class of each pixel, each ``(H, W)``; w_c follows from the class frequencies over all images.
+            instances: cell number at each pixel, each ``(H, W)``; 0 is background.
+            classes: number of classes K.
+            known: whether each pixel is annotated, each ``(H, W)`` bool; None means that all pixels are.
+            boundary: number of the class for the boundary of cells, whose pixels also get the border term; None if the
+                target has no such class.
 
         Returns:
             One map ``(H, W)`` float32 per image.
@@ -83,7 +84,7 @@ class WeightMap:
         known: Slices | None = None,
         boundary: int | None = None,
     ) -> Slices:
-        """The same weight maps, cached in ``folder`` under a hash of everything that they depend on."""
+        """Return the weight maps of `__call__`, cached in ``folder`` under a hash of all inputs."""
         known = everywhere(targets) if known is None else known
         named = (self, classes) if boundary is None else (self, classes, boundary)
         choices = hashlib.sha256(repr(named).encode()).hexdigest()
@@ -97,22 +98,26 @@ class WeightMap:
 
 
 def write_maps(file: Path, maps: Slices) -> None:
-    """Write weight maps, each ``(H, W)``, to a file."""
+    """Write weight maps, each ``(H, W)`` float32, to an NPZ file."""
     with file.open("wb") as stream:
         np.savez(stream, *maps)
 
 
 def read_maps(file: Path, shapes: list[tuple[int, ...]]) -> Slices:
-    """Read weight maps of the given shapes.
+    """Read weight maps from a file that `write_maps` has written.
+
+    Args:
+        file: the NPZ file.
+        shapes: the expected shape ``(H, W)`` of each map.
 
     Raises:
-        ValueError: the file holds something else.
+        ValueError: the file does not contain finite float32 maps of these shapes.
     """
     size = sum(4 * math.prod(shape) for shape in shapes)
     if not size <= file.stat().st_size <= size + 1000 * (len(shapes) + 1):
         raise ValueError(f"expected {size} bytes of weights, but got {file.stat().st_size}")
     with file.open("rb") as stream:
-        if stream.read(4) != b"PK\3\4":  # NumPy would take any other file for a pickle
+        if stream.read(4) != b"PK\3\4":  # not a zip; NumPy would take any other file for a pickle
             raise ValueError("it is not an archive of arrays")
     with file.open("rb") as stream, np.load(stream) as archive:
         maps = [archive[name] for name in archive.files]
@@ -123,12 +128,18 @@ def read_maps(file: Path, shapes: list[tuple[int, ...]]) -> Slices:
 
 
 def class_weights(targets: Slices, classes: int, known: Slices | None = None, balance: float = 1.0) -> np.ndarray:
-    """w_c of each class: its frequency to the power −``balance``, with mean 1 over the annotated pixels.
+    """Compute w_c: class frequency to the power −``balance``, scaled to a mean of 1 over all annotated pixels.
 
-    With full balance, all classes have the same total weight.
+    With ``balance`` 1, all classes have the same total weight.
+
+    Args:
+        targets: class of each pixel, each ``(H, W)``.
+        classes: number of classes K.
+        known: whether each pixel is annotated, each ``(H, W)`` bool; None means that all pixels are.
+        balance: from 0 (equal weights) to 1.
 
     Returns:
-        ``(K,)`` float32; 1 for a class that does not occur.
+        The weight of each class, ``(K,)`` float32; 1 for a class that does not occur.
     """
     annotated = targets if known is None else [target[where] for target, where in zip(targets, known, strict=True)]
     counts = np.sum([np.bincount(pixels.ravel(), minlength=classes) for pixels in annotated], axis=0)
@@ -142,21 +153,21 @@ def class_weights(targets: Slices, classes: int, known: Slices | None = None, ba
 def border_weight(
     instances: np.ndarray, w0: float = 10.0, sigma: float = 5.0, boundary: np.ndarray | bool = False
 ) -> np.ndarray:
-    """The second term of eq. 2, which makes the network learn the narrow gaps between cells.
+    """Compute the border term of eq. 2, which makes the network learn the narrow gaps between cells.
 
-    It counts on background pixels only (not in the paper: also on the boundary of cells, if that is a class of its
-    own, so that cells need no gap between them). Beyond d1 + d2 = 6σ it is below 1e-6 w0, so the distances to a cell
-    are computed within its bounding box and that margin only: a hundred times faster than one distance transform per
+    The term is 0 except on background pixels and (not in the paper) on the boundary of cells if that is a separate
+    class, so that cells need no gap between them. Beyond d1 + d2 = 6σ the term is below 1e-6 w0. So the distances to a
+    cell are computed only in its bounding box, extended by 6σ: a hundred times faster than one distance transform per
     cell over the whole image.
 
     Args:
-        instances: cells ``(H, W)``, 0 is background.
-        w0: height of the border term, as in `WeightMap`.
-        sigma: its reach in pixels, as in `WeightMap`.
-        boundary: pixels of the boundary of cells, ``(H, W)`` bool.
+        instances: cell number at each pixel, ``(H, W)``; 0 is background.
+        w0: as in `WeightMap`.
+        sigma: as in `WeightMap`.
+        boundary: whether each pixel is of the boundary class, ``(H, W)`` bool; False if there is no such class.
 
     Returns:
-        ``(H, W)`` float32.
+        The border term, ``(H, W)`` float32.
     """
     reach = int(np.ceil(6 * sigma))
     first = np.full(instances.shape, np.inf, np.float32)
@@ -169,7 +180,7 @@ def border_weight(
         nearest, next_nearest = first[window], second[window]
         np.minimum(next_nearest, np.maximum(nearest, distance), out=next_nearest)
         np.minimum(nearest, distance, out=nearest)
-    # In float64, because the last bit of NumPy's float32 exponential depends on where the array lies in memory.
+    # In float64, because the last bit of NumPy's float32 exponential depends on the memory alignment of the array.
     both = (first + second).astype(np.float64)
     return np.where((instances == 0) | boundary, w0 * np.exp(-(both**2) / (2 * sigma**2)), 0).astype(np.float32)
 
@@ -177,16 +188,16 @@ def border_weight(
 def exact_distance(mask: np.ndarray) -> np.ndarray:
     """Return the distance from each mask pixel to the nearest pixel outside the mask, ``(H, W)`` float32."""
     distance = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    # Squared distances are whole numbers; the last bit of OpenCV's depends on where the array lies in memory.
+    # Squared distances are whole numbers; the last bit of OpenCV's distances depends on memory alignment.
     return np.sqrt(np.rint(distance.astype(np.float64) ** 2)).astype(np.float32)
 
 
 def separate_touching(instances: np.ndarray, width: int = 2) -> np.ndarray:
-    """Draw a ridge of background between cells that touch, which eq. 2 needs to see a gap (§3).
+    """Separate touching cells by a ridge of background, so that eq. 2 finds a gap between them (§3).
 
     Args:
-        instances: cells ``(H, W)``.
-        width: 2 takes a pixel from both cells, 1 from one of them, 0 draws no ridge.
+        instances: cell number at each pixel, ``(H, W)``; 0 is background.
+        width: width of the ridge. 2 removes a pixel from both cells, 1 from one of them; 0 draws no ridge.
 
     Returns:
         A copy of ``instances`` in which the pixels of the ridge are 0.

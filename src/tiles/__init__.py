@@ -1,1 +1,1 @@
-"""Overlap-tile prediction of images of any size, and averages over symmetries."""
+"""Overlap-tile prediction of images of any size, and averages over rotations and reflections."""

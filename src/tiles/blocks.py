@@ -1,4 +1,4 @@
-"""Block-wise processing of large planes; a cell that spans several blocks gets one number."""
+"""Block-wise processing of large planes, in which a cell that spans several blocks gets one number."""
 
 from collections.abc import Callable, Sequence
 
@@ -9,12 +9,12 @@ from scipy.sparse.csgraph import connected_components
 from src.instances import components, pieces
 from src.tiles.overlap import Window
 
-AT_ONCE = 2**22  # largest plane in pixels that is predicted in one block
-BLOCK = 512  # side in pixels of the blocks of larger planes
+AT_ONCE = 2**22  # pixels of the largest plane that is predicted in one block
+BLOCK = 512  # side in pixels of the blocks into which larger planes are divided
 
 
 def blocks(height: int, width: int, side: int) -> list[Window]:
-    """Cover a plane with windows of ``side`` pixels, row by row; the last ones may be smaller."""
+    """Divide a plane into square windows of ``side`` pixels, row by row; windows at the far borders may be smaller."""
     return [
         Window(top, left, min(side, height - top), min(side, width - left))
         for top in range(0, height, side)
@@ -23,9 +23,9 @@ def blocks(height: int, width: int, side: int) -> list[Window]:
 
 
 def block_side(height: int, width: int) -> int:
-    """Side in pixels of the blocks in which a plane is predicted: that of the whole plane unless it is large.
+    """Return the side in pixels of the blocks in which a plane is predicted; a small plane is a single block.
 
-    Scoring uses the same blocks as prediction, so that both give equal probabilities to the last bit.
+    Scoring uses the same blocks as prediction, so that their probabilities are equal to the last bit.
     """
     return max(height, width) if height * width <= AT_ONCE else BLOCK
 
@@ -33,25 +33,26 @@ def block_side(height: int, width: int) -> int:
 def joined_components(
     values: Callable[[Window], np.ndarray], windows: Sequence[Window], min_size: int = 0
 ) -> Callable[[Window], np.ndarray]:
-    """Number the 4-connected components of a plane, of which only one block at a time is in memory.
+    """Number the 4-connected components of a plane, keeping only one block at a time in memory.
 
-    Each block is numbered separately; components that touch across the border of two blocks are then
-    joined. The result equals that of the whole plane, except for the order of the numbers.
+    Each block is numbered separately; components that touch across the border between two blocks are then joined. The
+    components equal those of the whole plane, but their numbers may be in another order.
 
     Args:
-        values: returns the values ``(height, width)`` of a window: a mask, or integers, where pixels of equal value
-            except 0 are connected. It is called for each block now, and again when the labels are read.
+        values: returns the values ``(height, width)`` of a window: a mask, or integers, where neighbouring pixels are
+            connected if they have the same value other than 0. It is called once for each block, and again whenever
+            the labels of a window are read.
         windows: the blocks, as `blocks` returns them.
         min_size: smallest area in pixels; a smaller component becomes background.
 
     Returns:
-        A function that returns the labels ``(height, width)`` int32 of a window, 0 = background.
+        A function that returns the label image ``(height, width)`` int32 of one of the windows; 0 is background.
     """
-    start: dict[Window, int] = {}  # components before each block
+    start: dict[Window, int] = {}  # number of components in all blocks before each block
     count = 0
     sizes: list[np.ndarray] = []
     meetings: list[np.ndarray] = []  # pairs of components that touch across a border
-    # The last row and column of each block, numbers and values, by where the next block begins.
+    # The component numbers and values in the last row and column of each block, by the corner of the adjacent block.
     below: dict[tuple[int, int], np.ndarray] = {}
     beside: dict[tuple[int, int], np.ndarray] = {}
     for window in windows:

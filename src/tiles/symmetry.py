@@ -1,7 +1,7 @@
 """Averages of predictions over rotated and mirrored versions of an image (§4).
 
-A version is read through transformed coordinates, window by window. So only a window of it is in
-memory, and its grid of tiles is the same for all windows.
+A transformed version of the image is read window by window, through transformed coordinates. So only one window of the
+version is in memory, and the version's grid of tiles is the same for all windows.
 """
 
 from collections.abc import Callable
@@ -22,12 +22,12 @@ def average_rotations(predict: Predict, read: Read, window: Window) -> Tensor:
     The paper does not state the angles; these are multiples of 360°/7.
 
     Args:
-        predict: predicts a window of an image.
-        read: reads the image.
+        predict: predicts a window of an image, given a function that reads the image.
+        read: reads any window of the image, mirrored beyond the border.
         window: the window to predict.
 
     Returns:
-        Average prediction ``(N, K, height, width)``.
+        The average prediction, ``(N, K, height, width)``.
     """
     total = predict(read, window)
     for step in range(1, ROTATIONS):
@@ -36,7 +36,7 @@ def average_rotations(predict: Predict, read: Read, window: Window) -> Tensor:
 
 
 def average_symmetries(predict: Predict, read: Read, window: Window) -> Tensor:
-    """Average predictions over the 8 symmetries of the square: 4 rotations by 90°, each also mirrored.
+    """Average predictions over the 8 symmetries of the square: rotations by multiples of 90°, each also mirrored.
 
     Arguments and result are those of `average_rotations`.
     """
@@ -52,9 +52,17 @@ AVERAGES: dict[str, Callable[[Predict, Read, Window], Tensor]] = {
 
 
 def _predict_turned(predict: Predict, read: Read, window: Window, flip_y: int, flip_x: int, swap: int) -> Tensor:
-    """Predict a version with reversed or swapped axes, and transform the prediction back.
+    """Predict a version of the image with reversed or swapped axes, and transform the prediction back.
 
-    Position p of a reversed axis is position −1 − p of the image, so that pooling windows coincide.
+    Position p on a reversed axis is position −1 − p in the image, so that pooling windows coincide.
+
+    Args:
+        predict: as in `average_rotations`.
+        read: as in `average_rotations`.
+        window: the window to predict, in coordinates of the image.
+        flip_y: 1 to reverse the y axis, else 0.
+        flip_x: 1 to reverse the x axis, else 0.
+        swap: 1 to swap the axes, else 0.
     """
 
     def swapped(place: Window) -> Window:
@@ -77,11 +85,11 @@ def _predict_turned(predict: Predict, read: Read, window: Window, flip_y: int, f
 
 
 def _predict_rotated(predict: Predict, read: Read, window: Window, angle: float) -> Tensor:
-    """Predict a version that is rotated about the first pixel by ``angle`` in radians, and rotate it back."""
+    """Predict a version of the image rotated by ``angle`` radians about its first pixel, and rotate the result back."""
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])  # (y, x) in image → in version
 
     def read_version(place: Window) -> Tensor:
-        # Cubic interpolation reads two more pixels on each side.
+        # Cubic interpolation needs two more pixels on each side.
         source = _bounding(_corners(place) @ turn, spare=2)  # @ turn is the inverse of @ turn.T
         seen = read(source)
         return _interpolated(seen, source, _positions(place, turn), cv2.INTER_CUBIC).clamp(0, 1)
@@ -97,21 +105,25 @@ def _corners(window: Window) -> np.ndarray:
 
 
 def _bounding(points: np.ndarray, spare: int) -> Window:
-    """The smallest window around points ``(..., 2)``, extended by ``spare`` pixels on each side."""
+    """Return the bounding box of points ``(N, 2)`` (y, x), extended by ``spare`` pixels on each side."""
     low = np.floor(points.min(axis=0)).astype(int) - spare
     high = np.ceil(points.max(axis=0)).astype(int) + spare
     return Window(*low.tolist(), *(high - low + 1).tolist())
 
 
 def _positions(window: Window, turn: np.ndarray) -> list[np.ndarray]:
-    """Coordinates y and x, ``(height, width)`` each, of the pixels of a window after ``@ turn``."""
+    """Return the coordinates (y, x) of a window's pixels times the matrix ``turn``, two arrays ``(height, width)``."""
     rows = window.top + np.arange(window.height)[:, None]
     columns = window.left + np.arange(window.width)
     return [rows * along_y + columns * along_x for along_y, along_x in turn.T]
 
 
 def _interpolated(images: Tensor, window: Window, positions: list[np.ndarray], interpolation: int) -> Tensor:
-    """Interpolate images ``(N, C, height, width)`` of a window at positions y and x."""
+    """Interpolate images ``(N, C, height, width)``, which show ``window``, at positions y and x ``(h, w)``.
+
+    Returns:
+        A tensor ``(N, C, h, w)``.
+    """
     y, x = ((place - start).astype(np.float32) for place, start in zip(positions, window[:2], strict=True))
     planes = images.float().cpu().numpy().reshape(-1, window.height, window.width)
     moved = np.stack([cv2.remap(plane, x, y, interpolation) for plane in planes])
