@@ -1,4 +1,4 @@
-"""Writes checkpoints, and reads them back as plain data without running code."""
+"""Write checkpoint files, and read them as plain data without running any code that they may contain."""
 
 import hashlib
 import io
@@ -18,17 +18,23 @@ DTYPES = {"Float": torch.float32, "Double": torch.float64, "Half": torch.float16
 DTYPES |= {"Long": torch.int64, "Int": torch.int32, "Short": torch.int16, "Char": torch.int8}
 DTYPES |= {"Byte": torch.uint8, "Bool": torch.bool}
 CALLED = {"torch._utils _rebuild_tensor_v2", "collections OrderedDict", *(f"torch {name}Storage" for name in DTYPES)}
-# Operations of pickle that look up a callable.
+# The operations in a pickle that look up a callable.
 LOOKUPS = {"GLOBAL", "STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4"}
 LARGEST_PICKLE = 2**24  # bytes; the paper's network and its optimiser need about 2**17
 MOST_RECORDS = 100_000
 
 
 def write(file: Path, content: dict[str, Any]) -> None:
-    """Write a checkpoint in the current layout, with a digest of its content, from memory without a temporary folder.
+    """Write a checkpoint in the current layout, together with a hash of its content.
+
+    The file is assembled in memory, so that no temporary folder is needed.
+
+    Args:
+        file: the checkpoint file; its folder is created if it does not exist.
+        content: the entries of the checkpoint.
 
     Raises:
-        OSError: the disk is full; the incomplete file is removed.
+        OSError: the file cannot be written, for example because the disk is full; the incomplete file is removed.
     """
     buffer, content = io.BytesIO(), content | {"layout": LAYOUT}
     torch.save({**content, "digest": digest(content)}, buffer)
@@ -42,17 +48,17 @@ def write(file: Path, content: dict[str, Any]) -> None:
 
 
 def read(file: Path) -> dict[str, Any]:
-    """The content of a checkpoint in the current layout, with its tensors on the CPU.
+    """Read a checkpoint and return its content in the current layout, with its tensors on the CPU.
 
-    A checkpoint holds tensors, numbers, strings and containers of them. Opening one runs no code: the callables that
-    its pickle names are checked before it is unpickled, the sizes that it declares are compared with the size of the
-    file, and the result is copied into plain containers, so that no object of the file itself is used. The archive's
-    checksums and the digest of the content detect damage.
+    A checkpoint is a zip archive with a pickle of tensors, numbers, strings and containers of them. Reading the file
+    runs no code from it: the callables that the pickle names are checked before it is unpickled, the sizes that the
+    archive declares are compared with the size of the file, and the result is copied into plain containers. Damage is
+    detected by the checksums of the archive and the hash of the content.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        FileNotFoundError: the file does not exist.
         OSError: the file cannot be read.
-        ValueError: the file is not a checkpoint, is damaged, or holds anything but data.
+        ValueError: the file is not a checkpoint, is damaged, or holds anything other than data.
     """
     if not file.is_file():
         raise FileNotFoundError(f"expected a checkpoint, but there is none at {file}")
@@ -66,7 +72,7 @@ def read(file: Path) -> dict[str, Any]:
         content = present(content)
     except OSError:
         raise
-    except Exception as error:  # the exception of an unpickler depends on the first wrong byte
+    except Exception as error:  # which exception an unpickler raises depends on the first wrong byte
         raise ValueError(
             f"expected a checkpoint written by src.train, but {file} is not one: {reason(error)}"
         ) from error
@@ -74,7 +80,12 @@ def read(file: Path) -> dict[str, Any]:
 
 
 def is_whole(checkpoint: Path, check: Callable[[dict[str, Any]], object] = lambda content: None) -> bool:
-    """Whether a checkpoint can be read and passes ``check``, which raises ValueError for content that it refuses."""
+    """Return whether a checkpoint can be read and its content is accepted.
+
+    Args:
+        checkpoint: the checkpoint file.
+        check: is called with the content, and raises ValueError to refuse it; by default any content is accepted.
+    """
     try:
         check(read(checkpoint))
     except (OSError, ValueError):
@@ -83,7 +94,7 @@ def is_whole(checkpoint: Path, check: Callable[[dict[str, Any]], object] = lambd
 
 
 def digest(content: dict[str, Any]) -> str:
-    """SHA-256 of the content of a checkpoint, in its order."""
+    """Return the SHA-256 hash of the content of a checkpoint as hexadecimal digits; the order of entries matters."""
     found = hashlib.sha256()
 
     def add(node: object) -> None:
@@ -115,7 +126,7 @@ def _check_archive(file: Path) -> None:
         promised = sum(record.file_size for record in records)
         if len(records) > MOST_RECORDS or len(set(names)) < len(names) or promised > file.stat().st_size:
             raise ValueError("its records declare more bytes than the file holds")
-        # For a folder, which MS-DOS marks by 0x10, PyTorch would read uninitialised memory.
+        # For a record marked as a folder (the MS-DOS attribute 0x10), PyTorch would read uninitialised memory.
         if any(record.compress_type != zipfile.ZIP_STORED or record.external_attr & 0x10 for record in records):
             raise ValueError("its records are compressed or folders")
         if damaged := archive.testzip():
@@ -129,7 +140,11 @@ def _check_archive(file: Path) -> None:
 
 
 class _Budget:
-    """How many values and bytes the content of a file may still hold."""
+    """Counters of the values and the tensor bytes that the rest of a checkpoint may still hold.
+
+    Args:
+        size: the number of bytes that the tensors may hold in total, which is the size of the file.
+    """
 
     def __init__(self, size: int) -> None:
         self.nodes, self.bytes = MOST_NODES, size
@@ -137,7 +152,16 @@ class _Budget:
 
 
 def _copied(node: object, left: _Budget, depth: int = 0) -> object:
-    """A copy in plain dictionaries, lists and tuples; a container that is referenced several times counts each time."""
+    """Copy unpickled content into plain dictionaries, lists and tuples; tensors are checked and kept.
+
+    Args:
+        node: the content, or a part of it.
+        left: what the content may still hold; a container that is referenced several times counts each time.
+        depth: the number of containers around ``node``.
+
+    Raises:
+        ValueError: the content has too many values, is nested too deeply, or holds a value of a forbidden type.
+    """
     left.nodes -= 1
     if left.nodes < 0 or depth > MOST_DEPTH:
         raise ValueError("it holds too many values, or a container within itself")

@@ -1,4 +1,4 @@
-"""Engines that compute a trained network for prediction: PyTorch, compiled PyTorch or OpenVINO."""
+"""Inference engines, which run a trained network for prediction: PyTorch, compiled PyTorch or OpenVINO."""
 
 import copy
 import functools
@@ -21,25 +21,28 @@ if TYPE_CHECKING:
     from openvino import Core, Model, Node
 
 ENGINES = ("torch", "compiled", "openvino")
-FORMATS = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}  # by precision in Lightning's spelling
-ALLOWED = {torch.float32: 2e-5}  # largest accepted difference of a probability from that of PyTorch
-ALLOWED_HALF = 0.1  # the same in 16-bit formats, in which the rounding of PyTorch itself is as large
+# The number format of each mixed precision, in Lightning's spelling; any other precision uses fp32.
+FORMATS = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+ALLOWED = {torch.float32: 2e-5}  # largest accepted difference from PyTorch's probabilities
+ALLOWED_HALF = 0.1  # the same in 16-bit formats, where PyTorch itself rounds as much
 
 
 class Engine:
-    """A trained network for prediction: called like the network, with the same result except for rounding.
+    """An inference engine for a trained network; a call returns the same logits as the network, except for rounding.
 
-    Batch normalisation is folded into the convolution before it. If the engine fails, or disagrees with PyTorch on
-    the first tile, a warning names it and PyTorch is used instead. tests/benchmarks/README.md compares the engines.
+    Batch normalisation is folded into the convolution that precedes it. If OpenVINO or compiled PyTorch fails, or
+    disagrees with plain PyTorch on the first tile, a warning gives the reason, and plain PyTorch is used instead.
+    tests/benchmarks/README.md compares the engines.
 
     Args:
         network: the network, in evaluation mode.
-        name: one of `ENGINES`; ``compiled`` suits tiles of one size, because each further size is compiled again.
-        device: the device on which PyTorch computes; OpenVINO computes on the CPU.
+        name: the engine, one of `ENGINES`; ``compiled`` is meant for tiles of the same size, because the network is
+            recompiled for each other size.
+        device: the device on which PyTorch computes; OpenVINO always computes on the CPU.
         dtype: the number format to compute in.
 
     Attributes:
-        depth: the depth of the network.
+        depth: the number of 2×2 max-poolings in the network.
         padded: whether the network pads its convolutions.
     """
 
@@ -52,7 +55,7 @@ class Engine:
         self.compute: Callable[[Tensor], Tensor] | None = self._by_torch if name == "torch" else None
 
     def __call__(self, image: Tensor) -> Tensor:
-        """Logits ``(N, K, h, w)`` of tiles ``(N, C, H, W)``."""
+        """Compute the logits ``(N, K, h, w)`` of tiles ``(N, C, H, W)``."""
         if self.compute is None:
             self.compute = self._checked(image)
         return self.compute(image)
@@ -95,9 +98,9 @@ class Engine:
 
 
 def fastest(device: torch.device, dtype: torch.dtype) -> str:
-    """The engine for a device: OpenVINO, if it is installed, for fp32 and bf16 on a CPU; else PyTorch.
+    """Return the name of the fastest engine for a device: OpenVINO for fp32 and bf16 on a CPU, else PyTorch.
 
-    OpenVINO was the fastest engine on each CPU that was measured.
+    PyTorch is also returned if OpenVINO is not installed. OpenVINO was the fastest on each CPU that was measured.
     """
     supported = device.type == "cpu" and dtype in (torch.float32, torch.bfloat16)
     return "openvino" if supported and importlib.util.find_spec("openvino") else "torch"
@@ -105,16 +108,17 @@ def fastest(device: torch.device, dtype: torch.dtype) -> str:
 
 @functools.cache
 def openvino_core() -> "Core":
-    """OpenVINO's runtime, one for the whole process.
+    """Return OpenVINO's runtime; a single runtime is shared by the whole process.
 
-    Each runtime installs its own stack for signal handlers and restores the previous one when it ends. With several
-    runtimes that may be the stack of one that has already ended, and the next signal would kill the process.
+    Each runtime installs a stack for signal handlers, and restores the previous stack when the runtime ends. With
+    several runtimes, the previous stack may belong to a runtime that has already ended, and the next signal would kill
+    the process.
     """
-    # The converters are not imported: they report their use to a server, and their logger closes streams.
+    # Block the import of OpenVINO's converters: they report their use to a server, and their logger closes streams.
     converters = "openvino.tools.ovc"
     blocked = converters not in sys.modules
     if blocked:
-        sys.modules[converters] = None  # type: ignore[assignment]  # None makes an import fail, as Python documents
+        sys.modules[converters] = None  # type: ignore[assignment]  # None makes the import fail, as Python documents
     try:
         import openvino
     finally:
@@ -124,10 +128,10 @@ def openvino_core() -> "Core":
 
 
 def folded(network: UNet) -> UNet:
-    """A copy of a trained network with batch normalisation folded into the convolution before it.
+    """Return a copy of a trained network with each batch normalisation folded into the convolution that precedes it.
 
-    Both are linear, so the function is the same except for rounding. Batch normalisation that follows a ReLU
-    (``norm=batch_after``) stays.
+    Both layers are linear in evaluation mode, so the copy computes the same function except for rounding. Dropout is
+    removed. Batch normalisation that follows a ReLU (``norm=batch_after``) cannot be folded, and stays.
     """
     network = copy.deepcopy(network).eval()
     for blocks in (network.down, network.merge):
@@ -143,13 +147,13 @@ def folded(network: UNet) -> UNet:
 
 
 def openvino_model(network: UNet) -> "Model":
-    """The network as an OpenVINO model, for tiles ``(N, C, H, W)`` of any size.
+    """Build an OpenVINO model of a network, for tiles ``(N, C, H, W)`` of any size.
 
-    It is built layer by layer, because OpenVINO's converter for PyTorch networks relies on tracing, which PyTorch is
-    about to drop, and reports its use to a server.
+    The model is built layer by layer. OpenVINO's own converter is not used, because it relies on tracing, which PyTorch
+    is about to drop, and because it reports its use to a server.
 
     Args:
-        network: a network after `folded`, so that any batch normalisation follows a ReLU.
+        network: a network that `folded` has returned, in which any batch normalisation follows a ReLU.
     """
     from openvino import Model
     from openvino import opset13 as ops
@@ -169,7 +173,11 @@ def openvino_model(network: UNet) -> "Model":
 
 
 def _after(node: "Node", layer: nn.Module) -> "Node":
-    """The node that applies a layer, or a sequence of layers, to the output of another node."""
+    """Return an OpenVINO node that applies a layer, or a sequence of layers, to the output of another node.
+
+    Raises:
+        TypeError: the layer does not occur in the U-Net.
+    """
     from openvino import opset13 as ops
 
     if isinstance(layer, nn.Sequential):

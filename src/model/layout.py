@@ -1,4 +1,4 @@
-"""Translates checkpoints and configurations of earlier versions into the current layout."""
+"""Translate checkpoints and configurations that earlier versions of the program wrote into the current layout."""
 
 import copy
 import dataclasses
@@ -9,10 +9,11 @@ import yaml
 
 from src import CONF
 
-# 1: each part by its name in conf/, such as unet, and its arguments.
-# 0: each part by its import path, such as src.model.unet.UNet; such a checkpoint holds no layout number.
+# The current layout of checkpoints, by number. In both layouts a checkpoint describes the parts that it was made of:
+# 1: each part by its name in conf/, such as unet, with its arguments.
+# 0: each part by its import path, such as src.model.unet.UNet, with its arguments; no layout number is stored.
 LAYOUT = 1
-# Import paths that earlier versions wrote into checkpoints and config.yaml, and the current ones.
+# The import paths that earlier versions wrote into checkpoints and config.yaml, with the current import paths.
 MOVED = {
     "src.tiles.instances.classes": "src.instances.Classes",
     "src.tiles.instances.components": "src.instances.Components",
@@ -24,7 +25,7 @@ MOVED = {
     "src.run.callbacks.Narrator": "src.run.progress.Narrator",
 }
 
-# Keys that later versions added, each with the value that a configuration without it stands for.
+# Configuration keys that later versions added; a configuration that lacks a key behaves as if it had this value.
 ADDED = {
     "scaling": "percentiles",
     "data.source.orientation": "stored",
@@ -42,7 +43,7 @@ ADDED = {
     "target": {"_target_": "src.data.targets.Classes"},
 }
 
-# Keys, or whole groups of them, whose default later versions changed.
+# Configuration keys, or whole groups of keys, whose default value was changed by later versions.
 CHANGED = (
     *("callbacks.average", "instances", "metrics", "scheduler", "target"),
     *("trainer.max_steps", "trainer.val_check_interval"),
@@ -50,7 +51,7 @@ CHANGED = (
 
 
 def moved(node: dict[str, Any]) -> dict[str, Any]:
-    """A configuration of an earlier version, or a node of one, with the current import paths in place of the old."""
+    """Return a copy of a configuration, or of a part of one, with outdated import paths replaced by current ones."""
     target = _today(node.get("_target_"))
     was_function = target != node.get("_target_") and str(target).startswith("src.instances.")
     return {
@@ -71,21 +72,32 @@ def _today(target: object) -> object:
 
 
 def with_added(config: dict[str, Any]) -> dict[str, Any]:
-    """A copy of a configuration in which each key of `ADDED` that it lacks has its value from there."""
+    """Return a copy of a configuration in which each missing key of `ADDED` is set to the value given there.
+
+    A nested key is set only if the data come from a folder.
+    """
     config = copy.deepcopy(config)
     for key, value in ADDED.items():
         *nouns, name = key.split(".")
         node = config
         for noun in nouns:
             node = node.get(noun, {}) if isinstance(node, dict) else {}
-        if not nouns or "kind" in node or "kind" in node.get("source", {}):  # data from a folder
+        if not nouns or "kind" in node or "kind" in node.get("source", {}):  # the data come from a folder
             node.setdefault(name, value)
     return config
 
 
 @functools.cache
 def calls(slot: str) -> dict[str, dict[str, Any]]:
-    """The calls in the files of a folder of ``conf/``, by file name; for metrics, by the names in the files."""
+    """Return what the configuration files in a folder of ``conf/`` instantiate.
+
+    Args:
+        slot: the folder, such as ``model``.
+
+    Returns:
+        A dictionary from file name (without extension) to the file's entries ``_target_`` and, if present,
+        ``_partial_``. For ``metrics``, where a file may define several metrics, its keys are the names of the metrics.
+    """
     found = {}
     for file in sorted((CONF / slot).glob("*.yaml")):
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
@@ -96,12 +108,21 @@ def calls(slot: str) -> dict[str, dict[str, Any]]:
 
 
 def name_of(slot: str, target: object) -> str | None:
-    """The name of the first file of a folder of ``conf/`` that calls ``target``; None if no file does."""
+    """Return the name of the first configuration in a folder of ``conf/`` that instantiates ``target``, or None.
+
+    Args:
+        slot: the folder, such as ``model``.
+        target: the import path of the class or function, as in ``_target_``.
+    """
     return next((name for name, call in calls(slot).items() if call["_target_"] == target), None)
 
 
 def part_of(slot: str, made: object) -> dict[str, object]:
-    """The entry of a checkpoint for an instantiated part: its name in ``conf/`` and its arguments.
+    """Describe an instantiated part for a checkpoint: by its name in ``conf/`` and its arguments.
+
+    Args:
+        slot: the folder of ``conf/`` that defines the part, such as ``instances``.
+        made: the part, an instance of a dataclass.
 
     Raises:
         TypeError: the part is not an instance of a dataclass.
@@ -113,10 +134,12 @@ def part_of(slot: str, made: object) -> dict[str, object]:
 
 
 def present(content: dict[str, Any]) -> dict[str, Any]:
-    """The content of a checkpoint in the current layout; unknown parts stay as they are, for the caller to refuse.
+    """Return the content of a checkpoint, translated into the current layout.
+
+    Parts that ``conf/`` does not define stay as they are, so that the caller can refuse them.
 
     Raises:
-        ValueError: a later version wrote the checkpoint.
+        ValueError: the checkpoint was written by a later version of the program.
     """
     layout = content.get("layout", 0)
     if type(layout) is not int or not 0 <= layout <= LAYOUT:

@@ -1,4 +1,4 @@
-"""Losses: pure functions of logits ``(N, K, h, w)``, target ``(N, h, w)`` and weight ``(N, h, w)``."""
+"""Loss functions of logits ``(N, K, h, w)``, true classes ``(N, h, w)`` and pixel weights ``(N, h, w)``."""
 
 import torch
 import torch.nn.functional as F
@@ -6,35 +6,36 @@ from torch import Tensor
 
 
 def weighted_cross_entropy(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """The paper's energy (eq. 1): cross-entropy of the soft-max, weighted by w(x), mean over pixels.
+    """Compute the paper's energy (eq. 1): the cross-entropy of the soft-max weighted by w(x), averaged over pixels.
 
-    It divides by the number of pixels, not by the sum of weights, so that the loss of a batch does not depend on how
-    the batch is split between processes.
+    The sum is divided by the number of pixels, not by the sum of weights, so that the loss of a batch does not depend
+    on how the batch is split between processes.
 
     Args:
-        logits: ``(N, K, h, w)``, class scores before the soft-max.
-        target: ``(N, h, w)`` int64, classes.
+        logits: ``(N, K, h, w)`` class scores before the soft-max.
+        target: ``(N, h, w)`` int64, the true class of each pixel.
         weight: ``(N, h, w)``, the weight map of eq. 2; 0 where a pixel is not annotated.
 
     Returns:
-        A scalar, in nats per pixel.
+        The loss, a scalar in nats per pixel.
     """
     return (weight * F.cross_entropy(logits.float(), target, reduction="none")).mean()
 
 
 def cross_entropy(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """Cross-entropy with equal weight for each annotated pixel: eq. 1 without its weights.
+    """Compute the cross-entropy with weight 1 for each annotated pixel: eq. 1 without its weight map.
 
-    Shapes as in `weighted_cross_entropy`.
+    The arguments are those of `weighted_cross_entropy`; a pixel is annotated if its ``weight`` is positive.
     """
     return weighted_cross_entropy(logits, target, (weight > 0).to(weight.dtype))
 
 
 def dice(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """1 − soft Dice, averaged over classes (Milletari et al. 2016): for classes of very unequal size.
+    """Compute the soft Dice loss, 1 − Dice averaged over classes (Milletari et al. 2016), for classes of unequal size.
 
-    The overlap is pooled over the batch. One pixel is added to numerator and denominator, so that a class absent from
-    truth and prediction costs nothing. Shapes as in `weighted_cross_entropy`.
+    Overlaps and areas are summed over the whole batch. One pixel is added to the numerator and the denominator of Dice,
+    so that a class that is absent from both truth and prediction has no loss. The arguments are those of
+    `weighted_cross_entropy`; pixels whose ``weight`` is 0 are ignored, and all others count equally.
     """
     annotated = (weight > 0).unsqueeze(1)
     probabilities = logits.float().softmax(dim=1) * annotated

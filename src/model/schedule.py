@@ -1,4 +1,4 @@
-"""A learning-rate schedule that need not know the length of training in advance."""
+"""A learning-rate schedule that does not need to know in advance how long training will last."""
 
 import math
 
@@ -9,27 +9,28 @@ from typing_extensions import override
 
 
 class Plateau(LRScheduler):
-    """Warm up, stay constant while the validation score rises, then cool down to 0 over a fixed share of all steps.
+    """A learning-rate schedule that follows the validation score: warm-up, constant rate, then linear cool-down to 0.
 
-    The cool-down begins when the monitored score has not risen for ``patience`` validations, or just in time to end
-    at ``max_steps``. It follows Hägele et al. (2024, arXiv 2405.18392), who show that this is as good as a cosine of
-    the right length. The paper's own schedule is constant. All lengths are counted in steps and the state is kept in
-    ``state_dict``, so that an interrupted run resumes with the same learning rates.
+    The rate is constant until the monitored score has not improved for ``patience`` validations, or until just enough
+    steps are left for the cool-down to end at ``max_steps``. The schedule follows Hägele et al. (2024, arXiv
+    2405.18392), who show that it is as good as a cosine schedule of the right length. In the U-Net paper the rate is
+    constant. All lengths are counted in steps, and ``state_dict`` holds the state, so that an interrupted run resumes
+    with the same learning rates.
 
     Args:
         optimizer: the optimiser whose learning rates are scaled.
         max_steps: the latest possible last step.
-        every: steps from one validation to the next; a cool-down ends with a validation.
-        warm_up: number of steps over which the rate rises from 0.
-        patience: number of validations without a better score after which the cool-down begins.
-        cool_down: the share of all steps that the cool-down takes.
+        every: number of steps from one validation to the next; the cool-down ends with a validation.
+        warm_up: number of steps over which the rate rises from nearly 0 to its full value.
+        patience: number of successive validations without a better score after which the cool-down begins.
+        cool_down: the fraction of all steps that the cool-down takes.
 
     Attributes:
-        end: the last step: ``max_steps``, or an earlier one if the score stopped rising.
+        end: the last training step: ``max_steps``, or an earlier step if the score stopped improving.
         cooling_from: the step at which the cool-down begins.
 
     Raises:
-        ValueError: an argument is out of its range.
+        ValueError: an argument is outside its valid range.
     """
 
     def __init__(
@@ -52,12 +53,12 @@ class Plateau(LRScheduler):
         super().__init__(optimizer)
 
     def validated(self, rank: float) -> None:
-        """Record the validation after the current step, which may start the cool-down.
+        """Record the validation score of the current step, and start the cool-down if the score has stopped improving.
 
         Args:
-            rank: the score, with its sign changed if lower scores are better.
+            rank: the validation score, negated if lower scores are better (`metrics.goodness`).
         """
-        step = self.last_epoch  # PyTorch's name for the number of steps so far
+        step = self.last_epoch  # what PyTorch calls the number of steps so far
         self.best, self.waited = (rank, 0) if rank > self.best else (self.best, self.waited + 1)
         if self.waited < self.patience or step >= self.cooling_from:
             return

@@ -1,4 +1,4 @@
-"""The LightningModule: the network, its training step and its scores."""
+"""The LightningModule: the network with its training step and its validation and test scores."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -36,39 +36,37 @@ if TYPE_CHECKING:
 
 
 class Segmenter(lightning.LightningModule):
-    """Trains a U-Net on tiles and scores it on whole images, by the function that also predicts.
+    """A LightningModule that trains a U-Net on tiles, and scores it on whole images predicted as by `src.predict`.
 
     Args:
         model: the network.
-        loss: a function of logits ``(N, K, h, w)``, target ``(N, h, w)`` and weight ``(N, h, w)``.
-        metrics: the metrics by name, see `metrics.evaluator.Metric`.
-        optimizer: makes an optimiser for parameters.
-        scheduler: makes a learning-rate schedule for the optimiser, stepped once per training step.
-        instances: the decoder without its threshold: makes label images from class probabilities ``(K, H, W)``.
-        monitor: the score by which the threshold is chosen.
+        loss: computes a loss from logits ``(N, K, h, w)``, true classes ``(N, h, w)`` and pixel weights ``(N, h, w)``.
+        metrics: the metrics (`metrics.evaluator.Metric`), by name.
+        optimizer: creates an optimiser for the parameters that are passed to it.
+        scheduler: creates a learning-rate schedule for an optimiser; it is stepped once per training step.
+        instances: computes a label image from class probabilities ``(K, H, W)`` and a threshold.
+        monitor: name of the score by which the threshold is chosen.
 
     Attributes:
-        threshold: probability above which a pixel is foreground; chosen on the validation images and kept in the
-            checkpoint.
-        reading: how pixels are read from files; kept in the checkpoint.
-        legend: the meaning of the classes; kept in the checkpoint.
-        appearance: what the training images look like; kept in the checkpoint.
-        validation_scores: the scores of the latest validation; kept in the checkpoint.
-        predicted_share: share of the validation pixels whose most probable class is not class 0.
-        held_out_scores: the scores of all held-out images together, after the test loop.
-        compiled: whether training steps run through `torch.compile`; weights and checkpoints are the same.
+        threshold: probability above which a pixel is foreground, chosen in validation; stored in the checkpoint.
+        reading: how pixels are read from files; stored in the checkpoint.
+        legend: the meaning of the classes; stored in the checkpoint.
+        appearance: measures of the appearance of the training images; stored in the checkpoint.
+        validation_scores: the scores of the latest validation, by name; stored in the checkpoint.
+        predicted_share: fraction of the pixels of the validation images in which class 0 has a probability below 0.5.
+        held_out_scores: the scores of all held-out images together, by name; set by the test loop.
+        compiled: whether training steps are compiled by `torch.compile`, which does not change weights or checkpoints.
         tta: the test-time augmentation with which the held-out images are scored, a key of `tiles.symmetry.AVERAGES`.
-        engine: computes the network for the final scores; None computes it as in training.
-        seen: the images that `predict_step` predicted, each with its predictions ``(K, H, W)`` and the seconds that
-            they took, by test-time augmentation.
-        averages: the score of each test-time augmentation on validation images that were predicted with all of them.
+        engine: the inference engine that computes the final scores; None uses the network directly, as in training.
+        seen: for each image that `predict_step` has predicted, the batch and a dictionary from test-time augmentation
+            to the class probabilities ``(K, H, W)`` and the prediction time in seconds.
+        averages: the score of each test-time augmentation, on the validation images predicted with all of them.
         steps: number of training steps so far.
-        scored_step: the training step of the weights that are scored.
-        begun_with: SHA-256 of the checkpoint whose weights training began with; None if it began with random weights.
-        taken: the layers whose weights came from that checkpoint.
-        frozen: the layers that are not trained; kept in the checkpoint.
-        compared_pixels: number of pixels of images that `predict_step` predicts with every test-time augmentation;
-            it predicts further images with ``tta`` alone.
+        scored_step: the training step after which the weights that are scored were saved.
+        begun_with: SHA-256 hash of the checkpoint whose weights training started from, or None for random weights.
+        taken: names of the layers whose weights were copied from that checkpoint.
+        frozen: names of the layers that are not trained; stored in the checkpoint.
+        compared_pixels: number of pixels after which `predict_step` uses only ``tta`` instead of all augmentations.
     """
 
     def __init__(
@@ -86,7 +84,7 @@ class Segmenter(lightning.LightningModule):
         self.loss = loss
         self.metrics = metrics
         self.validation = Pooled(Evaluator(metrics, monitor=monitor, classes=model.classes))
-        self.predicted = MeanMetric()  # share of pixels whose most probable class is not class 0
+        self.predicted = MeanMetric()  # fraction of pixels where class 0 has a probability below 0.5
         self.optimizer, self.scheduler, self.instances = optimizer, scheduler, instances
         self.threshold = 0.5
         self.reading, self.legend = SHOWN, NUMBERS
@@ -105,36 +103,39 @@ class Segmenter(lightning.LightningModule):
         self._compiled_forward: Callable[[Tensor], Tensor] | None = None
 
     def freeze_layers(self, layers: list[str]) -> None:
-        """Exclude layers of the network from training, including their batch-normalisation statistics."""
+        """Exclude the named layers of the network from training, including their batch-normalisation statistics."""
         self.frozen = layers
         for layer in layers:
             self.model.get_submodule(layer).requires_grad_(False)
 
     def take(self, trained: Trained) -> None:
-        """Take over the weights and the decoder of a checkpoint, so that the scores are those of its predictions."""
+        """Load the weights and the decoder of a checkpoint into this module, in order to score the checkpoint."""
         self.model.load_state_dict(trained.model.state_dict())
         self.instances, self.threshold = trained.decoder.numbering, trained.decoder.threshold
         self.validation_scores, self.scored_step = trained.validation_scores, trained.step
 
     @override
     def setup(self, stage: str) -> None:
-        if getattr(self.trainer, "datamodule", None) is not None:  # set up before the module
+        if getattr(self.trainer, "datamodule", None) is not None:  # Lightning sets up the data module before this one
             data = data_of(self.trainer)
             self.reading, self.legend = data.reading, data.legend
             self.appearance = data.appearance
 
     @property
     def decoder(self) -> Decoder:
-        """Makes label images ``(H, W)`` from class probabilities ``(K, H, W)``, at the current threshold."""
+        """The decoder, which computes a label image ``(H, W)`` from class probabilities ``(K, H, W)``."""
         return Decoder(self.instances, self.threshold)
 
     @override
     def forward(self, image: Tensor) -> Tensor:
-        """Logits ``(N, K, h, w)`` of tiles ``(N, C, H, W)`` with values in [0, 1]."""
+        """Compute the logits ``(N, K, h, w)`` of tiles ``(N, C, H, W)`` with grey values in [0, 1]."""
         return logits(self.model, image)
 
     def probabilities(self, image: Tensor, tta: str = "none", tile: int | None = None) -> Tensor:
-        """Class probabilities ``(N, K, H, W)`` of whole images ``(N, C, H, W)`` with values in [0, 1]."""
+        """Predict class probabilities ``(N, K, H, W)`` of whole images ``(N, C, H, W)`` with grey values in [0, 1].
+
+        ``tta`` names a test-time augmentation; ``tile`` is the side of the network's input in pixels; None chooses it.
+        """
         height, width = image.shape[-2:]
         side = block_side(height, width) if tile is None else max(height, width)
         read, windows = reader(image), blocks(height, width, side)
@@ -145,7 +146,7 @@ class Segmenter(lightning.LightningModule):
         return found
 
     def _of_image(self, batch: dict[str, Any], tta: str = "none") -> np.ndarray:
-        """Class probabilities ``(K, H, W)`` of the one image of a batch."""
+        """Predict the class probabilities ``(K, H, W)`` of the single image in a batch."""
         return self.probabilities(batch["image"], tta)[0].float().cpu().numpy()
 
     @override
@@ -158,12 +159,12 @@ class Segmenter(lightning.LightningModule):
     def _training_forward(self, image: Tensor) -> Tensor:
         if self.compiled:
             try:
-                # Compiled at the first step, so that copies of the module do not share the compiled function.
+                # Compile at the first step, not before, so that copies of the module share no compiled function.
                 self._compiled_forward = self._compiled_forward or torch.compile(self.forward)
                 return self._compiled_forward(image)
             except torch.OutOfMemoryError:
                 raise
-            except Exception as error:  # no compiler, or one that fails; an error in our code is raised again below
+            except Exception as error:  # no compiler, or it fails; an error in our own code is raised again below
                 self.compiled = False
                 say(f"compile: not possible here ({type(error).__name__}); training continues without it")
         found: Tensor = self(image)
@@ -171,7 +172,7 @@ class Segmenter(lightning.LightningModule):
 
     @override
     def on_train_start(self) -> None:
-        for layer in self.frozen:  # not earlier: Lightning would warn of layers in evaluation mode
+        for layer in self.frozen:  # not earlier, because Lightning would warn about layers in evaluation mode
             self.model.get_submodule(layer).eval()
 
     @override
@@ -180,14 +181,14 @@ class Segmenter(lightning.LightningModule):
 
     @override
     def on_validation_epoch_start(self) -> None:
-        # Without synchronised batch normalisation each rank has its own statistics; checkpoints hold those of rank 0.
+        # Without synchronised batch normalisation each rank has its own statistics; checkpoints store those of rank 0.
         if self.trainer.world_size > 1:
             for buffer in self.buffers():
                 torch.distributed.broadcast(buffer, src=0)
 
     @override
     def validation_step(self, batch: dict[str, Any], index: int) -> dict[str, Any] | None:
-        """Score one image; → its probabilities ``(K, H, W)``."""
+        """Score one validation image, and return its class probabilities ``(K, H, W)``."""
         if not batch:
             return None  # another rank has one image more
         probabilities = self._of_image(batch)
@@ -207,17 +208,17 @@ class Segmenter(lightning.LightningModule):
 
     @override
     def on_predict_start(self) -> None:
-        """Choose the engine that `src.predict` chooses, so that the scores are those of its files."""
+        """Select the same inference engine as `src.predict`, so that the scores match the predictions that it saves."""
         if self.engine is None:
             dtype = FORMATS.get(str(self.trainer.precision), self.model.classify.weight.dtype)
             self.engine = Engine(self.model, fastest(self.device, dtype), self.device, dtype)
             side = covering_side(1, self.model.depth, self.model.padded)
             grey = torch.rand((1, self.model.in_channels, side, side), generator=torch.Generator().manual_seed(0))
-            self.engine(grey.to(self.device))  # warms it up, so that the first image takes no longer than the others
+            self.engine(grey.to(self.device))  # warm-up, so that the first image takes no longer than the others
 
     @override
     def predict_step(self, batch: dict[str, Any], index: int) -> dict[str, tuple[np.ndarray, float]]:
-        """Predict one of the images that choose the decoder, and add it to `seen`."""
+        """Predict one of the validation images on which the decoder is chosen, and append it to `seen`."""
         if not batch:
             return {}  # another rank has one image more
         before = sum(found["image"].numel() // found["image"].shape[1] for found, _ in self.seen)
@@ -236,7 +237,7 @@ class Segmenter(lightning.LightningModule):
 
     @override
     def test_step(self, batch: dict[str, Any], index: int) -> dict[str, Any] | None:
-        """Score one held-out image; → its probabilities ``(K, H, W)`` and scores."""
+        """Score one held-out image, and return its class probabilities ``(K, H, W)`` and its scores."""
         if not batch:
             return None  # another rank has one image more
         probabilities = self._of_image(batch, self.tta)
@@ -272,10 +273,10 @@ class Segmenter(lightning.LightningModule):
 
 
 def segmenter(module: lightning.LightningModule) -> Segmenter:
-    """The module that Lightning hands to a callback, which is always a `Segmenter` here.
+    """Return the module that Lightning passed to a callback, with the type `Segmenter`.
 
     Raises:
-        TypeError: it is another one.
+        TypeError: the module is not a `Segmenter`, which does not happen in this program.
     """
     if not isinstance(module, Segmenter):
         raise TypeError(f"expected a Segmenter, but got {type(module).__name__}")
@@ -283,10 +284,10 @@ def segmenter(module: lightning.LightningModule) -> Segmenter:
 
 
 def data_of(trainer: lightning.Trainer) -> SliceData:
-    """The data module of a trainer, which is always a `SliceData` here.
+    """Return the data module of a trainer, with the type `SliceData`.
 
     Raises:
-        TypeError: it is another one, or there is none.
+        TypeError: the trainer has no data module, or another one, which does not happen in this program.
     """
     data = getattr(trainer, "datamodule", None)  # Lightning's documentation promises it, its annotations lack it
     if not isinstance(data, SliceData):
@@ -295,5 +296,5 @@ def data_of(trainer: lightning.Trainer) -> SliceData:
 
 
 def truth(batch: Mapping[str, Any]) -> list[np.ndarray]:
-    """The truth of the one image of a batch: target, cells and where they are annotated, each ``(H, W)``."""
+    """Return the truth for the single image in a batch: classes, cells and the annotated pixels, each ``(H, W)``."""
     return [batch[name][0].cpu().numpy() for name in ("target", "instances", "known")]

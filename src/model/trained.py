@@ -1,4 +1,4 @@
-"""A trained network with everything that its predictions need, and nothing of its training."""
+"""A trained network with everything that predictions need, without the state that only training needs."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -24,29 +24,31 @@ if TYPE_CHECKING:
 
 Network = TypeVar("Network", bound=nn.Module)
 
-# In Lightning's spelling.
+# The precisions that a checkpoint may name, in Lightning's spelling.
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true", "32", "64")
-# oneDNN and cuDNN convolve fastest in channels-last format. On Apple's GPU the backward pass of batch normalisation
-# fails in that format (pytorch#188371).
+# Convolutions by oneDNN and cuDNN are fastest in channels-last format. On Apple's GPU the backward pass of batch
+# normalisation fails in that format (pytorch#188371).
 MEMORY_FORMAT = torch.contiguous_format if torch.backends.mps.is_available() else torch.channels_last
 
 
 @dataclass(frozen=True)
 class Trained:
-    """The part of a checkpoint that predictions need.
+    """The contents of a checkpoint that predictions need.
 
     Attributes:
         model: the network, in evaluation mode.
-        decoder: numbers the cells, at the threshold that was chosen on the validation images.
+        decoder: computes label images from class probabilities, at the threshold chosen on the validation images.
         validation_scores: the scores of these weights on the validation images.
-        reading: how pixels are read from files, as in training.
+        reading: how pixels are read from files; the same as in training.
         legend: the meaning of the classes.
         tta: the test-time augmentation with which the network was scored, a key of `tiles.symmetry.AVERAGES`.
-        precision: the precision in which it was scored, in Lightning's spelling; None if an earlier version wrote it.
-        step: the training step of the weights; 0 if unknown.
-        choices: the candidate decoders, each with its ranks on the validation images at the thresholds
-            `evaluator.CHOSEN_FROM`.
-        appearance: what its training images look like; empty if an earlier version wrote it.
+        precision: the precision in which the network was scored, in Lightning's spelling; None if an earlier version of
+            the program wrote the checkpoint.
+        step: the training step after which the weights were saved; 0 if unknown.
+        choices: the candidate decoders; each with its scores on the validation images at the thresholds in
+            `evaluator.CHOSEN_FROM`, negated if lower scores are better.
+        appearance: measures of the appearance of the training images; empty if an earlier version of the program wrote
+            the checkpoint.
     """
 
     model: UNet
@@ -62,10 +64,10 @@ class Trained:
 
 
 def common_reading(trained: Sequence[Trained]) -> Reading:
-    """How pixels are read from files, if several networks agree on it.
+    """Return how pixels are read from files, which must be the same for all of several networks.
 
     Raises:
-        ValueError: the networks differ in how they read pixels, or in their classes.
+        ValueError: the networks differ in how pixels were read, or in their classes.
     """
     legends = {each.legend for each in trained}
     if len(legends) > 1:
@@ -79,10 +81,10 @@ def common_reading(trained: Sequence[Trained]) -> Reading:
 
 
 def common_average(trained: Sequence[Trained]) -> str:
-    """The test-time augmentation with which several networks were scored.
+    """Return the test-time augmentation with which several networks were scored, which must be the same for all.
 
     Raises:
-        ValueError: the networks differ in it.
+        ValueError: the networks were scored with different test-time augmentations.
     """
     found = sorted({each.tta for each in trained})
     if len(found) > 1:
@@ -93,16 +95,17 @@ def common_average(trained: Sequence[Trained]) -> str:
 
 
 def common_precision(trained: Sequence[Trained]) -> str | None:
-    """The precision in which several networks were scored; None if they differ, or if that of one is unknown."""
+    """Return the precision in which several networks were scored, or None if precisions differ or are unknown."""
     found = {each.precision for each in trained}
     return found.pop() if len(found) == 1 else None
 
 
 def common_decoder(trained: Sequence[Trained]) -> Decoder:
-    """The decoder for the mean of several networks: the best one in the mean of their validation ranks.
+    """Choose a decoder for the mean of the probabilities of several networks.
 
-    If the networks have no candidate in common, as with earlier versions, it is that of the first network at the mean
-    of their thresholds.
+    Among the candidate decoders that all networks have in common, this is the one whose validation score, averaged over
+    the networks, is best. If the networks have no candidate in common, as with earlier versions, it is the decoder of
+    the first network, at the mean of the thresholds of all networks.
     """
     first = trained[0].decoder
     tables = [dict(each.choices) for each in trained]
@@ -117,38 +120,38 @@ def common_decoder(trained: Sequence[Trained]) -> Decoder:
 
 
 def stored_scores(checkpoint: dict[str, Any]) -> dict[str, float]:
-    """The validation scores of a checkpoint, with nan where it holds None."""
+    """Return the validation scores stored in the content of a checkpoint, with NaN in place of None."""
     stored = checkpoint.get("validation_scores", {})
     return {name: math.nan if score is None else score for name, score in stored.items()}
 
 
 def in_memory_format(network: Network) -> Network:
-    """The network itself, with its weights in `MEMORY_FORMAT`."""
+    """Convert the weights of a network to `MEMORY_FORMAT` in place, and return the network."""
     return network.to(memory_format=MEMORY_FORMAT)  # type: ignore[call-overload, no-any-return]  # lacks that keyword
 
 
 def logits(model: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
-    """Logits ``(N, K, h, w)`` of tiles ``(N, C, H, W)`` with values in [0, 1].
+    """Compute the logits ``(N, K, h, w)`` of tiles, whose grey values are first scaled from [0, 1] to [-1, 1].
 
     Args:
-        model: the network, or an `engine.Engine` of it.
-        image: the tiles.
+        model: the network, or an `engine.Engine` for it.
+        image: the tiles ``(N, C, H, W)``, with grey values in [0, 1].
     """
-    # Rectified units learn faster from values centred on 0.
+    # Networks of rectified units learn faster from inputs that are centred on 0.
     return model((2 * image - 1).contiguous(memory_format=MEMORY_FORMAT))
 
 
 def predict_window(
     model: "UNet | Engine", read: Read, window: Window, tta: str = "none", tile: int | None = None
 ) -> Tensor:
-    """Class probabilities ``(N, K, height, width)`` of a window of an image.
+    """Predict the class probabilities ``(N, K, height, width)`` of a window of an image.
 
     Args:
-        model: the network, or an `engine.Engine` of it.
-        read: reads windows of the image, with values in [0, 1].
+        model: the network, or an `engine.Engine` for it.
+        read: reads a window of the image, with grey values in [0, 1].
         window: the window to predict.
         tta: the test-time augmentation (§4), a key of `tiles.symmetry.AVERAGES`.
-        tile: side of the network's input in pixels; None lets `tiles.overlap` choose.
+        tile: side of the network's input in pixels; None leaves the choice to `tiles.overlap`.
     """
 
     def predict(read: Read, window: Window) -> Tensor:

@@ -1,4 +1,4 @@
-"""Copies the weights of one network to another that may differ in classes, channels and depth."""
+"""Copy the weights of one U-Net to another, which may differ in its classes, input channels and depth."""
 
 import re
 
@@ -8,25 +8,26 @@ from src.model.unet import UNet
 
 
 def transfer(model: UNet, other: UNet) -> tuple[list[str], list[str]]:
-    """Copy to a network the weights of each layer of another network (figure 1) that has the same shape in both.
+    """Copy the weights of one network into another, layer by layer, wherever a layer has the same shape in both.
 
-    Levels are counted from the image downwards, so that networks of different depth share their upper levels. If the
-    number of classes differs, the last layer does not fit; if the image has another number of channels, the first.
+    Levels (figure 1) are counted from the image downwards, so networks of different depth have upper levels in common.
+    If the numbers of classes differ, the last layer is not copied; if the numbers of input channels differ, the first
+    layer is not copied.
 
     Args:
         model: the network that receives weights.
-        other: the network that they are copied from.
+        other: the network whose weights are copied.
 
     Returns:
-        The layers that were copied and those that were not, by their names in ``model``.
+        The names, in ``model``, of the layers that were copied, and of the layers that were not.
 
     Raises:
-        ValueError: no convolution fits, except perhaps the last one.
+        ValueError: no convolution has the same shape in both networks, except perhaps the last one.
     """
     there = {_level(name, other.depth): value for name, value in other.state_dict().items()}
     here = model.state_dict()
     fits = {name: _fits(value, there.get(_level(name, model.depth))) for name, value in here.items()}
-    layers: dict[str, bool] = {}  # a layer is copied completely or not at all
+    layers: dict[str, bool] = {}  # whether each layer is copied: completely or not at all
     for name, each in fits.items():
         layer = name.rpartition(".")[0]
         layers[layer] = layers.get(layer, True) and each
@@ -43,7 +44,14 @@ def transfer(model: UNet, other: UNet) -> tuple[list[str], list[str]]:
 
 
 def _level(name: str, depth: int) -> str:
-    """The name of a weight with its level counted from the image; the expanding path counts from the bottom."""
+    """Return the name of a weight with its level counted from the image downwards.
+
+    In the names of PyTorch, the levels of the expanding path are counted from the bottom upwards.
+
+    Args:
+        name: the name of the weight in the network's ``state_dict``.
+        depth: the depth of the network.
+    """
     return re.sub(r"^(up|merge)\.(\d+)", lambda found: f"{found[1]}.{depth - 1 - int(found[2])}", name)
 
 

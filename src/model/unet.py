@@ -4,9 +4,9 @@
               └ pool ─ conv conv ── copy and crop ──► conv conv ─ up ┘
                           └ pool ─ … ─ conv conv ─ … ─ up ┘
 
-Each ``conv`` is a 3×3 convolution without padding and a ReLU, ``pool`` 2×2 max-pooling, ``up`` a 2×2
-up-convolution that halves the channels. ``UNet()`` is the paper's network: 23 convolutions,
-31 030 658 parameters, 572×572 in, 388×388 out.
+Each ``conv`` is a 3×3 convolution without padding, followed by a ReLU; ``pool`` is a 2×2 max-pooling; and ``up``
+is a 2×2 up-convolution that halves the number of channels. ``UNet()`` is the paper's network: 23 convolutions,
+31 030 658 parameters, an input of 572×572 pixels and an output of 388×388 pixels.
 """
 
 import torch
@@ -19,20 +19,20 @@ NORMS = ("none", "batch", "batch_after")
 
 
 class UNet(nn.Module):
-    """The network of figure 1, with current practice (padding, batch normalisation) as options.
+    """The U-Net of figure 1, optionally with padding and batch normalisation, which the paper does not use.
 
     Args:
-        in_channels: channels of the image.
-        classes: number of classes, background included (K).
-        base_channels: channels of the first level; they double at each level (64 in the paper).
-        depth: number of poolings (4 in the paper).
+        in_channels: number of channels of the image.
+        classes: number of classes K, background included.
+        base_channels: number of channels in the first level (64 in the paper); it doubles from level to level.
+        depth: number of 2×2 max-poolings (4 in the paper).
         padded: whether to pad each 3×3 convolution with zeros, so that the output is as large as the input
             (the paper does not pad).
-        norm: ``none`` (the paper), ``batch`` normalisation before or ``batch_after`` each ReLU.
-        dropout: probability at the end of the contracting path, the last two levels (§3.1).
+        norm: ``none`` (the paper), or batch normalisation before (``batch``) or after (``batch_after``) each ReLU.
+        dropout: dropout probability in the last two levels of the contracting path (§3.1).
 
     Raises:
-        ValueError: an argument is out of its range; the message says which values are possible, and why.
+        ValueError: an argument is outside its valid range; the message states the valid values.
     """
 
     def __init__(
@@ -63,30 +63,30 @@ class UNet(nn.Module):
             _double_convolution(widths[level + 1], widths[level], padded, norm) for level in reversed(range(depth))
         )
         self.classify = nn.Conv2d(base_channels, classes, 1)
-        if not self.classify.weight.is_meta:  # on the meta device PyTorch would import its compiler and draw nothing
+        if not self.classify.weight.is_meta:  # drawing on the meta device would only import PyTorch's compiler
             initialise(self)
 
     def output_side(self, side: int) -> int:
-        """Side of the output in pixels for an input of ``side`` pixels.
+        """Return the side in pixels of the output for a square input with a side of ``side`` pixels.
 
         Raises:
-            ValueError: no input of that side fits; the message names the nearest sides that do.
+            ValueError: the network cannot take an input of this size; the message names the nearest valid sides.
         """
         return output_side(side, self.depth, self.padded)
 
     def context(self, side: int) -> int:
-        """Width in pixels of the border of an input of ``side`` pixels for which the network gives no output."""
+        """Return the width of the border of an input of ``side`` × ``side`` pixels for which no output is computed."""
         return (side - self.output_side(side)) // 2
 
     @override
     def forward(self, image: Tensor) -> Tensor:
-        """Class scores before the soft-max.
+        """Compute the logits, which are class scores before the soft-max.
 
         Args:
             image: ``(N, C, H, W)``; H and W must be sides that ``tiles.geometry.output_side`` accepts.
 
         Returns:
-            Logits ``(N, K, H', W')``; without padding H' = H − 184 at depth 4.
+            The logits ``(N, K, H', W')``. With padding H' = H; without, H' = H − 184 at depth 4.
         """
         for side in image.shape[-2:]:
             self.output_side(side)
@@ -103,16 +103,17 @@ class UNet(nn.Module):
 
 
 def centre_crop(larger: Tensor, like: Tensor) -> Tensor:
-    """The centre of ``larger`` ``(…, H, W)`` with the height and width of ``like`` ``(…, h, w)``."""
+    """Crop the centre of ``larger``, ``(…, H, W)``, to the height and width of ``like``, ``(…, h, w)``."""
     top, left = ((a - b) // 2 for a, b in zip(larger.shape[-2:], like.shape[-2:], strict=True))
     return larger[..., top : top + like.shape[-2], left : left + like.shape[-1]]
 
 
 def initialise(network: nn.Module) -> None:
-    """Draw each weight from N(0, √(2/N)), N = incoming nodes of one output unit (§3); biases are 0.
+    """Draw the weights of all convolutions from N(0, √(2/N)), with standard deviation √(2/N) (§3); set biases to 0.
 
-    For a 3×3 convolution, N is 9 times the number of input channels. In the 2×2 up-convolution with stride 2 each
-    output pixel sees one input pixel, so N is the number of input channels (PyTorch's own fan-in differs).
+    N is the number of incoming nodes of one output unit. For a 3×3 convolution, N is 9 times the number of input
+    channels. In a 2×2 up-convolution with stride 2 each output pixel depends on one input pixel only, so N equals the
+    number of input channels (PyTorch computes another fan-in).
     """
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
@@ -123,10 +124,10 @@ def initialise(network: nn.Module) -> None:
 
 
 def _double_convolution(inputs: int, outputs: int, padded: bool, norm: str, dropout: float = 0.0) -> nn.Sequential:
-    """2 × (3×3 convolution, ReLU) with normalisation ``norm``, and dropout at the end."""
+    """Build two 3×3 convolutions, each with a ReLU and the normalisation ``norm``, followed by dropout."""
     layers: list[nn.Module] = []
     for channels in (inputs, outputs):
-        # Batch normalisation would subtract a bias before it.
+        # Batch normalisation right after the convolution would subtract a bias again.
         layers.append(nn.Conv2d(channels, outputs, 3, padding=int(padded), bias=norm != "batch"))
         activation = nn.ReLU(inplace=True)
         if norm == "batch":

@@ -1,4 +1,4 @@
-"""Callbacks that write facts, pictures, predictions and the scores of the held-out images."""
+"""Callbacks that write files into the run directory: environment, pictures, and held-out predictions and scores."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,17 +33,17 @@ from src.saying import warn
 if TYPE_CHECKING:
     from lightning.pytorch.utilities.types import STEP_OUTPUT
 
-COUNTS = ("images_learnt_from", "cells_learnt_from")  # in environment.json
+COUNTS = ("images_learnt_from", "cells_learnt_from")  # keys in environment.json
 
 
 class Prior(Callback):
-    """Initialise the biases of the last layer with the class frequencies of the training tiles.
+    """A callback that sets the initial biases of the last layer to the logarithms of the weighted class frequencies.
 
-    Otherwise the training on a rare class starts from predictions of background alone, and may end there. The paper
-    does not state its initial biases.
+    The frequencies are those in the training images. With other biases, training on a rare class starts with learning
+    to predict only background, and may never get further. The paper does not state its initial biases.
     """
 
-    least = 1e-4  # smallest share that is assumed for a class
+    least = 1e-4  # smallest frequency that is assumed for a class
 
     @override
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
@@ -55,13 +55,13 @@ class Prior(Callback):
 
 
 class Environment(Callback):
-    """Write ``environment.json``: everything besides the configuration that the result depends on.
+    """A callback that writes ``environment.json``: everything that the result depends on besides the configuration.
 
     Args:
         directory: the run directory.
 
     Raises:
-        ValueError: a resumed run has other data than before.
+        ValueError: when a run is resumed and its data differ from the data that it was started with.
     """
 
     def __init__(self, directory: str) -> None:
@@ -97,7 +97,7 @@ class Environment(Callback):
 
 
 class Samples(Callback):
-    """Write pictures of the training images and tiles into the run directory when training starts.
+    """A callback that writes pictures of training images and training tiles when training starts.
 
     Args:
         directory: the run directory.
@@ -115,7 +115,9 @@ class Samples(Callback):
 
 
 class Overlay(Callback):
-    """Write a picture of the first validation image at each validation, into the run directory and to the loggers.
+    """A callback that saves a picture of the first validation image, with its prediction, after each validation.
+
+    The picture is written into the run directory and passed to all loggers that accept pictures.
 
     Args:
         directory: the run directory.
@@ -123,7 +125,7 @@ class Overlay(Callback):
 
     def __init__(self, directory: str) -> None:
         self.directory = Path(directory)
-        self.first: dict[str, Any] | None = None  # the batch of the first validation image, with its probabilities
+        self.first: dict[str, Any] | None = None  # batch of the first validation image, and its probabilities
 
     @override
     def on_validation_batch_end(
@@ -157,14 +159,14 @@ class Overlay(Callback):
 
 
 class HeldOut(Callback):
-    """Write predictions and pictures of the held-out images and ``scores.json`` into the run directory.
+    """A callback that writes predictions and pictures of the held-out images, and their scores (``scores.json``).
 
     Args:
         directory: the run directory.
     """
 
-    last: LastCheckpoint | None = None  # knows the training time
-    diagnosis: Diagnosis | None = None  # knows the problems that occurred
+    last: LastCheckpoint | None = None  # supplies the training time
+    diagnosis: Diagnosis | None = None  # supplies the problems that occurred
 
     def __init__(self, directory: str) -> None:
         self.directory = Path(directory)
@@ -228,12 +230,15 @@ class HeldOut(Callback):
 
 
 def learnt_from(stack: Stack) -> dict[str, int]:
-    """The number of training images and of the cells in them, as entries of ``environment.json``."""
+    """Count the training images and the cells in them; return the counts under their keys in ``environment.json``."""
     cells = sum(len(np.setdiff1d(instances, 0)) for instances in stack.instances)
     return dict(zip(COUNTS, (len(stack), cells), strict=True))
 
 
 def image_and_truth(module: Segmenter, batch: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-    """The one image of a batch, ``(C, H, W)``, and the truth for its label image, ``(H, W)``: classes or cells."""
+    """Return the single image in a batch, ``(C, H, W)``, and its truth, ``(H, W)``.
+
+    The truth is a label image of classes if the decoder predicts classes, or else a label image of cells.
+    """
     truth = batch["target" if module.instances.of_classes else "instances"]
     return batch["image"][0].cpu().numpy(), truth[0].cpu().numpy()

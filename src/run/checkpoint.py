@@ -1,4 +1,4 @@
-"""Callbacks that write checkpoints, from which an interrupted run resumes exactly."""
+"""Callbacks that write checkpoints, and that let an interrupted run resume as if it had not been interrupted."""
 
 import math
 import signal
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 
 
 class OutOfTime(Exception):
-    """Training has stopped after ``max_time`` and has written ``last.ckpt``.
+    """The exception that is raised when training has stopped because of ``max_time``, after ``last.ckpt`` was written.
 
     Attributes:
-        step: the training step of the checkpoint.
+        step: the training step after which the checkpoint was written.
     """
 
     def __init__(self, step: int) -> None:
@@ -45,12 +45,12 @@ class OutOfTime(Exception):
         self.step = step
 
 
-# Parts of a checkpoint that predictions do not need.
+# The entries of a checkpoint that predictions do not need.
 TRAINING_ONLY = "optimizer_states lr_schedulers loops callbacks current_model_state averaging_state frozen".split()
 
 
 class Checkpoints(TorchCheckpointIO):
-    """Makes Lightning write and read checkpoints by `archive.write` and `archive.read`."""
+    """A checkpoint plugin that makes Lightning use `archive.write` and `archive.read`."""
 
     @override
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: object = None) -> None:
@@ -64,11 +64,11 @@ class Checkpoints(TorchCheckpointIO):
 
 
 class BestCheckpoint(Checkpoint):
-    """Keep ``best.ckpt``: the weights with the best validation score, and everything else that predictions need.
+    """A callback that keeps ``best.ckpt``: the weights with the best validation score, and all that predictions need.
 
     Args:
         directory: the run directory.
-        monitor: the score.
+        monitor: the validation score to compare.
         mode: ``max`` if a higher score is better, ``min`` if a lower one is.
     """
 
@@ -87,7 +87,7 @@ class BestCheckpoint(Checkpoint):
     @override
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
         rank = goodness(segmenter(module).validation_scores[self.monitor], self.mode)
-        # Rank 0 decides for all, because the ranks may see the file system at different moments.
+        # Rank 0 decides for all ranks, because they may see different states of the file system.
         if lightning_seam.first_process(trainer, rank > self.rank or not self.file.exists()):
             self.rank = rank
             self.saving = True
@@ -110,18 +110,18 @@ class BestCheckpoint(Checkpoint):
 
 
 class LastCheckpoint(Checkpoint):
-    """Keep ``last.ckpt`` and the checkpoint before it, and stop training on a signal or after ``max_time``.
+    """A callback that keeps the last two checkpoints, and stops training on a signal or after ``max_time``.
 
-    A checkpoint is written after the validation of its step: if Lightning resumed from one that was written before
-    the validation, it would skip the validation.
+    If a step is followed by a validation, its checkpoint is written after the validation, because Lightning would skip
+    the validation when resuming from a checkpoint that was written before it.
 
     Args:
         directory: the run directory.
-        every: steps from one checkpoint to the next; one is also written after the last step and when training stops.
-        max_time: maximum training time as ``DD:HH:MM:SS``, counted from each start; None for no limit.
+        every: number of steps from one checkpoint to the next; another is written when training ends or stops.
+        max_time: maximum training time as ``DD:HH:MM:SS``, counted anew whenever a run is resumed; None for no limit.
     """
 
-    curves: Curves | None = None  # must reach the step of the checkpoint
+    curves: Curves | None = None  # must include the step of the checkpoint
 
     def __init__(self, directory: str, every: int, max_time: str | None = None) -> None:
         self.file, self.previous = (checkpoint_file(Path(directory), name) for name in ("last", "previous"))
@@ -157,7 +157,7 @@ class LastCheckpoint(Checkpoint):
             self._save_or_stop(trainer)
 
     def _log_step(self, trainer: Trainer) -> None:
-        """Log a step before a checkpoint of it is written; Lightning logs it after its last hook, perhaps never."""
+        """Log a step before its checkpoint is written; Lightning would log it later, or never if training stops."""
         found = {name: value.item() for name, value in trainer.callback_metrics.items() if name.startswith("train/")}
         if self.curves:
             self.curves.log_metrics({**found, "epoch": trainer.current_epoch}, trainer.global_step - 1)
@@ -170,7 +170,7 @@ class LastCheckpoint(Checkpoint):
     def _save_or_stop(self, trainer: Trainer) -> None:
         step = trainer.global_step
         late = self.limit is not None and time.monotonic() - self.started > self.limit
-        # A signal may reach only one of the ranks, or reach them in different steps.
+        # A signal may reach only some of the ranks, or reach them at different steps.
         stop = lightning_seam.any_process(trainer, bool(self.received) or late)
         last = step == trainer.max_steps
         if stop or last or step % self.every == 0:
@@ -180,12 +180,12 @@ class LastCheckpoint(Checkpoint):
     @override
     def on_train_batch_start(self, trainer: Trainer, module: LightningModule, batch: object, batch_idx: int) -> None:
         lightning_seam.count_logged_steps(trainer)
-        if self.stopped:  # not earlier, because Lightning logs a step after its last hook
+        if self.stopped:  # not earlier, because Lightning logs the previous step after its last hook
             self._stop(trainer)
             raise OutOfTime(trainer.global_step)
 
     def _stop(self, trainer: Trainer) -> None:
-        """Stop if any rank has received a signal; all ranks must call this."""
+        """Raise `Stopped` if any rank has received a signal; all ranks must call this."""
         received = [number for share in gathered(self.received) for number in share]
         if received:
             raise Stopped(list(dict.fromkeys(received)), f"after step {trainer.global_step} of {trainer.max_steps}")
@@ -197,19 +197,19 @@ class LastCheckpoint(Checkpoint):
     @override
     def on_fit_end(self, trainer: Trainer, module: LightningModule) -> None:
         self.heeding.close()
-        self._stop(trainer)  # if a signal came during the last step
+        self._stop(trainer)  # for a signal during the last step
 
     def _save(self, trainer: Trainer) -> None:
         for logger in trainer.loggers:
-            logger.save()  # so that the curves reach the step of the checkpoint
-        # A damaged last.ckpt must not replace the checkpoint before it, from which this run was resumed.
+            logger.save()  # so that the curves include the step of the checkpoint
+        # A damaged last.ckpt must not replace the previous checkpoint, from which this run was resumed.
         damaged = trainer.ckpt_path and Path(trainer.ckpt_path) == self.previous and not self.saved
         save_checkpoint(trainer, self.file, None if damaged else self.previous)
         self.saved = True
 
     @property
     def training_seconds(self) -> float:
-        """Training time in seconds, over all parts of an interrupted run."""
+        """The training time in seconds, summed over all parts of an interrupted run."""
         return self.seconds_before + time.monotonic() - self.started
 
     @override
@@ -228,12 +228,12 @@ class LastCheckpoint(Checkpoint):
 
 
 def save_checkpoint(trainer: Trainer, file: Path, previous: Path | None = None) -> None:
-    """Save the whole state of a run, completely or not at all; all ranks must call this, and rank 0 writes.
+    """Write the whole state of a run to a checkpoint file, completely or not at all; all ranks must call this.
 
     Args:
         trainer: the trainer of the run.
         file: the checkpoint file.
-        previous: the new name of a checkpoint that is already there; None replaces that one.
+        previous: the path to which an existing checkpoint file is renamed; None overwrites the existing file.
     """
     partial = file.with_name(f".{file.name}.partial")
     trainer.save_checkpoint(partial)
@@ -244,11 +244,11 @@ def save_checkpoint(trainer: Trainer, file: Path, previous: Path | None = None) 
 
 
 def last_checkpoint(directory: Path, check: Callable[[dict[str, Any]], object] = lambda content: None) -> Path | None:
-    """The latest intact checkpoint, or None if there is none; damaged ones are named in warnings.
+    """Return the latest intact checkpoint of a run, or None if there is no such file; warn of each damaged checkpoint.
 
     Args:
         directory: the run directory.
-        check: raises ValueError for content that does not come from such a run.
+        check: is called with the content of a checkpoint, and raises ValueError if it does not fit the run.
     """
     for file in resumable_files(directory):
         if archive.is_whole(file, check):
@@ -258,16 +258,16 @@ def last_checkpoint(directory: Path, check: Callable[[dict[str, Any]], object] =
 
 
 def keep_for_prediction(checkpoint: Path, file: Path) -> None:
-    """Copy a checkpoint to ``file`` without the parts that only training needs, as `BestCheckpoint` writes it."""
+    """Copy a checkpoint to ``file`` without the entries that only training needs, which ``best.ckpt`` lacks too."""
     content = archive.read(checkpoint)
     with complete_file(file) as partial:
         archive.write(partial, {key: value for key, value in content.items() if key not in TRAINING_ONLY})
 
 
 class Reseed(Callback):
-    """Seed dropout at each step from the seed of the run, the step and the rank, so that a run resumes exactly.
+    """A callback that seeds dropout at each step from the seed of the run, the step and the rank.
 
-    Tiles are drawn likewise (`data.patches`), so that a checkpoint need not hold the state of a generator or loader.
+    Tiles are drawn in the same way (`data.patches`), so that a run resumes exactly without storing any random state.
 
     Args:
         seed: the seed of the run.
@@ -284,10 +284,10 @@ class Reseed(Callback):
 
 
 def seconds(duration: str | None) -> float | None:
-    """``DD:HH:MM:SS`` in seconds.
+    """Convert a duration of the form ``DD:HH:MM:SS`` to seconds; None stays None.
 
     Raises:
-        ValueError: it has another form.
+        ValueError: the duration has another form.
     """
     if duration is None:
         return None

@@ -1,4 +1,4 @@
-"""Chooses the decoder on the validation images at the end of training, and writes it into the checkpoint."""
+"""Choose the decoder by its score on the validation images at the end of training, and store it in the checkpoint."""
 
 import math
 from dataclasses import dataclass, field
@@ -20,17 +20,19 @@ from src.model.segmenter import Segmenter, truth
 from src.run.ranks import gathered
 from src.tiles.symmetry import AVERAGES
 
-MOST_PIXELS = 2**24  # of the validation images that choose: 64 images of 512×512, which take half a GiB
-COMPARED_PIXELS = 2**21  # of those that are predicted with each test-time augmentation: 8 images of 512×512
+# Largest number of pixels of validation images on which the decoder is chosen: 64 images of 512×512, or half a GiB.
+MOST_PIXELS = 2**24
+# Number of these pixels that are predicted with every test-time augmentation: 8 images of 512×512.
+COMPARED_PIXELS = 2**21
 
 
 @dataclass(frozen=True)
 class Average:
-    """The result of a test-time augmentation on validation images.
+    """The score and the computing time of a test-time augmentation on validation images.
 
     Attributes:
-        score: the score by which decoders are chosen, at its best threshold.
-        seconds: seconds per image.
+        score: the score by which decoders are chosen, at the threshold where it is best.
+        seconds: prediction time per image, in seconds.
     """
 
     score: float
@@ -43,11 +45,11 @@ class Chosen:
 
     Attributes:
         decoder: the decoder.
-        validation_scores: the scores of the validation images with this decoder.
-        score: the name of the score by which it was chosen.
+        validation_scores: the scores of the validation images with this decoder, by name.
+        score: the name of the score by which the decoder was chosen.
         mode: ``max`` if a higher score is better, ``min`` if a lower one is.
-        choices: the scores of all candidates; empty if there are no validation images.
-        averages: the results of the test-time augmentations, by name.
+        choices: all candidate decoders with their scores; empty if there are no validation images.
+        averages: the score and computing time of each test-time augmentation, by name.
     """
 
     decoder: Decoder
@@ -59,16 +61,16 @@ class Chosen:
 
 
 def choose(trainer: lightning.Trainer, module: Segmenter, data: SliceData, asked: Numbering, monitor: str) -> Chosen:
-    """Choose the decoder of a network by its predictions of the validation images, if there are any.
+    """Choose the decoder of a network by its score on the validation images.
 
-    All ranks must call this; they make the same choice.
+    Without validation images, the configured decoder is kept. All ranks must call this, and make the same choice.
 
     Args:
         trainer: the trainer of the run.
-        module: the module with the weights and ``tta`` that will be scored.
+        module: the module, with the weights and the test-time augmentation that will be scored.
         data: the data of the run.
-        asked: the configured decoder, ``instances=``.
-        monitor: the score to optimise.
+        asked: the configured decoder (``instances=``); unless it is `Auto`, only its threshold is chosen.
+        monitor: name of the score to optimise.
     """
     if not len(data.split["validation"]):
         numbering = asked.meanwhile if isinstance(asked, Auto) else asked
@@ -95,13 +97,13 @@ def choose(trainer: lightning.Trainer, module: Segmenter, data: SliceData, asked
 
 
 def keep(checkpoint: Path, chosen: Chosen, tta: str, precision: str) -> None:
-    """Write the decoder, test-time augmentation and precision of its scores into a checkpoint, atomically.
+    """Store the chosen decoder, and how its scores were computed, in a checkpoint file, which is replaced atomically.
 
     Args:
-        checkpoint: the file.
+        checkpoint: the checkpoint file.
         chosen: the decoder and its scores.
-        tta: the test-time augmentation of the scores.
-        precision: the precision of the scores, in Lightning's spelling.
+        tta: the test-time augmentation with which the scores were computed.
+        precision: the precision in which the scores were computed, in Lightning's spelling.
     """
     content = archive.read(checkpoint)
     parts = content["hyper_parameters"] | {"instances": part_of("instances", chosen.decoder.numbering)}
@@ -116,13 +118,21 @@ def keep(checkpoint: Path, chosen: Chosen, tta: str, precision: str) -> None:
 
 
 def ranks(choice: Choice, mode: str) -> list[float | None]:
-    """The goodness of a candidate decoder at each threshold, higher being better; None where no score exists."""
+    """Return the score of a candidate decoder at each threshold, negated if lower is better; None if undefined."""
     found = (goodness(score, mode) for score in choice.scores.values())
     return [rank if math.isfinite(rank) else None for rank in found]
 
 
 def described(chosen: Chosen, tta: str) -> list[str]:
-    """Lines on the chosen decoder and on the cost of each test-time augmentation; none without validation images."""
+    """Describe the chosen decoder and the cost of each test-time augmentation.
+
+    Args:
+        chosen: the decoder with all results.
+        tta: name of the test-time augmentation that is used.
+
+    Returns:
+        Lines of text; an empty list if there were no validation images.
+    """
     if not chosen.choices:
         return []
     score, mode = chosen.score, chosen.mode

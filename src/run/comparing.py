@@ -1,4 +1,4 @@
-"""Compares finished runs image by image, from their directories alone."""
+"""Compare the scores of finished runs image by image, using only the files in their run directories."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,16 +10,16 @@ from src.run.folds import fold_directories
 from src.run.layouts import Judged
 from src.run.ranking import Ranked
 
-MOST_IMAGES = 10_000  # largest number of images that is suggested to tell two runs apart
+MOST_IMAGES = 10_000  # largest number of images that is suggested for telling two runs apart
 
 
 class Compared(TypedDict):
-    """The comparison of a run with the first one.
+    """The comparison of a run with the first of several runs.
 
     Attributes:
         directory: the run directory.
-        both: mean scores of the first run and of this one over the images that they have in common.
-        difference: the first run minus this one.
+        both: mean score of the first run, and of this run, over the images that the two runs have in common.
+        difference: the score of the first run minus the score of this run.
     """
 
     directory: Path
@@ -28,16 +28,17 @@ class Compared(TypedDict):
 
 
 def compared(directories: Sequence[Path]) -> tuple[str, str, list[Compared]]:
-    """Compare the first of several runs or cross-validations with each other one, by the score that it monitors.
+    """Compare the first of several runs or cross-validations with each of the others, by their monitored score.
 
     Args:
-        directories: the run directories.
+        directories: the directories of the runs or cross-validations.
 
     Returns:
-        The name of the score; its mode, ``max`` or ``min``; and the comparison with each other run.
+        The name of the score that the first run monitors; its mode, ``max`` or ``min``; and the comparison with each of
+        the other runs.
 
     Raises:
-        ValueError: a run is not finished, or has fewer than two images in common with the first one.
+        ValueError: there is only one run, or a run is unfinished or has fewer than two images in common with the first.
     """
     if len(directories) < 2:
         raise ValueError("expected at least two runs to compare, but got one; nearest valid: compare=[RUN_A,RUN_B]")
@@ -59,11 +60,11 @@ def compared(directories: Sequence[Path]) -> tuple[str, str, list[Compared]]:
 
 
 def in_common(one: dict[str, Any], other: dict[str, Any], monitor: str) -> list[tuple[float, float]]:
-    """The pairs of scores of the images that two runs have in common; images without a score in either are left out.
+    """Return a pair of scores (first run, second run) for each image that has a score in both runs.
 
     Args:
-        one: ``scores.json`` of a run.
-        other: the same of another run.
+        one: the content of ``scores.json`` of the first run.
+        other: the content of ``scores.json`` of the second run.
         monitor: the name of the score.
     """
     there = {row["name"]: row.get(monitor) for row in other["per_image"]}
@@ -72,13 +73,16 @@ def in_common(one: dict[str, Any], other: dict[str, Any], monitor: str) -> list[
 
 
 def against_first(sweep: Path, rows: Sequence[Ranked]) -> list[str]:
-    """For each run of a sweep, a phrase that compares it with the first one on the images that both have scored.
+    """Compare each run of a sweep with the first run of the ranking, on the images that both have scored.
 
     Args:
         sweep: the directory of the sweep.
-        rows: from `ranking.ranking`; for an unfinished run, or one on other images, the phrase is empty.
+        rows: the runs, as returned by `ranking.ranking`.
+
+    Returns:
+        A phrase for each run; empty for the first run, for an unfinished run, and for a run on other images.
     """
-    # A run that the ranking lists as unfinished is not read again, because its files may be damaged.
+    # The files of a run that the ranking lists as unfinished are not read again, because they may be damaged.
     first, *others = (finished_scores(sweep / row["directory"]) if row["scores"] else None for row in rows)
     phrases = [""]
     for scores in others:
@@ -92,7 +96,10 @@ def _difference(pairs: Sequence[tuple[float, float]]) -> Difference | None:
 
 
 def in_words(found: Difference) -> str:
-    """A difference with its interval, and the number of images that would show a difference of that size.
+    """Describe a difference between two runs in words.
+
+    The text gives the mean difference with its confidence interval and, if the runs cannot be told apart, the number of
+    images that would be needed.
 
     >>> in_words(Difference(0.02, -0.01, 0.05, 6, 40))
     '+0.0200 (-0.0100 to +0.0500), indistinguishable on 6 images; about 40 would be needed'
@@ -107,13 +114,13 @@ def in_words(found: Difference) -> str:
 
 
 def lines(first: Path, monitor: str, mode: str, rows: Sequence[Compared]) -> list[str]:
-    """A line for each comparison.
+    """Describe each comparison of two runs in a line of text.
 
     Args:
-        first: the run that was compared with the others.
+        first: the directory of the run with which the others were compared.
         monitor: the name of the score.
         mode: ``max`` if a higher score is better, ``min`` if a lower one is.
-        rows: the comparisons, from `compared`.
+        rows: the comparisons, as returned by `compared`.
     """
     found_lines = []
     for row in rows:

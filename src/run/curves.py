@@ -1,4 +1,4 @@
-"""Writes ``metrics.csv``, the curves of a run, and resumes it after an interruption."""
+"""Write ``metrics.csv``, the learning curves of a run, and continue the file when the run is resumed."""
 
 import csv
 from argparse import Namespace
@@ -16,9 +16,9 @@ from src.saying import warn
 
 
 class Curves(Logger):
-    """Writes a row for each step at which something was logged, like Lightning's CSVLogger.
+    """A logger that writes ``metrics.csv``, with a row for each step at which something was logged.
 
-    When a run is resumed, Lightning's deletes the file of the earlier part; this one continues it.
+    When a run is resumed, this logger continues the existing file, whereas Lightning's CSVLogger would delete it.
 
     Args:
         directory: the run directory.
@@ -31,13 +31,13 @@ class Curves(Logger):
         self.file = Path(directory) / "metrics.csv"
         self.rows: list[Mapping[str, object]] = []
         self.columns = ["step"]
-        self.written: int | None = None  # number of rows in the file; None if the whole file must be written
+        self.written: int | None = None  # number of rows in the file so far; None if the whole file must be rewritten
 
     @rank_zero_only
     def go_on_from(self, step: int) -> None:
-        """Continue the curves in the file, without the rows from ``step`` on, which will be trained again.
+        """Load the existing file and drop its rows from ``step`` on, because these steps will be trained again.
 
-        A damaged file does not stop a run: it is renamed, and the curves start again.
+        A damaged file is renamed, and the curves start anew.
         """
         try:
             rows = read_rows(self.file)
@@ -53,7 +53,7 @@ class Curves(Logger):
     @override
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         row = {"step": step, **metrics}
-        # `LastCheckpoint` may have logged this step already. Compared as text, because nan is not equal to nan.
+        # `LastCheckpoint` may have logged this step already. Rows are compared as text, because NaN does not equal NaN.
         if self.rows and str(self.rows[-1]) == str(row):
             return
         new = [name for name in row if name not in self.columns]
@@ -64,7 +64,7 @@ class Curves(Logger):
 
     @override
     def log_hyperparams(self, params: dict[str, object] | Namespace, *args: object, **kwargs: object) -> None:
-        """Do nothing: config.yaml has them."""
+        """Do nothing, because config.yaml holds the hyperparameters."""
 
     @rank_zero_only
     @override

@@ -1,4 +1,4 @@
-"""Chooses device, precision and compilation by what the hardware supports and computes fast."""
+"""Choose the device, the precision and whether to compile, by what the hardware supports and by what is fastest."""
 
 import contextlib
 import functools
@@ -18,14 +18,15 @@ from src.model.unet import UNet
 from src.saying import say, warn
 
 WORTH = 1.15  # smallest speed-up for which bf16 is chosen
-PROBE, PROBE_REPEATS, PROBE_SECONDS = 96, 12, 0.4  # side of the measured image in pixels; most repeats and seconds
+# Of the speed measurement: side of the image in pixels, largest number of repeats, longest time in seconds.
+PROBE, PROBE_REPEATS, PROBE_SECONDS = 96, 12, 0.4
 
 
 def choose_accelerator(requested: str) -> str:
-    """The accelerator to train on: ``requested``, except the CPU for ``auto`` if training fails on Apple's GPU.
+    """Return the accelerator to train on: ``requested``; but the CPU for ``auto``, if training fails on Apple's GPU.
 
     Args:
-        requested: ``auto`` or a name of Lightning's; Lightning takes ``auto`` for a GPU if there is one.
+        requested: Lightning's name of an accelerator, or ``auto``, for which Lightning takes a GPU if there is one.
     """
     failing = requested == "auto" and torch.backends.mps.is_available() and not _can_train("mps")
     return "cpu" if failing else requested
@@ -33,12 +34,12 @@ def choose_accelerator(requested: str) -> str:
 
 @functools.cache
 def _can_train(device: str) -> bool:
-    """Whether a training step of a small network succeeds on a device; if not, a warning gives the reason.
+    """Test whether a training step of a small network succeeds on a device; warn of the reason if it fails.
 
-    The operations that PyTorch supports on Apple's GPU depend on its version and on that of macOS.
+    Which operations PyTorch supports on Apple's GPU depends on the versions of PyTorch and macOS.
     """
     try:
-        with torch.random.fork_rng(devices=[]):  # so that the test does not change the weights of the run
+        with torch.random.fork_rng(devices=[]):  # so that the test does not change the random numbers of the run
             network = in_memory_format(UNet(base_channels=2, depth=2, norm="batch").to(device))
             logits(network, torch.rand((1, 1, 60, 60)).to(device)).square().sum().backward()
         gradients = [each.grad for each in network.parameters() if each.grad is not None]
@@ -52,15 +53,17 @@ def _can_train(device: str) -> bool:
 
 
 def choose_precision(requested: str, accelerator: str, channels: int, trains: bool = True) -> str:
-    """The precision to train and predict in: ``requested``, or for ``auto`` the fastest safe one.
+    """Return the precision in which to train or predict: ``requested``, or for ``auto`` the fastest safe precision.
 
-    That is bf16-mixed on CUDA GPUs since Ampere, and on CPUs on which a convolution is measured to be faster in bf16,
-    because no flag of the processor shows that. Apple's GPU computes in fp32, because bf16 has not been measured on it.
+    The fastest safe precision is bf16-mixed on CUDA GPUs that support bf16 (since Ampere) and 16-mixed on older GPUs.
+    On a CPU, it is bf16-mixed if bf16 convolutions are measured to be faster, which no processor flag reveals; else
+    fp32. On Apple's GPU it is fp32, because bf16 has not been measured there.
 
     Args:
         requested: ``auto`` or a precision in Lightning's spelling.
-        accelerator: Lightning's name; ``auto`` means CUDA if available, or else Apple's GPU.
-        channels: number of channels of a convolution in the middle of the network.
+        accelerator: Lightning's name of the accelerator; ``auto`` means a CUDA GPU if available, else Apple's GPU if
+            available, else the CPU.
+        channels: number of channels of a convolution in the middle of the network, for the measurement.
         trains: whether the backward pass is computed too.
     """
     if requested != "auto":
@@ -73,10 +76,10 @@ def choose_precision(requested: str, accelerator: str, channels: int, trains: bo
 
 
 def speed_in_bf16(channels: int, trains: bool) -> float:
-    """The speed-up of convolutions in bf16 over fp32 on this CPU; 0 if the results in bf16 are wrong.
+    """Measure how many times faster convolutions are in bf16 than in fp32 on this CPU; 0 if bf16 results are wrong.
 
-    The measurement takes half a second. It is made once per machine and kept in a file of the user's cache, so that
-    all runs on a machine make the same choice.
+    The measurement takes half a second. Its result is stored in the user's cache folder, so that all runs on a machine
+    make the same choice.
 
     Args:
         channels: number of channels of the convolution.
@@ -92,7 +95,7 @@ def speed_in_bf16(channels: int, trains: bool) -> float:
     if key not in known:
         known[key] = round(_measured_speed(channels, trains), 2)
         say(f"bf16 on this CPU: {known[key]:.2f} times as fast as fp32, measured {way}")
-        with contextlib.suppress(OSError):  # in a read-only home directory it is measured each time
+        with contextlib.suppress(OSError):  # if the home directory is read-only, the speed is measured each time
             file.parent.mkdir(parents=True, exist_ok=True)
             write_json(file, known)
     return known[key]
@@ -101,7 +104,7 @@ def speed_in_bf16(channels: int, trains: bool) -> float:
 def _measured_speed(channels: int, trains: bool) -> float:
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         image = torch.rand(1, channels, PROBE, PROBE).contiguous(memory_format=MEMORY_FORMAT)
-        # With an up-convolution, because 2×2 up-convolutions are wrong on some processors (pytorch#163347).
+        # Includes a 2×2 up-convolution, because its bf16 result is wrong on some processors (pytorch#163347).
         layers = in_memory_format(
             torch.nn.Sequential(
                 torch.nn.Conv2d(channels, channels, 3), torch.nn.ConvTranspose2d(channels, channels, 2, stride=2)
@@ -117,7 +120,7 @@ def _measured_speed(channels: int, trains: bool) -> float:
                     found[dtype] = layers[1](seen[..., : PROBE // 4, : PROBE // 4]).float()
                     if trains:
                         (seen.float().mean() + found[dtype].square().mean()).backward()
-                if repeat:  # the first call also chooses kernels
+                if repeat:  # not the first repeat, in which kernels are chosen too
                     seconds[dtype] = min(seconds[dtype], time.perf_counter() - started)
             if repeat and time.perf_counter() > ends:
                 break
@@ -127,7 +130,7 @@ def _measured_speed(channels: int, trains: bool) -> float:
 
 
 def _processor() -> str:
-    """The name of the CPU, with its features where Linux names it."""
+    """Return the name of the CPU; on Linux together with its instruction sets."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
@@ -137,21 +140,21 @@ def _processor() -> str:
 
 
 def middle_channels(network: UNet) -> int:
-    """Number of output channels of the convolutions half-way down a network."""
+    """Return the number of output channels of the convolutions half-way down the contracting path of a network."""
     middle = network.down[network.depth // 2].children()
     return next(layer.out_channels for layer in middle if isinstance(layer, torch.nn.Conv2d))
 
 
 def pays_to_compile(requested: bool | str, steps: int) -> bool:
-    """Whether to compile training steps: ``requested``, or for ``auto`` if the run is long enough to save time.
+    """Return whether to compile training steps: as ``requested``, or for ``auto`` if the run has 1000 steps or more.
 
-    Compilation takes a minute. On two cores with AVX-512 the steps of the paper's network are 1.2 times faster, so the
-    minute pays off after 70 steps of 5 s; a narrower network gains less. On machines with Apple's GPU ``auto`` compiles
-    nothing, because the backward pass of a compiled convolution fails there (pytorch#174269).
+    Compilation takes a minute. On two cores with AVX-512, compiled steps of the paper's network are 1.2 times faster,
+    so the minute is regained after 70 steps of 5 s; a narrower network gains less. With ``auto`` nothing is compiled on
+    machines with Apple's GPU, where the backward pass of a compiled convolution fails (pytorch#174269).
 
     Args:
-        requested: true, false or ``auto``.
-        steps: number of steps of the run.
+        requested: True, False or ``auto``.
+        steps: number of training steps of the run.
     """
     if requested == "auto":
         return steps >= 1000 and not torch.backends.mps.is_available()
@@ -159,10 +162,11 @@ def pays_to_compile(requested: bool | str, steps: int) -> bool:
 
 
 def inference(precision: str, channels: int, scored: str | None = None) -> tuple[torch.device, torch.dtype]:
-    """Device and number format to predict with.
+    """Return the device and the number format to predict with.
 
     Args:
-        precision: auto, 32 or bf16; auto is the precision ``scored`` if the hardware computes it fast, else 32.
+        precision: ``32``, ``bf16`` or ``auto``. ``auto`` means 32 if the network was scored in full precision, else the
+            fastest safe precision on this machine (`choose_precision`).
         channels: number of channels of a convolution in the middle of the network.
         scored: the precision in which the network was scored, in Lightning's spelling; None if unknown.
     """
@@ -176,15 +180,15 @@ def inference(precision: str, channels: int, scored: str | None = None) -> tuple
 
 
 def formats(precision: str, scored: str | None) -> tuple[torch.dtype, ...]:
-    """The number formats among which `inference` chooses by the machine; empty if the machine does not matter.
+    """Return the number formats between which `inference` chooses by the hardware; empty if hardware does not matter.
 
-    Arguments as in `inference`.
+    The arguments are those of `inference`.
     """
     return (torch.float32, torch.bfloat16) if precision == "auto" and scored in (None, "bf16-mixed") else ()
 
 
 def describe(device: torch.device) -> str:
-    """The name of a device, such as ``CPU (2 threads)``, ``NVIDIA H200`` or ``Apple GPU``."""
+    """Return the name of a device, such as ``CPU (2 threads)``, ``NVIDIA H200`` or ``Apple GPU``."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     if device.type == "mps":

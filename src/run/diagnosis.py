@@ -1,4 +1,4 @@
-"""Detects problems during training as soon as they appear, and runs that ended while their score still rose."""
+"""Detect problems during training as soon as they appear, and training that ended while the score was still rising."""
 
 import math
 import shlex
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 
 
 class Diagnosis(Callback):
-    """Stop training if the loss is not finite, and report when training makes no progress.
+    """A callback that stops training if the loss is not finite, and reports training that makes no progress.
 
     Args:
-        monitor: the score by which validations are compared.
+        monitor: name of the score by which validations are compared.
         mode: ``max`` if a higher score is better, ``min`` if a lower one is.
         directory: the run directory.
-        patience: share of all steps without a better validation after which this is reported.
+        patience: lack of progress is reported when the score has not improved for this fraction of all steps.
     """
 
-    validations = 3  # number of validations in a row with a problem before it is reported
-    waiting = 20  # number of losses that are read together on a GPU, because reading one waits for the GPU
+    validations = 3  # number of successive validations with a problem before the problem is reported
+    waiting = 20  # number of losses that are read at once from a GPU, because each reading waits for the GPU
 
     def __init__(self, monitor: str, mode: str, directory: str, patience: float = 1 / 3) -> None:
         self.monitor, self.mode, self.directory, self.patience = monitor, mode, directory, patience
@@ -41,7 +41,7 @@ class Diagnosis(Callback):
         self.worse: list[int] = []
         self.ranks: list[tuple[int, float]] = []
         self.told: dict[str, str] = {}
-        self.extend_by: int | None = None  # steps, where the score was still rising at the end
+        self.extend_by: int | None = None  # further steps to suggest, if the score was still rising at the end
 
     @override
     def on_train_batch_end(
@@ -58,13 +58,13 @@ class Diagnosis(Callback):
 
     @override
     def on_save_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        self._check_losses(trainer)  # so that no checkpoint holds weights that are not finite
+        self._check_losses(trainer)  # so that no checkpoint is written with weights that are not finite
 
     def _check_losses(self, trainer: Trainer) -> None:
-        """Stop at the first loss that is not finite; all ranks must call this.
+        """Check that the losses of the latest steps are finite; all ranks must call this.
 
         Raises:
-            ValueError: a loss is not finite; the message names the step and the images.
+            ValueError: a loss is not finite; the message names the first such step, and the images in its tiles.
         """
         wrong = [(step, loss.item(), names) for step, loss, names in self.losses if not loss.isfinite()]
         self.losses = []
@@ -97,7 +97,7 @@ class Diagnosis(Callback):
 
     @override
     def on_test_start(self, trainer: Trainer, module: LightningModule) -> None:
-        self.told.pop("rising", None)  # reported before the run was extended
+        self.told.pop("rising", None)  # what was reported before the run was extended
         self.extend_by = None
         if since := still_rising(self.ranks):
             self.extend_by = max(1, segmenter(module).steps // 2)
@@ -106,7 +106,7 @@ class Diagnosis(Callback):
             self._say("rising", line, f"; the same command with {place} extend=+{self.extend_by} continues it")
 
     def _say(self, what: str, line: str, cure: str = "") -> None:
-        """Report a kind of problem once, so that a log stays readable."""
+        """Print a problem, and suggest a cure; each kind of problem (``what``) is reported only once."""
         if what not in self.told:
             self.told[what] = line
             rank_zero_only(print)(f"diagnosis: {line}{cure}", flush=True)
@@ -118,15 +118,18 @@ class Diagnosis(Callback):
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         for name in self.state_dict():
-            setattr(self, name, state_dict.get(name, getattr(self, name)))  # earlier versions lack some
+            setattr(self, name, state_dict.get(name, getattr(self, name)))  # checkpoints of earlier versions lack some
 
 
 def still_rising(ranks: list[tuple[int, float]], least: float = 0.01) -> int | None:
-    """The step of the best validation in the last third, if it is clearly better than all before; else None.
+    """Return the step of the best score in the last third of validations, if it is clearly better than all before.
 
     Args:
-        ranks: step and goodness of each validation.
-        least: smallest relative improvement that counts.
+        ranks: the step and the score of each validation; the score is negated if lower is better.
+        least: the smallest relative improvement that counts as clearly better.
+
+    Returns:
+        The step; None if that score is not clearly better, or if there are fewer than three validations.
 
     >>> still_rising([(100, 0.5), (200, 0.6), (300, 0.7)])
     300

@@ -1,4 +1,4 @@
-"""The run directory: claims it for one configuration and one process, and names and reads its files."""
+"""The run directory: reserve it for one configuration and one training process, and locate and read its files."""
 
 import contextlib
 import functools
@@ -20,24 +20,24 @@ from src.model.layout import moved, with_added
 from src.run.layouts import Planned, Scores
 from src.saying import say, warn
 
-# A run directory holds:
+# A run directory contains:
 # config.yaml  environment.json  check.json  metrics.csv  tensorboard/  checkpoints/{last,best}.ckpt
 # pictures/  predictions/  scores.json  report.html; during training also checkpoints/previous.ckpt and run.lock
 
-# Keys that cannot change the result, so that a run may be resumed with other values of them.
+# Configuration keys that cannot change the result, so that a run may be resumed with other values for these keys.
 FREE_KEYS = (
     *("overrides", "data.workers", "data_dir", "cache_dir", "run_dir", "data.source.data_dir", "data.folder"),
     *("callbacks.bar", "callbacks.narrator", "callbacks.schedule", "callbacks.*.directory"),
     *("callbacks.*.max_time", "trainer.max_time"),
     *("logger", "compile", "page", "debug", "max_pixels"),
-    "trainer.num_sanity_val_steps",  # of earlier versions
-    # The number of devices may change; environment.json holds it.
+    "trainer.num_sanity_val_steps",  # only in earlier versions
+    # The number of devices may change; environment.json records it.
     *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
     *("trainer.sync_batchnorm", "trainer.use_distributed_sampler"),
 )
-# Keys that change the scores but not the weights: free until the scores are written.
+# Keys that change the scores but not the weights, and so may change until the scores are written.
 SCORING_KEYS = ("score", "tta")
-SHARED = ("config.yaml", "check.json", "report.html")  # files that processes other than the training one may write
+SHARED = ("config.yaml", "check.json", "report.html")  # files that processes other than the training process may write
 PACKAGES = (
     *("torch", "lightning", "torchmetrics", "hydra-core", "albumentations"),
     *("opencv-python-headless", "numpy", "scipy"),
@@ -45,10 +45,10 @@ PACKAGES = (
 
 
 def open_run(directory: Path, config: dict[str, Any]) -> None:
-    """Claim ``directory`` for a run of ``config``, or make sure that it holds a run of the same configuration.
+    """Start a run of ``config`` in ``directory``, or check that the run in it has the same configuration.
 
-    Two changes are accepted. A larger ``extend`` makes a finished run unfinished. Keys that affect only the scores
-    may change until the scores are written. Every rank may call this; all write the same files.
+    Two changes are accepted: ``extend`` may grow, by which a finished run becomes unfinished; and keys that affect only
+    the scores may change until the scores are written. Every rank may call this, because all write the same files.
 
     Raises:
         ValueError: the directory holds a run of another configuration (the message lists the differing keys), or
@@ -76,9 +76,9 @@ def open_run(directory: Path, config: dict[str, Any]) -> None:
 
 @contextlib.contextmanager
 def refusals(directory: Path, config: dict[str, Any], of_sweep: bool) -> Iterator[None]:
-    """Remove the empty directory of a run that is refused.
+    """Remove the run directory, if it is empty, when an exception within this context refuses the run.
 
-    For a run of a sweep, its configuration is kept instead, so that the ranking can name its overrides.
+    If the run is one of a sweep, its configuration is written there instead, so that the ranking can list the run.
     """
     try:
         yield
@@ -95,11 +95,11 @@ def _write_config(directory: Path, config: dict[str, Any]) -> None:
 
 
 def read_config(directory: Path, layout: type[Layout] = Planned) -> dict[str, Any]:
-    """The configuration that a run was started with.
+    """Read the configuration that a run was started with.
 
     Args:
         directory: the run directory.
-        layout: the fields that the caller reads from it.
+        layout: the fields that the caller needs, which are checked; other fields are returned unchecked.
 
     Raises:
         ValueError: ``config.yaml`` is missing or damaged, or lacks a field.
@@ -111,7 +111,7 @@ def read_config(directory: Path, layout: type[Layout] = Planned) -> dict[str, An
 
 
 def _extend(directory: Path, config: dict[str, Any], steps: int) -> None:
-    # Another rank may be faster: it writes the configuration first, then renames the scores.
+    # Another rank may be ahead: each rank first writes the configuration and then renames the scores.
     if not is_finished(directory, steps) and planned_steps(read_config(directory)) != planned_steps(config):
         raise ValueError(
             f"expected a finished run to extend, but {directory} has not yet made its {steps} steps; "
@@ -123,13 +123,13 @@ def _extend(directory: Path, config: dict[str, Any], steps: int) -> None:
 
 
 def planned_steps(config: dict[str, Any]) -> int:
-    """Number of training steps of the whole run, extensions included."""
+    """Return the number of training steps of a whole run, including its extension."""
     steps: int = config["trainer"]["max_steps"] + (config.get("extend") or 0)
     return steps
 
 
 def differing_keys(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Dotted keys whose values differ, except those that cannot change the result."""
+    """Return the dotted keys with different values in two configurations; keys in `FREE_KEYS` are left out."""
     flat_before, flat_now = flatten(before), flatten(now)
     return [
         key
@@ -140,7 +140,7 @@ def differing_keys(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
 
 
 def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """The values of a nested dictionary by dotted keys: ``{"a": {"b": 1}}`` → ``{"a.b": 1}``."""
+    """Flatten a nested dictionary to dotted keys: ``{"a": {"b": 1}}`` becomes ``{"a.b": 1}``."""
     flat: dict[str, Any] = {}
     for key, value in config.items():
         flat.update(flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value})
@@ -148,7 +148,7 @@ def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def finished_scores(directory: Path) -> dict[str, Any] | None:
-    """The content of ``scores.json`` of a finished run; None if the run is unfinished.
+    """Read ``scores.json`` of a run or cross-validation; return None if the file does not exist yet.
 
     Raises:
         ValueError: the file is damaged.
@@ -163,7 +163,7 @@ def finished_scores(directory: Path) -> dict[str, Any] | None:
 
 
 def scores_of(directory: Path) -> dict[str, Any]:
-    """The content of ``scores.json`` of a run or cross-validation that must be finished.
+    """Read ``scores.json`` of a run or cross-validation that must be finished.
 
     Raises:
         ValueError: the run is not finished, or the file is damaged.
@@ -175,10 +175,10 @@ def scores_of(directory: Path) -> dict[str, Any]:
 
 
 def set_aside_damaged_scores(directory: Path) -> None:
-    """Rename a damaged ``scores.json``, so that the run is unfinished and is scored again from its checkpoint.
+    """Rename a damaged ``scores.json``, so that the run counts as unfinished and is scored again from its checkpoint.
 
     Raises:
-        ValueError: the file is damaged, and there is no checkpoint.
+        ValueError: the file is damaged, and no checkpoint exists.
     """
     try:
         finished_scores(directory)
@@ -193,38 +193,38 @@ def set_aside_damaged_scores(directory: Path) -> None:
 
 
 def is_finished(directory: Path, steps: int) -> bool:
-    """Whether a run that was planned for ``steps`` training steps has been scored; it may have stopped early."""
+    """Return whether a run with ``steps`` planned steps has been scored; training may have ended early."""
     scores = finished_scores(directory)
     return scores is not None and scores.get("planned_steps", scores.get("steps", steps)) == steps
 
 
 def picture_file(directory: Path, name: str) -> Path:
-    """The path of a picture such as ``slices.webp``, ``validation/step_000200.png``, ``held_out/NAME_truth.webp``."""
+    """Return the path of a picture in a run directory, given its name, such as ``validation/step_000200.png``."""
     return directory / "pictures" / name
 
 
 def checkpoint_file(directory: Path, name: str) -> Path:
-    """The path of a checkpoint: ``best``, ``last``, or during training ``previous``, the one before the last."""
+    """Return the path of the checkpoint ``best``, ``last`` or ``previous`` (before the last; during training only)."""
     return directory / "checkpoints" / f"{name}.ckpt"
 
 
 def resumable_files(directory: Path) -> list[Path]:
-    """Checkpoints from which an interrupted run can be resumed, the latest one first."""
+    """Return the existing checkpoints from which an interrupted run can be resumed, the latest first."""
     return [file for name in ("last", "previous") if (file := checkpoint_file(directory, name)).exists()]
 
 
 def remove_previous_checkpoint(directory: Path) -> None:
-    """Delete the checkpoint before the last one, when a run is finished."""
+    """Delete the previous checkpoint (before the last), which a finished run no longer needs."""
     checkpoint_file(directory, "previous").unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def only_writer(directory: Path, patience: float = 30) -> Iterator[None]:
-    """Lock ``directory`` against training by other processes, on this machine or another one.
+    """Lock ``directory`` within this context, so that no other process, on this or another machine, trains in it.
 
     Args:
         directory: the run directory.
-        patience: seconds to wait for another process to end, such as one that has just received a signal.
+        patience: seconds to wait for the lock, for example if another process is just ending after a signal.
 
     Raises:
         ValueError: another process still trains in the directory.
@@ -256,7 +256,7 @@ def only_writer(directory: Path, patience: float = 30) -> Iterator[None]:
 
 
 def _sweep(directory: Path) -> None:
-    """Remove incomplete files of killed processes; only the process that holds the lock may call this."""
+    """Remove the incomplete files of killed processes; only the process that holds the lock may call this."""
     for folder in ("predictions", "checkpoints", "pictures", "pictures/validation", "pictures/held_out"):
         sweep_folder(directory / folder)
     sweep_folder(directory, SHARED)
@@ -265,7 +265,7 @@ def _sweep(directory: Path) -> None:
 
 
 def environment(**facts: object) -> dict[str, object]:
-    """What a result depends on besides the configuration: versions, commit and the ``facts`` of the run."""
+    """Return what a result depends on besides the configuration: versions, commit, machine and ``facts`` of the run."""
     return {
         "python": platform.python_version(),
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
@@ -276,14 +276,14 @@ def environment(**facts: object) -> dict[str, object]:
 
 
 def changed_facts(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Names of the facts of `environment` that have changed since a run was started."""
+    """Return the dotted keys of the entries of `environment` that have changed since a run was started."""
     flat_before, flat_now = flatten(before), flatten(now)
     return [name for name in flat_now if flat_before.get(name) != flat_now[name]]
 
 
 @functools.cache
 def _commit() -> str | None:
-    """The commit of the code, with ``+changes`` if it has been edited since; None outside a Git checkout."""
+    """Return the Git commit of the code, with ``+changes`` if files were edited since; None outside a Git checkout."""
     try:
         found = subprocess.run(
             ["git", "describe", "--always", "--abbrev=40", "--dirty=+changes", "--exclude=*"],

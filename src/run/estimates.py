@@ -1,4 +1,4 @@
-"""``estimates.json`` of a cross-validation, from which `src.predict` estimates scores, and their quality."""
+"""The layout of ``estimates.json``, from which `src.predict` estimates scores, and a description of their quality."""
 
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
@@ -9,11 +9,11 @@ from src.files.reading import Layout, Number
 from src.metrics.conformal import COVERAGE, FEWEST, too_few
 
 ESTIMATES = "estimates.json"
-LARGEST = 1e6  # number in the file
+LARGEST = 1e6  # largest absolute value of a number in the file
 
 
 class Seen(Layout):
-    """An image that was scored out of fold, and the features of its prediction, `metrics.features.FEATURES`."""
+    """The out-of-fold score of an image, and the features of its prediction (`metrics.features.FEATURES`)."""
 
     name: str
     fold: int
@@ -22,7 +22,7 @@ class Seen(Layout):
 
 
 class Estimates(Layout):
-    """``estimates.json``: the images from which the scores of others are estimated."""
+    """The layout of ``estimates.json``: the images from which the scores of other images are estimated."""
 
     score: str = Field(pattern=r"^\w{1,64}$")
     mode: Literal["max", "min"]
@@ -30,7 +30,7 @@ class Estimates(Layout):
 
 
 class Held(Layout):
-    """Coverage and width of the intervals of estimated scores."""
+    """The quality of estimated scores: coverage and median width of intervals, rank correlation with true scores."""
 
     images: int
     covered: int
@@ -39,7 +39,7 @@ class Held(Layout):
 
 
 class Estimate(Layout):
-    """An estimated score with the true one."""
+    """The estimated score of an image, with its prediction interval, and the true score."""
 
     name: str
     true: Number
@@ -49,7 +49,7 @@ class Estimate(Layout):
 
 
 class Estimated(Layout):
-    """The estimated scores in ``scores.json`` of a cross-validation."""
+    """The estimated scores in ``scores.json`` of a cross-validation, and their quality (``held``)."""
 
     score: str
     images: int
@@ -58,11 +58,11 @@ class Estimated(Layout):
 
 
 def held_lines(known: dict[str, Any] | None, mean: dict[str, Any], shown: Callable[[float | None], str]) -> list[str]:
-    """Describe the quality of the estimated scores, in sentences.
+    """Describe the quality of the estimated scores of a cross-validation, in sentences.
 
     Args:
-        known: the estimates of a cross-validation; None for earlier versions.
-        mean: scores of the ensemble, empty without held-out images.
+        known: the entry ``estimates`` of ``scores.json``; None if it does not exist, as with earlier versions.
+        mean: the entry ``ensemble`` of ``scores.json``; empty if there are no held-out images.
         shown: formats a score.
     """
     if not known:

@@ -1,4 +1,4 @@
-"""The directory of a cross-validation: the run directory of each fold, their pooled scores and the report."""
+"""The directory of a cross-validation: the run directories of its folds, the pooled scores and the report."""
 
 import contextlib
 from collections.abc import Callable
@@ -21,12 +21,12 @@ from src.run.estimates import ESTIMATES, Estimated, Held, held_lines
 from src.run.layouts import Named, Scores
 from src.run.report import PAGE, Reported, panels_of
 
-# Besides the run directories, a cross-validation holds:
+# Besides a run directory for each fold, the directory of a cross-validation contains:
 # predictions/     out-of-fold predictions of all images
 # scores.json  scores.csv  report.html
-# ensemble.json    the networks and the decoder of the mean of their probabilities
+# ensemble.json    the networks, and the decoder for the mean of their probabilities
 # cells.csv        the confidence of each predicted cell
-# estimates.json   features and scores of all images, by which src.predict estimates scores
+# estimates.json   features and scores of all images, from which src.predict estimates the scores of other images
 ENSEMBLE = "ensemble.json"
 SHARED = (
     "scores.json",
@@ -35,7 +35,7 @@ SHARED = (
     ENSEMBLE,
     ESTIMATES,
     PAGE,
-)  # files that any process that pools may write
+)  # files that any process that pools the folds may write
 
 
 class Folded(Layout):
@@ -46,14 +46,17 @@ class Folded(Layout):
 
 
 class OfFold(Layout):
-    """A fold in ``scores.json`` of a cross-validation."""
+    """The entry of a fold in ``scores.json`` of a cross-validation."""
 
     directory: str
     scores: dict[str, Number | None]
 
 
 class OfMean(Layout):
-    """The scores of the mean of the networks on held-out images, which no fold has seen."""
+    """Scores and computing times of the ensemble (the mean of the networks) on held-out images, which are in no fold.
+
+    The fields ``single…`` hold the same for single networks, averaged over the networks, as a comparison.
+    """
 
     scores: dict[str, Number | None]
     single: dict[str, Number | None]
@@ -64,14 +67,14 @@ class OfMean(Layout):
 
 
 class Fitted(Layout):
-    """The parameters of a calibration."""
+    """The parameters of a calibration of probabilities (`metrics.calibration.Calibration`)."""
 
     temperature: Number = Field(gt=0, le=1000)
     shift: Number = Field(ge=-1000, le=1000)
 
 
 class Step(Layout):
-    """A bin of a reliability diagram."""
+    """A bin of a reliability diagram: pixel count, mean predicted probability of cell, true fraction of cell pixels."""
 
     count: int
     predicted: Number
@@ -79,7 +82,7 @@ class Step(Layout):
 
 
 class Calibrated(Fitted):
-    """The calibration of the probabilities in ``scores.json`` of a cross-validation."""
+    """The calibration of pixel probabilities in ``scores.json``, with the reliability before and after it."""
 
     needed: str
     threshold: Number
@@ -89,7 +92,7 @@ class Calibrated(Fitted):
 
 
 class Sure(Layout):
-    """The cells with a confidence near ``said``, and the share of them that match a true cell."""
+    """The number of cells with a confidence near ``said``, and the fraction of these cells that match a true cell."""
 
     said: Number
     cells: int
@@ -97,13 +100,13 @@ class Sure(Layout):
 
 
 class Cells(Fitted):
-    """The calibration of the confidence of cells in ``scores.json`` of a cross-validation."""
+    """The calibration of the confidence of cells in ``scores.json``, with the reliability of calibrated confidences."""
 
     held: list[Sure]
 
 
 class FoldedScores(Scores):
-    """``scores.json`` of a cross-validation."""
+    """The layout of ``scores.json`` of a cross-validation."""
 
     intervals: dict[str, list[Number | None]]
     mean_of_images: dict[str, Number | None]
@@ -116,7 +119,7 @@ class FoldedScores(Scores):
 
 
 class Ensemble(Layout):
-    """``ensemble.json``: the networks, and the decoder of the mean of their probabilities."""
+    """The layout of ``ensemble.json``: the networks, and the decoder for the mean of their probabilities."""
 
     checkpoints: list[str] = Field(min_length=1)
     instances: Named
@@ -125,11 +128,15 @@ class Ensemble(Layout):
 
 
 def fold_directories(directory: Path) -> list[Path]:
-    """The run directories of the folds in order; none if the directory does not hold each fold exactly once."""
+    """Return the run directories of all folds in order; an empty list unless each fold is there exactly once.
+
+    Args:
+        directory: the directory of the cross-validation; its immediate subfolders are searched.
+    """
     found: list[tuple[int, Path]] = []
     count = None
     for file in directory.glob("*/config.yaml"):
-        with contextlib.suppress(OSError, ValueError):  # the ranking of a sweep names damaged files
+        with contextlib.suppress(OSError, ValueError):  # damaged files are reported by the ranking of a sweep
             config = read_config(file.parent, Folded)
             if config.get("fold") is not None:
                 count = config["folds"]
@@ -139,9 +146,10 @@ def fold_directories(directory: Path) -> list[Path]:
 
 
 def folded_scores(directory: Path) -> dict[str, Any] | None:
-    """The content of ``scores.json`` of a cross-validation; None if there is none, or if a fold has changed since.
+    """Return the content of ``scores.json`` of a cross-validation, or None if it has to be computed.
 
-    A warning names a damaged file, which is computed again.
+    The content has to be computed if the file or ``ensemble.json`` does not exist, if the file is damaged (which is
+    reported in a warning), or if the results of a fold have changed since the file was written.
     """
     file = directory / "scores.json"
     if not file.exists():
@@ -152,10 +160,13 @@ def folded_scores(directory: Path) -> dict[str, Any] | None:
 
 
 def of_folds(directory: Path) -> list[dict[str, Any]]:
-    """The entries of the folds in ``scores.json`` of a cross-validation.
+    """Return the entry of each fold for ``scores.json`` of a cross-validation.
+
+    Args:
+        directory: the directory of the cross-validation.
 
     Raises:
-        ValueError: a fold is not finished, or is damaged.
+        ValueError: a fold is unfinished, or its scores are damaged.
     """
     rows = []
     for point in fold_directories(directory):
@@ -166,7 +177,7 @@ def of_folds(directory: Path) -> list[dict[str, Any]]:
 
 
 def write_folds_page(directory: Path, scores: dict[str, Any], shown: Callable[[float | None], str]) -> Path:
-    """Write ``report.html`` of a cross-validation from its files alone; → the file.
+    """Write ``report.html`` of a cross-validation, using only its files, and return the path of the report.
 
     Args:
         directory: the directory of the cross-validation.
@@ -193,7 +204,7 @@ def write_folds_page(directory: Path, scores: dict[str, Any], shown: Callable[[f
         rows=rows,
         monitor=monitor,
         verdict=[
-            verdict(scores["scores"], rows, monitor, what, {}, with_interval=False),  # `lines` has it
+            verdict(scores["scores"], rows, monitor, what, {}, with_interval=False),  # `lines` states it
             *lines(scores, monitor, shown),
         ],
         steps=next_steps(scores["scores"], rows, monitor, config["monitor_mode"]),
@@ -205,11 +216,14 @@ def write_folds_page(directory: Path, scores: dict[str, Any], shown: Callable[[f
 
 
 def lines(scores: dict[str, Any], monitor: str, shown: Callable[[float | None], str]) -> list[str]:
-    """Sentences on a cross-validation: the interval of the score, the folds, calibration, and the mean of the networks.
+    """Describe the results of a cross-validation in sentences.
+
+    The sentences state the confidence interval of the score, the score of each fold, calibration and confidence, the
+    quality of estimated scores, and how the ensemble compares with a single network.
 
     Args:
-        scores: the content of its ``scores.json``.
-        monitor: the score to describe.
+        scores: the content of ``scores.json`` of the cross-validation.
+        monitor: name of the score to describe.
         shown: formats a score.
     """
     low, high = (shown(end) for end in scores["intervals"].get(monitor, [None, None]))
@@ -240,10 +254,10 @@ def lines(scores: dict[str, Any], monitor: str, shown: Callable[[float | None], 
 
 
 def calibration_sentence(calibration: dict[str, Any], shown: Callable[[float | None], str]) -> str:
-    """A sentence on the calibration that the probabilities need, and on its effect.
+    """Describe in a sentence which calibration the probabilities need, and its effect.
 
     Args:
-        calibration: the entry of ``scores.json`` of a cross-validation.
+        calibration: the entry ``calibration`` of ``scores.json`` of a cross-validation.
         shown: formats a score.
     """
     before, after = (calibration["scores"][name] for name in ("none", calibration["needed"]))

@@ -1,4 +1,4 @@
-"""The fields that are read from the files of a run directory, which may hold more."""
+"""The fields that are read from the files of a run directory; the files may contain other fields too."""
 
 from typing import Annotated, Literal
 
@@ -8,7 +8,7 @@ from src.files.reading import Layout, Number
 
 
 class Steps(Layout):
-    """The length of a run in ``config.yaml``."""
+    """The entry ``trainer`` of ``config.yaml``, with the length of the run in training steps."""
 
     max_steps: int
 
@@ -22,7 +22,7 @@ class Planned(Layout):
 
 
 class Judged(Planned):
-    """The fields of ``config.yaml`` that are needed to show the results of a run."""
+    """The fields of ``config.yaml`` that are needed to interpret the scores of a run."""
 
     overrides: list[str]
     monitor: str
@@ -30,7 +30,7 @@ class Judged(Planned):
 
 
 class Meant(Layout):
-    """The meaning of the labels of a folder, in ``check.json``."""
+    """The fields of ``check.json`` that describe what the numbers in the label images mean."""
 
     kind: str
     values: list[int] | None
@@ -38,7 +38,7 @@ class Meant(Layout):
 
 
 class Row(Layout):
-    """The scores of one image; None where there was nothing to score."""
+    """The scores of one image, by name; a score is None if there was nothing in the image to score."""
 
     model_config = ConfigDict(strict=True, extra="allow")
     __pydantic_extra__: dict[str, Number | None] = Field(init=False)
@@ -46,13 +46,13 @@ class Row(Layout):
 
 
 class Named(Layout):
-    """A part by its name in ``conf/``, as in a checkpoint."""
+    """A part of a run, such as the decoder, given by its name in ``conf/`` and its arguments, as in a checkpoint."""
 
     name: str
 
 
 class Scores(Layout):
-    """``scores.json``; fields that earlier versions did not write have defaults."""
+    """The layout of ``scores.json``; fields that earlier versions did not write have defaults."""
 
     scores: dict[str, Number | None] = Field(min_length=1)
     per_image: list[Row] = Field(min_length=1)
@@ -69,7 +69,7 @@ class Scores(Layout):
 
 
 class Facts(Layout):
-    """``environment.json``."""
+    """The layout of ``environment.json``."""
 
     model_config = ConfigDict(strict=True, extra="allow")
     __pydantic_extra__: dict[str, str | Number | None] = Field(init=False)
@@ -78,7 +78,7 @@ class Facts(Layout):
 
 
 class Places(Layout):
-    """``pictures/mistakes.json``: for each image the kind, row and column of its mistakes."""
+    """The layout of ``pictures/mistakes.json``: the kind, row and column of the largest mistakes, by image name."""
 
     model_config = ConfigDict(strict=True, extra="allow")
     __pydantic_extra__: dict[str, list[Annotated[list[str | int], Field(min_length=3, max_length=3)]]] = Field(

@@ -1,4 +1,4 @@
-"""Shows the progress of a run: a bar on a terminal, elsewhere a line a minute."""
+"""Show the progress of a run: as a progress bar on a terminal, or else as one line per minute."""
 
 import sys
 import time
@@ -22,12 +22,15 @@ from src.saying import columns, duration, each_minute, say
 if TYPE_CHECKING:
     from lightning.pytorch.utilities.types import STEP_OUTPUT
 
-GROUPS = {"train": "training", "validation": "validation", "held_out": "held-out"}  # as they are printed
-MOST_SCORES = 3  # in a line; metrics.csv has all of them
+GROUPS = {"train": "training", "validation": "validation", "held_out": "held-out"}  # printed names of the groups
+MOST_SCORES = 3  # largest number of scores in a line; metrics.csv has all scores
 
 
 class ProgressBar(RichProgressBar):
-    """Lightning's progress bar, on a terminal: step, elapsed and remaining time, tiles/s of all ranks, loss."""
+    """Lightning's progress bar with other columns, shown only on a terminal.
+
+    The columns are the step, the elapsed and remaining time, the speed in tiles/s over all ranks, and the loss.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,13 +45,13 @@ class ProgressBar(RichProgressBar):
     @property
     @override
     def total_train_batches(self) -> int:
-        """Number of batches of the whole run; Lightning counts those that remain."""
+        """The number of batches of the whole run, whereas Lightning counts only the remaining batches."""
         return self.trainer.max_steps * self.trainer.accumulate_grad_batches
 
     @override
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         super().on_train_start(trainer, module)
-        if self.is_enabled:  # called here, because Lightning does not call it when it resumes an epoch
+        if self.is_enabled:  # because Lightning does not call it when it resumes an epoch
             self.on_train_epoch_start(trainer, module)
             done = trainer.global_step * trainer.accumulate_grad_batches
             if self.progress is not None and self.train_progress_bar_id is not None:
@@ -57,12 +60,12 @@ class ProgressBar(RichProgressBar):
     @override
     def get_metrics(self, trainer: Trainer, module: LightningModule) -> dict[str, int | str | float | dict[str, float]]:
         metrics = super().get_metrics(trainer, module)
-        metrics.pop("v_num", None)  # the version that a logger counts, which has no meaning here
+        metrics.pop("v_num", None)  # the version number of the logger, which is meaningless here
         return metrics
 
 
 class Stage(ProgressColumn):
-    """The unit of a bar: training steps, else images."""
+    """A column of the progress bar with its unit: steps in training, images otherwise."""
 
     @override
     def render(self, task: Task) -> Text:
@@ -70,7 +73,7 @@ class Stage(ProgressColumn):
 
 
 class Speed(ProgressColumn):
-    """The speed in tiles/s for training steps, else in images/s."""
+    """A column of the progress bar with the speed: tiles/s in training, images/s otherwise."""
 
     def __init__(self, trainer: Trainer) -> None:
         super().__init__()
@@ -84,13 +87,13 @@ class Speed(ProgressColumn):
 
 
 class Narrator(Callback):
-    """Print lines on the start of a run and on each validation, and one each minute if no bar is shown.
+    """A callback that prints lines when training starts, after validations and, without a progress bar, every minute.
 
     Args:
-        monitor: the score that is printed first.
+        monitor: name of the score that is printed first.
     """
 
-    measured = (3, 8)  # the steps between which the speed is measured, after a warm-up
+    measured = (3, 8)  # the steps after the start between which the speed is measured; the first ones are warm-up
 
     def __init__(self, monitor: str) -> None:
         self.monitor = monitor
@@ -158,17 +161,17 @@ class Narrator(Callback):
         self.each_minute.close()
 
     def line(self, trainer: Trainer) -> str:
-        """A line on the progress of training."""
+        """Return a line that describes the progress of training."""
         parts = [self.place(trainer), self.doing, self.latest, *self.pace(trainer)]
         return " · ".join(part for part in parts if part)
 
     @staticmethod
     def place(trainer: Trainer) -> str:
-        """The current step and the number of steps."""
+        """Return the current step and the total number of steps, as text."""
         return f"step {trainer.global_step}/{trainer.max_steps}"
 
     def pace(self, trainer: Trainer) -> list[str]:
-        """Tiles per second, validations included, and the remaining time at that pace; nothing before the start."""
+        """Return the speed in tiles/s, validations included, and the remaining time; an empty list before the start."""
         if self.started is None:
             return []
         elapsed, done = time.monotonic() - self.started, trainer.global_step - self.first_step
@@ -179,7 +182,7 @@ class Narrator(Callback):
 
 
 def beginning(trainer: Trainer, module: LightningModule) -> list[str]:
-    """Lines on the device, the network's tiles and the images of a run."""
+    """Return lines that describe the device, the tiles, the images and the steps of a run that starts."""
     data, compiled = data_of(trainer), segmenter(module).compiled
     sizes = ", ".join(f"{len(stack)} {GROUPS[group]}" for group, stack in data.split.items())
     sides = sorted({image.shape[:2] for stack in data.split.values() for image in stack.images})

@@ -1,4 +1,4 @@
-"""Compares the data and choices that a run was started with to the current ones."""
+"""Compare the data and the settings that a run was started with to the current data and settings."""
 
 import hashlib
 from pathlib import Path
@@ -14,12 +14,12 @@ from src.run.directory import finished_scores, flatten, resumable_files
 from src.run.layouts import Facts, Meant, Planned
 
 HASHES = ("data_hash", "cells_hash")
-COUNTED = ("trainer.val_check_interval",)  # keys that may be auto, for which a run stores a number
-_known_hashes: dict[tuple[str, ...], dict[str, str]] = {}  # of data that several runs of a sweep share
+COUNTED = ("trainer.val_check_interval",)  # keys that may be ``auto``, in place of which a run stores a number
+_known_hashes: dict[tuple[str, ...], dict[str, str]] = {}  # hashes of data that several runs of a sweep share
 
 
 def hashes(data: SliceData) -> dict[str, str]:
-    """Hashes of the training, validation and held-out images: of pixels and targets, and of cells and names."""
+    """Hash all images of a run: one hash of pixels and true classes, and one hash of true cells and image names."""
     stacks = list(data.split.values())
     cells = [content_hash(*stack.instances) + repr(stack.names) for stack in stacks]
     return {
@@ -29,25 +29,28 @@ def hashes(data: SliceData) -> dict[str, str]:
 
 
 def facts(data: SliceData) -> dict[str, str | None]:
-    """The facts on the data in ``environment.json``, which `different` compares."""
+    """Return the entries of ``environment.json`` that describe the data: hashes, and a stamp of the files."""
     return {**hashes(data), "data_stamp": stamped(data.folder)}
 
 
 def different(before: dict[str, Any], now: dict[str, Any]) -> bool:
-    """Whether the hashes differ; a hash that only one of the two has does not count."""
+    """Return whether two contents of ``environment.json`` differ in a data hash that both contain."""
     return any(before[name] != now[name] for name in HASHES if name in before and name in now)
 
 
 def hold_against(directory: Path, data: SliceData) -> str | None:
-    """Make sure that a finished run was trained on the current data; → the reason if that is unknown, else None.
+    """Check that a finished run was trained on the current data.
 
     If names, sizes and times of the files are unchanged, the data are not read.
+
+    Returns:
+        None if the data are the same, or the reason why that cannot be verified.
 
     Raises:
         ValueError: the data have changed.
     """
     if data.folder is None:
-        return None  # synthetic data follow from the configuration
+        return None  # synthetic data are determined by the configuration
     there = stamped(data.folder)
     if there is None:
         return f"there are no data in {data.folder} to compare with"
@@ -72,7 +75,7 @@ def hold_against(directory: Path, data: SliceData) -> str | None:
 
 
 def precision_of(directory: Path) -> str | None:
-    """The precision that a resumable run was started in; None if it has not been started, or if it is unknown."""
+    """Return the precision with which a run was started, or None if it is unknown or the run cannot be resumed."""
     file = directory / "environment.json"
     if not file.exists() or not resumable_files(directory):
         return None
@@ -82,10 +85,10 @@ def precision_of(directory: Path) -> str | None:
 
 
 def judged_before(directory: Path) -> dict[str, Any] | None:
-    """The meaning of the labels that a run was started with; None if it has not been started, or if it is unknown.
+    """Return the meaning of the label values with which a run was started, as a dictionary with the fields of `Meant`.
 
-    It is written once, so that the run is resumed with the same labels by a later version that would infer another
-    meaning.
+    The meaning is stored when the run starts, so that a later version of the program that would infer another meaning
+    still resumes the run with the same labels. None if the run has not been started or the stored file is damaged.
     """
     file = directory / "check.json"
     if not file.exists() or (finished_scores(directory) is None and not resumable_files(directory)):
@@ -96,17 +99,18 @@ def judged_before(directory: Path) -> dict[str, Any] | None:
 
 
 def as_started(directory: Path, config: dict[str, Any]) -> dict[str, Any]:
-    """The values with which a run must be resumed because defaults have changed since it was started.
+    """Return the settings to restore when resuming a run because their defaults have changed since it was started.
 
-    These are the keys that later versions added, and those whose default they changed, unless one of the two commands
-    names them.
+    These are the configuration keys that later versions added or whose default they changed, unless the command that
+    started the run or the current command sets them. Also included are numbers that the run computed
+    for settings that are ``auto`` in ``config``.
 
     Args:
         directory: the run directory, which need not exist.
-        config: the current configuration, with its overrides.
+        config: the current configuration, including ``overrides``, the settings on the command line.
 
     Returns:
-        Values by dotted keys.
+        The values to restore, by dotted keys.
 
     Raises:
         ValueError: ``config.yaml`` of the run is damaged.
@@ -133,6 +137,6 @@ def as_started(directory: Path, config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _keys(overrides: list[str]) -> dict[str, str]:
-    """The values of the overrides of a command line, by key."""
+    """Split the overrides of a command line, such as ``seed=1``, into keys and values."""
     parted = (each.lstrip("+~").partition("=") for each in overrides)
     return {key: value for key, _, value in parted}

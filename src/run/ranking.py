@@ -1,4 +1,4 @@
-"""Ranks the runs of a sweep, from their directories alone."""
+"""Rank the runs of a sweep, using only the files in their directories."""
 
 from pathlib import Path
 from typing import NotRequired, TypedDict
@@ -11,16 +11,17 @@ from src.run.layouts import Judged
 
 
 class Ranked(TypedDict):
-    """A run of a sweep.
+    """A run in the ranking of a sweep.
 
     Attributes:
         directory: the name of the run directory.
-        overrides: the overrides that not all runs of the sweep share.
+        overrides: the settings on the command line that not all runs of the sweep have in common.
         monitor: the name of the monitored score.
-        validation: its value on the validation images; None if the run is unfinished or damaged.
-        scores: the held-out scores; None likewise.
-        seconds: the training time; None likewise.
-        against: a phrase that compares the run with the first one, once `comparing.against_first` has made it.
+        validation: the monitored score on the validation images; None if the run is unfinished or damaged.
+        scores: the scores on the held-out images, by name; None if the run is unfinished or damaged.
+        seconds: the training time; None if the run is unfinished or damaged.
+        against: a phrase from `comparing.against_first` that compares the run with the first of the ranking; may be
+            absent.
     """
 
     directory: str
@@ -33,13 +34,16 @@ class Ranked(TypedDict):
 
 
 def ranking(directory: Path) -> list[Ranked]:
-    """The runs of a sweep by their score on the validation images: the best first, unfinished ones last.
+    """Rank the runs of a sweep by the monitored score on the validation images: the best first, unfinished runs last.
 
-    They are not ranked by the score on the held-out images, because the best of many held-out scores would be
-    optimistically biased. A run whose files are damaged counts as unfinished, and a warning names it.
+    The runs are not ranked by their held-out scores, because the best of many held-out scores would be optimistically
+    biased. A run whose files are damaged is reported in a warning and counts as unfinished.
+
+    Args:
+        directory: the directory of the sweep, whose immediate subfolders are the run directories.
 
     Raises:
-        ValueError: there are no runs in the directory.
+        ValueError: the directory contains no runs.
     """
     runs = sorted({file.parent for name in ("config.yaml", "scores.json") for file in directory.glob(f"*/{name}")})
     if not runs:
@@ -66,7 +70,7 @@ def ranking(directory: Path) -> list[Ranked]:
 
 
 def write_ranking(directory: Path, rows: list[Ranked]) -> None:
-    """Write ``ranking.csv`` into the directory of a sweep."""
+    """Write ``ranking.csv``, a table with the rows of `ranking`, into the directory of a sweep."""
     names = dict.fromkeys(name for row in rows for name in row["scores"] or {})
     table = [
         {"directory": row["directory"], "overrides": " ".join(row["overrides"]), "validation": row["validation"]}

@@ -1,4 +1,4 @@
-"""Starts a process for each device of a run, or joins those of a cluster, with a rendezvous timeout."""
+"""Start one process for each device of a run, or join the processes of a cluster, with a rendezvous timeout."""
 
 import inspect
 import os
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 
-# Whether the rendezvous server uses libuv, by PyTorch's own rule: PyTorch is built without libuv for Windows.
+# Whether the rendezvous server uses libuv, decided as in PyTorch, which is built without libuv for Windows.
 LIBUV = os.environ.get("USE_LIBUV", "0" if sys.platform == "win32" else "1") == "1"
-GRACE = 10  # seconds in which the other processes of a run must end when one has failed
+GRACE = 10  # seconds that the other processes of a run have to end after one has failed
 
 
 class Processes(DDPStrategy):
-    """Lightning's data-parallel strategy, with a roll call before the ranks wait for each other.
+    """Lightning's data-parallel strategy, preceded by a `roll_call`, which reports ranks that do not arrive.
 
     Args:
         arrival: rendezvous timeout in seconds.
@@ -60,20 +60,20 @@ class Processes(DDPStrategy):
 
 
 def roll_call(environment: ClusterEnvironment, devices: int, nodes: int, seconds: float) -> TCPStore:
-    """Wait for all ranks of a run.
+    """Wait until all ranks of a run have connected to rank 0.
 
     Args:
-        environment: the rank of this process and the address of rank 0.
+        environment: knows the rank of this process, the number of ranks and the address of rank 0.
         devices: the configured number of processes on each machine.
         nodes: the configured number of machines.
         seconds: the rendezvous timeout.
 
     Returns:
-        The store of the rendezvous; the ranks continue to use it while it exists.
+        The store through which the ranks have met; they continue to use the store as long as this object exists.
 
     Raises:
-        ValueError: the number of started processes is not the configured one.
-        ConnectionError: ranks did not arrive; the message names them and their hosts.
+        ValueError: the number of started processes differs from the configured number.
+        ConnectionError: some ranks did not connect in time; the message names these ranks and their hosts.
     """
     rank, size = environment.global_rank(), environment.world_size()
     if size != devices * nodes:
@@ -118,7 +118,13 @@ def _has_arrived(store: TCPStore, rank: int, seconds: float) -> bool:
 
 
 def host_of(rank: int, devices: int, nodes: int) -> str:
-    """The machine that a rank should run on, by its host name if that is known."""
+    """Return the name of the machine on which a rank should run: its host name if known, or else ``machine N``.
+
+    Args:
+        rank: the rank.
+        devices: the number of processes on each machine.
+        nodes: the number of machines.
+    """
     if nodes == 1:
         return socket.gethostname()
     if "SLURM_JOB_NODELIST" in os.environ:
@@ -128,10 +134,10 @@ def host_of(rank: int, devices: int, nodes: int) -> str:
 
 
 def to_start(trainer: lightning.Trainer) -> int:
-    """Number of processes that must be started on this machine; 0 if this process can train itself.
+    """Return how many processes must be started on this machine; 0 if this process itself is to train.
 
     Raises:
-        ValueError: several processes were started for a trainer that uses one.
+        ValueError: several processes were started, although the trainer uses only one.
     """
     count = lightning_seam.processes_to_start(trainer)
     if count is None:
@@ -142,7 +148,7 @@ def to_start(trainer: lightning.Trainer) -> int:
 
 
 def free_port() -> int:
-    """A free port of this machine, for the rendezvous."""
+    """Return a free TCP port of this machine, for the rendezvous."""
     with socket.socket() as found:
         found.bind(("", 0))
         port: int = found.getsockname()[1]
@@ -150,15 +156,15 @@ def free_port() -> int:
 
 
 def start(count: int, train: Callable[..., None], *arguments: object) -> None:
-    """Call ``train(*arguments)`` in ``count`` new processes, which form a group of their own.
+    """Call ``train(*arguments)`` in ``count`` new processes, each with its own rank, and wait until all have ended.
 
-    Unlike with Lightning, this process is not one of them, because the next run of a sweep may need another number of
-    processes. They are forked from a server that has imported only what ``train`` needs, once for all runs of a sweep;
-    or they are spawned where that is Python's default, because forking fails on macOS and does not exist on Windows.
-    Signals to this process are passed on to all of them.
+    Unlike with Lightning, this process does not train itself, because the next run of a sweep may need another number
+    of processes. The new processes are forked from a server process, which imports the modules that ``train`` needs
+    once for all runs of a sweep. Where spawning is Python's default (macOS, Windows), they are spawned, because forking
+    fails or does not exist there. Signals to this process are passed on to all new processes.
 
     Raises:
-        Exception: the exception of the first process that failed; the others were ended.
+        Exception: the exception of the first process that failed; the other processes were ended.
         ChildProcessError: a process was killed.
         Stopped: the processes were stopped by a signal.
     """
@@ -169,12 +175,12 @@ def start(count: int, train: Callable[..., None], *arguments: object) -> None:
     }
     method = "spawn" if multiprocessing.get_start_method() == "spawn" else "forkserver"
     starter = multiprocessing.get_context(method)
-    # Not the module of ``train`` itself: if it is the program, each process runs it again.
+    # The module of ``train`` itself is not preloaded: if it is the main program, each process runs it again anyway.
     imported = [value.__name__ for value in train.__globals__.values() if inspect.ismodule(value)]
     if method == "forkserver":
         starter.set_forkserver_preload(imported)
     failures = starter.SimpleQueue()
-    # Passed on, because the environment of the server is that of its start.
+    # Passed explicitly, because the server process keeps the environment variables with which it was started.
     environment = dict(os.environ) | address
     context = start_processes(
         _enter, (count, environment, failures, train, arguments), count, join=False, start_method=method
@@ -188,7 +194,7 @@ def start(count: int, train: Callable[..., None], *arguments: object) -> None:
             while not failures.empty():
                 rank, content = failures.get()
                 raised[rank] = pickle.loads(content)
-            first = raised.get(error.error_index)  # the others were ended because of it
+            first = raised.get(error.error_index)  # because of it, the other processes were ended
             if passed_on:
                 stopped = (each for each in raised.values() if isinstance(each, Stopped))
                 raise next(stopped, Stopped(passed_on)) from None
@@ -211,7 +217,7 @@ def _enter(
     arguments: tuple[object, ...],
 ) -> None:
     if BETWEEN_PROCESSES:
-        os.setpgid(0, 0)  # so that Ctrl-C reaches only the parent, which passes it on
+        os.setpgid(0, 0)  # so that Ctrl-C reaches only the parent process, which passes it on
     os.environ.clear()
     os.environ |= environment | {"LOCAL_RANK": str(local_rank)}
     torch.set_num_threads(max(1, torch.get_num_threads() // count))
@@ -236,7 +242,7 @@ def _pickled(error: BaseException) -> bytes:
 
 
 def gathered(item: Item) -> list[Item]:
-    """The ``item`` of each rank, in their order; all ranks must call this."""
+    """Return a list with the ``item`` of each rank, in the order of ranks; all ranks must call this."""
     if not torch.distributed.is_initialized():
         return [item]
     items = [item] * torch.distributed.get_world_size()
@@ -246,12 +252,19 @@ def gathered(item: Item) -> list[Item]:
 
 @contextmanager
 def _passed_on(pids: list[int]) -> Iterator[list[int]]:
-    """Pass the signals that this process receives on to others; yields the list of them."""
+    """Pass on all signals that this process receives within this context.
+
+    Args:
+        pids: the processes to which the signals are passed on.
+
+    Yields:
+        The growing list of received signals.
+    """
     passed_on: list[int] = []
 
     def pass_on(number: int, frame: FrameType | None) -> None:
         passed_on.append(number)
-        for pid in pids if BETWEEN_PROCESSES else ():  # otherwise the terminal signals all of them
+        for pid in pids if BETWEEN_PROCESSES else ():  # on Windows the terminal itself signals all processes
             try:
                 os.kill(pid, number)
             except ProcessLookupError:

@@ -1,4 +1,4 @@
-"""Writes ``report.html`` of a run from the files of its directory."""
+"""Write ``report.html`` of a run, using only the files in its run directory."""
 
 import functools
 from collections.abc import Callable
@@ -27,28 +27,28 @@ from src.run.rows import read_rows
 Read = TypeVar("Read")
 
 PAGE = "report.html"
-MOST_FRAMES = 8  # most pictures of a validation image during training
+MOST_FRAMES = 8  # largest number of pictures that show a validation image in the course of training
 PANELS = ("image", "truth", "prediction", "mistakes")
 
 
 class Reported(Described, Judged):
-    """The fields of ``config.yaml`` that the page shows."""
+    """The fields of ``config.yaml`` that the report needs."""
 
     trainer: Steps
 
 
 def write_page(directory: Path, default: dict[str, Any], shown: Callable[[float | None], str]) -> Path:
-    """Write ``report.html`` into a run directory, from its files alone; → the file.
+    """Write ``report.html`` into a run directory, using only the files there, and return the path of the report.
 
-    Damaged files that the page can do without are named in warnings and left out.
+    Damaged files that are not essential are left out of the report and named in warnings.
 
     Args:
         directory: the directory of a finished run.
-        default: the default configuration, with interpolations as ``${…}``.
+        default: the default configuration, with unresolved interpolations ``${…}``; differences from it are listed.
         shown: formats a score.
 
     Raises:
-        ValueError: the run is not finished, or its scores or its configuration are damaged.
+        ValueError: the run is unfinished, or its scores or its configuration are damaged.
     """
     scores = scores_of(directory)
     config = read_config(directory, Reported)
@@ -92,7 +92,7 @@ def write_page(directory: Path, default: dict[str, Any], shown: Callable[[float 
 
 
 def read_curves(file: Path) -> dict[str, list[tuple[int, float]]]:
-    """The steps and values of each column of ``metrics.csv``."""
+    """Read the learning curves in ``metrics.csv``: a list of (step, value) for each column, by column name."""
     curves: dict[str, list[tuple[int, float]]] = {}
     for row in read_rows(file):
         for name, value in row.items():
@@ -102,13 +102,18 @@ def read_curves(file: Path) -> dict[str, list[tuple[int, float]]]:
 
 
 def panels_of(directory: Path, name: str) -> dict[str, str]:
-    """The pictures of a held-out image as data URLs, by the names of `PANELS`."""
+    """Return the pictures of a held-out image as data URLs, by their names in `PANELS`; missing pictures are left out.
+
+    Args:
+        directory: the run directory.
+        name: the name of the image.
+    """
     files = {panel: picture_file(directory, f"held_out/{name}_{panel}.webp") for panel in PANELS}
     return {panel: picture for panel, file in files.items() if (picture := _embedded(file))}
 
 
 def _frames(directory: Path) -> list[tuple[int, str]]:
-    """Steps and pictures of evenly spaced validations, the last one included."""
+    """Return the step and the picture (a data URL) of several evenly spaced validations, including the last one."""
     steps = {file: file.stem.removeprefix("step_") for file in picture_file(directory, "validation").glob("step_*.png")}
     files = sorted(file for file, step in steps.items() if step.isdecimal())
     spaced = [files[place] for place in np.linspace(0, len(files) - 1, min(MOST_FRAMES, len(files))).astype(int)]
@@ -128,7 +133,11 @@ def _embedded(file: Path) -> str:
 
 
 def _whole_webp(file: Path) -> str:
-    """The data URL of a picture that can be decoded; "" if there is none."""
+    """Return a WebP picture as a data URL; an empty string if the file does not exist.
+
+    Raises:
+        ValueError: the picture cannot be decoded.
+    """
     if not file.exists():
         return ""
     limits.check_regular(file)

@@ -1,4 +1,4 @@
-"""Reads the rows of ``metrics.csv``, and refuses damaged ones."""
+"""Read the rows of ``metrics.csv``, and refuse damaged rows."""
 
 import csv
 from pathlib import Path
@@ -8,12 +8,12 @@ from src.saying import warn
 
 
 def read_rows(file: Path) -> list[dict[str, str]]:
-    """The complete rows of ``metrics.csv``; an empty list if the file does not exist.
+    """Read the complete rows of ``metrics.csv``, as text by column name; an empty list if the file does not exist.
 
-    A killed process may leave the last row incomplete, and a power cut may damage it: such a last row is left out.
+    The last row is left out if it is incomplete, as after a killed process, or damaged, as after a power cut.
 
     Raises:
-        ValueError: another row is damaged, or the file is not a table of curves.
+        ValueError: a row before the last is damaged, or the file is not a table of learning curves.
         OSError: the file cannot be read.
     """
     if not file.exists() and not file.is_symlink():
@@ -22,7 +22,7 @@ def read_rows(file: Path) -> list[dict[str, str]]:
         text = read_text(file)
     except ValueError as error:
         raise damaged(file, str(error)) from error
-    lines = text.split("\n")[:-1]  # the text after the last newline is not a complete line
+    lines = text.split("\n")[:-1]  # the text after the last newline is an incomplete line, or empty
     cells = [_cells(line) for line in lines if line]
     columns = cells[0] if cells else []
     if not columns or columns[0] != "step" or len(set(columns)) < len(columns):
@@ -36,7 +36,7 @@ def read_rows(file: Path) -> list[dict[str, str]]:
 
 
 def _cells(line: str) -> list[str]:
-    """The cells of a line; an empty list if it is not valid CSV."""
+    """Split a line of CSV into its cells; return an empty list if the line is not valid CSV."""
     try:
         return next(csv.reader([line], strict=True))
     except csv.Error:
@@ -44,7 +44,7 @@ def _cells(line: str) -> list[str]:
 
 
 def _is_row(cells: list[str], columns: int) -> bool:
-    """Whether the cells are a step, followed by a number or nothing in each column."""
+    """Return whether the cells of a line are a step, followed by a number or an empty cell in each other column."""
     if len(cells) != columns or not (cells[0].isdecimal() and len(cells[0]) < 16):
         return False
     try:

@@ -1,4 +1,4 @@
-"""Learning-rate schedules during a run: one that follows validation scores, and that of an extended run."""
+"""Control the learning-rate schedule of a run: pass validation scores to it, and adapt it to an extended run."""
 
 from typing import Any
 
@@ -14,10 +14,10 @@ from src.model.segmenter import Segmenter, segmenter
 
 
 class Schedule(Callback):
-    """Pass validation scores to a `Plateau` schedule, and end training at its last step.
+    """A callback that passes validation scores to a `Plateau` schedule, and ends training at its last step.
 
     Args:
-        monitor: the score that the schedule follows.
+        monitor: name of the score that the schedule follows.
         mode: ``max`` if a higher score is better, ``min`` if a lower one is.
     """
 
@@ -26,7 +26,7 @@ class Schedule(Callback):
 
     @override
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
-        self._end(trainer)  # if the run was interrupted after its last step
+        self._end(trainer)  # in case the run was interrupted after its last step
 
     @override
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
@@ -51,10 +51,10 @@ def _followed(trainer: Trainer) -> list[Plateau]:
 
 
 def reschedule(checkpoint: dict[str, Any], module: Segmenter) -> None:
-    """Set the schedule of an extended run to the state that it would have if the run had been that long from the start.
+    """Set the learning-rate schedule in a checkpoint as if the run had been planned with its extension from the start.
 
     Args:
-        checkpoint: the checkpoint from which the run is resumed; it is changed.
+        checkpoint: the content of the checkpoint from which the run is resumed; it is modified in place.
         module: the module of the extended run.
     """
     optimizer = module.optimizer([torch.nn.Parameter(torch.zeros(1))])

@@ -1,22 +1,22 @@
-"""Logs a run to MLflow as one MLflow run, even after interruptions."""
+"""Log a run to MLflow as a single MLflow run, even if the run is interrupted and resumed."""
 
 from pathlib import Path
 
 from lightning.pytorch.loggers import MLFlowLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-RECENT = 1000  # number of the newest MLflow runs among which an earlier part of this run is searched
+RECENT = 1000  # number of most recent MLflow runs that are searched for an earlier part of this run
 
 
 def mlflow_logger(run_dir: str, tracking_uri: str, experiment_name: str) -> MLFlowLogger:
-    """Make a logger that continues the MLflow run of a run directory, or starts one.
+    """Create a logger that continues the MLflow run of a run directory, or starts a new MLflow run if none exists.
 
-    Lightning's logger alone would start another MLflow run whenever a run is resumed.
+    By default, Lightning's logger would start a new MLflow run each time a run is resumed.
 
     Args:
-        run_dir: the run directory, which is the name of the run in MLflow; pictures are stored in it, unless the
-            tracking server stores them itself.
-        tracking_uri: a database, such as ``sqlite:///runs/mlflow.db``, or a tracking server, ``http://…``.
+        run_dir: the run directory, which also names the MLflow run; pictures are stored in this directory, unless a
+            tracking server stores them.
+        tracking_uri: a database, such as ``sqlite:///runs/mlflow.db``, or a tracking server (``http://…``).
         experiment_name: the MLflow experiment, which is created if it does not exist.
 
     Raises:
@@ -40,7 +40,7 @@ def mlflow_logger(run_dir: str, tracking_uri: str, experiment_name: str) -> MLFl
 
 @rank_zero_only
 def _run_id(run_dir: str, tracking_uri: str, experiment_name: str) -> str | None:
-    """The identifier of the MLflow run of a run directory; None if there is none yet."""
+    """Return the identifier of the MLflow run that is named after a run directory, or None if it does not exist yet."""
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri)
