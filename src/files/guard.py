@@ -84,7 +84,7 @@ def _check_ome(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> None:
 
 
 def _directory(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> tuple[int, int]:
-    """Return the number of tags that the file states for a page, and the offset of the next page (0 if none follows)."""
+    """Return the number of tags that the file states for a page, and the offset of the next page (0 for the last)."""
     layout, stream = tiff.tiff, tiff.filehandle
     stream.seek(page.offset)
     (tags,) = struct.unpack(layout.tagnoformat, stream.read(layout.tagnosize))
