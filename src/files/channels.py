@@ -14,7 +14,7 @@ from src.files.stored import SHOWN, Reading, Stored
 
 
 def put_together(files: Sequence[Path], count: int) -> list[tuple[Path, ...]]:
-    """Group files that hold one channel each into images.
+    """Group files with one channel each by the image to which they belong.
 
     The files are grouped if each image has the same ``count`` endings, such as NAME_0000 and NAME_0001, or NAME_actin
     and NAME_dapi. Otherwise, each file is an image of its own.
@@ -38,7 +38,7 @@ def put_together(files: Sequence[Path], count: int) -> list[tuple[Path, ...]]:
 
 
 def in_memory_together(files: Sequence[Path]) -> Stored:
-    """Read an image with one file per channel into memory; the channels become its first axis.
+    """Read all pixels of an image that is stored as one file per channel; the channels become the first axis.
 
     A colour file whose red, green and blue values are equal counts as one grey channel.
 
@@ -64,9 +64,9 @@ def in_memory_together(files: Sequence[Path]) -> Stored:
 
 
 def open_together(files: Sequence[Path], reading: Reading = SHOWN) -> Image:
-    """Open an image that consists of one file, as `open_image` does, or of one file per channel.
+    """Open an image that is stored in one file or as one file per channel.
 
-    With one file per channel, the whole image is read into memory.
+    A single file is opened with `open_image`; from one file per channel, the whole image is read into memory.
 
     Args:
         files: the only file of the image, or its file for each channel.

@@ -40,10 +40,10 @@ def normalise(image: np.ndarray, scaling: str) -> np.ndarray:
 
 
 def range_of(image: np.ndarray, scaling: str) -> tuple[float, float]:
-    """Return the grey values of an array ``(H, W)`` or ``(H, W, C)`` that become 0 and 1, as `grey_range` does.
+    """Return the two grey values of an image that are scaled to 0 and 1, as `grey_range` does for an `Image`.
 
     Args:
-        image: the array.
+        image: ``(H, W)`` or ``(H, W, C)``, any real dtype.
         scaling: how to compute the range, one of `files.stored.SCALINGS`.
     """
     return grey_range(Image(Path("image"), image, "YXC"[: image.ndim], scaling=scaling), 0)
@@ -101,7 +101,7 @@ def check_finite(values: np.ndarray, file: Path) -> None:
 
 
 def grey_range(image: Image, plane: int, rows: int = 512) -> tuple[float, float]:
-    """Return the two grey values of a plane that become 0 and 1, as the `scaling` of the image defines them.
+    """Return the two grey values of a plane that are scaled to 0 and 1, according to `Image.scaling`.
 
     The two grey values are exact for integers of up to 16 bits. For other dtypes, a plane with more than
     `MOST_GREY_VALUES` values is sampled: only every n-th pair of rows is used.

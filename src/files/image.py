@@ -129,7 +129,7 @@ class Image:
             self.array.store.close()
 
     def choose(self, channels: tuple[int, ...]) -> "Image":
-        """Return the same image with only some of its `in_channels` channels, given by their indices."""
+        """Return the same image with only some of its channels, given as indices below `in_channels`."""
         own = range(self.in_channels) if self.channels is None else self.channels
         return replace(self, channels=tuple(own[channel] for channel in channels))
 

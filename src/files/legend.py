@@ -10,7 +10,7 @@ MOST_CLASSES, LONGEST_NAME = 256, 64
 
 @dataclass(frozen=True)
 class Legend:
-    """Pixel values, names and colours of class 0, 1, …; whichever is unknown is an empty tuple.
+    """Pixel values, names and colours of the classes 0, 1, …; each of these is an empty tuple if it is unknown.
 
     Checkpoints and label images store the legend, so that predictions use the same pixel values as the annotation.
 

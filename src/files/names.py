@@ -55,7 +55,7 @@ def longer_than(name: str) -> list[str]:
 
 
 def base_of(name: str, names: Container[str]) -> str | None:
-    """Return the longest of ``names`` that is a prefix of ``name`` before a separator; None if no name is.
+    """Return the longest of ``names`` that begins ``name`` and is followed by a separator there, or None.
 
     >>> base_of("a_1_mask", {"a", "a_1"})
     'a_1'

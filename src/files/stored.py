@@ -137,7 +137,7 @@ def axes_of(stored: Stored, reading: Reading) -> str:
 
 
 def stacked_axes(axes: str) -> str:
-    """Rename unknown axes, such as positions, to Z and T, whichever is not used yet.
+    """Rename unknown axes, such as positions, to Z or, if Z is already used, to T.
 
     >>> stacked_axes("QYX"), stacked_axes("ZRYXS")
     ('ZYX', 'ZTYXS')

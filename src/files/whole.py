@@ -12,7 +12,7 @@ from src.files.incomplete import beside
 
 @contextmanager
 def complete_file(file: str | Path) -> Iterator[Path]:
-    """Yield the path of a temporary file to write, which is renamed to ``file`` if the ``with`` block succeeds.
+    """Yield the path of a temporary file to write; the file is renamed to ``file`` if the ``with`` block succeeds.
 
     If the block raises an error, the temporary file is removed.
 

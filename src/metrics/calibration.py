@@ -53,11 +53,11 @@ class Calibration:
         return found.astype(probability.dtype)
 
     def for_uncalibrated(self, decoder: Decoder) -> Decoder:
-        """Convert a decoder for calibrated probabilities to a decoder that labels uncalibrated ones in the same way."""
+        """Convert a decoder for calibrated probabilities to one that gives the same labels for uncalibrated ones."""
         return self._moved(decoder, Calibration(1 / self.temperature, -self.shift * self.temperature))
 
     def for_calibrated(self, decoder: Decoder) -> Decoder:
-        """Convert a decoder for uncalibrated probabilities to a decoder that labels calibrated ones in the same way."""
+        """Convert a decoder for uncalibrated probabilities to one that gives the same labels for calibrated ones."""
         return self._moved(decoder, self)
 
     def _moved(self, decoder: Decoder, how: "Calibration") -> Decoder:

@@ -46,7 +46,7 @@ def cells_of(labels: np.ndarray, probability: np.ndarray, instances: np.ndarray,
 
 
 def confidences(folds: Sequence[Sequence[Cells]]) -> tuple[list[list[np.ndarray]], Calibration]:
-    """Turn the mean probability inside each predicted cell into the calibrated probability that it is a match.
+    """Calibrate the mean probability inside each predicted cell to the probability that the cell matches a true cell.
 
     Args:
         folds: predicted cells of each image, grouped by fold.

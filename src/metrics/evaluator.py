@@ -40,7 +40,7 @@ class Probabilities:
         return replace(self, known=known)
 
     def cell(self, threshold: float) -> np.ndarray:
-        """Return the probability ``(H, W)`` that each pixel is not class 0, which is the same for any threshold."""
+        """Return the probability ``(H, W)`` of any class but class 0 at each pixel; ``threshold`` has no effect."""
         return self._cut(cell_probability(self.values))
 
     def classes(self, threshold: float) -> np.ndarray:
@@ -105,7 +105,7 @@ class Metric(Protocol):
     nothing: dict[str, np.ndarray]
 
     def count(self, **images: np.ndarray | float) -> dict[str, np.ndarray]:
-        """Count in one image; the arguments are those that `takes` names."""
+        """Return the counts of one image, with the keys of `nothing`; the arguments have the names in `takes`."""
         ...
 
     def scores(self, **sums: np.ndarray) -> dict[str, float]:
@@ -228,19 +228,19 @@ class Evaluator:
         return scores if self.monitor is None else scores | {self.monitor: scores.get(self.monitor, math.nan)}
 
     def chosen_threshold(self, sums: Sums | None = None) -> float | None:
-        """Return the threshold of the evaluator or, if it is None, the threshold at which ``monitor`` is best.
+        """Return the fixed threshold of the evaluator or, if it has none, the threshold at which ``monitor`` is best.
 
-        If it is best at several thresholds, return the middle one; if ``monitor`` is None, return None. The score is
-        computed from counts summed over images; for ``sums`` = None, over all images so far.
+        If several thresholds are equally good, return the middle one; if ``monitor`` is None, return None. The score
+        is computed from counts summed over images; if ``sums`` is None, over all images so far.
         """
         return self._chosen(self._rows(self.sums if sums is None else sums))
 
     def over_thresholds(self, sums: Sums | None = None) -> dict[float, float]:
-        """Return the monitored score by threshold: NaN if there was nothing to score; empty if nothing is monitored."""
+        """Return the monitored score at each threshold: NaN if nothing was scored; empty if nothing is monitored."""
         return self._over_thresholds(self._rows(self.sums if sums is None else sums), self.monitor)
 
     def reset(self) -> None:
-        """Set `sums` to zero, as before the first image."""
+        """Set all counts in `sums` to zero, as before the first image."""
         self.sums = self.nothing()
 
     def _rows(self, sums: Sums) -> list[list[dict[str, float]]]:

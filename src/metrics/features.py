@@ -9,7 +9,7 @@ SMALLEST = 1e-12  # probability in logarithms
 
 
 def features(probability: np.ndarray, labels: np.ndarray) -> dict[str, float] | None:
-    """Compute features that indicate how good the prediction of an image is; None if it has no foreground.
+    """Compute features that indicate how good a predicted segmentation is; None if it has no foreground.
 
     The features, by name, are:
     ``dice``: expected Dice coefficient of the foreground, if the probabilities are calibrated.

@@ -37,9 +37,9 @@ def worst_first(rows: Sequence[dict[str, Any]], monitor: str, mode: str) -> list
 
 
 def by_class(scores: Mapping[str, float | None]) -> dict[int, dict[str, float | None]]:
-    """Group scores by class: for each class, return its scores by their names without the ending ``_class_NUMBER``.
+    """Group the scores of single classes by class number, and shorten their names by ``_class_NUMBER``.
 
-    Scores that are not for a single class are left out.
+    Scores that are not those of a single class are left out.
 
     >>> by_class({"iou": 0.5, "iou_class_1": 0.4, "dice_class_1": 0.6, "iou_class_0": 0.9})
     {0: {'iou': 0.9}, 1: {'iou': 0.4, 'dice': 0.6}}

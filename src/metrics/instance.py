@@ -96,7 +96,7 @@ def matches(pairs: Overlap, percent: int) -> tuple[int, float]:
 
 
 def tracking_costs(pairs: Overlap) -> tuple[float, int]:
-    """Compute the sums that the scores SEG and DET of the Cell Tracking Challenge are based on.
+    """Compute the sums from which the scores SEG and DET of the Cell Tracking Challenge are computed.
 
     A true cell is detected by the predicted cell that covers more than half of the true cell.
 
@@ -196,8 +196,8 @@ class Instances:
             found: number of found cells at each IoU threshold.
             found_iou: sum of the IoU of the found cells at each IoU threshold.
             cells: numbers of true and predicted cells.
-            covered_iou: sum of the IoU of detected cells, as of `tracking_costs`.
-            cost: cost of correcting all detections, as of `tracking_costs`.
+            covered_iou: sum of the IoU of detected cells, from `tracking_costs`.
+            cost: cost of correcting all detections, from `tracking_costs`.
             mistakes: numbers of splits, merges, missed cells and extra cells.
         """
         true, predicted = cells

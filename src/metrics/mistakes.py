@@ -77,7 +77,7 @@ def class_mistakes(labels: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 def largest_places(kinds: np.ndarray, most: int = 3) -> list[tuple[int, int, int]]:
-    """Return the kind of mistake, row and column of the largest connected mistakes, largest first.
+    """Find the largest connected mistakes in a map; return the kind, row and column of each, largest first.
 
     Args:
         kinds: map of mistakes ``(H, W)``, as `mistakes_of` returns it.

@@ -23,7 +23,7 @@ class PixelError:
     nothing: ClassVar = {"pixels": np.zeros(4, np.int64)}
 
     def count(self, cell: np.ndarray, target: np.ndarray, threshold: float) -> dict[str, np.ndarray]:
-        """Count true positive, false positive, false negative and true negative pixels of an image, as ``pixels``.
+        """Count the true positive, false positive, false negative and true negative pixels of an image.
 
         Args:
             cell: predicted probability of cell, ``(H, W)``.

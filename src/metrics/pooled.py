@@ -40,7 +40,7 @@ class Pooled(Metric):
         self.row = self.evaluator.of_image(counted)
 
     def compute(self) -> tuple[dict[str, float], float | None]:
-        """Return the scores, by name, of the images of all processes together, and the threshold chosen on them."""
+        """Return the scores, by name, of the images of all processes together, and the threshold (given or chosen)."""
         sums = {name: getattr(self, f"sum_{name}").cpu().numpy() for name in self.names}
         self.sweep = self.evaluator.over_thresholds(sums)
         return self.evaluator.compute(sums), self.evaluator.chosen_threshold(sums)

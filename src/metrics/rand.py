@@ -114,7 +114,7 @@ class AfterThinning:
     nothing: ClassVar = {"total": np.zeros(2, np.float32), "images": np.zeros(1, np.int64)}
 
     def count(self, cell: np.ndarray, target: np.ndarray, threshold: float) -> dict[str, np.ndarray]:
-        """Compute V_rand and V_info of an image, as ``total``; ``images`` is 1.
+        """Return V_rand and V_info of an image (``total``) and the number of images, 1, to be summed over images.
 
         Args:
             cell: predicted probability of cell, ``(H, W)``.
@@ -142,7 +142,7 @@ class OfLabels:
     nothing: ClassVar = {"total": np.zeros(2, np.float32), "images": np.zeros(1, np.int64)}
 
     def count(self, labels: np.ndarray, target: np.ndarray) -> dict[str, np.ndarray]:
-        """Compute V_rand and V_info of an image, as ``total``; ``images`` is 1.
+        """Return V_rand and V_info of an image (``total``) and the number of images, 1, to be summed over images.
 
         Args:
             labels: predicted cell of each pixel, ``(H, W)`` integers, 0 = background.
@@ -169,7 +169,7 @@ class RandError:
     nothing: ClassVar = {"pairs": np.zeros(3, np.int64)}
 
     def count(self, cell: np.ndarray, target: np.ndarray, threshold: float) -> dict[str, np.ndarray]:
-        """Count the pairs of pixels in an image that `pair_counts` counts, as ``pairs``.
+        """Count the pairs of pixels in the same predicted or true segment of an image, as `pair_counts` does.
 
         Args:
             cell: predicted probability of cell, ``(H, W)``.

@@ -53,7 +53,7 @@ def _fill_queue(labels: np.ndarray, steps: np.ndarray, queue: np.ndarray) -> int
 
 @numba.njit(cache=True)
 def _flood(labels: np.ndarray, steps: np.ndarray) -> None:
-    """Assign each background pixel to a component or a line; changes ``labels`` in place."""
+    """Assign each background pixel to a component or a line; change ``labels`` in place."""
     height, width = labels.shape
     queue = np.empty((height * width, 2), np.int32)
     first, last = 0, _fill_queue(labels, steps, queue)

@@ -135,7 +135,7 @@ class WarpingError:
     nothing: ClassVar = {"errors": np.zeros(2, np.int64)}  # numbers of errors and of pixels
 
     def count(self, cell: np.ndarray, target: np.ndarray, threshold: float) -> dict[str, np.ndarray]:
-        """Count the topological errors and the pixels of an image, as ``errors``.
+        """Count the topological errors of an image, and all its pixels.
 
         Args:
             cell: predicted probability of cell, ``(H, W)``.
