@@ -1,1 +1,1 @@
-"""Disk to arrays and back: image formats, atomic writing, and names."""
+"""Reading and writing of files: image formats, file names, and writing that leaves no incomplete file."""

@@ -1,4 +1,4 @@
-"""The channels of images: in one file or in a file each, such as NAME_0000.tif of nnU-Net; all of them, or some."""
+"""Images whose channels are in one file or in one file per channel (as in nnU-Net), and selection of channels."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -14,10 +14,17 @@ from src.files.stored import SHOWN, Reading, Stored
 
 
 def put_together(files: Sequence[Path], count: int) -> list[tuple[Path, ...]]:
-    """Group files that hold one of ``count`` channels each by image, in the order of the channels.
+    """Group files with one channel each by the image to which they belong.
 
-    The names of all files must end in the same ``count`` endings, such as NAME_0000 and NAME_0001, or NAME_actin and
-    NAME_dapi. If they do not, each file is an image of its own.
+    The files are grouped if each image has the same ``count`` endings, such as NAME_0000 and NAME_0001, or NAME_actin
+    and NAME_dapi. Otherwise, each file is an image of its own.
+
+    Args:
+        files: image files.
+        count: number of channels of an image; if it is 1, no files are grouped.
+
+    Returns:
+        The files of each image, in natural order of their endings.
     """
     of: dict[tuple[Path, str], dict[str, Path]] = defaultdict(dict)
     for file in files:
@@ -31,10 +38,13 @@ def put_together(files: Sequence[Path], count: int) -> list[tuple[Path, ...]]:
 
 
 def in_memory_together(files: Sequence[Path]) -> Stored:
-    """Read the files of one image, one channel each.
+    """Read all pixels of an image that is stored as one file per channel; the channels become the first axis.
+
+    A colour file whose red, green and blue values are equal counts as one grey channel.
 
     Raises:
-        ValueError: as of `image.open_stored`, or the files differ in axes or size.
+        FileNotFoundError: a file does not exist.
+        ValueError: a file cannot be read, has several channels, or differs from the first file in axes or size.
     """
     channels: list[Stored] = []
     for file in files:
@@ -54,11 +64,17 @@ def in_memory_together(files: Sequence[Path]) -> Stored:
 
 
 def open_together(files: Sequence[Path], reading: Reading = SHOWN) -> Image:
-    """Open an image of one file as `open_image` does, or read one whose channels are in several files.
+    """Open an image that is stored in one file or as one file per channel.
+
+    A single file is opened with `open_image`; from one file per channel, the whole image is read into memory.
+
+    Args:
+        files: the only file of the image, or its file for each channel.
+        reading: how to interpret the pixels.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: as of `in_memory_together`.
+        FileNotFoundError: a file does not exist.
+        ValueError: a file cannot be read, or the files do not fit together (see `in_memory_together`).
     """
     if len(files) == 1:
         return open_image(files[0], reading)
@@ -66,15 +82,27 @@ def open_together(files: Sequence[Path], reading: Reading = SHOWN) -> Image:
 
 
 def has_equal_channels(image: Image, rows: int = 512) -> bool:
-    """Whether all channels of an image are equal, so that it is grey."""
+    """Return whether all channels of an image are equal, so that the image is grey.
+
+    Args:
+        image: an opened image.
+        rows: number of rows to read at a time.
+    """
     return all((band == band[:1]).all() for plane in range(image.planes) for band in image.bands(plane, rows))
 
 
 def with_channels(image: Image, channels: Sequence[int] | None, expected: int) -> Image:
-    """The image with the channels that the network takes.
+    """Return the image restricted to the channels that a network takes.
+
+    Args:
+        image: an opened image.
+        channels: indices of the channels to use. None uses all channels, but of a grey image that is stored as three
+            equal channels only the first if the network takes one channel.
+        expected: number of channels that the network takes.
 
     Raises:
-        ValueError: it has more or fewer; says how to choose.
+        ValueError: a channel does not exist, or the number of channels is not ``expected``; the message says how to
+            choose channels.
     """
     stored = image.in_channels
     if channels is not None:

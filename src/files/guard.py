@@ -1,7 +1,7 @@
 """Checks of TIFF, PNG, JPEG and Zarr headers before pixels are decoded.
 
-A header of a few bytes can announce an image larger than any memory. So readers first compare what it announces with
-the size of the file and with limits.
+A header of a few bytes can announce an image larger than any memory. Readers therefore first compare the announced
+size with the size of the file and with limits.
 """
 
 import math
@@ -13,16 +13,16 @@ from zarr.types import AnyArray
 
 from src.files.limits import check_size
 
-MOST_EMPTY = 2**28  # bytes of a Zarr array without any stored chunk, which then has its fill value everywhere
+MOST_EMPTY = 2**28  # largest size in bytes of a Zarr array without stored chunks, which is read as its fill value
 DEFLATE = 1032  # highest compression ratio of Deflate
 _DEFLATED = {tifffile.COMPRESSION.ADOBE_DEFLATE, tifffile.COMPRESSION.DEFLATE}
 
 
 def check_tiff(tiff: tifffile.TiffFile, file: Path) -> None:
-    """Refuse a TIFF that is truncated, or whose pages announce more strips, tiles or bytes than the file has.
+    """Refuse a TIFF that is truncated, or whose headers announce more strips, tiles or bytes than the file has.
 
     Raises:
-        ValueError: it is such a file.
+        ValueError: the TIFF is truncated, has no page, or announces too much.
     """
     size = file.stat().st_size
     if not len(tiff.pages):
@@ -51,7 +51,12 @@ def check_tiff(tiff: tifffile.TiffFile, file: Path) -> None:
 
 
 def _capacity(page: tifffile.TiffPage, copies: int) -> float:
-    """Bytes into which the stored data of a page can be decoded at most; infinity where that is not known."""
+    """Return the largest number of bytes that the stored data of a page can decode to, or infinity if it is unknown.
+
+    Args:
+        page: the page.
+        copies: number of planes that the page stands for, as in a large stack of ImageJ.
+    """
     stored = sum(page.databytecounts)
     if 0 in page.databytecounts:  # missing strips are read as zeros
         return math.inf
@@ -61,7 +66,10 @@ def _capacity(page: tifffile.TiffPage, copies: int) -> float:
 
 
 def _check_ome(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> None:
-    """Refuse OME metadata that do not fit the pages: tifffile allocates as many pixels as they announce."""
+    """Refuse OME metadata whose image size differs from that of the first page or exceeds the limits.
+
+    tifffile would allocate memory for as many pixels as the metadata announce.
+    """
     if not tiff.ome_metadata:
         return
     image = tifffile.xml2dict(tiff.ome_metadata).get("OME", {}).get("Image", {})
@@ -76,7 +84,7 @@ def _check_ome(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> None:
 
 
 def _directory(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> tuple[int, int]:
-    """The number of tags that the file states for a page, and the offset of the next page, 0 after the last one."""
+    """Return the number of tags that the file states for a page, and the offset of the next page (0 for the last)."""
     layout, stream = tiff.tiff, tiff.filehandle
     stream.seek(page.offset)
     (tags,) = struct.unpack(layout.tagnoformat, stream.read(layout.tagnosize))
@@ -86,13 +94,16 @@ def _directory(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> tuple[int, i
 
 
 def check_png(data: bytes) -> tuple[int, int]:
-    """Refuse a PNG whose header announces more than its bytes can be decoded into.
+    """Refuse a PNG whose header announces more pixels than the file can decode to, or more than the limits allow.
+
+    Args:
+        data: all bytes of the file.
 
     Returns:
         Bit depth and colour type (3: palette).
 
     Raises:
-        ValueError: it does, or does not begin as a PNG.
+        ValueError: the header announces too many pixels, or ``data`` does not begin like a PNG.
     """
     if data[:8] != b"\x89PNG\r\n\x1a\n" or len(data) < 26:
         raise ValueError("it does not begin like a PNG")
@@ -104,17 +115,22 @@ def check_png(data: bytes) -> tuple[int, int]:
 
 
 def check_jpeg(data: bytes) -> None:
-    """Refuse a truncated JPEG, of which decoders return the readable part, or one that announces too many pixels.
+    """Refuse a JPEG that is truncated or announces too many pixels.
+
+    Decoders would return the readable part of a truncated JPEG without an error.
+
+    Args:
+        data: all bytes of the file.
 
     Raises:
-        ValueError: it is such a file, or does not begin as a JPEG.
+        ValueError: the JPEG is truncated or announces too many pixels, or ``data`` does not begin like a JPEG.
     """
     if data[:2] != b"\xff\xd8":
         raise ValueError("it does not begin like a JPEG")
     place = 2
     while place < len(data) - 1:
         marker = data[place + 1]
-        if data[place] != 0xFF or marker in (0x00, *range(0xD0, 0xD8), 0xFF):  # coded pixels, up to the next marker
+        if data[place] != 0xFF or marker in (0x00, *range(0xD0, 0xD8), 0xFF):  # skip coded pixels to the next marker
             place = data.find(b"\xff", place + 1)
             if place < 0:
                 break
@@ -124,17 +140,17 @@ def check_jpeg(data: bytes) -> None:
         length = int.from_bytes(data[place + 2 : place + 4], "big")
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             height, width = struct.unpack(">HH", data[place + 5 : place + 9])
-            # Huffman-coded, a block of 8×8 pixels takes at least one bit.
+            # With Huffman coding, a block of 8×8 pixels takes at least one bit.
             check_size((height, width), 1, len(data) * 8 * 64, height * width)
         place += 2 + length
     raise ValueError("it is truncated: its end is missing")
 
 
 def check_zarr(array: AnyArray) -> None:
-    """Refuse a Zarr array that announces too many pixels, or many bytes without any stored chunk.
+    """Refuse a Zarr array that announces too many pixels, or more than `MOST_EMPTY` bytes without any stored chunk.
 
     Raises:
-        ValueError: it does.
+        ValueError: the array announces too much.
     """
     check_size(array.shape[-2:], math.prod(array.shape[:-2]))
     if array.nbytes > MOST_EMPTY and not array.nchunks_initialized:
@@ -142,5 +158,5 @@ def check_zarr(array: AnyArray) -> None:
 
 
 def missing_chunks(array: AnyArray) -> int:
-    """The number of chunks that a Zarr array does not store; they are read as its fill value."""
+    """Return the number of chunks that a Zarr array does not store; missing chunks are read as its fill value."""
     return max(0, array.nchunks - array.nchunks_initialized)

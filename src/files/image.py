@@ -1,4 +1,4 @@
-"""Images of any size on disk, read in bands of rows, with pixels as viewers show them."""
+"""Images of any size, read from disk in bands of rows, with orientation and grey values as viewers show them."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -16,24 +16,24 @@ from src.files.stored import SHOWN, TURNED, Note, Reading, Stored, axes_of, is_i
 
 CHANNEL_AXES = "CS"  # C in microscope files, S (samples) in colour pictures
 DISPLAY = 256  # entries of a look-up table for display; palettes of pictures may have fewer
-LOOKED_AT = 2**28  # bytes; of larger images only some rows of the alpha channel are read
+LOOKED_AT = 2**28  # bytes; in larger images, only some rows are read to find whether the alpha channel is constant
 
 
 @dataclass(frozen=True)
 class Image:
-    """An image or stack on disk, of which one band of rows at a time is in memory.
+    """An image or stack on disk, which is read one band of rows at a time.
 
     Attributes:
         file: file of the image.
-        array: values; slices of it are read from disk when they are asked for.
-        axes: one letter for each axis, such as ``YX``, ``ZYX``, ``TCYX`` or ``YXS``.
-        pixel_size: pixel size along Z, Y and X in µm, where the file states it.
-        channels: channels to read; None reads all.
-        negative: whether `band` returns the negative of the values.
+        array: pixel values; a part of the array is read from disk when it is indexed.
+        axes: one letter for each axis of ``array``, such as ``YX``, ``ZYX``, ``TCYX`` or ``YXS``.
+        pixel_size: pixel size in µm along Z, Y and X; without the axes for which the file states none.
+        channels: indices of the channels that `band` returns; None returns all.
+        negative: whether `band` inverts the grey values (see the function `negative`).
         unclear: whether the planes may be slices as well as channels.
-        scaling: scaling of the grey values, one of `files.stored.SCALINGS`.
+        scaling: how grey values are scaled to [0, 1], one of `files.stored.SCALINGS`.
         notes: what the user should know about the file.
-        parts: files of the image if each holds one channel; `file` is the first of them.
+        parts: all files of the image, beginning with `file`, if each file holds one channel; else empty.
     """
 
     file: Path
@@ -49,32 +49,32 @@ class Image:
 
     @property
     def name(self) -> str:
-        """File name without its suffix, and without the ending of a channel if there are several `parts`."""
+        """Name of the file without suffix, and without the ending for a channel if there are several `parts`."""
         return image_name(self.parts or (self.file,))
 
     @property
     def height(self) -> int:
-        """Rows of a plane."""
+        """Number of rows of a plane."""
         return self.array.shape[self.axes.index("Y")]
 
     @property
     def width(self) -> int:
-        """Columns of a plane."""
+        """Number of columns of a plane."""
         return self.array.shape[self.axes.index("X")]
 
     @property
     def channel_axis(self) -> int | None:
-        """Index of the axis of channels; None if there is none."""
+        """Index of the channel axis in `axes`, or None if the image has no channel axis."""
         return next((place for place, axis in enumerate(self.axes) if axis in CHANNEL_AXES), None)
 
     @property
     def stack_axes(self) -> str:
-        """The axes along which planes are stacked, such as ``Z`` or ``TZ``; empty for one plane."""
+        """Axes along which planes are stacked, such as ``Z`` or ``TZ``; empty if the image is a single plane."""
         return "".join(axis for axis in self.axes if axis not in f"YX{CHANNEL_AXES}")
 
     @property
     def stack_shape(self) -> tuple[int, ...]:
-        """The lengths of `stack_axes`."""
+        """Length of each of the `stack_axes`."""
         return tuple(self.array.shape[self.axes.index(axis)] for axis in self.stack_axes)
 
     @property
@@ -84,11 +84,11 @@ class Image:
 
     @property
     def pixels(self) -> int:
-        """Pixels of all planes."""
+        """Number of pixels in all planes together."""
         return self.planes * self.height * self.width
 
     def stack_place(self, plane: int) -> tuple[int, ...]:
-        """Indices of plane number ``plane`` along `stack_axes`."""
+        """Return the index along each of the `stack_axes` of plane number ``plane`` (counted from 0)."""
         return tuple(map(int, np.unravel_index(plane, self.stack_shape))) if self.stack_shape else ()
 
     @cached_property
@@ -99,42 +99,42 @@ class Image:
 
     @cached_property
     def missing_chunks(self) -> int:
-        """Number of chunks that a Zarr does not store; they are read as its fill value."""
+        """Number of chunks that a Zarr file does not store; missing chunks are read as the fill value."""
         if isinstance(self.array, zarr.Array) and self.file.suffix == ".zarr":
             return guard.missing_chunks(self.array)
         return 0
 
     @cached_property
     def chunk_rows(self) -> int:
-        """Number of rows that are decoded together."""
+        """Number of rows in a chunk of the file, which are decoded together; 1 if the file has no chunks."""
         return self.array.chunks[self.axes.index("Y")] if isinstance(self.array, zarr.Array) else 1
 
     @cached_property
     def ranges(self) -> dict[int, tuple[float, float]]:
-        """The grey values of each plane that become 0 and 1, once `grey.grey_range` has found them."""
+        """Grey values that become 0 and 1, by number of the plane; `grey.grey_range` stores its results here."""
         return {}
 
     def in_memory(self) -> "Image":
-        """The same image with all values in memory, so that each is read from disk once.
+        """Return the same image with all pixel values in memory, so that each is read from disk only once.
 
         Raises:
-            ValueError: the values cannot be decoded.
+            ValueError: the file cannot be decoded.
         """
         with limits.decoding(self.file):
             return replace(self, array=np.array(self.array[...]))
 
     def close(self) -> None:
-        """Close the file if it is open."""
+        """Close the file if it is still open."""
         if isinstance(self.array, zarr.Array):
             self.array.store.close()
 
     def choose(self, channels: tuple[int, ...]) -> "Image":
-        """The same image with some of its channels."""
+        """Return the same image with only some of its channels, given as indices below `in_channels`."""
         own = range(self.in_channels) if self.channels is None else self.channels
         return replace(self, channels=tuple(own[channel] for channel in channels))
 
     def band(self, plane: int, top: int, bottom: int) -> np.ndarray:
-        """Read rows ``top`` to ``bottom`` (excluded) of a plane, ``(C, bottom − top, W)``.
+        """Read rows ``top`` to ``bottom`` (excluded) of a plane as an array ``(C, bottom − top, W)``.
 
         Raises:
             ValueError: the rows cannot be decoded.
@@ -150,14 +150,14 @@ class Image:
         return found if not self.negative else negative(found)
 
     def bands(self, plane: int, rows: int) -> Iterator[np.ndarray]:
-        """Read a plane in bands of about ``rows`` rows, none of which is decoded twice or splits 2×2 pixels."""
+        """Read a plane in bands of about ``rows`` rows, so that no chunk is decoded twice and no 2×2 block is split."""
         step = 2 * self.chunk_rows
         rows = -(-rows // step) * step
         return (self.band(plane, top, min(top + rows, self.height)) for top in range(0, self.height, rows))
 
 
 def negative(values: np.ndarray) -> np.ndarray:
-    """Invert grey values, in the same dtype: 0 becomes the largest integer; floating-point values change sign."""
+    """Invert grey values in the same dtype: the smallest integer becomes the largest; real numbers change sign."""
     return np.asarray(-values if values.dtype.kind == "f" else ~values)
 
 
@@ -174,11 +174,11 @@ OPENERS: dict[str, Callable[[Path], Stored]] = {
 
 
 def open_stored(file: Path) -> Stored:
-    """Read the metadata of an image; its pixels stay on disk if its format can be read in parts.
+    """Read the metadata of an image; the pixels stay on disk if the format allows reading parts of an image.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: its format is not supported, it is truncated, or it has no rows and columns.
+        FileNotFoundError: the file does not exist.
+        ValueError: the format, the axes or the dtype are not supported, or the file is truncated.
     """
     # A group inside an OME-Zarr, such as its labels, has no suffix.
     within = any((file / name).exists() for name in ("zarr.json", ".zgroup", ".zarray"))
@@ -202,25 +202,25 @@ def open_stored(file: Path) -> Stored:
 
 
 def open_image(file: str | Path, reading: Reading = SHOWN) -> Image:
-    """Open an image; only of pictures (PNG, JPEG, …) and images to be rotated the pixels are read at once.
+    """Open an image; pixels are read later, except those of pictures (PNG, JPEG, …) and of images to be rotated.
 
     Args:
         file: file of the image.
-        reading: how to interpret its pixels.
+        reading: how to interpret the pixels.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: as of `open_stored`.
+        FileNotFoundError: the file does not exist.
+        ValueError: the file cannot be read, or its format is not supported.
     """
     return image_of(Path(file), open_stored(Path(file)), reading)
 
 
 def in_memory(file: Path) -> Stored:
-    """Read a file, with all of its values.
+    """Read the metadata and all pixel values of an image into memory.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: as of `open_stored`, or the file cannot be decoded.
+        FileNotFoundError: the file does not exist.
+        ValueError: the file cannot be read, or its format is not supported.
     """
     return _loaded(file, open_stored(file))
 
@@ -235,7 +235,7 @@ def _loaded(file: Path, stored: Stored) -> Stored:
 
 
 def image_of(file: Path, stored: Stored, reading: Reading) -> Image:
-    """Interpret the content of a file."""
+    """Make an image from the stored content of a file, interpreted as ``reading`` says."""
     axes = axes_of(stored, reading)
     array, pixel_size, notes = stored.array, stored.pixel_size, list(stored.notes)
     if stored.orientation != 1 and reading.orientation == "shown":
@@ -252,7 +252,7 @@ def image_of(file: Path, stored: Stored, reading: Reading) -> Image:
 
 
 def _greys_shown(image: Image, stored: Stored, notes: list[Note]) -> Image:
-    """An image of one channel with grey values as viewers show them; look-up tables for display are ignored."""
+    """Return a one-channel image with greys or colours as viewers show them, and append remarks to ``notes``."""
     table, way = stored.table, stored.way
     if way and (not stored.is_picture or table is None or len(table) == DISPLAY):
         if way == -1:
@@ -271,7 +271,7 @@ def _greys_shown(image: Image, stored: Stored, notes: list[Note]) -> Image:
 
 
 def _without_opaque_alpha(image: Image) -> Image:
-    """The image without its alpha channel, if that is constant."""
+    """Return the image without its alpha channel if the alpha channel is constant."""
     place = image.axes.find("S")
     if place < 0 or image.array.shape[place] not in (2, 4):
         return image
@@ -287,11 +287,11 @@ def _extremes(values: np.ndarray) -> tuple[float, float]:
 
 
 def read_image(file: str | Path, reading: Reading = SHOWN) -> tuple[np.ndarray, str]:
-    """Read all values of an image, and its axes.
+    """Return all pixel values of an image, and its axes as one letter for each axis of the array.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: as of `open_image`, or the file cannot be decoded.
+        FileNotFoundError: the file does not exist.
+        ValueError: the file cannot be read, or its format is not supported.
     """
     with closing(open_image(file, reading)) as opened:
         image = opened.in_memory()

@@ -1,7 +1,8 @@
-"""Temporary names of files and folders while they are written or removed, and removal of what killed processes left.
+"""Temporary names for files and folders while they are written or removed, and clean-up after killed processes.
 
-The temporary name is beside the final one: ``.NAME.DIGITS``, or ``.NAME.DIGITS.dropped`` during removal. A file named
-``.NAME.partial`` is no leftover: it is an unfinished prediction, which the next call resumes.
+A temporary file or folder is in the same folder as the final one and is named ``.NAME.DIGITS``, or
+``.NAME.DIGITS.dropped`` during removal. A file named ``.NAME.partial`` is not a leftover but an unfinished prediction,
+which the next call resumes.
 """
 
 import functools
@@ -19,29 +20,37 @@ from pathlib import Path
 from src.signals import BETWEEN_PROCESSES
 
 INCOMPLETE = re.compile(r"\.{1,2}(?P<final>.+?)(\.partial)?\.(?P<digits>[0-9a-f]{32})(\.dropped)?")
-LONGEST = 213  # bytes of NAME, so that the temporary name has at most the 255 that file systems allow
-ABANDONED = 24 * 3600  # seconds without a change
+LONGEST = 213  # bytes of NAME, so that the temporary name has at most the 255 bytes that file systems allow
+ABANDONED = 24 * 3600  # seconds without a change after which a temporary file counts as abandoned
 
 
 def unique() -> str:
-    """32 unique hexadecimal digits that encode the machine and the process."""
+    """Return 32 unique hexadecimal digits that encode the machine and the process."""
     return f"{_machine()}{os.getpid():08x}{secrets.token_hex(8)}"
 
 
 def beside(final: Path, ending: str = "") -> Path:
-    """A unique temporary name beside ``final``, for a file or folder that is being written or removed."""
+    """Return a unique temporary path in the folder of ``final``, for a file or folder to be written or removed.
+
+    Args:
+        final: final path of the file or folder.
+        ending: end of the temporary name, such as ``.dropped``.
+    """
     return final.with_name(f".{shortened(final.name)}.{unique()}{ending}")
 
 
 def shortened(name: str) -> str:
-    """Cut a name to at most `LONGEST` bytes, without splitting a character."""
+    """Cut a name to at most `LONGEST` bytes without splitting a multi-byte character."""
     data = os.fsencode(name)
     return name if len(data) <= LONGEST else data[:LONGEST].decode("utf-8", "ignore")
 
 
 @functools.cache
 def _machine() -> str:
-    """8 hexadecimal digits for the space of process ids: a machine since its last start, or a container on it."""
+    """Return 8 hexadecimal digits for this machine since its last start, or for this container on the machine.
+
+    Process ids are unique within the machine or container for which the digits are equal.
+    """
     parts = [platform.node()]
     with suppress(OSError):  # not Linux
         parts += [Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii"), os.readlink("/proc/self/ns/pid")]
@@ -49,10 +58,11 @@ def _machine() -> str:
 
 
 def is_abandoned(path: Path) -> bool:
-    """Whether the process that made this temporary file or folder has been killed.
+    """Return whether ``path`` is a temporary file or folder whose process has been killed.
 
-    If it was a process of this machine, the process id is looked up. Otherwise (another machine, a name by an earlier
-    version, or Windows, where `os.kill` would end the process), a path is abandoned if it has not changed for a day.
+    If the process ran on this machine, its id is looked up. Otherwise (another machine, a name given by an earlier
+    version, or Windows, where `os.kill` would end the process), the path counts as abandoned if it has not changed for
+    a day.
     """
     named = INCOMPLETE.fullmatch(path.name)
     if not named:
@@ -75,11 +85,11 @@ def _lives(process: int) -> bool:
 
 
 def sweep_beside(folder: Path, names: Collection[str]) -> None:
-    """Remove what killed processes left in a folder in which other processes may be writing.
+    """Remove temporary files and folders of killed processes from a folder in which other processes may be writing.
 
     Args:
-        folder: the folder; its subfolders are left alone.
-        names: final names of the files and folders to clean up.
+        folder: folder to clean up; its subfolders are not searched.
+        names: final names of the files and folders whose temporary versions are removed.
     """
     for left in folder.glob(".*"):
         named = INCOMPLETE.fullmatch(left.name)
@@ -88,11 +98,12 @@ def sweep_beside(folder: Path, names: Collection[str]) -> None:
 
 
 def sweep_folder(folder: Path, shared: Collection[str] = ()) -> None:
-    """Remove everything incomplete in a folder in which no other process writes.
+    """Remove all temporary files and folders from a folder in which no other process writes.
 
     Args:
-        folder: the folder; its subfolders are left alone.
-        shared: final names of files that other processes may nevertheless be writing.
+        folder: folder to clean up; its subfolders are not searched.
+        shared: final names of files that other processes may write nevertheless; their temporary files are removed
+            only if the process that made them has been killed.
     """
     for left in folder.glob(".*"):
         others = left.name.startswith(tuple(f".{name}." for name in shared))

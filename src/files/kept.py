@@ -1,4 +1,4 @@
-"""Cache files: results that are computed once. A damaged or unwritable cache never stops a run."""
+"""Cache files for results that are slow to compute. A damaged or unwritable cache file never stops a run."""
 
 import hashlib
 import os
@@ -14,11 +14,12 @@ Kept = TypeVar("Kept")
 
 
 def stamp(root: Path, files: Iterable[Path]) -> str:
-    """Hash the names, sizes and modification times of files, to detect changes without reading them.
+    """Hash the names, sizes and modification times of files, to detect changes without reading the files.
 
     Args:
-        root: a folder above all files; names are relative to it, so that it can be moved.
-        files: paths; those that are not files are left out.
+        root: a folder that contains all files, directly or in subfolders. File names are relative to this folder, so
+            that moving the folder does not change the hash.
+        files: paths of the files; paths that are not files are ignored.
     """
     seen = [(file.relative_to(root).as_posix(), file.stat()) for file in sorted(files) if file.is_file()]
     facts = [(name, found.st_size, found.st_mtime_ns) for name, found in seen]
@@ -26,7 +27,7 @@ def stamp(root: Path, files: Iterable[Path]) -> str:
 
 
 def stamped(folder: Path | None) -> str | None:
-    """The `stamp` of all files in a folder; None if there are none, or no folder."""
+    """Return the `stamp` of all files in a folder and its subfolders; None if there are no files or no folder."""
     files = [file for file in folder.rglob("*") if file.is_file()] if folder else []
     return stamp(folder, files) if folder and files else None
 
@@ -34,13 +35,13 @@ def stamped(folder: Path | None) -> str | None:
 def kept(
     file: Path, read: Callable[[Path], Kept], make: Callable[[], Kept], write: Callable[[Path, Kept], object]
 ) -> Kept:
-    """Return the content of a cache file; compute and, if possible, store it if there is no valid one.
+    """Return the content of a cache file; if there is no valid file, compute the content and try to store it.
 
     Args:
-        file: the cache file. A damaged file, or anything else under its name, is replaced with a warning.
-        read: reads the content; if it raises any error, the file counts as damaged.
+        file: the cache file. If it is damaged, a warning is printed and the file is replaced.
+        read: reads the content of the file; any error that this raises means that the file is damaged.
         make: computes the content.
-        write: writes the content to a file.
+        write: writes the content to the given path.
     """
     if os.path.lexists(file):
         try:

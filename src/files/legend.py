@@ -1,4 +1,4 @@
-"""Legends of label images: value, name and colour of each class."""
+"""Legends of label images: the pixel value, name and colour of each class."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ MOST_CLASSES, LONGEST_NAME = 256, 64
 
 @dataclass(frozen=True)
 class Legend:
-    """Values, names and colours of class 0, 1, …; each tuple is empty if it is not known.
+    """Pixel values, names and colours of the classes 0, 1, …; each of these is an empty tuple if it is unknown.
 
-    Checkpoints and label images store it, so that a prediction has the same values as the annotation.
+    Checkpoints and label images store the legend, so that predictions use the same pixel values as the annotation.
 
     Attributes:
-        values: value of each class in label images; if empty, the class numbers.
+        values: pixel value of each class in label images; if empty, pixel values are class numbers.
         names: name of each class.
-        colours: colour of each class: red, green and blue from 0 to 255.
+        colours: colour of each class as red, green and blue from 0 to 255.
     """
 
     values: tuple[int, ...] = ()
@@ -41,15 +41,15 @@ class Legend:
             raise ValueError(f"expected colours of three numbers from 0 to 255, but got {str(self.colours)[:80]}")
 
     def fits(self, classes: int) -> bool:
-        """Whether the legend is for ``classes`` classes, or empty."""
+        """Return whether the legend describes exactly ``classes`` classes, or is empty."""
         return all(len(each) in (0, classes) for each in vars(self).values())
 
     def name(self, number: int) -> str:
-        """Name of class ``number``."""
+        """Return the name of class ``number``, or ``class NUMBER`` if its name is unknown."""
         return (self.names[number] if self.names else "") or f"class {number}"
 
     def described(self) -> dict[str, str]:
-        """Meaning of each value in a label image, such as ``{"0": "background", "255": "vessel"}``."""
+        """Return the meaning of each pixel value in a label image, such as ``{"0": "background", "255": "vessel"}``."""
         count = max(len(self.values), len(self.names), len(self.colours))
         values, names = self.values or range(count), self.names or ("",) * count
         colours = ["#{:02x}{:02x}{:02x}".format(*colour) for colour in self.colours] or [""] * count
@@ -63,10 +63,10 @@ NUMBERS = Legend()
 
 
 def legend_of(plain: object) -> Legend:
-    """Make a legend from plain values, as a checkpoint stores them.
+    """Make a legend from a dictionary of lists, in which checkpoints store it (see `plain`).
 
     Raises:
-        ValueError: the values are no legend.
+        ValueError: ``plain`` is not a valid legend.
     """
     known = set(vars(NUMBERS))
     if (
@@ -82,7 +82,7 @@ def legend_of(plain: object) -> Legend:
 
 
 def plain(legend: Legend) -> dict[str, list[object]]:
-    """A legend as plain values, to be stored."""
+    """Convert a legend to a dictionary of lists, which checkpoints can store."""
     return {
         "values": list(legend.values),
         "names": list(legend.names),
@@ -91,5 +91,13 @@ def plain(legend: Legend) -> dict[str, list[object]]:
 
 
 def in_values(classes: np.ndarray, values: Sequence[int]) -> np.ndarray:
-    """Replace class numbers by the values that stand for them, int32; unchanged if ``values`` is empty."""
+    """Replace the class number of each pixel by the pixel value of that class.
+
+    Args:
+        classes: class numbers, integers of any shape.
+        values: pixel value of each class, as in `Legend.values`.
+
+    Returns:
+        An int32 array of the same shape; ``classes`` unchanged if ``values`` is empty.
+    """
     return np.asarray(values, np.int32)[classes] if len(values) else classes

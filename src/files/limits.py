@@ -1,18 +1,18 @@
-"""Limits on what files may announce, and one message for all errors of decoders."""
+"""Limits on the image sizes that files may announce, and uniform messages for errors of decoders."""
 
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-MOST_NODES, MOST_DEPTH = 200_000, 24  # values and levels of nested lists and dictionaries
+MOST_NODES, MOST_DEPTH = 200_000, 24  # largest number of values, and of levels, in nested lists and dictionaries
 MOST_PLANES = 100_000
 
 _limits = {"pixels": 2**31}
 
 
 def allow(pixels: int) -> None:
-    """Set the largest number of pixels of a plane, for this process."""
+    """Set the largest number of pixels that a plane may have, for the rest of this process."""
     _limits["pixels"] = pixels
 
 
@@ -20,8 +20,8 @@ def check_regular(file: Path) -> None:
     """Refuse anything but a regular file or a Zarr folder: opening a pipe could block for ever.
 
     Raises:
-        FileNotFoundError: it does not exist.
-        ValueError: it is a folder, a pipe or a device.
+        FileNotFoundError: the path does not exist.
+        ValueError: the path is another folder, a pipe or a device.
     """
     if not file.exists():
         raise FileNotFoundError(f"expected an image, but there is none at {file}")
@@ -31,10 +31,10 @@ def check_regular(file: Path) -> None:
 
 @contextmanager
 def decoding(file: Path) -> Iterator[None]:
-    """Turn any error of a decoder into one message that names the file.
+    """Turn any error that a decoder raises in the ``with`` block into a ValueError that names the file.
 
     Raises:
-        ValueError: the file cannot be decoded.
+        ValueError: the file cannot be decoded, or does not fit into memory.
     """
     try:
         yield
@@ -48,7 +48,10 @@ def decoding(file: Path) -> Iterator[None]:
 
 
 def reason(error: BaseException) -> str:
-    """The message of an error in one line; its type if the message is empty or a single word, as of some decoders."""
+    """Return the message of an error as one line.
+
+    Some decoders raise errors whose message is empty or a single word; then the type of the error is added.
+    """
     message = str(error).partition("\n")[0][:300].strip().rstrip(":")
     if len(message.split()) > 1:
         return message
@@ -56,16 +59,16 @@ def reason(error: BaseException) -> str:
 
 
 def check_size(shape: tuple[int, ...], planes: int, capacity: float = math.inf, announced: int = 0) -> None:
-    """Refuse an image that announces more bytes than its file can be decoded into, or more pixels than are allowed.
+    """Refuse an image that announces more bytes than its file can decode to, or more pixels or planes than allowed.
 
     Args:
-        shape: shape of a plane; rows and columns first.
+        shape: shape of a plane, beginning with rows and columns.
         planes: number of planes.
-        capacity: bytes into which the file can be decoded at most.
-        announced: bytes of all planes that the header announces.
+        capacity: largest number of bytes that the file can decode to.
+        announced: number of bytes that the header announces.
 
     Raises:
-        ValueError: states what is announced, and the key that raises the limit.
+        ValueError: the image announces too much; the message states its size and the setting that raises the limit.
     """
     pixels = math.prod(shape[:2])
     size = f"{planes:,} planes of {'×'.join(map(str, shape))}"
@@ -78,10 +81,16 @@ def check_size(shape: tuple[int, ...], planes: int, capacity: float = math.inf, 
 
 
 def check_plain(node: object, what: str) -> None:
-    """Refuse what JSON cannot store unchanged: anything but dictionaries by string, lists, strings, numbers and null.
+    """Refuse values that JSON cannot store unchanged, and more values or deeper nesting than the limits allow.
+
+    JSON can store dictionaries with string keys, lists, strings, finite numbers, booleans and null.
+
+    Args:
+        node: a value, which may be a nested dictionary or list.
+        what: plural name of such values, for the message.
 
     Raises:
-        ValueError: names the value.
+        ValueError: JSON cannot store a value, which the message names, or the limits are exceeded.
     """
     left = MOST_NODES
 

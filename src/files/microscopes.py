@@ -1,4 +1,4 @@
-"""Microscope files: Zeiss CZI, Leica LIF and Nikon ND2, read by optional packages."""
+"""Microscope files (Zeiss CZI, Leica LIF and Nikon ND2), which optional packages read."""
 
 import importlib
 import math
@@ -13,13 +13,13 @@ from src.files.limits import check_size
 from src.files.stored import Note, Stored, stacked_axes
 from src.files.units import number, possible
 
-EXTRA = "microscopes"  # of pyproject.toml
+EXTRA = "microscopes"  # optional dependencies of this name in pyproject.toml
 
 
 def open_czi(file: Path) -> Stored:
-    """Read a Zeiss CZI and assemble its tiles."""
+    """Read a Zeiss CZI file and assemble its tiles into one image."""
     with _reader("czifile").CziFile(file) as czi:
-        # In czifile, S is a scene and 0 the samples of a colour.
+        # The package czifile calls the axis of scenes S, and the axis of colour samples 0.
         axes = czi.axes.replace("S", "P").replace("0", "S")
         _check(axes, czi.shape)
         array, distances = czi.asarray(), _czi_distances(czi.metadata())
@@ -27,7 +27,7 @@ def open_czi(file: Path) -> Stored:
 
 
 def _czi_distances(metadata: str) -> dict[str, float]:
-    """Pixel size in metres, by axis."""
+    """Return the pixel size in metres along each axis that the XML metadata of a CZI file state."""
     found: object = tifffile.xml2dict(metadata)
     for key in ("ImageDocument", "Metadata", "Scaling", "Items", "Distance"):
         found = found.get(key) if isinstance(found, dict) else None
@@ -35,7 +35,7 @@ def _czi_distances(metadata: str) -> dict[str, float]:
 
 
 def open_lif(file: Path) -> Stored:
-    """Read the largest image of a Leica LIF."""
+    """Read the image with the largest planes from a Leica LIF file."""
     with _reader("liffile").LifFile(file) as lif:
         images = [image for image in lif.images if {"Y", "X"} <= set(image.dims)]
         if not images:
@@ -54,7 +54,7 @@ def open_lif(file: Path) -> Stored:
 
 
 def open_nd2(file: Path) -> Stored:
-    """Read a Nikon ND2."""
+    """Read a Nikon ND2 file."""
     with _reader("nd2").ND2File(file) as nikon:
         axes, size = "".join(nikon.sizes), nikon.voxel_size()
         _check(axes, tuple(nikon.sizes.values()))
@@ -78,7 +78,14 @@ def _check(axes: str, shape: tuple[int, ...]) -> None:
 
 
 def _stored(array: np.ndarray, axes: str, sizes: Mapping[str, float], notes: tuple[Note, ...] = ()) -> Stored:
-    """Drop axes of length 1, and rename positions and other stacked axes to Z, then T."""
+    """Return an image without axes of length 1; positions and other unknown axes are renamed to Z, then T.
+
+    Args:
+        array: pixel values.
+        axes: one letter for each axis of ``array``.
+        sizes: pixel size in µm by axis.
+        notes: what the user should know about the file.
+    """
     kept = [place for place, axis in enumerate(axes) if axis in "YX" or array.shape[place] > 1]
     array, axes = array.reshape([array.shape[place] for place in kept]), "".join(axes[place] for place in kept)
     known = {axis: size for axis, size in sizes.items() if axis in "ZYX"}

@@ -1,4 +1,4 @@
-"""File names: supported suffixes, names without suffix and ending, natural order."""
+"""File names: supported suffixes, image names without suffix and ending, and natural sort order."""
 
 import re
 import unicodedata
@@ -10,25 +10,25 @@ PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".jp2", ".j2k", ".bmp", ".gif", ".w
 MICROSCOPE_SUFFIXES = (".czi", ".lif", ".nd2")
 IMAGE_SUFFIXES = (*TIFF_SUFFIXES, *PICTURE_SUFFIXES, ".zarr", *MICROSCOPE_SUFFIXES)
 LABEL_SUFFIXES = (".tif", ".tiff", ".png", ".bmp", ".gif", ".zarr")
-REFUSED_SUFFIXES = (".jpg", ".jpeg", ".npy")  # label files that an error message names when they are read
+REFUSED_SUFFIXES = (".jpg", ".jpeg", ".npy")  # label files that are found, but refused with a message when read
 SHAPE_SUFFIXES = (".json", ".zip", ".roi")
 OUTPUTS = ("probabilities", "labels", "table", "rois", "geojson", "overlay")
 SEPARATORS = "_- ."  # between the name of an image and the ending of its label file
 CHANNEL = r"[_\-. ](0\d{3}|[A-Za-z]\w*)"  # ending of a one-channel file: a number as in nnU-Net, a stain, c1, ch00
-PREDICTED = ("_probabilities", "_labels")
-PICTURED = "_overlay"  # ending of the picture of a prediction, which is never read
+PREDICTED = ("_probabilities", "_labels")  # endings of predictions
+PICTURED = "_overlay"  # ending of pictures of predictions, which are never read
 
 
 def stem(file: Path) -> str:
-    """File name without its suffix, and without ``.ome`` for OME-TIFF and OME-Zarr.
+    """Return a file name without its suffix; for OME-TIFF and OME-Zarr, also without ``.ome``.
 
-    Names are normalised to composed Unicode (NFC), because macOS writes é as two characters and other systems as one.
+    The name is normalised to composed Unicode (NFC), because macOS writes é as two characters, other systems as one.
     """
     return unicodedata.normalize("NFC", file.stem).removesuffix(".ome")
 
 
 def natural(name: str) -> tuple[list[str | int], str]:
-    """A key to sort names in natural order: 2 comes before 10.
+    """Return a sort key for natural order, in which 2 comes before 10.
 
     >>> sorted(["a10", "a2", "a02"], key=natural)
     ['a02', 'a2', 'a10']
@@ -37,7 +37,7 @@ def natural(name: str) -> tuple[list[str | int], str]:
 
 
 def without_ending(name: str, endings: Iterable[str]) -> str:
-    """Strip the first of ``endings`` that a name has.
+    """Return a name without the first of ``endings`` that matches; unchanged if no ending matches.
 
     >>> without_ending("cell_1_labels", PREDICTED)
     'cell_1'
@@ -46,7 +46,7 @@ def without_ending(name: str, endings: Iterable[str]) -> str:
 
 
 def longer_than(name: str) -> list[str]:
-    """The prefixes of a name that end before a separator, the longest first.
+    """Return all prefixes of a name that are followed by one of the `SEPARATORS`, longest first.
 
     >>> longer_than("a_1_mask")
     ['a_1', 'a']
@@ -55,7 +55,7 @@ def longer_than(name: str) -> list[str]:
 
 
 def base_of(name: str, names: Container[str]) -> str | None:
-    """The longest of ``names`` that is such a prefix of ``name``, as of `longer_than`; None if there is none.
+    """Return the longest of ``names`` that begins ``name`` and is followed by a separator there, or None.
 
     >>> base_of("a_1_mask", {"a", "a_1"})
     'a_1'
@@ -64,7 +64,7 @@ def base_of(name: str, names: Container[str]) -> str | None:
 
 
 def of_channel(name: str) -> tuple[str, str]:
-    """Split the name of a file into the name of its image and the ending of a channel, which may be empty.
+    """Split a file name into the image name and the ending for a channel; the ending is empty if there is none.
 
     >>> of_channel("cell_1_0000"), of_channel("cell_1")
     (('cell_1', '_0000'), ('cell_1', ''))
@@ -74,5 +74,5 @@ def of_channel(name: str) -> tuple[str, str]:
 
 
 def image_name(files: Sequence[Path]) -> str:
-    """The name of an image that is stored in one file, or in one file per channel."""
+    """Return the name of an image from its files: a single file, or one file per channel."""
     return of_channel(stem(files[0]))[0] if len(files) > 1 else stem(files[0])

@@ -1,4 +1,4 @@
-"""OME-Zarr images, read and described, and plain Zarr arrays."""
+"""Reading of OME-Zarr images and plain Zarr arrays, and metadata for writing OME-Zarr images."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +14,7 @@ from src.files.reading import Layout, first_problem
 from src.files.stored import Stored
 from src.files.units import MICROMETRES, possible
 
-VERSION = "0.5"  # of the files that we write (https://ngff.openmicroscopy.org/0.5)
+VERSION = "0.5"  # version of OME-Zarr of the files that we write (https://ngff.openmicroscopy.org/0.5)
 KINDS = {"T": {"type": "time"}, "C": {"type": "channel"}} | {axis: {"type": "space"} for axis in "ZYX"}
 
 
@@ -40,7 +40,11 @@ class _Multiscale(Layout):
 
 
 def open_zarr(file: Path) -> Stored:
-    """Open the finest level of an OME-Zarr image, or a Zarr array."""
+    """Open the full-resolution level of an OME-Zarr image, or a plain Zarr array; pixels are read later.
+
+    Raises:
+        ValueError: the file is not an OME-Zarr image, or announces too many pixels.
+    """
     node = zarr.open(file, mode="r")
     if isinstance(node, zarr.Array):
         guard.check_zarr(node)
@@ -50,7 +54,7 @@ def open_zarr(file: Path) -> Stored:
     array = node.get(level.path)
     if not isinstance(array, zarr.Array):
         raise ValueError(f"it is no OME-Zarr image: it has no array at {level.path}")
-    # The transformations of this level, and those of all levels.
+    # The scale of this level is multiplied by the scale that applies to all levels.
     steps = [*level.coordinateTransformations, *described.coordinateTransformations]
     scales = [step.scale for step in steps if step.type == "scale" and step.scale]
     scale = np.prod(scales, axis=0).tolist() if scales else ()
@@ -66,7 +70,11 @@ def open_zarr(file: Path) -> Stored:
 
 
 def _multiscale(node: zarr.Group) -> _Multiscale:
-    """The first image that a group describes; raises ValueError if there is none."""
+    """Return the metadata of the first multiscale image in a Zarr group.
+
+    Raises:
+        ValueError: the group has no valid metadata of a multiscale image.
+    """
     attributes = node.attrs.get("ome", node.attrs.asdict())
     images = attributes.get("multiscales") if isinstance(attributes, Mapping) else None
     if not isinstance(images, list) or not images:
@@ -78,13 +86,13 @@ def _multiscale(node: zarr.Group) -> _Multiscale:
 
 
 def multiscales(axes: str, pixel_size: Mapping[str, float], name: str, path: str) -> dict[str, Any]:
-    """Metadata of an OME-Zarr image with one level.
+    """Return the OME-Zarr metadata of an image with a single resolution level.
 
     Args:
         axes: one letter for each axis.
-        pixel_size: pixel size along Z, Y and X in µm, where it is known.
+        pixel_size: pixel size in µm along Z, Y and X; without the axes for which it is unknown.
         name: name of the image.
-        path: path of the level in its group.
+        path: path of the array within the Zarr group of the image.
     """
     units = {axis: {"unit": "micrometer"} for axis in pixel_size}
     described = [{"name": axis.lower()} | KINDS[axis] | units.get(axis, {}) for axis in axes]
@@ -94,7 +102,10 @@ def multiscales(axes: str, pixel_size: Mapping[str, float], name: str, path: str
 
 
 def image_label(legend: Legend) -> dict[str, Any]:
-    """Metadata of labels in an OME-Zarr, two groups below its image: classes and colours, if the legend has any."""
+    """Return the OME-Zarr metadata of a label image: the classes and colours that the legend states.
+
+    The metadata refer to the image as ``../../``, so the label image must be two groups below the image.
+    """
     values = [int(value) for value in legend.described()]
     classes = [{"label-value": value, "class": legend.name(number)} for number, value in enumerate(values)]
     colours = [

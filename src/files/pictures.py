@@ -14,32 +14,40 @@ from src.files.stored import Stored, known_orientation
 
 Image.MAX_IMAGE_PIXELS = None  # `check_size` limits them, and users can raise that limit
 ORIENTATION = 0x0112  # tag in EXIF and TIFF
-MOST_BITS = 8  # bit depth below which the decoder scales values
+MOST_BITS = 8  # the decoder scales values of a smaller bit depth to this bit depth
 
 
 def open_png(file: Path) -> Stored:
-    """Read a PNG of any depth and channels; from one with a palette, the palette and its indices."""
+    """Read a PNG of any bit depth and number of channels; a palette is returned with the indices into it.
+
+    Raises:
+        ValueError: the file is not a PNG, or its header announces too many pixels.
+    """
     data = file.read_bytes()
     depth, colours = guard.check_png(data)
     if colours == 3:
         return _with_pillow(data)
     array = imagecodecs.png_decode(data)
-    if depth < MOST_BITS:  # the decoder has scaled the values to 8 bits
+    if depth < MOST_BITS:  # undo the scaling by the decoder
         array = array // (255 // (2**depth - 1))
         array = array.astype(bool) if depth == 1 else array
-    turned = _orientation(data) if b"eXIf" in data else 1  # to find no EXIF, Pillow would decode the whole picture
+    turned = _orientation(data) if b"eXIf" in data else 1  # without EXIF, Pillow would decode all pixels
     return Stored(array, "YXS"[: array.ndim], orientation=turned, bits=int(depth == 1))
 
 
 def open_jpeg(file: Path) -> Stored:
-    """Read a JPEG; a truncated one is refused."""
+    """Read a JPEG file.
+
+    Raises:
+        ValueError: the file is truncated, not a JPEG, or announces too many pixels.
+    """
     data = file.read_bytes()
     guard.check_jpeg(data)
     return _decoded(data, imagecodecs.jpeg_decode)
 
 
 def open_jpeg2000(file: Path) -> Stored:
-    """Read a JPEG 2000 of any depth."""
+    """Read a JPEG 2000 file of any bit depth."""
     data = file.read_bytes()
     with Image.open(io.BytesIO(data)) as image:
         check_size((image.height, image.width), 1)
@@ -47,7 +55,11 @@ def open_jpeg2000(file: Path) -> Stored:
 
 
 def open_other(file: Path) -> Stored:
-    """Read a BMP, GIF or WebP."""
+    """Read a BMP, GIF or WebP file.
+
+    Raises:
+        ValueError: the file is an animation, or announces too many pixels.
+    """
     return _with_pillow(file.read_bytes())
 
 

@@ -1,8 +1,7 @@
 """Read text, JSON and YAML files that our commands have written, and refuse damaged ones.
 
-After a power cut, on a full disk or in an editor, such a file may become anything. So it is opened only if it is a
-regular file, and validated against a layout, a model of the values that the caller uses. Its content is returned
-unchanged.
+A power cut, a full disk or an editor may have damaged such a file. Therefore, only a regular file is opened, and its
+content is validated against a layout: a model of the values that the caller uses. The content is returned unchanged.
 """
 
 import contextlib
@@ -24,27 +23,27 @@ Read = TypeVar("Read")
 
 
 class Layout(BaseModel):
-    """The values of a file that are read. The file may contain more."""
+    """Base class of layouts: names and types of the values that a file must contain. Other values are ignored."""
 
     model_config = ConfigDict(strict=True, extra="ignore")
 
 
 def read_json(file: Path, layout: type[Layout]) -> dict[str, Any]:
-    """Read a JSON file.
+    """Return the content of a JSON file, validated against ``layout``.
 
     Raises:
-        ValueError: it is damaged, or does not have the layout.
-        OSError: it does not exist, or cannot be read.
+        ValueError: the file is damaged, or its content does not match the layout.
+        OSError: the file does not exist, or cannot be read.
     """
     return _read(file, layout, lambda text: json.loads(text, parse_constant=_no_number))
 
 
 def read_yaml(file: Path, layout: type[Layout]) -> dict[str, Any]:
-    """Read a YAML file.
+    """Return the content of a YAML file, validated against ``layout``.
 
     Raises:
-        ValueError: it is damaged, or does not have the layout.
-        OSError: it does not exist, or cannot be read.
+        ValueError: the file is damaged, or its content does not match the layout.
+        OSError: the file does not exist, or cannot be read.
     """
 
     def parsed(text: str) -> object:
@@ -70,11 +69,11 @@ def _read(file: Path, layout: type[Layout], parse: Callable[[str], object]) -> d
 
 
 def read_text(file: Path) -> str:
-    """Read the text of a file; a byte-order mark, which some editors add, is dropped.
+    """Return the text of a UTF-8 file without the byte-order mark that some editors add.
 
     Raises:
-        ValueError: it is a folder, a pipe or a device, or its content is no text.
-        OSError: it does not exist, or cannot be read.
+        ValueError: the path is a folder, a pipe or a device, or the content of the file is not text.
+        OSError: the file does not exist, or cannot be read.
     """
     if file.exists():
         limits.check_regular(file)
@@ -86,25 +85,25 @@ def _no_number(name: str) -> float:
 
 
 def first_problem(error: ValidationError) -> str:
-    """Where content differs from its layout first, and how."""
+    """Describe the first place where the content of a file differs from its layout, and how it differs."""
     problem = error.errors(include_url=False, include_input=False)[0]
     place, message = ".".join(map(str, problem["loc"])), " ".join(problem["msg"].split())
     return f"at {place}, {message[0].lower()}{message[1:]}"
 
 
 def damaged(file: Path, reason: str) -> ValueError:
-    """The error to raise for a file whose content is not what was written."""
+    """Return the error to raise for a file whose content is not what our commands have written."""
     printable = "".join(each if each.isprintable() else "?" for each in reason)
     return ValueError(f"expected what src.train has written, but {file} is not: {printable}")
 
 
 def unless_damaged(read: Callable[[Path], Read], file: Path, otherwise: Read, consequence: str) -> Read:
-    """Read an optional file: if it is damaged, warn and return ``otherwise``.
+    """Read an optional file; if it is damaged or cannot be read, print a warning and return ``otherwise``.
 
     Args:
-        read: reads the file; raises ValueError or OSError that names it.
+        read: reads the file and returns its content; raises a ValueError or OSError whose message names the file.
         file: the file.
-        otherwise: value to return for a damaged file.
+        otherwise: value to return if the file cannot be read.
         consequence: end of the warning, such as ``the page is written without it``.
     """
     try:
@@ -115,7 +114,7 @@ def unless_damaged(read: Callable[[Path], Read], file: Path, otherwise: Read, co
 
 
 def set_aside(file: Path) -> Path:
-    """Rename a damaged file to an unused name such as ``NAME.damaged.json``, and return that name."""
+    """Rename a damaged file to an unused name such as ``NAME.damaged.json``, and return its new path."""
     names = (f"{file.stem}.damaged{'' if number == 1 else f'-{number}'}{file.suffix}" for number in itertools.count(1))
     place = next(place for name in names if not os.path.lexists(place := file.with_name(name)))
     with contextlib.suppress(FileNotFoundError):  # another process of the run has renamed it

@@ -1,7 +1,7 @@
-"""Images resampled to another pixel grid, window by window while they are read.
+"""Images resampled to another pixel grid; each window is resampled when it is read.
 
-A pixel depends only on its position and the stored pixels around it, so every window equals the same part of the whole
-resampled image. The outer edges of the first and the last pixel keep their position.
+A resampled pixel depends only on its position and on the stored pixels around it, so a window equals the same part of
+the whole resampled image. The outer edges of the image keep their positions.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,10 @@ Place = int | slice
 
 
 def cubic(distance: np.ndarray) -> np.ndarray:
-    """Weight of a pixel at a distance ≥ 0 in pixels, for images: cubic (Keys 1981), which keeps them sharp."""
+    """Return the interpolation weight of stored pixels at distances ≥ 0, in pixels, from a resampled pixel.
+
+    This cubic kernel (Keys 1981) is used for images, because it keeps them sharp.
+    """
     near = (1.5 * distance - 2.5) * distance**2 + 1
     far = ((-0.5 * distance + 2.5) * distance - 4) * distance + 2
     found: np.ndarray = np.where(distance < 1, near, np.where(distance < 2, far, 0))
@@ -25,18 +28,22 @@ def cubic(distance: np.ndarray) -> np.ndarray:
 
 
 def linear(distance: np.ndarray) -> np.ndarray:
-    """Weight of a pixel for probabilities, which stay non-negative and sum to 1 over the classes."""
+    """Return the interpolation weight of stored pixels at distances ≥ 0, in pixels, from a resampled pixel.
+
+    This linear kernel is used for probabilities, which remain non-negative and still sum to 1 over the classes.
+    """
     found: np.ndarray = np.maximum(0, 1 - distance)
     return found
 
 
-REACH: dict[Kernel, int] = {cubic: 2, linear: 1}  # pixels
+REACH: dict[Kernel, int] = {cubic: 2, linear: 1}  # distance in pixels beyond which a weight is 0
 
 
 def weights(length: int, wanted: int, kernel: Kernel) -> csr_array:
-    """Compute the weight of each of ``length`` pixels along an axis in each resampled pixel, ``(wanted, length)``.
+    """Compute the matrix ``(wanted, length)`` that resamples an axis from ``length`` to ``wanted`` pixels.
 
-    When an image is shrunk, the kernel is widened in proportion, which prevents aliasing.
+    Entry (i, j) is the weight of stored pixel j in resampled pixel i. When an image is shrunk, the kernel is widened in
+    proportion to prevent aliasing.
 
     >>> weights(4, 2, linear).toarray()
     array([[0.42857143, 0.42857143, 0.14285714, 0.        ],
@@ -56,26 +63,32 @@ def weights(length: int, wanted: int, kernel: Kernel) -> csr_array:
 
 
 def part(matrix: csr_array, first: int, last: int) -> tuple[csr_array, int, int]:
-    """Return the weights of a range of resampled pixels, and the range of stored pixels that they use."""
+    """Select the part of a matrix of weights that computes resampled pixels ``first`` to ``last`` (excluded).
+
+    Returns:
+        The part of the matrix, and the start and end (excluded) of the stored pixels that it uses.
+    """
     rows = matrix[first:last]
     start, end = int(rows.indices.min()), int(rows.indices.max()) + 1
     return rows[:, start:end], start, end
 
 
 def combined(matrix: csr_array, values: np.ndarray, axis: int) -> np.ndarray:
-    """Compute weighted sums of values along an axis."""
+    """Resample an array along one axis by multiplication with a matrix from `weights`."""
     moved = np.moveaxis(values, axis, 0)
     found = matrix.astype(values.dtype) @ np.ascontiguousarray(moved).reshape(len(moved), -1)
     return np.moveaxis(found.reshape(-1, *moved.shape[1:]), 0, axis)
 
 
 class Resampled:
-    """An array of another height and width, resampled while it is read; the data type is kept.
+    """An array resampled to another height and width; a part of the array is read and resampled when it is indexed.
+
+    Resampled values have the dtype of the stored array.
 
     Args:
-        array: of the image.
-        axes: one letter per axis.
-        height, width: of the resampled image in pixels.
+        array: stored pixel values of the image.
+        axes: one letter for each axis of ``array``.
+        height, width: size of the resampled image in pixels.
     """
 
     def __init__(self, array: np.ndarray | zarr.Array[Any], axes: str, height: int, width: int) -> None:
@@ -94,7 +107,7 @@ class Resampled:
         for axis, (_, first, last) in zip((self.rows, self.columns), of, strict=True):
             places[axis] = slice(first, last)
         stored = np.asarray(self.array[tuple(places)])
-        # Small integers are exact in float32; real numbers need more, so that one of float32 stays constant if it is.
+        # float32 is exact for integers of up to 16 bits. A constant float32 image stays constant only in float64.
         small = self.dtype.kind in "iub" and self.dtype.itemsize <= np.dtype(np.int16).itemsize
         values = stored.astype(np.float32 if small else np.float64)
         for axis, (matrix, _, _) in zip((self.rows, self.columns), of, strict=True):
@@ -112,7 +125,7 @@ class Resampled:
 
 
 def _as(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Values as a type of number, rounded and cut off as its range asks."""
+    """Convert floats to a dtype; integers and booleans are rounded and clipped to the range of the dtype."""
     if dtype.kind == "f":
         return values.astype(dtype)
     low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)

@@ -1,4 +1,4 @@
-"""The content of an image file with its metadata, and how to interpret them."""
+"""The content and metadata of an image file, and settings for interpreting them."""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -7,7 +7,7 @@ import numpy as np
 from zarr.types import AnyArray
 
 ORIENTATIONS = ("shown", "stored")
-# percentiles  the 0.5th to 99.5th percentile, which clips cells that cover less than a hundredth of an image
+# percentiles  from the 0.5th to the 99.5th percentile, which clips cells that cover less than a hundredth of an image
 # objects      the same range, widened to include objects brighter or darker than the background
 SCALINGS = ("percentiles", "objects")
 OF_PREDICT, OF_RUN = "src.predict", "src.train"  # the software tag of our predictions begins with one of these
@@ -24,18 +24,18 @@ TURNED = {  # orientation tag of EXIF and TIFF: whether to transpose, then to re
 
 
 def known_orientation(tag: int) -> int:
-    """The orientation tag of a file, or 1 (upright) if its value is invalid."""
+    """Return an orientation tag of EXIF or TIFF unchanged, or 1 (upright) if the tag is invalid."""
     return tag if tag in TURNED else 1
 
 
 class Note(NamedTuple):
-    """Something that the user should know about a file.
+    """Something unusual in a file that the user should know.
 
     Attributes:
-        code: kind of the note.
+        code: kind of the note, such as ``colour-table``.
         found: what the file contains.
-        taken: how it is interpreted.
-        fix: how to change that.
+        taken: what the program reads from the file.
+        fix: what the user can do if the program should read something else.
     """
 
     code: str
@@ -46,22 +46,22 @@ class Note(NamedTuple):
 
 @dataclass(frozen=True)
 class Stored:
-    """The content of a file as it is stored.
+    """The content and metadata of an image file as they are stored.
 
     Attributes:
-        array: values; slices of it are read from disk when they are asked for.
-        axes: one letter for each axis, such as ``YX``, ``ZYX``, ``TCYX`` or ``YXS``.
-        pixel_size: pixel size along Z, Y and X in µm, where the file states it.
-        orientation: how viewers rotate the image, one of `TURNED`.
+        array: pixel values; a part of the array is read from disk when it is indexed.
+        axes: one letter for each axis of ``array``, such as ``YX``, ``ZYX``, ``TCYX`` or ``YXS``.
+        pixel_size: pixel size in µm along Z, Y and X; without the axes for which the file states none.
+        orientation: tag that says how viewers rotate and mirror the image, a key of `TURNED`.
         white_is_zero: whether viewers show 0 as white.
-        bits: 1 if a value is stored in one bit, else 0.
-        table: colours ``(N, 3)`` in which viewers show the values 0 … N − 1, or None.
-        is_picture: whether the table may be the palette of a picture, as in GIF and PNG, not a look-up table for
-            display.
-        signed: whether 32 768 has been added to the values (ImageJ's signed 16 bit).
+        bits: 1 if each value is stored in one bit, else 0.
+        table: colours ``(N, 3)`` in which viewers show the values 0 … N − 1; None if the file has no colour table.
+        is_picture: whether ``table`` may be the palette of a picture, as in GIF and PNG, and not only a look-up table
+            for display.
+        signed: whether 32 768 has been added to the values, as ImageJ does for signed 16-bit images.
         unclear: whether the first axis, of length 3 or 4, may be slices as well as channels.
-        classes: values of class 0, 1, … if a label image states them, else empty.
-        made_from: software tag of the file, or empty.
+        classes: pixel values of class 0, 1, … if the file is a label image that states them, else empty.
+        made_from: software that wrote the file, as the file states it; else empty.
         notes: what the user should know about the file.
     """
 
@@ -81,25 +81,27 @@ class Stored:
 
     @property
     def is_prediction(self) -> bool:
-        """Whether this program has written the file, so that it is no annotation."""
+        """Whether this program has written the file, so that the file cannot be an annotation."""
         return self.made_from.startswith((OF_PREDICT, OF_RUN))
 
     @property
     def way(self) -> int:
-        """Whether viewers show larger values brighter (1), darker (-1), or in colours (0)."""
+        """1 if viewers show larger values brighter, -1 if they show them darker, 0 if they show colours."""
         return -1 if self.white_is_zero else 1 if self.table is None else ramp(self.table)
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How to interpret the pixels of files. Checkpoints store it; its defaults are the behaviour of early versions.
+    """Settings for interpreting the pixels of image files.
+
+    Checkpoints store these settings. The defaults reproduce the behaviour of early versions.
 
     Attributes:
         orientation: ``shown`` rotates images as viewers do for the tags of EXIF and TIFF; ``stored`` does not.
         greys: ``shown`` inverts images in which 0 is white, as viewers do; ``stored`` does not.
-        axes: one letter for each axis, instead of the axes that a file states; applies to files with that many axes,
-            except colour pictures. None: the axes that the file states.
-        scaling: scaling of grey values, one of `SCALINGS`.
+        axes: one letter for each axis, which replace the axes that a file states. Files with another number of axes
+            and colour pictures keep the axes that they state. None: all files keep them.
+        scaling: how grey values are scaled to [0, 1], one of `SCALINGS`.
     """
 
     orientation: str = "stored"
@@ -124,14 +126,18 @@ SHOWN = Reading(orientation="shown", greys="shown", scaling="objects")
 
 
 def axes_of(stored: Stored, reading: Reading) -> str:
-    """The axes of a file under a reading; interleaved samples are colours in any case."""
+    """Return the axes of a file, one letter each, as ``reading`` interprets them.
+
+    The axes in ``reading``, if any, replace those of the file, unless the file has another number of axes or is a
+    colour picture (its last axis is S).
+    """
     if reading.axes and len(reading.axes) == stored.array.ndim and not stored.axes.endswith("S"):
         return reading.axes
     return stored.axes
 
 
 def stacked_axes(axes: str) -> str:
-    """Rename unknown axes, such as positions, to Z, then T.
+    """Rename unknown axes, such as positions, to Z or, if Z is already used, to T.
 
     >>> stacked_axes("QYX"), stacked_axes("ZRYXS")
     ('ZYX', 'ZTYXS')
@@ -141,7 +147,13 @@ def stacked_axes(axes: str) -> str:
 
 
 def turned(array: np.ndarray, axes: str, orientation: int) -> np.ndarray:
-    """Rotate and mirror values as viewers do for an orientation tag; returns a view."""
+    """Rotate and mirror an array as viewers do for an orientation tag, and return the result as a view.
+
+    Args:
+        array: pixel values.
+        axes: one letter for each axis of ``array``.
+        orientation: a key of `TURNED`.
+    """
     swapped, rows, columns = TURNED[orientation]
     y, x = axes.index("Y"), axes.index("X")
     array = np.swapaxes(array, y, x) if swapped else array
@@ -150,7 +162,7 @@ def turned(array: np.ndarray, axes: str, orientation: int) -> np.ndarray:
 
 
 def ramp(table: np.ndarray) -> int:
-    """Whether a colour table ``(N, 3)`` goes from dark to light greys (1), from light to dark (-1) or neither (0).
+    """Return 1 if a colour table ``(N, 3)`` goes from dark to light greys, -1 if from light to dark, else 0.
 
     >>> ramp(np.arange(256).repeat(3).reshape(256, 3))
     1
@@ -164,13 +176,14 @@ def ramp(table: np.ndarray) -> int:
 
 
 def is_intensity(values: np.ndarray, table: np.ndarray) -> bool:
-    """Whether values with a colour table are intensities with a look-up table for display, not indices of a palette.
+    """Return whether pixel values with a colour table are intensities rather than indices into a palette.
 
-    In a picture, the brightness of the colours varies smoothly from pixel to pixel, whereas indices are in any order.
+    The colour table of intensities is only a look-up table for display. With a palette, the brightness of the colours
+    varies more smoothly from pixel to pixel than the indices, because the colours of a palette are in arbitrary order.
 
     Args:
-        values: indices into the table ``(…, H, W)``.
-        table: colours ``(N, 3)``.
+        values: pixel values ``(…, H, W)``.
+        table: colours ``(N, 3)`` of the values 0 … N − 1.
     """
     if values.max(initial=0) >= len(table):
         return True
@@ -179,7 +192,7 @@ def is_intensity(values: np.ndarray, table: np.ndarray) -> bool:
 
 
 def _smoothness(grey: np.ndarray) -> float:
-    """Correlation of pixels with their right and lower neighbours."""
+    """Return the correlation of pixels ``(…, H, W)`` with their right and lower neighbours; 1 for a constant image."""
     grey = grey - grey.mean()
     spread = grey.var()
     if not spread:

@@ -1,4 +1,4 @@
-"""TIFF and its relatives: OME-TIFF, ImageJ TIFF, LSM, SVS."""
+"""TIFF files and formats based on TIFF: OME-TIFF, ImageJ TIFF, LSM and SVS."""
 
 import math
 from collections.abc import Sequence
@@ -18,7 +18,11 @@ SIGNED = [-32768.0, 1.0]  # calibration by which ImageJ marks signed 16-bit valu
 
 
 def open_tiff(file: Path) -> Stored:
-    """Open the largest image or stack of a TIFF."""
+    """Open the image or stack with the largest planes in a TIFF file; pixels are read later.
+
+    Raises:
+        ValueError: the file is truncated or announces too much, or another file of a multi-file image is missing.
+    """
     with tifffile.TiffFile(file) as tiff:
         guard.check_tiff(tiff, file)
         largest, notes = _largest(tiff)
@@ -54,7 +58,10 @@ def open_tiff(file: Path) -> Stored:
 
 
 def _classes(tiff: tifffile.TiffFile) -> tuple[int, ...]:
-    """The values of class 0, 1, … in a map annotation, as `prediction.tiff` writes it; empty if there is none."""
+    """Return the pixel values of class 0, 1, … from the OME map annotation that `prediction.tiff` writes, if any.
+
+    Without this annotation, the result is empty.
+    """
     metadata = tiff.ome_metadata or ""
     if "MapAnnotation" not in metadata:
         return ()
@@ -67,7 +74,10 @@ def _classes(tiff: tifffile.TiffFile) -> tuple[int, ...]:
 
 
 def parts(tiff: tifffile.TiffFile, file: Path) -> list[Path]:
-    """The other files in which an OME-TIFF states parts of its image; empty if it is complete."""
+    """Return the other files that hold parts of the image, as the OME metadata of a TIFF state them.
+
+    The files may not exist. If the image is stored in ``file`` alone, the result is empty.
+    """
     if not tiff.ome_metadata:
         return []
     described = tifffile.xml2dict(tiff.ome_metadata).get("OME", {})
@@ -82,7 +92,10 @@ def parts(tiff: tifffile.TiffFile, file: Path) -> list[Path]:
 
 
 def first_parts(files: Sequence[Path]) -> list[Path]:
-    """Drop files that are a later part of an OME-TIFF in several files; the first part stands for the image."""
+    """Return the files without the later parts of OME-TIFF images in several files.
+
+    The part that comes first in ``files`` stands for the whole image.
+    """
     later: set[Path] = set()
     for file in files:
         if file not in later and file.name.lower().endswith((".ome.tif", ".ome.tiff")):
@@ -91,23 +104,26 @@ def first_parts(files: Sequence[Path]) -> list[Path]:
 
 
 def _others(file: Path) -> list[Path]:
-    """The other files of the image of which an OME-TIFF is a part; none if it cannot be read."""
+    """Return the other files of the image to which an OME-TIFF belongs; empty if the OME-TIFF cannot be read."""
     try:
         with tifffile.TiffFile(file) as tiff:
             pages = tiff.series[_largest(tiff)[0]].pages if parts(tiff, file) else []
             names = {page.parent.filename for page in pages if page is not None}
-    except Exception:  # reading the image will raise the error again, with its message
+    except Exception:  # when the image is read, the error is raised again and reported
         return []
     return [file.with_name(name) for name in names - {file.name}]
 
 
 def _list(node: object) -> list[Any]:
-    """The elements of a tag in XML metadata, of which there may be none, one or several."""
+    """Return the elements of a tag in parsed XML metadata as a list, whether there are none, one or several."""
     return node if isinstance(node, list) else [node] if node else []
 
 
 def _largest(tiff: tifffile.TiffFile) -> tuple[int, tuple[Note, ...]]:
-    """The number of the series with the largest planes, preferably one stored in this file; and notes about it."""
+    """Return the index of the series (image or stack) with the largest planes, and notes if the choice is unclear.
+
+    Of several series with the largest planes, the first one whose pixels are stored in this file is chosen.
+    """
     areas = [
         math.prod(size for size, axis in zip(each.shape, each.axes, strict=True) if axis in "YX")
         for each in tiff.series
@@ -134,7 +150,7 @@ def _table(page: tifffile.TiffPage, imagej: dict[str, Any]) -> np.ndarray | None
 
 
 def _pixel_size(tiff: tifffile.TiffFile) -> dict[str, float]:
-    """Pixel size in µm according to OME, ImageJ or the resolution tags of the first page."""
+    """Return the pixel size in µm along the axes for which OME or ImageJ metadata or resolution tags state it."""
     if tiff.ome_metadata:
         image = tifffile.xml2dict(tiff.ome_metadata).get("OME", {}).get("Image", {})
         pixels = (image[0] if isinstance(image, list) else image).get("Pixels", {})
@@ -142,7 +158,7 @@ def _pixel_size(tiff: tifffile.TiffFile) -> dict[str, float]:
         units = {axis: pixels.get(f"PhysicalSize{axis}Unit", "µm") for axis in "ZYX"}
         return possible({a: number(s) * MICROMETRES.get(units[a], math.nan) for a, s in named.items()})
     page, imagej = tiff.pages.first, tiff.imagej_metadata or {}
-    # A resolution in inches is that of printing, not of the microscope.
+    # A resolution in inches describes printing, not the microscope.
     unit = imagej.get("unit", "cm" if page.tags.valueof("ResolutionUnit", default=1) == 3 else None)
     if unit not in MICROMETRES:
         return {}

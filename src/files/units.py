@@ -1,4 +1,4 @@
-"""Lengths in the metadata of images, in micrometres."""
+"""Conversion of lengths in image metadata to micrometres."""
 
 import math
 from collections.abc import Mapping
@@ -17,14 +17,14 @@ MICROMETRES = {
 
 
 class Resolution(TypedDict, total=False):
-    """The resolution of a TIFF, as arguments of tifffile."""
+    """Arguments with which tifffile writes the resolution of a TIFF."""
 
     resolution: tuple[float, float]
     resolutionunit: str
 
 
 def number(value: str | float | None) -> float:
-    """Convert a number in metadata; NaN if it is none."""
+    """Convert a value in metadata to a float; return NaN if the value is not a number."""
     try:
         return math.nan if value is None else float(value)
     except (TypeError, ValueError):  # metadata may contain anything
@@ -32,12 +32,12 @@ def number(value: str | float | None) -> float:
 
 
 def possible(sizes: dict[str, float]) -> dict[str, float]:
-    """Drop impossible pixel sizes: some files state 0, −1 or NaN for an unknown size."""
+    """Return the pixel sizes that are positive and finite; some files state 0, −1 or NaN for an unknown size."""
     return {axis: size for axis, size in sizes.items() if math.isfinite(size) and size > 0}
 
 
 def resolution(size: Mapping[str, float]) -> Resolution:
-    """The resolution for a pixel size in µm; empty if X or Y is not known."""
+    """Return the arguments with which tifffile writes a pixel size in µm; empty if the size in X or Y is unknown."""
     if not {"X", "Y"} <= size.keys():
         return {}
     return {"resolution": (1e4 / size["X"], 1e4 / size["Y"]), "resolutionunit": "CENTIMETER"}

@@ -1,4 +1,4 @@
-"""Write files atomically: text, JSON and CSV appear under their names complete or not at all."""
+"""Write files atomically: text, JSON and CSV files appear under their final names complete or not at all."""
 
 import csv
 import json
@@ -12,10 +12,12 @@ from src.files.incomplete import beside
 
 @contextmanager
 def complete_file(file: str | Path) -> Iterator[Path]:
-    """Write to a temporary file that is renamed to ``file`` if the block succeeds, and removed otherwise.
+    """Yield the path of a temporary file to write; the file is renamed to ``file`` if the ``with`` block succeeds.
+
+    If the block raises an error, the temporary file is removed.
 
     Raises:
-        OSError: the file cannot be written; names ``file``.
+        OSError: the file cannot be written; the error names ``file``.
     """
     file = Path(file)
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -24,7 +26,7 @@ def complete_file(file: str | Path) -> Iterator[Path]:
         yield partial
         partial.replace(file)
     except OSError as error:
-        # Errors of writing name no file, those of opening name the temporary one.
+        # Errors in writing name no file; errors in opening name the temporary file.
         if error.errno is not None and error.filename in (None, str(partial)):
             error.filename = str(file)
         raise
@@ -33,17 +35,17 @@ def complete_file(file: str | Path) -> Iterator[Path]:
 
 
 def spreadsheet_safe(name: object) -> object:
-    """Quote a text that a spreadsheet would run as a formula."""
+    """Put an apostrophe before a text that a spreadsheet would run as a formula; return other values unchanged."""
     return f"'{name}" if isinstance(name, str) and name.startswith(tuple("=+-@\t\r")) else name
 
 
 def write_json(file: Path, content: object) -> None:
-    """Write a JSON file atomically; nan, which JSON lacks, becomes null."""
+    """Write a JSON file atomically; NaN, which JSON lacks, becomes null."""
     write_text(file, json.dumps(without_nan(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def without_nan(content: object) -> object:
-    """Replace nan by None in nested values: JSON and our checkpoints have no nan."""
+    """Replace NaN by None in nested dictionaries and lists, because JSON and our checkpoints cannot contain NaN."""
     if isinstance(content, dict):
         return {key: without_nan(value) for key, value in content.items()}
     if isinstance(content, list):
@@ -52,21 +54,22 @@ def without_nan(content: object) -> object:
 
 
 def write_text(file: Path, text: str) -> None:
-    r"""Write a text file atomically, with the same line ends on all systems.
+    r"""Write a UTF-8 text file atomically, with the line end ``\n`` on all systems.
 
-    Names of files that are not UTF-8 are written as escapes such as ``\udce9``.
+    File names in the text that are not valid UTF-8 are written with escapes such as ``\udce9``.
     """
     with complete_file(file) as partial:
         partial.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
 def write_rows(file: Path, rows: Iterable[Mapping[str, object]], columns: Iterable[str] | None = None) -> None:
-    """Write a CSV file atomically; cells with None or nan are empty.
+    """Write a CSV file atomically; None and NaN are written as empty fields.
 
     Args:
         file: the file.
-        rows: column → value, for each row. If ``columns`` are given, only one row at a time is in memory.
-        columns: names of the columns; None takes those of all rows, in order of appearance.
+        rows: one dictionary per row, with column names as keys. If ``columns`` is given, only one row at a time is in
+            memory.
+        columns: names of the columns. None uses the keys of all rows, in order of first appearance.
     """
     if columns is None:
         rows = list(rows)
@@ -74,7 +77,7 @@ def write_rows(file: Path, rows: Iterable[Mapping[str, object]], columns: Iterab
     names = list(columns)
     with (
         complete_file(file) as partial,
-        # The name of a file may not be UTF-8.
+        # A value may be a file name that is not valid UTF-8.
         partial.open("w", newline="", encoding="utf-8", errors="backslashreplace") as lines,
     ):
         table = csv.DictWriter(lines, names)
@@ -84,5 +87,5 @@ def write_rows(file: Path, rows: Iterable[Mapping[str, object]], columns: Iterab
 
 
 def _is_nan(value: object) -> bool:
-    """Whether a value of any type is nan."""
-    return value != value  # noqa: PLR0124 (only nan differs from itself)
+    """Return whether a value of any type is NaN."""
+    return value != value  # noqa: PLR0124 (only NaN differs from itself)

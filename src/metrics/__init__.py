@@ -1,1 +1,1 @@
-"""Scores of predictions, and the choices that are based on them: decoder, calibration, confidence."""
+"""Scores of predictions, and what is chosen or fitted by means of scores: decoder, calibration, confidence."""

@@ -11,15 +11,16 @@ from src.metrics.evaluator import Sums
 
 CONFIDENCE = 0.95
 RESAMPLES = 1000
-SUREST = 1 - 1e-6  # highest level, for two images
+SUREST = 1 - 1e-6  # highest confidence level that `level` returns; two images reach it
 
 
 def level(images: int) -> float:
-    """The confidence level at which a percentile bootstrap has the coverage `CONFIDENCE`.
+    """Return the nominal confidence level at which a percentile bootstrap interval has the coverage `CONFIDENCE`.
 
-    For few images a percentile interval is too narrow: it lacks the wide tails of Student's t, and resamples vary less
-    than the population. This level gives the expanded percentile interval (Hesterberg 2015, What Teachers Should Know
-    About the Bootstrap, The American Statistician 69:371–386).
+    With few images, a percentile interval is too narrow, because it lacks the wide tails of Student's t distribution
+    and because resamples vary less than the population. The returned level is higher than `CONFIDENCE` and gives the
+    expanded percentile interval (Hesterberg 2015, What Teachers Should Know About the Bootstrap, The American
+    Statistician 69:371–386).
 
     Args:
         images: number of images, at least two.
@@ -29,7 +30,14 @@ def level(images: int) -> float:
 
 
 def of_mean(values: Sequence[float], seed: int = 0) -> tuple[float, float]:
-    """95 % confidence interval of a mean score, by a bootstrap over images.
+    """Compute the 95 % confidence interval of the mean score of images, by a bootstrap over images.
+
+    Args:
+        values: score of each image.
+        seed: seed of the resampling.
+
+    Returns:
+        Lower and upper end of the interval.
 
     >>> of_mean([0.5, 0.5, 0.5])
     (0.5, 0.5)
@@ -50,17 +58,18 @@ def of_mean(values: Sequence[float], seed: int = 0) -> tuple[float, float]:
 def intervals(
     counts: Sequence[Sums], compute: Callable[[Sums], dict[str, float]], seed: int = 0
 ) -> dict[str, list[float]]:
-    """95 % confidence interval of each score that is pooled over images, by a bootstrap over images.
+    """Compute a 95 % confidence interval for each score that is pooled over images, by a bootstrap over images.
 
-    Images are drawn with replacement, and their counts are summed.
+    In each resample, images are drawn with replacement, and scores are computed from the sums of their counts (such as
+    numbers of found and missed cells).
 
     Args:
-        counts: counts of each of at least two images, as `evaluator.Evaluator.counts` returns them.
-        compute: computes scores from summed counts.
+        counts: counts of each image, as `evaluator.Evaluator.counts` returns them; at least two images.
+        compute: computes all scores, by name, from counts summed over images.
         seed: seed of the resampling.
 
     Returns:
-        Score → lower and upper end; nan where a resample may have nothing to score.
+        Lower and upper end of the interval, by name of the score; NaN if some resamples have nothing to score.
     """
     stacked = {name: np.stack([each[name] for each in counts]) for name in counts[0]}
 
@@ -90,7 +99,14 @@ def intervals(
 
 
 def means(rows: Sequence[dict[str, float | None]]) -> dict[str, float | None]:
-    """The mean of each score over the rows that have it; None where no row has."""
+    """Compute the mean of each score over the rows in which it is neither missing, None nor NaN.
+
+    Args:
+        rows: scores by name, one dictionary for each image or fold.
+
+    Returns:
+        The mean by name of the score; None if the score is known in no row.
+    """
     found: dict[str, float | None] = {}
     for name in dict.fromkeys(name for row in rows for name in row):
         known = [score for row in rows if (score := row.get(name)) is not None and not math.isnan(score)]

@@ -1,7 +1,7 @@
-"""Calibration of probabilities: of all pixels with a probability of 0.8, 80 % are to be cells.
+"""Calibration of probabilities: of all pixels with a calibrated probability of 0.8, 80 % should be cell pixels.
 
 The logit of the probability of cell is scaled (temperature scaling: Guo et al. 2017, On Calibration of Modern Neural
-Networks) and shifted. The shift is needed because a loss with border weights over-represents background.
+Networks) and shifted. The shift is needed because a loss with border weights over-represents the background.
 """
 
 import math
@@ -14,28 +14,31 @@ from scipy.special import expit, logit
 
 from src.instances import Decoder, Watershed
 
-LARGEST_LOGIT, BINS = 16.0, 4096  # histogram of logits, in bins of width 0.008
-LOGITS = (np.arange(BINS) + 0.5) * (2 * LARGEST_LOGIT / BINS) - LARGEST_LOGIT
+LARGEST_LOGIT, BINS = 16.0, 4096  # histogram of logits from −16 to 16, in bins of width 0.008
+LOGITS = (np.arange(BINS) + 0.5) * (2 * LARGEST_LOGIT / BINS) - LARGEST_LOGIT  # centres of the bins
 WORTH = 1e-4  # decrease of the log loss that justifies one more parameter
-WIDEST = ((-math.log(20), math.log(20)), (-LARGEST_LOGIT, LARGEST_LOGIT))  # bounds of the parameters
-# Which parameters are fitted, simple models first: the logarithm of 1 / temperature, and the shift.
+# Bounds of the two parameters, which are log(1 / temperature) and the shift.
+WIDEST = ((-math.log(20), math.log(20)), (-LARGEST_LOGIT, LARGEST_LOGIT))
+# Which of the two parameters are fitted; simple models come first.
 FREE = {"none": (False, False), "temperature": (True, False), "shift": (False, True), "both": (True, True)}
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Maps the probability of cell p to ``expit(logit(p) / temperature + shift)``; other classes keep their ratios.
+    """A calibration, which maps the probability p of cell to ``expit(logit(p) / temperature + shift)``.
+
+    With several foreground classes, p is the sum of their probabilities; the ratios between them do not change.
 
     Attributes:
-        temperature: positive; above 1 it makes probabilities less confident.
-        shift: positive values make cells more probable.
+        temperature: a positive number; a temperature above 1 makes probabilities less confident.
+        shift: shift of the logit; a positive shift makes cells more probable.
     """
 
     temperature: float = 1.0
     shift: float = 0.0
 
     def __call__(self, probabilities: np.ndarray) -> np.ndarray:
-        """Calibrate the probability of class 1 ``(H, W)``, or those of all classes ``(K, H, W)``."""
+        """Calibrate the probability of class 1 ``(H, W)``, or the probabilities of all classes ``(K, H, W)``."""
         if probabilities.ndim == 2:
             return self.of_cell(probabilities)
         cell = 1 - probabilities[0]
@@ -45,26 +48,26 @@ class Calibration:
         return np.concatenate([1 - found[None], probabilities[1:] * times]).astype(probabilities.dtype)
 
     def of_cell(self, probability: np.ndarray) -> np.ndarray:
-        """The calibrated probability of cell; 0 and 1 do not change."""
+        """Calibrate probabilities of cell, an array of any shape; probabilities of 0 and 1 do not change."""
         found = expit(logit(probability.astype(np.float64)) / self.temperature + self.shift)
         return found.astype(probability.dtype)
 
     def for_uncalibrated(self, decoder: Decoder) -> Decoder:
-        """Convert a decoder of calibrated probabilities to one of uncalibrated ones that gives the same labels."""
+        """Convert a decoder for calibrated probabilities to one that gives the same labels for uncalibrated ones."""
         return self._moved(decoder, Calibration(1 / self.temperature, -self.shift * self.temperature))
 
     def for_calibrated(self, decoder: Decoder) -> Decoder:
-        """Convert a decoder of uncalibrated probabilities to one of calibrated ones that gives the same labels."""
+        """Convert a decoder for uncalibrated probabilities to one that gives the same labels for calibrated ones."""
         return self._moved(decoder, self)
 
     def _moved(self, decoder: Decoder, how: "Calibration") -> Decoder:
-        """Apply a calibration to the threshold of a decoder, and to the markers of a watershed."""
+        """Return a decoder with calibration ``how`` applied to its threshold and, in a watershed, to its marker."""
 
         def moved(value: float) -> float:
             return float(how.of_cell(np.array(value)))
 
         numbering, threshold = decoder.numbering, moved(decoder.threshold)
-        if isinstance(numbering, Watershed):  # its marker is a fraction of the distance from the threshold to 1
+        if isinstance(numbering, Watershed):  # the marker is a fraction of the distance from the threshold to 1
             marker = moved(decoder.threshold + numbering.marker * (1 - decoder.threshold))
             share = (marker - threshold) / (1 - threshold) if threshold < 1 else numbering.marker
             numbering = replace(numbering, marker=min(max(share, 0.0), 1.0))
@@ -72,11 +75,14 @@ class Calibration:
 
 
 def tally(probability: np.ndarray, is_cell: np.ndarray) -> np.ndarray:
-    """Count how often each probability was predicted for background and for cells, ``(2, BINS)``.
+    """Count how often each probability was predicted for background and for cells.
 
     Args:
-        probability: predicted probability of cell, of any shape.
+        probability: predicted probability of cell, an array of any shape.
         is_cell: ground truth, booleans of the same shape.
+
+    Returns:
+        Histograms ``(2, BINS)`` of the logits of the probabilities, for background and for cells.
     """
     places = np.floor((logit(probability.astype(np.float64)) + LARGEST_LOGIT) * (BINS / (2 * LARGEST_LOGIT)))
     places = np.clip(places, 0, BINS - 1).astype(np.int64)
@@ -84,11 +90,14 @@ def tally(probability: np.ndarray, is_cell: np.ndarray) -> np.ndarray:
 
 
 def fitted(counts: np.ndarray, free: str = "both") -> Calibration:
-    """Fit the calibration of maximum likelihood.
+    """Fit a calibration by maximum likelihood.
 
     Args:
-        counts: sums of what `tally` returns.
-        free: which parameters are fitted, a key of `FREE`.
+        counts: histograms ``(2, BINS)`` as `tally` returns them, or a sum of several.
+        free: which parameters to fit, a key of `FREE`.
+
+    Returns:
+        The calibration; without parameters to fit, and for only cells or only background, one that changes nothing.
     """
     places = np.flatnonzero(FREE[free])
     if not places.size or not counts.sum(axis=1).all():  # nothing to fit, or only cells, or only background
@@ -104,7 +113,7 @@ def fitted(counts: np.ndarray, free: str = "both") -> Calibration:
         sharpness, shift = values(found)
         logits = LOGITS * math.exp(sharpness) + shift
         probability = expit(logits)
-        slope = shares[1] * (probability - 1) + shares[0] * probability  # derivative by the logit of each bin
+        slope = shares[1] * (probability - 1) + shares[0] * probability  # derivative by each logit
         slopes = np.array([(slope * LOGITS).sum() * math.exp(sharpness), slope.sum()])
         return float((shares * np.logaddexp(0, np.stack([logits, -logits]))).sum()), slopes[places]
 
@@ -114,14 +123,14 @@ def fitted(counts: np.ndarray, free: str = "both") -> Calibration:
 
 
 def needed(tallies: Sequence[np.ndarray]) -> tuple[str, dict[str, tuple[np.ndarray, np.ndarray]]]:
-    """Choose which parameters to fit, by a cross-validation over folds.
+    """Choose which parameters of a calibration to fit, by cross-validation over folds.
 
     Args:
-        tallies: counts of each fold, as `tally` returns them.
+        tallies: histograms ``(2, BINS)`` of each of at least two folds, as `tally` returns them.
 
     Returns:
-        The first key of `FREE` whose log loss is at most `WORTH` above the lowest one; and key → result of
-        `cross_fitted`.
+        The first key of `FREE` (the simplest model) whose log loss is at most `WORTH` above the lowest log loss; and
+        for each key of `FREE`, the result of `cross_fitted`.
     """
     found = {free: cross_fitted(tallies, free) for free in FREE}
     losses = {free: log_loss(*each) for free, each in found.items()}
@@ -129,14 +138,15 @@ def needed(tallies: Sequence[np.ndarray]) -> tuple[str, dict[str, tuple[np.ndarr
 
 
 def cross_fitted(tallies: Sequence[np.ndarray], free: str) -> tuple[np.ndarray, np.ndarray]:
-    """Calibrate each fold by a fit to the other folds.
+    """Calibrate the probabilities of each fold with a calibration that is fitted to the other folds.
 
     Args:
-        tallies: counts of each of at least two folds, as `tally` returns them.
-        free: which parameters are fitted, a key of `FREE`.
+        tallies: histograms ``(2, BINS)`` of each of at least two folds, as `tally` returns them.
+        free: which parameters to fit, a key of `FREE`.
 
     Returns:
-        Calibrated probabilities ``(folds × BINS,)``, and their counts ``(2, folds × BINS)``.
+        Calibrated probability of each bin in each fold, ``(folds × BINS,)``; and how often each of these was predicted
+        for background and for cells, ``(2, folds × BINS)``.
     """
     total = np.sum(tallies, axis=0)
     probabilities = [fitted(total - each, free).of_cell(expit(LOGITS)) for each in tallies]
@@ -144,11 +154,11 @@ def cross_fitted(tallies: Sequence[np.ndarray], free: str) -> tuple[np.ndarray, 
 
 
 def log_loss(probability: np.ndarray, counts: np.ndarray) -> float:
-    """Log loss (mean negative log-likelihood).
+    """Compute the log loss (mean negative log-likelihood) of predicted probabilities.
 
     Args:
-        probability: predicted probabilities of cell ``(N,)``.
-        counts: how often each was predicted for background and for cells ``(2, N)``.
+        probability: N different predicted probabilities of cell, ``(N,)``.
+        counts: how often each probability was predicted for background and for cells, ``(2, N)``.
     """
     smallest = np.finfo(np.float64).tiny
     logarithms = np.log(np.maximum(np.stack([1 - probability, probability]), smallest))

@@ -1,4 +1,4 @@
-"""Choose the decoder, numbering and threshold, by its score on validation images."""
+"""Choose the decoder, that is, the numbering (way to tell cells apart) and its threshold, on validation images."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,25 +13,25 @@ from src.metrics.evaluator import CHOSEN_FROM, Evaluator, Metric, Probabilities,
 from src.metrics.goodness import goodness
 from src.metrics.pooled import Pooled
 
-# Parameters to try; those that end in _WITHIN where there is a boundary class.
+# Parameters of numberings to try; the names that end in _WITHIN apply if there is a boundary class.
 MARKERS: tuple[float, ...] = (0.5,)  # of `Watershed`
 MARKERS_WITHIN = (0.0, 0.25, 0.5, 0.75)
 DEPTHS: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0)  # of `Distance`, in pixels
 DEPTHS_WITHIN = (0.25, *DEPTHS)
-SURFACES = ((1.0, False, False), (1.0, True, False), (2.0, True, False))  # smoothing, probability, whole
+SURFACES = ((1.0, False, False), (1.0, True, False), (2.0, True, False))  # smoothing, probability, whole of `Distance`
 SURFACES_WITHIN = ((1.0, False, False), (1.0, True, True), (2.0, True, True))
-LARGER = (2, 4)  # factors of the smallest area of a cell
+LARGER = (2, 4)  # factors by which the configured smallest area of a cell is multiplied
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A validation image: prediction and ground truth.
+    """The prediction and the ground truth of a validation image.
 
     Attributes:
-        probabilities: class probabilities, ``(K, H, W)`` float32.
+        probabilities: predicted class probabilities, ``(K, H, W)`` float32.
         target: true class of each pixel, ``(H, W)`` integers.
         instances: true cell of each pixel, ``(H, W)`` integers, 0 = background.
-        known: where the image is annotated, ``(H, W)`` booleans.
+        known: whether each pixel is annotated, ``(H, W)`` booleans.
     """
 
     probabilities: np.ndarray
@@ -42,11 +42,11 @@ class Judged:
 
 @dataclass(frozen=True)
 class Choice:
-    """A candidate with its scores.
+    """A numbering (a way to tell cells apart) with its scores on validation images.
 
     Attributes:
-        numbering: one of `candidates`.
-        scores: threshold → the score that decides; nan where there was nothing to score.
+        numbering: the numbering.
+        scores: score at each threshold, with thresholds as keys; NaN where there was nothing to score.
     """
 
     numbering: Numbering
@@ -54,7 +54,10 @@ class Choice:
 
 
 def candidates(asked: Numbering) -> list[Numbering]:
-    """The numberings to choose from, simple ones first; only ``asked`` itself unless it is `Auto`."""
+    """Return the numberings (ways to tell cells apart) to choose from, simple ones first.
+
+    If the configured numbering ``asked`` is not `Auto`, it is the only one returned.
+    """
     if not isinstance(asked, Auto):
         return [asked]
     boundary, size, holes = asked.boundary, asked.min_size, asked.fill_holes
@@ -73,9 +76,14 @@ def candidates(asked: Numbering) -> list[Numbering]:
 
 
 def judging_score(metrics: dict[str, Metric], monitor: str) -> str:
-    """The score that decides between decoders.
+    """Return the name of the score by which decoders are compared.
 
-    This is ``monitor``, unless that is a best score over all thresholds: then it is the first score of label images.
+    This score is ``monitor``, unless ``monitor`` is reported as its best value over all thresholds. Then it is the
+    first score that is computed from label images, if there is one.
+
+    Args:
+        metrics: metrics by name.
+        monitor: the score that the run optimises.
     """
     whose = {score: metric for metric in metrics.values() for score in metric.modes}
     of_labels = [score for score, metric in whose.items() if "labels" in metric.takes]
@@ -84,17 +92,17 @@ def judging_score(metrics: dict[str, Metric], monitor: str) -> str:
 
 
 class Contest:
-    """Compares decoders on validation images; all processes of a run call it together.
+    """A comparison of decoders on validation images, in which all processes of a run take part.
 
     Args:
-        metrics: name → metric.
-        monitor: the score to optimise.
+        metrics: metrics by name.
+        monitor: the score that the run optimises.
         classes: number of classes (K).
-        device: device on which sums are reduced over processes.
+        device: device on which counts are summed over processes.
 
     Attributes:
-        score: the score that decides, as `judging_score` returns it.
-        mode: whether ``max`` or ``min`` of it is better.
+        score: name of the score by which decoders are compared, as `judging_score` returns it.
+        mode: ``max`` if a larger score is better, ``min`` if a smaller score is better.
     """
 
     def __init__(
@@ -106,17 +114,17 @@ class Contest:
         self.mode = self.evaluator().mode(self.score)
 
     def choose(self, images: Sequence[Judged], asked: Numbering) -> tuple[Decoder, list[Choice]]:
-        """Choose a numbering and its threshold.
+        """Choose the numbering (the way to tell cells apart) and its threshold.
 
-        All `candidates` are tried at all thresholds, then the best of them with larger ``min_size``. The first one,
-        which is the simplest, wins a tie.
+        All `candidates` are tried at all thresholds, and then the best candidate with larger values of ``min_size``. In
+        a tie, the first candidate wins, which is the simplest.
 
         Args:
             images: validation images of this process.
             asked: the numbering that ``instances=`` configures.
 
         Returns:
-            The best decoder, and the scores of all candidates.
+            The best decoder, and all numberings that were tried with their scores.
         """
         found = self.judge(images, candidates(asked))
         chosen = best_of(found, self.mode)
@@ -127,7 +135,12 @@ class Contest:
         return Decoder(chosen.numbering, best_threshold(chosen.scores, self.mode)), found
 
     def judge(self, images: Sequence[Judged], ways: Sequence[Numbering]) -> list[Choice]:
-        """Score each numbering on the images of all processes."""
+        """Score each numbering in ``ways`` at all thresholds on the validation images of all processes.
+
+        Args:
+            images: validation images of this process.
+            ways: the numberings, which are the same in all processes.
+        """
         contest = [Pooled(self.evaluator()).to(self.device) for _ in ways]
 
         def count(way: Numbering, pooled: Pooled) -> None:
@@ -143,10 +156,10 @@ class Contest:
 
 
 def best_of(choices: Sequence[Choice], mode: str) -> Choice:
-    """The choice with the best score at its best threshold; the first one of a tie.
+    """Return the choice with the best score at its best threshold; in a tie, the first of the best.
 
     Args:
-        choices: as `Contest` returns them.
-        mode: whether ``max`` or ``min`` of the score is better.
+        choices: numberings with their scores.
+        mode: ``max`` if a larger score is better, ``min`` if a smaller score is better.
     """
     return max(choices, key=lambda choice: max(goodness(score, mode) for score in choice.scores.values()))

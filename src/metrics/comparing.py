@@ -1,4 +1,4 @@
-"""Compare two runs by the scores of the same images: a paired bootstrap."""
+"""Compare two runs by their scores on the same images, with a paired bootstrap."""
 
 import math
 from collections.abc import Sequence
@@ -9,19 +9,19 @@ from scipy.stats import bootstrap, norm
 
 from src.metrics.bootstrap import RESAMPLES, level
 
-POWER = 0.8  # of a comparison with `Difference.needed` images
+POWER = 0.8  # statistical power of a comparison with `Difference.needed` images
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Difference of the mean scores of two runs.
+    """Difference between the mean scores of two runs.
 
     Attributes:
-        mean: mean of the differences over images.
-        low, high: ends of its 95 % confidence interval.
+        mean: mean over images of the score in the first run minus the score in the second run.
+        low, high: ends of the 95 % confidence interval of ``mean``.
         images: number of images that have a score in both runs.
-        needed: approximate number of images for which this difference would be significant, with power `POWER`; None
-            if the difference is 0.
+        needed: approximate number of images with which a difference of this size would be significant with a power of
+            `POWER`; None if ``mean`` is 0.
     """
 
     mean: float
@@ -32,17 +32,20 @@ class Difference:
 
     @property
     def significant(self) -> bool:
-        """Whether the difference is significant: the interval excludes 0."""
+        """Whether the difference is significant, which means that the confidence interval excludes 0."""
         return self.low > 0 or self.high < 0
 
 
 def difference(one: Sequence[float], other: Sequence[float], seed: int = 0) -> Difference | None:
-    """Compare two runs by a paired bootstrap over images; None if fewer than two images have both scores.
+    """Compare the scores of two runs by a paired bootstrap over images.
 
     Args:
-        one: score of each image in one run.
-        other: scores of the same images in the other run.
+        one: score of each image in the first run; NaN if the image has no score.
+        other: score of each image in the second run, in the same order.
         seed: seed of the resampling.
+
+    Returns:
+        The difference, or None if fewer than two images have a score in both runs.
     """
     found = np.asarray(one, float) - np.asarray(other, float)
     found = found[np.isfinite(found)]

@@ -1,4 +1,4 @@
-"""Confidence of predicted cells: the calibrated probability that a cell matches a true one."""
+"""Confidence of predicted cells: the calibrated probability that a predicted cell matches a true cell."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from src.metrics.instance import overlap
 
 @dataclass(frozen=True)
 class Cells:
-    """The predicted cells of an image; each array is ``(N,)``.
+    """Properties of the N predicted cells of an image, as arrays ``(N,)``.
 
     Attributes:
-        numbers: numbers in the label image.
-        pixels: areas in pixels.
-        inside: mean probability of cell inside each cell.
-        matched: whether the IoU with a true cell is above 0.5.
+        numbers: number of each cell in the label image.
+        pixels: area of each cell in pixels.
+        inside: mean predicted probability of cell over the pixels of each cell.
+        matched: whether the IoU of each cell with a true cell is above 0.5.
     """
 
     numbers: np.ndarray
@@ -28,13 +28,13 @@ class Cells:
 
 
 def cells_of(labels: np.ndarray, probability: np.ndarray, instances: np.ndarray, known: np.ndarray) -> Cells:
-    """Match the predicted cells of an image to the true ones.
+    """Measure the predicted cells of an image and match them to the true cells.
 
     Args:
-        labels: predicted cell of each pixel, ``(H, W)``, 0 = background.
+        labels: predicted cell of each pixel, ``(H, W)`` integers, 0 = background.
         probability: predicted probability of cell, ``(H, W)``.
-        instances: true cell of each pixel, ``(H, W)``.
-        known: where the image is annotated, ``(H, W)`` booleans; the rest is ignored.
+        instances: true cell of each pixel, ``(H, W)`` integers, 0 = background.
+        known: whether each pixel is annotated, ``(H, W)`` booleans; other pixels are ignored.
     """
     labels, instances = labels * known, instances * known
     numbers, pixels = np.unique(labels[labels > 0], return_counts=True)
@@ -46,14 +46,14 @@ def cells_of(labels: np.ndarray, probability: np.ndarray, instances: np.ndarray,
 
 
 def confidences(folds: Sequence[Sequence[Cells]]) -> tuple[list[list[np.ndarray]], Calibration]:
-    """Calibrate the mean probability inside cells to the probability of matching a true cell.
+    """Calibrate the mean probability inside each predicted cell to the probability that the cell matches a true cell.
 
     Args:
-        folds: cells of each image of each fold.
+        folds: predicted cells of each image, grouped by fold.
 
     Returns:
-        Confidences of the cells of each image of each fold, calibrated on the other folds; and the calibration on all
-        folds.
+        Confidence of each cell of each image, grouped by fold like ``folds`` and calibrated on the other folds; and
+        the calibration that is fitted to all folds.
     """
     nothing = np.zeros((2, BINS), np.int64)
     tallies = [sum((tally(cells.inside, cells.matched) for cells in images), nothing) for images in folds]
@@ -66,11 +66,15 @@ def confidences(folds: Sequence[Sequence[Cells]]) -> tuple[list[list[np.ndarray]
 
 
 def by_tenths(confidence: np.ndarray, matched: np.ndarray) -> list[dict[str, float]]:
-    """For each tenth of confidence, the number of cells and the fraction that match a true cell.
+    """Compare the confidence of cells, rounded to tenths, with the fraction of cells that match a true cell.
 
     Args:
-        confidence: confidence of each cell, ``(N,)``.
-        matched: whether each cell matches a true one, ``(N,)``.
+        confidence: confidence of each predicted cell, ``(N,)``.
+        matched: whether each predicted cell matches a true cell, ``(N,)`` booleans.
+
+    Returns:
+        A dictionary for each rounded confidence that occurs, highest first: ``said`` is the rounded confidence,
+        ``cells`` the number of cells with this confidence, and ``matched`` the fraction of these that match.
     """
     tenths = np.round(confidence * 10).astype(int)
     return [

@@ -1,8 +1,8 @@
 """Conformal prediction intervals by the jackknife+, whose coverage does not depend on the quality of the regression.
 
-Barber, Candès, Ramdas, Tibshirani 2021, Predictive inference with the jackknife+, The Annals of Statistics 49:486–507:
-every case is left out once, so no case is spent on calibration alone. The only assumption is that the new case is
-exchangeable with the known ones.
+Method: Barber, Candès, Ramdas, Tibshirani 2021, Predictive inference with the jackknife+, The Annals of Statistics
+49:486–507. Each case is left out once, so that no cases have to be set aside for calibration. The only assumption is
+that the new case is exchangeable with the known cases.
 """
 
 import math
@@ -12,18 +12,18 @@ import numpy as np
 
 COVERAGE = 0.9  # share of intervals that contain the true value
 FEWEST = 9  # cases; with fewer, no finite interval has this coverage
-MOST = 500  # cases that are used, so that a fit takes seconds
+MOST = 500  # largest number of cases that are used, so that a fit takes seconds
 PENALTIES = np.logspace(-2, 2, 9)  # of ridge regression, for standardised features and the mean squared error
 
 
 @dataclass(frozen=True)
 class Ridge:
-    """A ridge regression.
+    """A fitted ridge regression.
 
     Attributes:
-        centre: of each feature ``(D,)``.
-        slopes: by feature ``(D,)``.
-        level: value at the centre of the features.
+        centre: mean of each feature over the cases of the fit, ``(D,)``.
+        slopes: coefficient of each feature, ``(D,)``.
+        level: predicted value where all features equal their means.
     """
 
     centre: np.ndarray
@@ -31,17 +31,17 @@ class Ridge:
     level: float
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
-        """Predict values ``(N,)`` from features ``(N, D)``."""
+        """Predict the values ``(N,)`` of N cases from their features ``(N, D)``."""
         values: np.ndarray = (features - self.centre) @ self.slopes + self.level
         return values
 
 
 def ridge(features: np.ndarray, values: np.ndarray) -> Ridge:
-    """Fit a ridge regression with the penalty of least leave-one-out error.
+    """Fit a ridge regression, with the penalty in `PENALTIES` that has the smallest leave-one-out error.
 
     Args:
-        features: ``(N, D)``; constant features get slope 0.
-        values: ``(N,)``.
+        features: features of N cases, ``(N, D)``; a constant feature gets the slope 0.
+        values: value to predict for each case, ``(N,)``.
     """
     count = len(values)
     centre, spread, level = features.mean(axis=0), features.std(axis=0), values.mean()
@@ -63,9 +63,9 @@ class Interval:
     """A predicted value with its interval.
 
     Attributes:
-        expected: median prediction of the regressions.
+        expected: median of the predictions of the leave-one-out regressions.
         low: lower end of the interval.
-        high: upper end.
+        high: upper end of the interval.
     """
 
     expected: float
@@ -75,12 +75,12 @@ class Interval:
 
 @dataclass(frozen=True)
 class Conformal:
-    """Leave-one-out regressions and their residuals.
+    """Leave-one-out regressions and their residuals, from which intervals are predicted.
 
     Attributes:
-        regressions: one per case, fitted to all other cases.
-        residuals: absolute error of each on the case left out, ``(N,)``.
-        limits: smallest and largest possible value.
+        regressions: one regression for each of the N known cases, fitted to all other known cases.
+        residuals: absolute error of each regression on the case that was left out, ``(N,)``.
+        limits: smallest and largest possible value, to which intervals are clipped.
     """
 
     regressions: tuple[Ridge, ...]
@@ -88,7 +88,7 @@ class Conformal:
     limits: tuple[float, float]
 
     def __call__(self, features: np.ndarray) -> Interval:
-        """Predict the interval of a case from its features ``(D,)``."""
+        """Predict the value of a new case, with its interval, from the features ``(D,)`` of the case."""
         values = np.array([regression(features[None])[0] for regression in self.regressions])
         rank = math.ceil(COVERAGE * (len(values) + 1) - 1e-9)
         low = np.sort(values - self.residuals)[len(values) - rank]
@@ -98,15 +98,15 @@ class Conformal:
 
 
 def fitted(features: np.ndarray, values: np.ndarray, limits: tuple[float, float]) -> Conformal:
-    """Fit the leave-one-out regressions.
+    """Fit the leave-one-out regressions to at most `MOST` known cases.
 
     Args:
-        features: of the known cases ``(N, D)``.
-        values: of the known cases ``(N,)``.
+        features: features of the known cases, ``(N, D)``.
+        values: values of the known cases, ``(N,)``.
         limits: smallest and largest possible value.
 
     Raises:
-        ValueError: there are too few cases.
+        ValueError: there are fewer than `FEWEST` cases.
     """
     places = np.linspace(0, len(values) - 1, min(len(values), MOST)).astype(int)
     features, values, count = features[places], values[places], len(places)
@@ -121,7 +121,7 @@ def fitted(features: np.ndarray, values: np.ndarray, limits: tuple[float, float]
 
 
 def too_few(score: str, count: int) -> str:
-    """Explain why a score is not estimated.
+    """Return a message that a score is not estimated because only ``count`` images were scored out of fold.
 
     >>> too_few("f1_50", 6)
     'f1_50 is not estimated: 90% intervals need at least 9 images scored out of fold, but there are 6.'

@@ -1,4 +1,4 @@
-"""Scores of a set of images, at the thresholds that each metric requires."""
+"""Scores of a set of images, computed from counts that are summed over the images, at all required thresholds."""
 
 import difflib
 import math
@@ -14,18 +14,18 @@ from src.instances import cell_probability, classes, numbered
 from src.metrics.goodness import OF_CLASS, PER_IMAGE, goodness
 from src.metrics.semantic import MOST_CLASSES, Semantic
 
-THRESHOLDS = tuple(step / 10 for step in range(10))  # those of the official scorer of the ISBI-2012 challenge
-CHOSEN_FROM = THRESHOLDS[1:]  # for label images: at 0, everything is foreground
+THRESHOLDS = tuple(step / 10 for step in range(10))  # as in the official scorer of the ISBI-2012 challenge
+CHOSEN_FROM = THRESHOLDS[1:]  # thresholds to try for label images: at 0, everything would be foreground
 
 
 @dataclass(frozen=True)
 class Probabilities:
-    """A prediction as probabilities; metrics derive classes and cells from it.
+    """A prediction in the form of class probabilities, from which metrics derive classes and cells.
 
     Attributes:
         values: class probabilities, ``(K, H, W)`` float32.
-        segment: computes a label image, ``(H, W)`` integers, from ``values`` and a threshold.
-        known: pixels to score, ``(H, W)`` booleans; None scores all.
+        segment: computes a label image of cells, ``(H, W)`` integers, from ``values`` and a threshold.
+        known: whether to score each pixel, ``(H, W)`` booleans; None scores all pixels.
     """
 
     values: np.ndarray
@@ -33,22 +33,22 @@ class Probabilities:
     known: np.ndarray | None = None
 
     def within(self, known: np.ndarray) -> "Probabilities":
-        """The same prediction with class 0 where ``known`` is False, ``(H, W)``.
+        """Return the same prediction with class 0 in all pixels for which ``known``, ``(H, W)`` booleans, is False.
 
-        Cells are segmented in the whole image, as they are written to files, and masked afterwards.
+        Cells are still segmented in the whole image, as for files of predictions, and masked afterwards.
         """
         return replace(self, known=known)
 
     def cell(self, threshold: float) -> np.ndarray:
-        """Probability of not being class 0, ``(H, W)``."""
+        """Return the probability ``(H, W)`` of any class but class 0 at each pixel; ``threshold`` has no effect."""
         return self._cut(cell_probability(self.values))
 
     def classes(self, threshold: float) -> np.ndarray:
-        """Class of each pixel ``(H, W)``, as `instances.classes` computes it."""
+        """Return the class of each pixel, ``(H, W)`` integers, as `instances.classes` computes it."""
         return self._cut(classes(self.values, threshold))
 
     def labels(self, threshold: float) -> np.ndarray:
-        """Cell of each pixel, ``(H, W)``."""
+        """Return the cell of each pixel at a threshold, ``(H, W)`` integers, 0 = background."""
         return self._cut(self.segment(self.values, threshold))
 
     def _cut(self, image: np.ndarray) -> np.ndarray:
@@ -57,46 +57,46 @@ class Probabilities:
 
 @dataclass(frozen=True)
 class Labels:
-    """A prediction as a label image, the same at any threshold.
+    """A prediction in the form of a label image, which is the same at any threshold.
 
     Attributes:
-        values: class or cell of each pixel, ``(H, W)``; 0 = background.
+        values: class or cell of each pixel, ``(H, W)`` integers, 0 = background.
     """
 
     values: np.ndarray
 
     def within(self, known: np.ndarray) -> "Labels":
-        """The same prediction with 0 where ``known`` is False, ``(H, W)``."""
+        """Return the same prediction with 0 in all pixels for which ``known``, ``(H, W)`` booleans, is False."""
         return Labels(np.where(known, self.values, 0))
 
     def cell(self, threshold: float) -> np.ndarray:
-        """1 in cells, 0 in the background, ``(H, W)`` float32."""
+        """Return a float32 image ``(H, W)`` that is 1 in cells (or foreground classes) and 0 in the background."""
         return (self.values > 0).astype(np.float32)
 
     def classes(self, threshold: float) -> np.ndarray:
-        """Class of each pixel, ``(H, W)``."""
+        """Return the label image as the class of each pixel, ``(H, W)``."""
         return self.values
 
     def labels(self, threshold: float) -> np.ndarray:
-        """Cell of each pixel, ``(H, W)``; for a mask of 0 and 1, its components."""
+        """Return the cell of each pixel, ``(H, W)``; in a mask of 0 and 1, each connected component is a cell."""
         return numbered(self.values)
 
 
 Prediction = Probabilities | Labels
 PREDICTED = ("cell", "classes", "labels")
-Sums = dict[str, np.ndarray]  # counts; the key is index of the metric, index of the threshold and name of the count
+Sums = dict[str, np.ndarray]  # counts; a key consists of the metric's index, the threshold's index and a name
 
 
 class Metric(Protocol):
-    """Counts something in each image, and computes scores from the sums over images.
+    """A metric, which counts something in each image and computes scores from counts that are summed over images.
 
     Attributes:
-        takes: names of the arguments of `count`: ``cell``, ``classes``, ``labels`` (from the prediction), ``target``,
-            ``instances``, ``known`` (from the ground truth) and ``threshold``.
-        modes: score → whether ``max`` or ``min`` is better.
-        best_over_thresholds: whether each score is the best over all thresholds, as the ISBI-2012 challenge reports
-            it; if not, it is the score at the threshold that was chosen on validation images.
-        nothing: initial counts, before the first image.
+        takes: names of the arguments of `count`, of which ``cell``, ``classes`` and ``labels`` come from the
+            prediction, ``target``, ``instances`` and ``known`` from the ground truth; ``threshold`` is a number.
+        modes: ``max`` or ``min``, whichever is better, by name of the score.
+        best_over_thresholds: whether to report each score at the threshold at which it is best, as the ISBI-2012
+            challenge does; otherwise, scores are reported at the threshold that was chosen on validation images.
+        nothing: the counts before the first image (zeros), by name.
     """
 
     takes: tuple[str, ...]
@@ -105,29 +105,29 @@ class Metric(Protocol):
     nothing: dict[str, np.ndarray]
 
     def count(self, **images: np.ndarray | float) -> dict[str, np.ndarray]:
-        """Counts of one image; takes the arguments that `takes` names."""
+        """Return the counts of one image, with the keys of `nothing`; the arguments have the names in `takes`."""
         ...
 
     def scores(self, **sums: np.ndarray) -> dict[str, float]:
-        """Scores from summed counts; takes the keys of `nothing` as arguments."""
+        """Compute scores, by name, from counts summed over images; the arguments have the names in `nothing`."""
         ...
 
 
 class Evaluator:
-    """Sums the counts of metrics image by image, each at the thresholds that it requires.
+    """Evaluation of images one by one: sums the counts of metrics over images and computes scores from the sums.
 
     Args:
-        metrics: name → metric.
-        threshold: threshold of all scores that are not the best over thresholds; None chooses it by ``monitor``.
-        monitor: the score by which the threshold is chosen.
-        thresholds: the thresholds to try.
-        classes: number of classes (K), to check the class in ``monitor``.
+        metrics: metrics by name.
+        threshold: threshold for all metrics without `Metric.best_over_thresholds`; None chooses it by ``monitor``.
+        monitor: name of the score by which the threshold is chosen.
+        thresholds: thresholds to try.
+        classes: number of classes (K), to check the class in the name ``monitor``.
 
     Attributes:
-        sums: counts of all images so far.
+        sums: counts summed over all images so far.
 
     Raises:
-        ValueError: no metric has a score named ``monitor``, or both ``threshold`` and ``monitor`` are missing.
+        ValueError: no metric has a score named ``monitor``, or both ``threshold`` and ``monitor`` are needed but None.
     """
 
     def __init__(
@@ -152,10 +152,10 @@ class Evaluator:
         self.reset()
 
     def mode(self, score: str) -> str:
-        """Whether ``max`` or ``min`` of a score is better.
+        """Return ``max`` if a larger score is better, or ``min`` if a smaller score is better.
 
         Raises:
-            ValueError: no metric has this score, or there is no such class.
+            ValueError: no metric has a score of this name, or the class in the name does not exist.
         """
         name = base_score(score)
         if name not in self.modes or (score != name and name not in Semantic.modes):
@@ -170,7 +170,7 @@ class Evaluator:
         return self.modes[name]
 
     def nothing(self) -> Sums:
-        """Counts of no image."""
+        """Return the counts of all metrics before the first image, which are zeros."""
         return {
             f"{place}_{step}_{name}": zeros.copy()
             for place, (metric, sweep) in enumerate(zip(self.metrics, self.sweeps, strict=True))
@@ -181,13 +181,13 @@ class Evaluator:
     def counts(
         self, prediction: Prediction, target: np.ndarray, instances: np.ndarray, known: np.ndarray | None = None
     ) -> Sums:
-        """Counts of one image.
+        """Return the counts of all metrics, at all required thresholds, for one image.
 
         Args:
-            prediction: `Probabilities` or `Labels`.
+            prediction: prediction for the image.
             target: true class of each pixel, ``(H, W)`` integers.
             instances: true cell of each pixel, ``(H, W)`` integers, 0 = background.
-            known: where the image is annotated, ``(H, W)`` booleans; only there it is scored. None: everywhere.
+            known: whether each pixel is annotated, ``(H, W)`` booleans; other pixels are not scored. None scores all.
         """
         if known is None:
             known = np.ones(target.shape, bool)
@@ -209,35 +209,42 @@ class Evaluator:
     def update(
         self, prediction: Prediction, target: np.ndarray, instances: np.ndarray, known: np.ndarray | None = None
     ) -> dict[str, float]:
-        """Add an image, with the arguments of `counts`, and return its own scores."""
+        """Add the counts of an image to `sums`, and return the scores of this image (arguments as in `counts`)."""
         counted = self.counts(prediction, target, instances, known)
         for name, count in counted.items():
             self.sums[name] += count
         return self.of_image(counted)
 
     def of_image(self, counted: Sums) -> dict[str, float]:
-        """The scores of one image."""
+        """Compute the scores of one image, by name, from the counts of the image."""
         return {name: score for name, score in self._best(counted).items() if not name.endswith(PER_IMAGE)}
 
     def compute(self, sums: Sums | None = None) -> dict[str, float]:
-        """The scores of all images together, or of ``sums``; ``monitor`` is nan if there was nothing to score."""
+        """Compute the scores, by name, from counts summed over images; None uses the counts of all images so far.
+
+        The score ``monitor`` is NaN if there was nothing to score.
+        """
         scores = self._best(self.sums if sums is None else sums)
         return scores if self.monitor is None else scores | {self.monitor: scores.get(self.monitor, math.nan)}
 
     def chosen_threshold(self, sums: Sums | None = None) -> float | None:
-        """The given threshold, or the one at which ``monitor`` is best; of several, the middle one."""
+        """Return the fixed threshold of the evaluator or, if it has none, the threshold at which ``monitor`` is best.
+
+        If several thresholds are equally good, return the middle one; if ``monitor`` is None, return None. The score
+        is computed from counts summed over images; if ``sums`` is None, over all images so far.
+        """
         return self._chosen(self._rows(self.sums if sums is None else sums))
 
     def over_thresholds(self, sums: Sums | None = None) -> dict[float, float]:
-        """Threshold → ``monitor``, nan where there was nothing to score; empty without ``monitor``."""
+        """Return the monitored score at each threshold: NaN if nothing was scored; empty if nothing is monitored."""
         return self._over_thresholds(self._rows(self.sums if sums is None else sums), self.monitor)
 
     def reset(self) -> None:
-        """Forget all images."""
+        """Set all counts in `sums` to zero, as before the first image."""
         self.sums = self.nothing()
 
     def _rows(self, sums: Sums) -> list[list[dict[str, float]]]:
-        """The scores of each metric at each of its thresholds."""
+        """Compute the scores, by name, of each metric (outer list) at each of its thresholds (inner list)."""
         return [
             [
                 metric.scores(**{name: sums[f"{place}_{step}_{name}"] for name in metric.nothing})
@@ -247,7 +254,7 @@ class Evaluator:
         ]
 
     def _best(self, sums: Sums) -> dict[str, float]:
-        """The scores to report: each at its best threshold, or at the chosen one."""
+        """Compute the scores to report, each at its own best threshold or at the chosen threshold."""
         rows = self._rows(sums)
         threshold = self._chosen(rows)
         reported: dict[str, float] = {}
@@ -277,12 +284,17 @@ class Evaluator:
 
 
 def best_threshold(scores: dict[float, float], mode: str) -> float:
-    """The threshold at which a score is best; of several, the middle one."""
+    """Return the threshold at which a score is best; if there are several, the middle one.
+
+    Args:
+        scores: score at each threshold, with thresholds as keys.
+        mode: ``max`` if a larger score is better, ``min`` if a smaller score is better.
+    """
     ranks = {threshold: goodness(score, mode) for threshold, score in scores.items()}
     best = [threshold for threshold, rank in ranks.items() if rank == max(ranks.values())]
     return best[len(best) // 2]
 
 
 def base_score(score: str) -> str:
-    """Strip the ending for one class or for the mean over images from the name of a score."""
+    """Return the name of a score without the ending for one class or for the mean over images."""
     return re.sub(f"{OF_CLASS}|{PER_IMAGE}$", "", score)

@@ -1,4 +1,4 @@
-"""Features of a prediction that indicate its quality without annotation."""
+"""Features of a prediction that indicate the quality of the prediction without annotation."""
 
 import math
 
@@ -9,18 +9,21 @@ SMALLEST = 1e-12  # probability in logarithms
 
 
 def features(probability: np.ndarray, labels: np.ndarray) -> dict[str, float] | None:
-    """Compute the features of an image, by their names in `FEATURES`; None without foreground.
+    """Compute features that indicate how good a predicted segmentation is; None if it has no foreground.
 
+    The features, by name, are:
     ``dice``: expected Dice coefficient of the foreground, if the probabilities are calibrated.
-    ``confidence``: mean over cells of the mean probability of their pixels; ``spread``: its standard deviation.
+    ``confidence``: mean, over cells, of the mean probability of cell within each cell.
+    ``spread``: standard deviation, over cells, of the mean probability of cell within each cell.
     ``contours``: mean entropy of the pixels on contours of cells, in nats.
-    ``entropy``: sum of the entropy of all pixels per foreground pixel.
-    ``foreground``: share of foreground pixels.
-    ``area``: logarithm of the mean area of cells in pixels.
+    ``entropy``: sum of the entropy of all pixels, divided by the number of foreground pixels.
+    ``foreground``: fraction of pixels that are foreground.
+    ``area``: natural logarithm of the mean area of cells in pixels.
 
     Args:
-        probability: of cell, calibrated, ``(H, W)``.
-        labels: label image ``(H, W)``, 0 = background; for classes a mask, which counts as one cell.
+        probability: calibrated probability of cell, ``(H, W)``.
+        labels: predicted cell of each pixel, ``(H, W)`` integers, 0 = background. For semantic classes, pass a mask of
+            the foreground, which counts as one cell.
     """
     cells = labels > 0
     if not cells.any():

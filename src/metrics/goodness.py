@@ -1,4 +1,4 @@
-"""Order of scores, where more may be better or worse, and the endings of their names."""
+"""Comparison of scores, of which larger or smaller values may be better, and the endings of their names."""
 
 import math
 import re
@@ -9,11 +9,11 @@ OF_CLASS, PER_IMAGE = r"_class_([0-9]+)$", "_per_image"
 
 
 def goodness(score: float | None, mode: str) -> float:
-    """Turn a score into a number that is larger the better the score is; −∞ for None and nan.
+    """Convert a score to a number that is larger the better the score is; minus infinity for None and NaN.
 
     Args:
         score: score of an image, checkpoint, threshold or run.
-        mode: whether ``max`` or ``min`` of it is better.
+        mode: ``max`` if a larger score is better, ``min`` if a smaller score is better.
 
     >>> goodness(0.2, "min") > goodness(0.3, "min") > goodness(None, "min")
     True
@@ -24,14 +24,22 @@ def goodness(score: float | None, mode: str) -> float:
 
 
 def worst_first(rows: Sequence[dict[str, Any]], monitor: str, mode: str) -> list[dict[str, Any]]:
-    """Sort the rows of a score table, worst images first; rows without the score come last."""
+    """Sort the rows of a table of scores by the score ``monitor``, worst first; rows without this score come last.
+
+    Args:
+        rows: one dictionary per image, with names of scores as keys.
+        monitor: name of the score to sort by.
+        mode: ``max`` if a larger score is better, ``min`` if a smaller score is better.
+    """
     known = [row for row in rows if is_known(row.get(monitor))]
     worst = sorted(known, key=lambda row: goodness(row[monitor], mode))
     return worst + [row for row in rows if not is_known(row.get(monitor))]
 
 
 def by_class(scores: Mapping[str, float | None]) -> dict[int, dict[str, float | None]]:
-    """Group the scores of each class: class → name of the score without the ending → score.
+    """Group the scores of single classes by class number, and shorten their names by ``_class_NUMBER``.
+
+    Scores that are not those of a single class are left out.
 
     >>> by_class({"iou": 0.5, "iou_class_1": 0.4, "dice_class_1": 0.6, "iou_class_0": 0.9})
     {0: {'iou': 0.9}, 1: {'iou': 0.4, 'dice': 0.6}}
@@ -44,5 +52,5 @@ def by_class(scores: Mapping[str, float | None]) -> dict[int, dict[str, float | 
 
 
 def is_known(score: float | None) -> bool:
-    """Whether a score is neither None nor nan, which stand for nothing to score."""
+    """Return whether a score is known: neither None nor NaN, which mean that there was nothing to score."""
     return score is not None and not math.isnan(score)

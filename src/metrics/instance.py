@@ -1,13 +1,14 @@
-"""Scores of instance segmentation: AP, F1, PQ; SEG and DET; numbers of split, merged, missed and extra cells.
+"""Scores of instance segmentation: AP, F1, PQ, SEG and DET, and numbers of split, merged, missed and extra cells.
 
-AP and F1 count cells as the 2018 Data Science Bowl; PQ: Kirillov et al. 2019 (CVPR); SEG and DET: Cell Tracking
+AP and F1 count cells as the 2018 Data Science Bowl does. PQ: Kirillov et al. 2019 (CVPR). SEG and DET: Cell Tracking
 Challenge, Maška et al. 2014 (Bioinformatics 30:1609), Ulman et al. 2017 (Nature Methods 14:1141).
 
-A cell is found if its IoU with a predicted cell is larger than the threshold, for each of the ten thresholds: an IoU of
-exactly 0.5 does not count, so that no cell has two partners. PQ and the Data Science Bowl do the same, and so does the
-Cell Tracking Challenge, with the covered fraction of the true cell in place of IoU. StarDist, Cellpose and COCO count
-equality as found. Of 26 724 real cells whose labels were eroded, dilated or shifted by 1 to 3 pixels, at most 0.6 %
-differ. Areas are compared as integers, so that rounding has no effect.
+At each of the ten IoU thresholds, a true cell is found if its IoU with a predicted cell is larger than the threshold.
+An IoU of exactly 0.5 does not count, so that no cell has two partners. PQ and the Data Science Bowl use the same rule,
+and so does the Cell Tracking Challenge, with the covered fraction of the true cell in place of IoU. StarDist, Cellpose
+and COCO also count a cell whose IoU equals the threshold. Of 26 724 real cells whose labels were eroded, dilated or
+shifted by 1 to 3 pixels, the two rules differ in at most 0.6 %. Areas are compared as integers, so that rounding has no
+effect.
 """
 
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from scipy.sparse import csr_array
 
 from src.files.arrays import strips_of, value_counts
 
-IOU_PERCENTS = tuple(range(50, 100, 5))  # thresholds of IoU
+IOU_PERCENTS = tuple(range(50, 100, 5))  # IoU thresholds in percent
 # Costs of the Cell Tracking Challenge: to split a cell, add a missed one, remove an extra one.
 SPLIT_COST, ADD_COST, REMOVE_COST = 5, 10, 1
 HIGHEST_LISTED = 2**20  # highest number of a cell for which a look-up table is faster than a search
@@ -27,14 +28,14 @@ MISTAKES = ("splits", "merges", "missed", "extra")
 
 @dataclass(frozen=True)
 class Overlap:
-    """Overlapping pairs of a true and a predicted cell.
+    """All P pairs of a true cell and a predicted cell that overlap.
 
     Attributes:
-        true: index of the true cell of each pair, ``(P,)``.
-        predicted: index of the predicted cell of each pair, ``(P,)``.
-        shared: pixels that both share, ``(P,)``.
-        true_area: area of each true cell in pixels.
-        predicted_area: area of each predicted cell in pixels.
+        true: index of the true cell of each pair in ``true_area``, ``(P,)``.
+        predicted: index of the predicted cell of each pair in ``predicted_area``, ``(P,)``.
+        shared: number of pixels that the two cells of each pair share, ``(P,)``.
+        true_area: area of each true cell in pixels, in order of the numbers of the cells.
+        predicted_area: area of each predicted cell in pixels, in order of the numbers of the cells.
     """
 
     true: np.ndarray
@@ -45,17 +46,22 @@ class Overlap:
 
     @property
     def union(self) -> np.ndarray:
-        """Area of the union of each pair in pixels, ``(P,)``."""
+        """Area in pixels of the union of the two cells of each pair, ``(P,)``."""
         return np.asarray(self.true_area[self.true] + self.predicted_area[self.predicted] - self.shared)
 
     @property
     def iou(self) -> np.ndarray:
-        """Intersection over union of each pair, ``(P,)``."""
+        """Intersection over union (IoU) of each pair, ``(P,)``."""
         return np.asarray(self.shared / self.union)
 
 
 def overlap(labels: np.ndarray, instances: np.ndarray) -> Overlap:
-    """Find the overlapping pairs of predicted and true cells, both ``(H, W)`` integers, 0 = background."""
+    """Find all pairs of a predicted cell and a true cell that overlap.
+
+    Args:
+        labels: predicted cell of each pixel, ``(H, W)`` integers, 0 = background.
+        instances: true cell of each pixel, ``(H, W)`` integers, 0 = background.
+    """
     true_values, predicted_values = (
         np.union1d(0, value_counts(image)[0])
         for image in (instances, labels)  # the first value is the background
@@ -72,7 +78,7 @@ def overlap(labels: np.ndarray, instances: np.ndarray) -> Overlap:
 
 
 def _places(image: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """The index of each pixel's value in the sorted ``values`` of the image."""
+    """Return the index of each pixel's value in ``values``, the sorted distinct values of the image."""
     if values[0] < 0 or values[-1] > HIGHEST_LISTED:
         return np.asarray(np.searchsorted(values, image))
     places = np.zeros(int(values[-1]) + 1, np.int64)
@@ -81,15 +87,21 @@ def _places(image: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def matches(pairs: Overlap, percent: int) -> tuple[int, float]:
-    """The number of cells with an IoU above ``percent`` (50 or more), and the sum of their IoU."""
+    """Return the number of pairs whose IoU is above ``percent`` percent, and the sum of the IoU of these pairs.
+
+    If ``percent`` is at least 50, each cell is in at most one of these pairs.
+    """
     found = 100 * pairs.shared > percent * pairs.union
     return int(found.sum()), float(pairs.iou[found].sum())
 
 
 def tracking_costs(pairs: Overlap) -> tuple[float, int]:
-    """Counts for SEG and DET of the Cell Tracking Challenge: summed IoU of true cells, cost of correcting detections.
+    """Compute the sums from which the scores SEG and DET of the Cell Tracking Challenge are computed.
 
-    A true cell is detected by the predicted cell that covers more than half of it.
+    A true cell is detected by the predicted cell that covers more than half of the true cell.
+
+    Returns:
+        Sum of the IoU of each detected true cell with the predicted cell; and cost of correcting all detections.
     """
     covered = 2 * pairs.shared > pairs.true_area[pairs.true]
     owners = pairs.predicted[covered]
@@ -100,11 +112,14 @@ def tracking_costs(pairs: Overlap) -> tuple[float, int]:
 
 
 def mistakes(pairs: Overlap) -> tuple[int, int, int, int]:
-    """What an annotator would have to correct: the numbers of split, merged, missed and extra cells.
+    """Count the mistakes that an annotator would have to correct: splits, merges, missed cells and extra cells.
 
-    A cell is a piece of the other cell of a pair if more than half of it lies in that cell. A true cell
-    with n predicted pieces is split n − 1 times, a predicted cell with n true pieces is merged n − 1
-    times. A true cell is missed, and a predicted one extra, if it neither has a piece nor is one.
+    A cell is a piece of another cell if more than half of its area lies in the other cell. A true cell with n predicted
+    pieces counts as n − 1 splits; a predicted cell with n true pieces counts as n − 1 merges. A cell that neither has a
+    piece nor is a piece is missed if it is a true cell, and extra if it is a predicted cell.
+
+    Returns:
+        Numbers of splits, merges, missed cells and extra cells.
     """
     of_true, of_predicted = majority_overlaps(pairs)
     related = of_true | of_predicted
@@ -116,15 +131,20 @@ def mistakes(pairs: Overlap) -> tuple[int, int, int, int]:
 
 
 def majority_overlaps(pairs: Overlap) -> tuple[np.ndarray, np.ndarray]:
-    """Whether more than half of the predicted cell of each pair is in the true one, and vice versa, ``(P,)`` each."""
+    """Find the pairs in which more than half of one cell lies in the other.
+
+    Returns:
+        Two arrays of booleans ``(P,)``: whether more than half of the predicted cell lies in the true cell, and whether
+        more than half of the true cell lies in the predicted cell.
+    """
     return (2 * pairs.shared > pairs.predicted_area[pairs.predicted], 2 * pairs.shared > pairs.true_area[pairs.true])
 
 
 class Instances:
-    """AP, F1 and PQ at IoU 0.5 and averaged over 0.5:0.95, SEG, DET and mistakes; cells are pooled over images.
+    """Metric of instance segmentation: AP, F1, PQ, SEG, DET and mistakes, for the cells of all images together.
 
-    `ap50`, `f1_50` and `pq` are at IoU 0.5; `ap`, `f1` and `pq_mean` are averages over ten thresholds. The
-    Data Science Bowl's own score is the mean of `ap` over images.
+    `ap50`, `f1_50` and `pq` are computed at an IoU threshold of 0.5; `ap`, `f1` and `pq_mean` are averages over ten
+    thresholds from 0.5 to 0.95. The Data Science Bowl's own score is the mean of `ap` over images.
     """
 
     takes = ("labels", "instances")
@@ -142,7 +162,12 @@ class Instances:
     }
 
     def count(self, labels: np.ndarray, instances: np.ndarray) -> dict[str, np.ndarray]:
-        """Counts of an image: ``labels`` are the predicted and ``instances`` the true cells, integers ``(H, W)``."""
+        """Count cells, matches and mistakes in an image.
+
+        Args:
+            labels: predicted cell of each pixel, ``(H, W)`` integers, 0 = background.
+            instances: true cell of each pixel, ``(H, W)`` integers, 0 = background.
+        """
         pairs = overlap(labels, instances)
         found, found_iou = zip(*(matches(pairs, percent) for percent in IOU_PERCENTS), strict=True)
         covered_iou, cost = tracking_costs(pairs)
@@ -165,7 +190,16 @@ class Instances:
         cost: np.ndarray,
         mistakes: np.ndarray,
     ) -> dict[str, float]:
-        """Scores from summed counts; nan where there is no cell to find or score."""
+        """Compute the scores, by name, from the counts of `count` summed over images; NaN where there are no cells.
+
+        Args:
+            found: number of found cells at each IoU threshold.
+            found_iou: sum of the IoU of the found cells at each IoU threshold.
+            cells: numbers of true and predicted cells.
+            covered_iou: sum of the IoU of detected cells, from `tracking_costs`.
+            cost: cost of correcting all detections, from `tracking_costs`.
+            mistakes: numbers of splits, merges, missed cells and extra cells.
+        """
         true, predicted = cells
         nothing_found = ADD_COST * true
         with np.errstate(invalid="ignore", divide="ignore"):

@@ -1,4 +1,4 @@
-"""Maps of the mistakes of a prediction, by kind, for cells and for classes."""
+"""Maps of the mistakes in a prediction of cells or of classes, by kind of mistake."""
 
 import numpy as np
 from skimage.measure import regionprops
@@ -13,16 +13,16 @@ KINDS[INEXACT] = "inexact (IoU ≤ 0.5)"
 
 
 def cell_mistakes(labels: np.ndarray, instances: np.ndarray) -> np.ndarray:
-    """Map the mistakes that `metrics.instance.mistakes` counts.
+    """Map the mistakes that `metrics.instance.mistakes` counts, and inexact cells.
 
     Args:
         labels: predicted cells, ``(H, W)`` integers, 0 = background.
         instances: true cells, ``(H, W)`` integers, 0 = background.
 
     Returns:
-        ``(H, W)`` uint8: `SPLIT` in the pieces of a split cell, `MERGED` in a predicted cell that merges several true
-        ones, `EXTRA` in an extra cell, `MISSED` in a missed one, `INEXACT` in a cell without these mistakes whose IoU
-        is too low to count as found (IoU ≤ 0.5); else 0.
+        ``(H, W)`` uint8: `SPLIT` in the predicted pieces of a split cell, `MERGED` in a predicted cell that merges
+        several true cells, `EXTRA` in an extra cell, `MISSED` in a missed cell, `INEXACT` in a predicted cell without
+        these mistakes whose IoU is too low to count as found (IoU ≤ 0.5), and 0 elsewhere.
     """
     pairs = overlap(labels, instances)
     of_true, of_predicted = majority_overlaps(pairs)
@@ -45,23 +45,44 @@ def cell_mistakes(labels: np.ndarray, instances: np.ndarray) -> np.ndarray:
 
 
 def kinds_of_mistakes(of_classes: bool) -> tuple[int, ...]:
-    """The kinds of mistakes that occur in label images of classes or, if ``of_classes`` is False, of cells."""
+    """Return the kinds of mistakes that occur in label images of classes or, if ``of_classes`` is False, of cells."""
     return OF_CLASSES if of_classes else OF_CELLS
 
 
 def mistakes_of(of_classes: bool, labels: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Map the mistakes of predicted classes, or cells, ``(H, W)`` with `class_mistakes` or `cell_mistakes`."""
+    """Map the mistakes in a label image, with `class_mistakes` if ``of_classes`` is True, else with `cell_mistakes`.
+
+    Args:
+        of_classes: whether the label images contain classes, not cells.
+        labels: predicted class or cell of each pixel, ``(H, W)`` integers, 0 = background.
+        truth: true class or cell of each pixel, ``(H, W)`` integers, 0 = background.
+    """
     return (class_mistakes if of_classes else cell_mistakes)(labels, truth)
 
 
 def class_mistakes(labels: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Map wrong classes ``(H, W)``: `MISSED`, `EXTRA` or `CONFUSED`, else 0, as uint8."""
+    """Map the pixels whose predicted class is wrong.
+
+    Args:
+        labels: predicted class of each pixel, ``(H, W)`` integers, 0 = background.
+        target: true class of each pixel, ``(H, W)`` integers, 0 = background.
+
+    Returns:
+        ``(H, W)`` uint8: `MISSED` where a foreground class is predicted as background, `EXTRA` where background is
+        predicted as a foreground class, `CONFUSED` where a foreground class is predicted as another foreground class,
+        and 0 where the predicted class is right.
+    """
     kinds = np.where(labels == 0, MISSED, np.where(target == 0, EXTRA, CONFUSED))
     return np.where(labels == target, 0, kinds).astype(np.uint8)
 
 
 def largest_places(kinds: np.ndarray, most: int = 3) -> list[tuple[int, int, int]]:
-    """Kind, row and column of the largest connected mistakes in a map ``(H, W)``."""
+    """Find the largest connected mistakes in a map; return the kind, row and column of each, largest first.
+
+    Args:
+        kinds: map of mistakes ``(H, W)``, as `mistakes_of` returns it.
+        most: largest number of mistakes to return.
+    """
     places = sorted(regionprops(pieces(kinds)), key=lambda place: -place.area)[:most]
-    points = (place.coords[len(place.coords) // 2] for place in places)  # the centroid may lie outside
+    points = (place.coords[len(place.coords) // 2] for place in places)  # the centroid may lie outside the mistake
     return [(int(kinds[row, column]), int(row), int(column)) for row, column in points]

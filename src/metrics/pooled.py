@@ -1,4 +1,4 @@
-"""An `Evaluator` whose counts are summed over the processes of a run."""
+"""A torchmetrics metric that sums the counts of an `Evaluator` over all processes of a run."""
 
 import numpy as np
 import torch
@@ -9,14 +9,15 @@ from src.metrics.evaluator import Evaluator, Prediction
 
 
 class Pooled(Metric):
-    """A torchmetrics `Metric` around an `Evaluator`: its state is reduced over ranks.
+    """A torchmetrics metric around an `Evaluator`, which sums the counts of images over all processes of a run.
 
     Args:
-        evaluator: counts and computes the scores.
+        evaluator: counts in each image, and computes scores from summed counts.
 
     Attributes:
-        row: scores of the image that was added last.
-        sweep: `Evaluator.over_thresholds` for the images of all processes; available after `compute`.
+        row: scores, by name, of the image that was added last.
+        sweep: monitored score at each threshold for the images of all processes, as `Evaluator.over_thresholds`
+            returns it; empty before `compute` is called.
     """
 
     full_state_update = False
@@ -31,7 +32,7 @@ class Pooled(Metric):
             self.add_state(f"sum_{name}", torch.from_numpy(zeros), dist_reduce_fx="sum")
 
     def update(self, prediction: Prediction, target: np.ndarray, instances: np.ndarray, known: np.ndarray) -> None:
-        """Add an image, with the arguments of `Evaluator.counts`."""
+        """Add the counts of an image (arguments as in `Evaluator.counts`), and store the image's scores in `row`."""
         counted = self.evaluator.counts(prediction, target, instances, known)
         for name, count in counted.items():
             state: Tensor = getattr(self, f"sum_{name}")
@@ -39,7 +40,7 @@ class Pooled(Metric):
         self.row = self.evaluator.of_image(counted)
 
     def compute(self) -> tuple[dict[str, float], float | None]:
-        """The scores of the images of all processes together, and the threshold chosen on them."""
+        """Return the scores, by name, of the images of all processes together, and the threshold (given or chosen)."""
         sums = {name: getattr(self, f"sum_{name}").cpu().numpy() for name in self.names}
         self.sweep = self.evaluator.over_thresholds(sums)
         return self.evaluator.compute(sums), self.evaluator.chosen_threshold(sums)

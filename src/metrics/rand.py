@@ -1,8 +1,8 @@
 """Rand scores, which count pairs of pixels in the same cell, and their counterpart from information theory.
 
-V_rand and V_info are restricted to the pixels of true cells, after thinning: Arganda-Carreras et al.
-2015, Frontiers in Neuroanatomy 9:142. The Rand error is the earlier score of the ISBI-2012 challenge.
-All are sensitive to topology: a single gap in a membrane merges two cells.
+V_rand and V_info compare segmentations in the pixels of true cells only, after thinning of predicted membranes
+(Arganda-Carreras et al. 2015, Frontiers in Neuroanatomy 9:142). The Rand error is the earlier score of the ISBI-2012
+challenge. All three are sensitive to topology, because a single gap in a membrane merges two cells.
 """
 
 from typing import ClassVar
@@ -15,16 +15,18 @@ from src.metrics.thinning import thinned_components
 
 
 def v_rand(proposal: np.ndarray, truth: np.ndarray) -> float:
-    """V_rand of one image, 1 for a perfect segmentation (F-score of its split and merge scores, α = ½).
+    """Compute V_rand of one image, the F-score of the Rand split and merge scores (α = ½); 1 is perfect.
 
-    Only pixels of true cells count. A pixel to which the proposal assigns no cell is a segment of its own.
+    Only pixels of true cells count. Each of these pixels that the proposal assigns to no segment is a segment of its
+    own.
 
     Args:
-        proposal: segments ``(H, W)``, integers, 0 = none.
-        truth: cells ``(H, W)``, integers, 0 = background.
+        proposal: predicted segment of each pixel, ``(H, W)`` integers, 0 = none.
+        truth: true cell of each pixel, ``(H, W)`` integers, 0 = background.
 
     Returns:
-        2 Σ p_ij² / (Σ a_i² + Σ b_j²); 1 where there is no cell to find.
+        2 Σ p_ij² / (Σ a_i² + Σ b_j²), with p_ij, a_i and b_j the numbers of pixels in a pair of true cell i and
+        segment j, in a true cell and in a segment; 1 if there is no true cell.
     """
     if not (truth > 0).any():
         return 1.0
@@ -34,14 +36,18 @@ def v_rand(proposal: np.ndarray, truth: np.ndarray) -> float:
 
 
 def v_info(proposal: np.ndarray, truth: np.ndarray) -> float:
-    """V_info of one image, 1 for a perfect segmentation: the mutual information as an F-score.
+    """Compute V_info of one image, the mutual information of two segmentations as an F-score; 1 is perfect.
+
+    Only pixels of true cells count. Each of these pixels that the proposal assigns to no segment is a segment of its
+    own.
 
     Args:
-        proposal: segments ``(H, W)``, integers, 0 = none; such a pixel is a segment of its own.
-        truth: cells ``(H, W)``, integers, 0 = background, which does not count.
+        proposal: predicted segment of each pixel, ``(H, W)`` integers, 0 = none.
+        truth: true cell of each pixel, ``(H, W)`` integers, 0 = background.
 
     Returns:
-        2 I(A; B) / (H(A) + H(B)); 1 if both have at most one segment.
+        2 I(A; B) / (H(A) + H(B)), with I the mutual information and H the entropy of the segmentations A and B; 1 if
+        both have at most one segment.
     """
     if not (truth > 0).any():
         return 1.0
@@ -56,7 +62,12 @@ def v_info(proposal: np.ndarray, truth: np.ndarray) -> float:
 
 
 def _shares(proposal: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-    """Counts of the pixels of true cells: in each pair of segments, true cell, proposed segment, and in no segment."""
+    """Count the pixels of true cells by segment; arguments as in `v_rand`.
+
+    Returns:
+        Numbers of pixels in each overlapping pair of true cell and proposed segment, in each true cell and in each
+        proposed segment; and number of pixels that the proposal assigns to no segment.
+    """
     cells = truth > 0
     _, truth_ids = np.unique(truth[cells], return_inverse=True)
     _, proposal_ids = np.unique(np.append(proposal[cells], 0), return_inverse=True)  # so that 0 stays 0
@@ -71,11 +82,15 @@ def _entropy(shares: np.ndarray) -> float:
 
 
 def pair_counts(proposal: np.ndarray, truth: np.ndarray) -> tuple[int, int, int]:
-    """Count pairs of pixels in the same segment: in both segmentations, only in the proposal, only in the truth.
+    """Count the pairs of pixels that are in the same segment.
 
     Args:
-        proposal: segments ``(H, W)``, integers from 0; the background, 0, is a segment too.
-        truth: true segments ``(H, W)``, likewise.
+        proposal: predicted segment of each pixel, ``(H, W)`` integers from 0; the background, 0, is a segment too.
+        truth: true segment of each pixel, in the same form.
+
+    Returns:
+        Numbers of pairs that are in the same segment in both segmentations, only in the proposal, and only in the
+        truth.
     """
     table = contingency_table(truth, proposal, sparse_type="array").astype(np.int64)
     both, in_truth, in_proposal = (
@@ -85,13 +100,13 @@ def pair_counts(proposal: np.ndarray, truth: np.ndarray) -> tuple[int, int, int]
 
 
 def rand_error(both: int, only_proposal: int, only_truth: int) -> float:
-    """1 − F-score of pairs of pixels, from the counts of `pair_counts`; 0 if there are none."""
+    """Compute 1 − F-score of pairs of pixels from the numbers that `pair_counts` returns; 0 if all numbers are 0."""
     wrong = only_proposal + only_truth
     return wrong / (2 * both + wrong) if both + wrong else 0.0
 
 
 class AfterThinning:
-    """V_rand and V_info, averaged over images."""
+    """Metric with V_rand and V_info, computed after thinning of predicted membranes and averaged over images."""
 
     takes = ("cell", "target", "threshold")
     modes: ClassVar = {"v_rand": "max", "v_info": "max"}
@@ -99,20 +114,26 @@ class AfterThinning:
     nothing: ClassVar = {"total": np.zeros(2, np.float32), "images": np.zeros(1, np.int64)}
 
     def count(self, cell: np.ndarray, target: np.ndarray, threshold: float) -> dict[str, np.ndarray]:
-        """Counts of an image, from the probability of cell and the target ``(H, W)``, where cells are not class 0."""
+        """Return V_rand and V_info of an image (``total``) and the number of images, 1, to be summed over images.
+
+        Args:
+            cell: predicted probability of cell, ``(H, W)``.
+            target: true class of each pixel, ``(H, W)`` integers; connected components of all classes but 0 are cells.
+            threshold: probability above which a pixel is predicted as cell.
+        """
         segments, cells = thinned_components(cell > threshold), components(target > 0)
         return {"total": np.array([v_rand(segments, cells), v_info(segments, cells)]), "images": np.ones(1)}
 
     def scores(self, total: np.ndarray, images: np.ndarray) -> dict[str, float]:
-        """Scores from summed counts."""
+        """Compute the mean V_rand and V_info, by name, from their sums over images and the number of images."""
         with np.errstate(invalid="ignore"):  # without images
             return dict(zip(self.modes, total / images, strict=True))
 
 
 class OfLabels:
-    """V_rand and V_info of label images as they are written to files, averaged over images.
+    """Metric with V_rand and V_info of label images as they are written to files, averaged over images.
 
-    There is no thinning and no choice of the best threshold: these scores hold for whoever uses the files.
+    There is no thinning and no choice of the best threshold, so that these scores are valid for users of the files.
     """
 
     takes = ("labels", "target")
@@ -121,18 +142,26 @@ class OfLabels:
     nothing: ClassVar = {"total": np.zeros(2, np.float32), "images": np.zeros(1, np.int64)}
 
     def count(self, labels: np.ndarray, target: np.ndarray) -> dict[str, np.ndarray]:
-        """Counts of an image, from the predicted cells and the target ``(H, W)``, where cells are not class 0."""
+        """Return V_rand and V_info of an image (``total``) and the number of images, 1, to be summed over images.
+
+        Args:
+            labels: predicted cell of each pixel, ``(H, W)`` integers, 0 = background.
+            target: true class of each pixel, ``(H, W)`` integers; connected components of all classes but 0 are cells.
+        """
         cells = components(target > 0)
         return {"total": np.array([v_rand(labels, cells), v_info(labels, cells)]), "images": np.ones(1)}
 
     def scores(self, total: np.ndarray, images: np.ndarray) -> dict[str, float]:
-        """Scores from summed counts."""
+        """Compute the mean V_rand and V_info, by name, from their sums over images and the number of images."""
         with np.errstate(invalid="ignore"):  # without images
             return dict(zip(self.modes, total / images, strict=True))
 
 
 class RandError:
-    """The Rand error of 4-connected components, with the background as one more; pairs are pooled over images."""
+    """Metric with the Rand error, from pairs of pixels that are counted in each image and summed over images.
+
+    Segments are 4-connected components of cell pixels; the background is one more segment.
+    """
 
     takes = ("cell", "target", "threshold")
     modes: ClassVar = {"rand_error": "min"}
@@ -140,9 +169,15 @@ class RandError:
     nothing: ClassVar = {"pairs": np.zeros(3, np.int64)}
 
     def count(self, cell: np.ndarray, target: np.ndarray, threshold: float) -> dict[str, np.ndarray]:
-        """Counts of an image, from the probability of cell and the target ``(H, W)``, where cells are not class 0."""
+        """Count the pairs of pixels in the same predicted or true segment of an image, as `pair_counts` does.
+
+        Args:
+            cell: predicted probability of cell, ``(H, W)``.
+            target: true class of each pixel, ``(H, W)`` integers; all classes but 0 are cells.
+            threshold: probability above which a pixel is predicted as cell.
+        """
         return {"pairs": np.array(pair_counts(components(cell > threshold), components(target > 0)))}
 
     def scores(self, pairs: np.ndarray) -> dict[str, float]:
-        """Scores from summed counts."""
+        """Compute the Rand error from the numbers of pairs of `pair_counts`, summed over images."""
         return {"rand_error": rand_error(*pairs.tolist())}

@@ -1,4 +1,4 @@
-"""Reliability of probabilities: the reliability diagram and its summary scores."""
+"""Reliability of predicted probabilities: the reliability diagram and summary scores."""
 
 from typing import TypedDict
 
@@ -10,7 +10,7 @@ STEPS = 15  # bins of the diagram, of equal width
 
 
 class Step(TypedDict):
-    """A bin of the diagram: number of predictions, their mean probability, and the fraction that is true."""
+    """A bin of the diagram: number of predictions, mean predicted probability, and fraction with a true outcome."""
 
     count: int
     predicted: float
@@ -18,11 +18,13 @@ class Step(TypedDict):
 
 
 def diagram(probability: np.ndarray, counts: np.ndarray) -> list[Step]:
-    """Compare probabilities with the frequency of true outcomes, in bins of equal width; empty bins are left out.
+    """Compute a reliability diagram: compare predicted probabilities with the frequency of true outcomes.
+
+    The predictions are grouped into `STEPS` bins of equal width; empty bins are left out.
 
     Args:
-        probability: predicted probabilities ``(N,)``.
-        counts: how often the outcome was false, and true, for each ``(2, N)``.
+        probability: N different predicted probabilities, ``(N,)``.
+        counts: how often the outcome was false and how often it was true for each probability, ``(2, N)``.
     """
     places = np.minimum((probability * STEPS).astype(int), STEPS - 1)
     times = counts.sum(axis=0)
@@ -35,14 +37,15 @@ def diagram(probability: np.ndarray, counts: np.ndarray) -> list[Step]:
 
 
 def scores(probability: np.ndarray, counts: np.ndarray) -> dict[str, float]:
-    """Summary scores of the reliability of probabilities.
+    """Compute summary scores of the reliability of predicted probabilities.
 
-    ``ece`` is the expected calibration error: the mean distance between predicted probability and true fraction in the
-    bins of the `diagram`. ``brier`` is the mean squared difference of probability and outcome (0 or 1).
+    ``ece`` is the expected calibration error: the mean absolute difference between predicted probability and true
+    fraction in the bins of the `diagram`. ``brier`` is the mean squared difference between probability and outcome (0
+    or 1). ``log_loss`` is the mean negative log-likelihood.
 
     Args:
-        probability: predicted probabilities ``(N,)``.
-        counts: how often the outcome was false, and true, for each ``(2, N)``.
+        probability: N different predicted probabilities, ``(N,)``.
+        counts: how often the outcome was false and how often it was true for each probability, ``(2, N)``.
     """
     steps, total = diagram(probability, counts), counts.sum()
     return {

@@ -1,7 +1,7 @@
 """Scores of semantic segmentation: IoU, Dice, precision and recall.
 
-A class that is absent from both truth and prediction has no score and enters no mean; for a class that
-is absent from one of them, all scores are 0.
+A class that is absent from both truth and prediction has no score and is left out of means. For a class that is absent
+from only one of them, all scores are 0.
 """
 
 import math
@@ -16,13 +16,13 @@ MOST_CLASSES = 32
 
 
 def class_scores(confusion: np.ndarray) -> dict[str, np.ndarray]:
-    """IoU, Dice, precision and recall of each class; nan for a class that is absent from truth and prediction.
+    """Compute IoU, Dice, precision and recall of each class.
 
     Args:
-        confusion: pixels of each true class (rows) and predicted class (columns), ``(..., K, K)``.
+        confusion: number of pixels of each true class (rows) and predicted class (columns), ``(..., K, K)``.
 
     Returns:
-        Name → scores ``(..., K)``.
+        Scores ``(..., K)`` of the K classes, by name; NaN for a class that is absent from both truth and prediction.
     """
     found = confusion.diagonal(axis1=-2, axis2=-1)
     true, predicted = confusion.sum(axis=-1), confusion.sum(axis=-2)
@@ -37,16 +37,19 @@ def class_scores(confusion: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def foreground_mean(scores: np.ndarray) -> float:
-    """Mean of ``(K,)`` scores over the classes except class 0 that have one; nan if there is none."""
+    """Compute the mean of scores ``(K,)`` over all classes except class 0; NaN scores are left out.
+
+    If all these scores are NaN, so is the mean.
+    """
     known = scores[1:][~np.isnan(scores[1:])]
     return float(known.mean()) if len(known) else math.nan
 
 
 class Semantic:
-    """IoU, Dice, precision and recall, with pixels pooled over images: for each class, and the mean of the foreground.
+    """Metric with IoU, Dice, precision and recall, computed from pixel counts that are summed over images.
 
-    `NAME` is the mean over the classes except class 0, `NAME_class_c` the score of one class, and
-    `NAME_per_image` the mean over images of each image's own mean.
+    Of each score NAME, `NAME` is the mean over all classes except class 0, `NAME_class_c` the score of class c, and
+    `NAME_per_image` the mean over images of the mean over classes in each image.
     """
 
     takes = ("classes", "target", "known")
@@ -59,7 +62,12 @@ class Semantic:
     }
 
     def count(self, classes: np.ndarray, target: np.ndarray, known: np.ndarray) -> dict[str, np.ndarray]:
-        """Counts of an image, from the predicted and true class of each pixel ``(H, W)``, where ``known``.
+        """Count the pixels of each true and predicted class in an image, and compute the image's own mean scores.
+
+        Args:
+            classes: predicted class of each pixel, ``(H, W)`` integers.
+            target: true class of each pixel, ``(H, W)`` integers.
+            known: whether each pixel is annotated, ``(H, W)`` booleans; other pixels are ignored.
 
         Raises:
             ValueError: there are more classes than `MOST_CLASSES`, as in a label image of cells.
@@ -79,7 +87,13 @@ class Semantic:
         return {"confusion": confusion, "of_images": np.nan_to_num(means), "images": np.isfinite(means)}
 
     def scores(self, confusion: np.ndarray, of_images: np.ndarray, images: np.ndarray) -> dict[str, float]:
-        """Scores from summed counts; nan where there is nothing to score."""
+        """Compute the scores, by name, from the counts of `count` summed over images; NaN if there is nothing to score.
+
+        Args:
+            confusion: number of pixels of each true class (rows) and predicted class (columns).
+            of_images: sums over images of each image's own mean scores.
+            images: number of images that have each of these mean scores.
+        """
         pooled = class_scores(confusion)
         scores = {name: foreground_mean(values) for name, values in pooled.items()}
         for name, values in pooled.items():

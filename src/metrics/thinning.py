@@ -12,17 +12,17 @@ _STEPS = np.array([[-1, 0], [0, -1], [0, 1], [1, 0]])
 def thinned_components(foreground: np.ndarray) -> np.ndarray:
     """Grow 4-connected components into the background until lines of one pixel are left between them.
 
-    After this, the width of a membrane has no effect on the score. As in the ISBI-2012 challenge, this
-    is the watershed of Vincent and Soille (1991, IEEE TPAMI 13:583) of an image with two levels, cell
-    and membrane: all components grow at once; a pixel that two of them reach becomes a line, and so
-    does one that only lines reach. Which of several pixels becomes the line depends on the order of the
-    queue, which starts column by column, as in the official scorer.
+    After this thinning, the width of a membrane has no effect on the score. As in the ISBI-2012 challenge, the method
+    is the watershed of Vincent and Soille (1991, IEEE TPAMI 13:583) on an image with two levels, cell and membrane: all
+    components grow at the same time; a pixel that two components reach becomes part of a line, and so does a pixel that
+    only lines reach. Which of several pixels becomes the line depends on the order of the queue, which begins column by
+    column, as in the official scorer.
 
     Args:
-        foreground: mask ``(H, W)``.
+        foreground: mask of cells, ``(H, W)`` booleans.
 
     Returns:
-        Segments ``(H, W)`` int32, 0 on lines; a single segment if there is no component.
+        Segment of each pixel, ``(H, W)`` int32, 0 on lines; all 1 if the mask is empty.
     """
     labels = components(foreground)
     if labels.max() == 0:
@@ -34,7 +34,7 @@ def thinned_components(foreground: np.ndarray) -> np.ndarray:
 
 @numba.njit(cache=True)
 def _fill_queue(labels: np.ndarray, steps: np.ndarray, queue: np.ndarray) -> int:
-    """Queue the background pixels beside components, column by column; returns their number."""
+    """Queue the background pixels that touch a component, column by column, and return the number of these pixels."""
     height, width = labels.shape
     last = 0
     for x in range(width):
@@ -53,14 +53,14 @@ def _fill_queue(labels: np.ndarray, steps: np.ndarray, queue: np.ndarray) -> int
 
 @numba.njit(cache=True)
 def _flood(labels: np.ndarray, steps: np.ndarray) -> None:
-    """Assign each background pixel to a component or a line, in place."""
+    """Assign each background pixel to a component or a line; change ``labels`` in place."""
     height, width = labels.shape
     queue = np.empty((height * width, 2), np.int32)
     first, last = 0, _fill_queue(labels, steps, queue)
     while first < last:
         y, x = queue[first]
         first += 1
-        only_lines = False  # so far; a component reached later still takes the pixel
+        only_lines = False  # True if only lines have been seen so far; a component seen later still takes the pixel
         for dy, dx in steps:
             v, u = y + dy, x + dx
             if not (0 <= v < height and 0 <= u < width):
