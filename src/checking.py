@@ -147,13 +147,13 @@ def fingerprint(root: Path, choices: Choices) -> str:
     files = [file for file in (root / LABELMAP, *dataset_files(root)) if file.is_file()]
     for pair in pairs:
         for file in (*(pair.channels or (pair.image,)), *(pair.form.parts or (pair.labels,))):
-            files += file.rglob("*") if file.is_dir() else [file]  # an OME-Zarr
+            files += file.rglob("*") if file.is_dir() else [file]  # a folder is an OME-Zarr
     facts = (LAYOUT, version(), str(root), choices, alone, [pair.name for pair in pairs], stamp(root, set(files)))
     return hashlib.sha256(repr(facts).encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
 def given_arguments() -> list[str]:
-    """Return the arguments of this command as the user typed them, without those of `src.check` alone."""
+    """Return the arguments of this command as the user typed them, without those that `src.train` refuses."""
     return [unquote(each) for each in HydraConfig.get().overrides.task if not each.startswith(CHECK_ONLY)]
 
 

@@ -19,9 +19,9 @@ from typing import NamedTuple
 from src.build import Config
 from src.tiles.geometry import covering_side
 
-FIXED = 500 * 2**20  # of a process that trains a tiny network
+FIXED = 500 * 2**20  # bytes of a process that trains a tiny network
 FLOAT = 4  # bytes
-COPIES = 7  # of the weights
+COPIES = 7  # copies of the weights in memory
 BLOCK = 16  # channels that OpenVINO computes together when an image is validated, even if there are fewer
 INDEX = 2  # floats: the position of the maximum in a pooling window, a 64-bit integer
 VALIDATED = 250  # bytes per pixel of the largest image, measured: its probabilities, cells and distances in validation
@@ -82,7 +82,7 @@ def weights_and_activations(model: Config, tile: int) -> tuple[int, int]:
     for outputs in reversed(widths[:-1]):
         side *= 2
         weights += 4 * 2 * outputs**2
-        floats += 2 * outputs * side**2  # skip and up-convolution, concatenated
+        floats += 2 * outputs * side**2  # skip connection and up-convolution, concatenated
         double_convolution(2 * outputs, outputs)
     return weights, floats + (2 * widths[0] + 3 * model["classes"]) * side**2
 
