@@ -198,7 +198,7 @@ CONF = Path(__file__).parent.parent / "conf"
 
 @functools.cache
 def version() -> str:
-    """The version of the program."""
+    """Return the version of the program, as stated in ``pyproject.toml``."""
     project = CONF.with_name("pyproject.toml")
     number: str = tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"]
     return number

@@ -1,4 +1,4 @@
-"""Command-line arguments: paths are quoted, sweeps are named, and values are checked."""
+"""Quote the paths in command-line arguments, name the directories of sweeps, and check the values of arguments."""
 
 import hashlib
 import math
@@ -17,9 +17,9 @@ PATH_KEYS = (
     *("hydra.run.dir", "hydra.sweep.dir"),
 )
 
-NULLABLE = ("data.source.", "data.groups", "start_from", "images")  # keys for which null means "not given"
+NULLABLE = ("data.source.", "data.groups", "start_from", "images")  # prefixes of keys for which null means "not given"
 
-SPLIT_KEYS = ("data.train", "data.validation", "data.held_out")  # 0-9,15 is one value, except in a sweep
+SPLIT_KEYS = ("data.train", "data.validation", "data.held_out")  # only in a sweep, commas as in 0-9,15 separate values
 
 # One path in a list, quoted or not.
 LISTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^,]+""")
@@ -29,7 +29,7 @@ DIRECTORIES = ("hydra.run.dir", "hydra.sweep.dir")
 
 MULTIRUN, HELP = {"-m", "--multirun"}, {"-h", "--help"}
 
-# The keys of arguments that are bare paths, in their order; a checkpoint is recognised by its ending.
+# The keys that paths without a key are given, in this order; a checkpoint is recognised by the ending of its name.
 BARE: dict[str, tuple[str, ...]] = {verb: ("data.root",) for verb in ("train", "check", "preview", "crossval")}
 BARE |= {"score": ("truth", "prediction"), "predict": ("input", "output"), "report": ("run",), "export": ("output",)}
 CHECKPOINTS = {"predict": (".ckpt", ".onnx"), "export": (".ckpt",)}
@@ -41,9 +41,10 @@ NO_VALIDATION = (
 
 
 def quote(argument: str, keys: Collection[str] = PATH_KEYS) -> str:
-    """Quote the value of an argument for Hydra's override grammar, so that Hydra takes it literally.
+    """Quote the value of a command-line argument, so that Hydra's override grammar takes the value literally.
 
-    Only arguments of ``keys`` are quoted, each path of a list by itself. Quoted values stay as they are.
+    Only the values of ``keys`` are quoted; in a list of paths, each path separately. Values that are already quoted
+    are returned unchanged.
 
     >>> quote("input=my cells (1)=a,b.tif")
     "input='my cells (1)=a,b.tif'"
@@ -67,12 +68,12 @@ def _quoted(value: str, key: str) -> str:
     if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
         return value
     value = value if key.startswith("hydra.") else literal(value)
-    # In Hydra's grammar, backslashes escape only before a quote.
+    # In Hydra's grammar, a backslash is an escape character only in front of a quote.
     return "'" + re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), value) + "'"
 
 
 def with_keys(verb: str, arguments: list[str]) -> list[str]:
-    """Give each bare path among the arguments the key that it stands for.
+    """Put the key that a command expects next in front of each argument that is only a path.
 
     >>> with_keys("predict", ["best.ckpt", "my images", "predicted", "tta=d4"])
     ['checkpoint=best.ckpt', 'input=my images', 'output=predicted', 'tta=d4']
@@ -89,14 +90,14 @@ def with_keys(verb: str, arguments: list[str]) -> list[str]:
         elif keys:
             found.append(f"{keys.pop(0)}={each}")
         else:
-            found.append(each)  # Hydra refuses it
+            found.append(each)  # Hydra refuses an argument without a key
     if verb == "check" and not {"experiment", "data"} & set(map(key_of, found)):
         found.append("data=folder")  # not in conf/check.yaml, where it would override the data of an experiment
     return found
 
 
 def unquote(argument: str) -> str:
-    """Undo `quote`.
+    """Remove the quotes and escape characters that `quote` has added to an argument.
 
     >>> unquote("input='my cells (1)=a,b.tif'")
     'input=my cells (1)=a,b.tif'
@@ -111,7 +112,10 @@ def unquote(argument: str) -> str:
 
 
 def slug(overrides: str) -> str:
-    """Name a directory after the overrides of a command line: readable, and unique for each choice.
+    """Return a readable directory name for the overrides of a command line, with a hash that makes the name unique.
+
+    Args:
+        overrides: the overrides, separated by commas.
 
     >>> slug("experiment=demo,optimizer.lr=0.0012345678901234")
     'demo_lr-0.001235_fccb8d7c'
@@ -130,9 +134,10 @@ OmegaConf.register_new_resolver("slug", slug, replace=True)
 
 
 def sweep_directory(arguments: list[str]) -> Path | None:
-    """The directory of a sweep, which the same command finds again; None without ``-m``.
+    """Return the directory of a sweep, or None if the arguments lack ``-m``.
 
-    ``hydra.sweep.dir=`` sets it; otherwise its name follows from the overrides.
+    The directory is the value of ``hydra.sweep.dir=``; otherwise its name is derived from the overrides, so that
+    repeating the command continues the same sweep.
     """
     if not MULTIRUN & set(arguments):
         return None
@@ -141,18 +146,18 @@ def sweep_directory(arguments: list[str]) -> Path | None:
 
 
 def _choices(arguments: list[str]) -> str:
-    """The overrides that decide the result; those of Hydra and ``extend`` are left out."""
+    """Return the overrides that affect the results, joined by commas: all but those of Hydra and ``extend``."""
     return ",".join(sorted(each for each in arguments if not each.startswith(("-", "hydra", "extend="))))
 
 
 def folds_directory(arguments: list[str]) -> Path:
-    """The directory of a cross-validation: ``hydra.run.dir=``, or a name that follows from the overrides."""
+    """Return the directory of a cross-validation, set by ``hydra.run.dir=`` or else named after the overrides."""
     given = [each.partition("=")[2] for each in arguments if key_of(each) in DIRECTORIES]
     return Path(given[-1] if given else Path("runs/crossval") / slug(_choices(arguments)))
 
 
 def key_of(argument: str) -> str:
-    """The key that an argument sets, adds or removes.
+    """Return the key that an argument sets, adds or removes.
 
     >>> key_of("+data.source.include=a=b")
     'data.source.include'
@@ -161,7 +166,7 @@ def key_of(argument: str) -> str:
 
 
 def lacks_experiment(arguments: list[str]) -> bool:
-    """Whether arguments name a folder of the user's own images, but no experiment.
+    """Return whether the arguments name a folder of the user's own images, but no experiment.
 
     >>> lacks_experiment(["data.root=my images", "seed=1"])
     True
@@ -173,7 +178,7 @@ def lacks_experiment(arguments: list[str]) -> bool:
 
 
 def constant_keys(arguments: list[str]) -> list[str]:
-    """The keys with one value in all runs of a sweep; directory names leave them out.
+    """Return the keys that have the same value in all runs of a sweep; the names of run directories omit these keys.
 
     Raises:
         HydraException: Hydra cannot parse an argument.
@@ -186,17 +191,17 @@ def check_choice(key: str, value: object, choices: Collection[object]) -> None:
     """Refuse a value that is not one of ``choices``.
 
     Raises:
-        ValueError: names the key and the choices.
+        ValueError: the value is refused; the message names the key and the choices.
     """
     if value not in choices:
         raise ValueError(f"expected {key} to be one of {', '.join(map(str, choices))}, but got {value}")
 
 
 def check_steps(key: str, value: object) -> None:
-    """Refuse a value that is neither null nor a number of steps.
+    """Refuse a value that is neither None nor a number of steps, an integer of at least 0.
 
     Raises:
-        ValueError: names the key.
+        ValueError: the value is refused; the message names the key.
     """
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
         raise ValueError(f"expected {key} to be a number of steps, but got {value}; nearest valid: +1000")
@@ -206,7 +211,7 @@ def check_least(key: str, value: object, least: int) -> None:
     """Refuse a value that is not an integer of at least ``least``.
 
     Raises:
-        ValueError: names the key and the nearest valid value.
+        ValueError: the value is refused; the message names the key and the nearest valid value.
     """
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         near = max(least, round(value)) if isinstance(value, int | float) and math.isfinite(value) else least
@@ -217,7 +222,7 @@ def check_probability(key: str, value: object) -> None:
     """Refuse a value that is not a number from 0 to 1.
 
     Raises:
-        ValueError: names the key.
+        ValueError: the value is refused; the message names the key.
     """
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         raise ValueError(f"expected {key} to be a number from 0 to 1, but got {value}; nearest valid: 0.5")

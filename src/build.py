@@ -1,7 +1,8 @@
-"""Build objects from the configuration: the only place that instantiates.
+"""Build objects from the configuration; no other module uses Hydra's `instantiate`.
 
-A node of ``conf/`` with a ``_target_`` is one call. Its arguments are first checked against the callee's signature, so
-that a wrong key or type is named before anything starts. Only the modules of the callees are imported.
+A node of the configuration with a ``_target_`` describes a call of that function or class; its other keys are the
+arguments. They are first checked against the signature of the function or class, so that a wrong key or type is
+reported before anything starts. Only the modules of the functions and classes that are called are imported.
 """
 
 import difflib
@@ -15,22 +16,23 @@ from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
-# A configuration, composed or as plain values. Its keys are those of conf/, which people extend: no type can list them.
+# A configuration, composed by Hydra or as plain values. Users may add keys to conf/, so no static type can list them.
 Config = Mapping[str, typing.Any]
 PlainConfig = dict[str, typing.Any]
 
 
 def make(config: Config, name: str, **options: object) -> typing.Any:  # noqa: ANN401  # any object
-    """Make the object that the node ``name`` of a configuration describes.
+    """Make the object that a node of a configuration describes.
 
     Args:
-        config: composed by Hydra, or as plain values, where ``${…}`` is literal text.
-        name: of the node.
-        options: further arguments of the call; ``_partial_=True`` returns a partial function instead.
+        config: a configuration composed by Hydra, or plain values, in which ``${…}`` is literal text.
+        name: the key of the node in ``config``.
+        options: further arguments of the call; with ``_partial_=True``, a partial function is returned instead of the
+            object.
 
     Raises:
         ValueError: an argument does not exist or has a wrong type.
-        InstantiationException: the call raised; `cause` returns its error.
+        InstantiationException: the call raised an error, which `cause` returns.
     """
     node = config[name]
     if not OmegaConf.is_config(node):
@@ -40,12 +42,17 @@ def make(config: Config, name: str, **options: object) -> typing.Any:  # noqa: A
 
 
 def plain(config: DictConfig, resolve: bool = True) -> PlainConfig:
-    """Convert a composed configuration to dicts, lists and plain values, its interpolations resolved or as text."""
+    """Convert a configuration composed by Hydra to dicts, lists and plain values.
+
+    Args:
+        config: the configuration.
+        resolve: whether interpolations ``${…}`` are replaced by their values; otherwise they remain as text.
+    """
     return OmegaConf.to_container(config, resolve=resolve)  # type: ignore[return-value]  # a DictConfig gives a dict
 
 
 def literal(value: str) -> str:
-    r"""Escape text so that OmegaConf returns it unchanged, even if it looks like an interpolation.
+    r"""Escape a text so that OmegaConf returns the text unchanged, even if it contains an interpolation ``${…}``.
 
     >>> literal("a${b}")
     'a\\${b}'
@@ -62,17 +69,26 @@ def _literally(node: object) -> object:
 
 
 def cause(error: BaseException, kinds: tuple[type[BaseException], ...] = (Exception,)) -> BaseException:
-    """Unwrap the error of one of ``kinds`` that a call from the configuration raised inside Hydra's own."""
+    """Return the original error that Hydra has wrapped in an InstantiationException when a call failed.
+
+    Args:
+        error: any error; an error other than an InstantiationException is returned unchanged.
+        kinds: the types of original errors to return; other errors remain wrapped.
+    """
     if isinstance(error, InstantiationException) and isinstance(error.__cause__, kinds):
         return cause(error.__cause__, kinds)
     return error
 
 
 def check(node: object, key: str) -> None:
-    """Check the arguments of each call in ``node`` against the signature of its callee.
+    """Check the arguments of each call that a node describes against the signature of the called function or class.
+
+    Args:
+        node: a node of a configuration; nested nodes are checked too.
+        key: the key of the node, for messages.
 
     Raises:
-        ValueError: an argument does not exist or has a wrong type; names the key in the configuration.
+        ValueError: an argument does not exist or has a wrong type; the message names its key in the configuration.
     """
     if isinstance(node, ListConfig):
         for index, child in enumerate(node):
@@ -98,7 +114,7 @@ def _check_argument(target: str, name: str, value: object, key: str) -> None:
     try:
         hints = typing.get_type_hints(callee.__init__ if inspect.isclass(callee) else callee)
     except NameError:
-        return  # a type from a package that the callee imports later, such as wandb
+        return  # a type from a package that the function or class imports later, such as wandb
     if name not in hints or value == "auto":
         return
     try:

@@ -13,7 +13,7 @@ from src.saying import say
 
 @command.verb("check")
 def main(config: DictConfig) -> None:
-    """Show what is wrong with the data, or write a repaired copy of them."""
+    """Print facts about the data and problems found in them, or write a repaired copy of the data."""
     from src import checking, folding
     from src.data.finding import ERROR
     from src.files.whole import write_json
@@ -39,7 +39,7 @@ def main(config: DictConfig) -> None:
 
 
 def write_copy(config: DictConfig, for_training: bool) -> None:
-    """Write a repaired copy of the data, and print what changed and how to train on it."""
+    """Write a repaired copy of the data, and print the changes and a command that trains on the copy."""
     from src import checking, mending
 
     if config.output:

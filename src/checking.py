@@ -1,4 +1,4 @@
-"""Checks of the data before training, and the training command that a check suggests."""
+"""Check data before training, and suggest a training command that fits the data."""
 
 import hashlib
 import shlex
@@ -32,28 +32,28 @@ from src.saying import doing, is_first, say, warn
 
 CHECK_ONLY = ("output=", "draws=", "mend=")  # arguments of src.check and src.preview that src.train lacks
 
-# Keys that a check may set where the user has not; a run that continues keeps its values.
+# Keys that a check may set if the user has not set them; a resumed run keeps the values that it was started with.
 SUGGESTED = {
     *("experiment", "score", "model.in_channels", "model.classes", "model.base_channels", "instances.min_size"),
     *("data.tile", "data.batch_size", "data.source.kind", "data.source.values", "data.source.ignore_label"),
     *("data.source.orientation", "data.source.axes"),
 }
 
-LAYOUT = 5  # version of the results in ``cache_dir``; raised when a check finds something new
+LAYOUT = 5  # version of the check results in ``cache_dir``; to be increased when the check is extended
 
 
 def before_training(config: Config, read: Callable[[Pair], list[Annotated]] = read_pair) -> Found | None:
     """Check a folder of the user's own images before training; the result is cached until the files change.
 
     Args:
-        config: of the run.
-        read: reads the slices of a pair of files.
+        config: the configuration of the run.
+        read: reads the annotated slices of an image file and its label file.
 
     Returns:
-        The `summary`; None for other data sets.
+        The result of `summary`, or None if the data are not a folder of the user's own images.
 
     Raises:
-        ValueError: there are errors in the data.
+        ValueError: the data have errors, or lack the validation images that ``score=best`` needs.
     """
     if "root" not in config["data"]:
         return None
@@ -71,11 +71,11 @@ def refuse_errors(found: Found, arguments: list[str]) -> str:
     """Refuse data with errors; otherwise return the command that shows all findings.
 
     Args:
-        found: what `summary` gives.
-        arguments: of the command, as one types them.
+        found: the result of `summary`.
+        arguments: the arguments of the command as the user typed them.
 
     Raises:
-        ValueError: there are errors; one line for each kind.
+        ValueError: the data have errors; the message has a line for each kind of error.
     """
     errors = [finding for finding in found["findings"] if finding["severity"] == ERROR]
     again = f"python -m src.check {shlex.join(arguments)}"
@@ -88,12 +88,14 @@ def refuse_errors(found: Found, arguments: list[str]) -> str:
 
 
 def summary(config: Config, for_training: bool, read: Callable[[Pair], list[Annotated]] = read_pair) -> Found:
-    """Check data and describe them as plain values; results for a folder are cached in ``cache_dir``.
+    """Check data, and return the findings and facts about them as plain values, see `findings.summary.Summary`.
+
+    The results for a folder are cached in ``cache_dir``.
 
     Args:
-        config: as of `src.train`.
-        for_training: whether an experiment is given, so that data are checked against its network and scores.
-        read: reads the slices of a pair of files.
+        config: a configuration like that of `src.train`.
+        for_training: whether an experiment is given; the data are then also checked against its network and metrics.
+        read: reads the annotated slices of an image file and its label file.
     """
     data, model, source = config["data"], config["model"], config["data"]["source"]
     metrics = build.make(config, "metrics") if for_training else {}
@@ -134,37 +136,37 @@ def summary(config: Config, for_training: bool, read: Callable[[Pair], list[Anno
 
 
 def look_at(root: Path, choices: Choices, read: Callable[[Pair], list[Annotated]]) -> Found:
-    """Inspect a folder, without the cache."""
+    """Check all images and labels in a folder, without using the cache."""
     with doing(f"checking all images and labels in {root}"):
         return described(str(root), inspect_folder(root, choices, read), choices)
 
 
 def fingerprint(root: Path, choices: Choices) -> str:
-    """Hash all that the findings depend on: files, choices, and the version of the program."""
+    """Return a hash of everything that the findings on a folder depend on: files, settings and program version."""
     pairs, alone = matched(root, choices.wanted)
     files = [file for file in (root / LABELMAP, *dataset_files(root)) if file.is_file()]
     for pair in pairs:
         for file in (*(pair.channels or (pair.image,)), *(pair.form.parts or (pair.labels,))):
-            files += file.rglob("*") if file.is_dir() else [file]  # an OME-Zarr
+            files += file.rglob("*") if file.is_dir() else [file]  # a folder is an OME-Zarr
     facts = (LAYOUT, version(), str(root), choices, alone, [pair.name for pair in pairs], stamp(root, set(files)))
     return hashlib.sha256(repr(facts).encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
 def given_arguments() -> list[str]:
-    """The arguments of this command as the user typed them, without those that src.train lacks."""
+    """Return the arguments of this command as the user typed them, without those that `src.train` refuses."""
     return [unquote(each) for each in HydraConfig.get().overrides.task if not each.startswith(CHECK_ONLY)]
 
 
 def for_hydra(arguments: list[str]) -> list[str]:
-    """Quote arguments as Hydra's grammar requires."""
+    """Quote arguments as Hydra's override grammar requires."""
     return [quote(each, (*PATH_KEYS, *SPLIT_KEYS)) for each in arguments]
 
 
 def advice(found: Found) -> list[str]:
-    """Two lines: the memory that training takes, and the command that trains on checked data.
+    """Return two lines for the user: the memory that training takes, and a command that trains on the checked data.
 
     Args:
-        found: what `summary` gives, without errors.
+        found: the result of `summary`, without errors.
 
     Raises:
         ValueError: the user's values do not fit the data.
@@ -174,14 +176,15 @@ def advice(found: Found) -> list[str]:
 
 
 def completed(found: Found, arguments: list[str], swept: Collection[str] = ()) -> tuple[list[str], str]:
-    """Complete arguments so that training runs with them; also return a line on the memory that it takes.
-
-    Call it where Hydra is initialised with ``conf/``.
+    """Add the arguments that are needed to train on checked data; Hydra must be initialised with ``conf/``.
 
     Args:
-        found: what `summary` gives, without errors.
-        arguments: of the user, as typed.
+        found: the result of `summary`, without errors.
+        arguments: the arguments as the user typed them.
         swept: keys that have several values in a sweep.
+
+    Returns:
+        The completed arguments, and a line that describes the memory that training takes.
 
     Raises:
         ValueError: the user's values do not fit the data.
@@ -197,12 +200,12 @@ def completed(found: Found, arguments: list[str], swept: Collection[str] = ()) -
 
 
 def from_labels(found: Found, keys: Collection[str], others: list[str]) -> list[str]:
-    """Choose the experiment that fits the labels, and the keys that it needs with them.
+    """Return arguments that choose an experiment suited to the labels, with the settings that the labels require.
 
     Args:
-        found: what `summary` gives, without errors.
-        keys: of the user's arguments.
-        others: these arguments, which go after the experiment.
+        found: the result of `summary`, without errors.
+        keys: the keys that the user has set, for which no argument is added.
+        others: the user's arguments, which are returned after the experiment.
     """
     void, kind = found["void"] or (None, found["kind"])
     classes = len(found["classes"]) - (void is not None) if kind == "classes" else 2
@@ -223,16 +226,16 @@ def from_labels(found: Found, keys: Collection[str], others: list[str]) -> list[
 
 
 def add_suggestions(sweep: Path | None = None, ignored: str | None = None) -> None:
-    """Add what a check suggests to a command line that names a folder of images but no experiment.
+    """Add the arguments that a check suggests to a command line that names a folder of images but no experiment.
 
-    Print what was added. A run that continues keeps the values that it began with.
+    The added arguments are printed. A resumed run keeps the values that it was started with.
 
     Args:
-        sweep: the directory of a sweep.
-        ignored: the code of findings that do not matter, because the command splits the data itself.
+        sweep: the directory of a sweep; None for a single run.
+        ignored: the code of the findings to ignore because the command splits the data itself; None: ignore none.
 
     Raises:
-        ValueError: there are errors in the data.
+        ValueError: the data have errors.
     """
     given = [each for each in sys.argv[1:] if each not in MULTIRUN]
     constant = set(constant_keys(given))
@@ -264,14 +267,14 @@ def add_suggestions(sweep: Path | None = None, ignored: str | None = None) -> No
 
 
 def begun_with(given: list[str], sweep: Path | None) -> list[str] | None:
-    """The arguments of the run that exists in the given run directory, or of any run of a sweep; None if there is none.
+    """Return the arguments with which an existing run was started, or None if no such run exists.
 
     Args:
-        given: the arguments, quoted for Hydra.
-        sweep: the directory of a sweep.
+        given: the arguments of this command, quoted for Hydra; ``hydra.run.dir=`` names the directory of the run.
+        sweep: the directory of a sweep, any run of which is taken instead; None for a single run.
 
     Raises:
-        ValueError: its config.yaml is damaged.
+        ValueError: the ``config.yaml`` of the run is damaged.
     """
     named = [unquote(each).partition("=")[2] for each in given if key_of(each) == "hydra.run.dir"]
     directories = [*sorted(sweep.glob("*"))] if sweep else [Path(each) for each in named[-1:]]

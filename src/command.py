@@ -1,4 +1,4 @@
-"""What all commands share: Hydra composes once, errors become one message, and signals stop cleanly."""
+"""Run a command: compose its configuration once, turn errors into one message, and stop cleanly on signals."""
 
 import errno
 import functools
@@ -32,7 +32,7 @@ from src.refused import explained, refuse_missing
 from src.saying import is_first, warn, wrapped
 from src.signals import Stopped, are_heeded, hand_over, heeded
 
-# Warnings of Lightning about what is intended here.
+# Lightning's warnings about behaviour that is intended here.
 EXPECTED_WARNINGS = (
     ".*LeafSpec.*",  # Lightning 2.6 on torch 2.13
     ".*does not have many workers.*",
@@ -49,7 +49,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # disk full, quota exceeded, f
 
 STARTS_OVER = "the same command starts over"
 
-# Errors that a user can mend. Any other one is a bug and keeps its traceback.
+# Errors that a user can correct. Any other error is a bug and keeps its traceback.
 MENDABLE = (ValueError, OSError, HydraException, OmegaConfBaseException)
 
 
@@ -57,8 +57,8 @@ def run(main: Callable[[], object], name: str) -> None:
     """Run a command: quote its path arguments, and turn errors and signals into one message and an exit status.
 
     Args:
-        main: a `verb`, or another part of its command.
-        name: of the command.
+        main: a function decorated with `verb`, or another part of the command.
+        name: the name of the command, such as ``train``.
     """
     quieten()
     show_any_character()
@@ -79,9 +79,9 @@ def run(main: Callable[[], object], name: str) -> None:
 
 
 def show_any_character() -> None:
-    """Print characters that the output cannot encode, such as → in a code page of Windows, as escapes.
+    """Let this and its child processes print an escape sequence in place of a character that the output cannot encode.
 
-    Child processes do the same.
+    For example, a code page of Windows may lack the character →.
     """
     encoding = os.environ.get("PYTHONIOENCODING", "").partition(":")[0]
     os.environ["PYTHONIOENCODING"] = f"{encoding}:backslashreplace"
@@ -91,7 +91,7 @@ def show_any_character() -> None:
 
 
 def quieten() -> None:
-    """Suppress messages of libraries that are intended here, or that a run prints itself in one line."""
+    """Suppress messages of libraries about behaviour that is intended here, or that a run reports in its own words."""
     for message in EXPECTED_WARNINGS:
         warnings.filterwarnings("ignore", message=message)
     for name in ("lightning.pytorch", "lightning.fabric", "alembic", "optuna"):
@@ -102,15 +102,16 @@ def quieten() -> None:
 def verb(
     name: str, what_next: Callable[[Path], str] = lambda directory: STARTS_OVER
 ) -> Callable[[Callable[[DictConfig], object]], Callable[[], object]]:
-    """Turn a function of a configuration into the command ``python -m src.NAME``; ``conf/NAME.yaml`` has its defaults.
+    """Return a decorator that turns a function of a configuration into the command ``python -m src.NAME``.
 
-    Hydra composes a configuration twice, first to see whether it is a sweep, which takes longer than most commands.
-    So a single run is composed here, once. Hydra gets command lines with a flag, such as ``-m``, or with a key of its
-    own other than the run directory.
+    ``conf/NAME.yaml`` holds the defaults of the command. `hydra.main` would compose the configuration twice, first to
+    see whether the command is a sweep, which takes longer than most commands. So the configuration of a single run is
+    composed once, without `hydra.main`, which gets only command lines with a flag, such as ``-m``, or with a key of
+    Hydra other than the run directory.
 
     Args:
-        name: of the command.
-        what_next: says what to do after a signal has stopped it, given the run directory.
+        name: the name of the command.
+        what_next: returns advice on what to do after a signal has stopped the command, given the run directory.
     """
 
     def decorate(main: Callable[[DictConfig], object]) -> Callable[[], object]:
@@ -134,7 +135,7 @@ def verb(
 
 
 def _as_one_run(config: DictConfig) -> DictConfig:
-    """The configuration of a single run, as Hydra leaves it: `HydraConfig` is set, and the run directory exists."""
+    """Set `HydraConfig` and create the run directory as `hydra.main` does; return ``config`` without node ``hydra``."""
     HydraConfig.instance().set_config(config)
     directory = Path(config.hydra.run.dir)
     with read_write(config.hydra.runtime), open_dict(config.hydra.runtime):
@@ -149,9 +150,15 @@ def _as_one_run(config: DictConfig) -> DictConfig:
 def one_message(
     main: Callable[[DictConfig], object], name: str, next_of: Callable[[Path], str] = lambda directory: STARTS_OVER
 ) -> Callable[[DictConfig], object]:
-    """Turn an error that the user can mend into one message and exit status 1; ``debug=true`` shows the traceback.
+    """Wrap a function so that errors that the user can correct end in one message and exit status 1.
 
-    A signal becomes one message too, and exit status 128 + its number.
+    A signal also ends in one message, with exit status 128 + its number. With ``debug=true``, errors show their
+    traceback.
+
+    Args:
+        main: the function of a configuration.
+        name: the name of the command.
+        next_of: returns advice on what to do after a signal or a full disk, given the run directory.
     """
 
     def what_next() -> str:
@@ -184,7 +191,7 @@ def one_message(
 
 
 def full_disk(error: BaseException) -> OSError | None:
-    """The error of a full disk, or of a similar limit, in the chain of an error; None if there is none."""
+    """Return the cause of an error if it is a full disk, an exceeded quota or too large a file, or else None."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, OSError) and seen.errno in FULL:
@@ -194,7 +201,7 @@ def full_disk(error: BaseException) -> OSError | None:
 
 
 def no_room(error: OSError) -> str:
-    """Describe which file did not fit, and how much space is free."""
+    """Describe which file did not fit on its disk, and how much space is free on that disk."""
     path = Path(os.fsdecode(error.filename or Path.cwd())).absolute()
     free = shutil.disk_usage(next(each for each in (path, *path.parents) if each.exists())).free
     return f"{error.strerror}: {path}, where {free / 1e6:,.1f} MB are free"
@@ -202,13 +209,16 @@ def no_room(error: OSError) -> str:
 
 @contextmanager
 def stoppable(what_next: Callable[[], str]) -> Iterator[None]:
-    """Let a signal end the command with exit status 128 + its number.
+    """Let a signal that arrives within this context end the command with exit status 128 + the number of the signal.
 
-    These contexts nest. The inner one prints what to do next, once for all processes of a run. The outer one passes the
-    signal on to its previous handler, and exits.
+    These contexts can be nested. The innermost context prints what to do next, in only one of the processes of a run.
+    The outermost context passes the signal on to the previous handler of the signal, and exits.
+
+    Args:
+        what_next: returns the advice to print.
 
     Raises:
-        SystemExit: a signal came.
+        SystemExit: a signal arrived.
     """
     within = are_heeded()
     try:
@@ -225,16 +235,16 @@ def stoppable(what_next: Callable[[], str]) -> Iterator[None]:
 
 
 def continues(directory: Path) -> str:
-    """Describe how to continue an interrupted run."""
+    """Describe how to continue the interrupted run in a run directory."""
     return f"the same command with {shlex.quote(f'hydra.run.dir={directory}')} continues it"
 
 
 class Failures:
-    """Collects the files that failed, so that one of them does not end the command.
+    """A collection of the errors of single files, so that one failed file does not end the command.
 
     Args:
-        count: of all files. If it is 1, the error of the file is that of the command.
-        debug: whether an error ends everything, so that its traceback shows.
+        count: the number of all files; if there is only one, its error ends the command.
+        debug: whether any error ends the command at once, so that its traceback is shown.
     """
 
     def __init__(self, count: int, debug: bool) -> None:
@@ -243,7 +253,7 @@ class Failures:
 
     @contextmanager
     def noted(self, file: Path) -> Iterator[None]:
-        """Record an error as the failure of ``file``, and warn; an unexpected error becomes a message."""
+        """Record an error raised in this context as the failure of ``file``, and print it as a warning."""
         try:
             yield
         except Exception as error:
@@ -254,13 +264,13 @@ class Failures:
             warn(self.messages[-1])
 
     def check(self, done: str) -> None:
-        """Raise an error that lists the files that failed.
+        """Raise an error that lists the files that failed, if any did.
 
         Args:
-            done: what was done with the others, such as ``predicted``.
+            done: what the command does with files, as a past participle such as ``predicted``, for the message.
 
         Raises:
-            ValueError: a file failed.
+            ValueError: at least one file failed.
         """
         if self.messages:
             summary = f"{len(self.messages)} of {self.count} images were not {done}:"
@@ -269,5 +279,5 @@ class Failures:
 
 @functools.cache
 def default_config() -> PlainConfig:
-    """The defaults of `src.train`, with interpolations as ``${…}``; works only inside a command."""
+    """Return the defaults of `src.train`, with interpolations as text ``${…}``; works only inside a command."""
     return plain(compose("train"), resolve=False)

@@ -1,6 +1,6 @@
-"""Score each image by a network that has not seen it: ``python -m src.crossval experiment=isbi folds=5``.
+"""Score each image with a network that was not trained on it: ``python -m src.crossval experiment=isbi folds=5``.
 
-The folds are the runs of one sweep, so that the same command continues unfinished ones, here or on a cluster.
+The folds are the runs of one sweep, so that the same command continues unfinished folds, here or on a cluster.
 """
 
 import sys
@@ -20,7 +20,10 @@ def main(config: DictConfig) -> float | None:
 
 
 def prepare(directory: Path) -> None:
-    """Turn the command line into that of a sweep over the folds, and print what the folds are.
+    """Change ``sys.argv`` into the command line of a sweep over the folds, and print a description of the folds.
+
+    Args:
+        directory: the directory of the cross-validation.
 
     Raises:
         ValueError: the data do not allow these folds, or the command line sweeps another key.
@@ -39,7 +42,7 @@ def prepare(directory: Path) -> None:
 
 
 def finish(directory: Path) -> None:
-    """Train and score all folds, then pool their predictions."""
+    """Train and score all folds of the cross-validation in a directory, then pool and score their predictions."""
     from src import results
 
     running.finish_runs(main, directory)
@@ -47,7 +50,7 @@ def finish(directory: Path) -> None:
 
 
 def start() -> None:
-    """Run the command.
+    """Run the command in ``sys.argv``.
 
     Raises:
         SystemExit: an error occurred, or a signal stopped the command.
@@ -56,7 +59,7 @@ def start() -> None:
     if any(each.startswith("-") and each not in arguments.MULTIRUN for each in sys.argv[1:]):  # such as --help
         return command.run(main, "crossval")
     directory = arguments.folds_directory(sys.argv[1:])
-    running.choose_experiment("crossval", directory, ignored="duplicate-across-split")  # copies are in the same fold
+    running.choose_experiment("crossval", directory, ignored="duplicate-across-split")  # duplicates are in one fold
     command.run(partial(prepare, directory), "crossval")
     command.run(partial(finish, directory), "crossval")
 

@@ -1,4 +1,4 @@
-"""Open several trained networks, and choose the decoder and the calibration of their mean."""
+"""Open several trained networks, with the decoder and the calibration of the mean of their probabilities."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,17 +14,18 @@ from src.run.folds import ENSEMBLE, Ensemble
 
 
 def opened(checkpoints: Sequence[str]) -> tuple[list[Trained], Decoder, Calibration]:
-    """Open networks with the decoder and the calibration of the mean of their probabilities.
+    """Open trained networks, with the decoder and the calibration of the mean of their probabilities.
 
     Args:
-        checkpoints: files, or the one directory of a cross-validation, whose decoder was chosen by out-of-fold
-            predictions.
+        checkpoints: checkpoint files, or a single directory of a cross-validation, whose decoder and calibration were
+            chosen on out-of-fold predictions.
 
     Returns:
-        The networks; the decoder of their mean; the calibration of the probabilities that are written.
+        The networks; the decoder that makes labels from their mean probabilities; and the calibration to apply to
+        probabilities before they are saved, which changes nothing for checkpoint files.
 
     Raises:
-        ValueError: there is no checkpoint, or it is damaged.
+        ValueError: a checkpoint or the file of the cross-validation is missing or damaged.
         OSError: a file cannot be read.
     """
     directory = Path(checkpoints[0])

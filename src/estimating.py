@@ -1,4 +1,4 @@
-"""Estimated scores of images without annotation, from the out-of-fold scores of a cross-validation."""
+"""Estimate the scores of images without annotation from the out-of-fold scores of a cross-validation."""
 
 import math
 from collections import Counter
@@ -27,17 +27,17 @@ from src.run.estimates import ESTIMATES, Seen
 from src.run.estimates import Estimates as Written
 from src.saying import say
 
-ALONE, PARTS = 40, 10  # up to so many images: leave-one-out; above: so many parts
+ALONE, PARTS = 40, 10  # up to ALONE images: each is a part of its own; with more images: PARTS parts
 
 
 @dataclass(frozen=True)
 class Estimator:
-    """Estimates the score of an image from features of its prediction.
+    """An estimator of the score of an image from features of its prediction.
 
     Attributes:
-        score: name of the score.
-        mode: ``max`` or ``min``, whichever is better.
-        fitted: predicts an interval from features in the order of `FEATURES`.
+        score: the name of the score.
+        mode: ``max`` if a higher score is better, ``min`` if a lower one is.
+        fitted: the fitted regression, which predicts an interval from features in the order of `FEATURES`.
     """
 
     score: str
@@ -45,31 +45,44 @@ class Estimator:
     fitted: Conformal
 
     def __call__(self, features: dict[str, float]) -> Interval:
-        """Estimate the interval of an image from its features, see `metrics.features.features`."""
+        """Estimate the score of an image, with an interval, from its features, see `metrics.features.features`."""
         return self.fitted(np.array([features[name] for name in FEATURES]))
 
 
 def features_by(probabilities: np.ndarray, decoder: Decoder, calibration: Calibration) -> dict[str, float] | None:
-    """Compute the features of a prediction ``(K, H, W)``; None without foreground."""
+    """Compute the features of a prediction, by name, or return None if the prediction has no foreground.
+
+    Args:
+        probabilities: class probabilities of an image, ``(K, H, W)``.
+        decoder: makes labels from the probabilities.
+        calibration: calibrates the predicted probability of cell.
+    """
     labels = decoder(probabilities)
     labels = labels > 0 if decoder.numbering.of_classes else labels
     return features(calibration.of_cell(cell_probability(probabilities)), labels)
 
 
 def seen(name: str, fold: int, score: float | None, features: dict[str, float] | None) -> list[Seen]:
-    """Return the image as one to estimate from; empty without a score of its own or without foreground."""
+    """Return a list with an image as an example to fit estimators to; empty if its score or features are unknown.
+
+    Args:
+        name: the name of the image.
+        fold: the number of the fold that scored the image.
+        score: the score of the image; None or NaN if unknown.
+        features: the result of `features_by`, which is None if the prediction has no foreground.
+    """
     if score is None or math.isnan(score) or features is None:
         return []
     return [Seen(name=name, fold=fold, score=float(score), features=features)]
 
 
 def estimator(score: str, mode: str, images: Sequence[Seen]) -> Estimator | None:
-    """Fit an estimator of a score; None with too few images for an interval.
+    """Fit an estimator of a score, or return None if there are fewer than `FEWEST` images.
 
     Args:
-        score: name of the score.
-        mode: ``max`` or ``min``, whichever is better.
-        images: images scored out of fold.
+        score: the name of the score.
+        mode: ``max`` if a higher score is better, ``min`` if a lower one is.
+        images: images with their out-of-fold scores and features.
     """
     if len(images) < FEWEST:
         return None
@@ -79,13 +92,16 @@ def estimator(score: str, mode: str, images: Sequence[Seen]) -> Estimator | None
 
 
 def write(directory: Path, score: str, mode: str, images: Sequence[Seen]) -> dict[str, object] | None:
-    """Write ``estimates.json``; → the estimates of each image from the others, None if no image has the score.
+    """Write ``estimates.json``, and estimate the score of each image from other images as a test of the estimates.
 
     Args:
-        directory: of the cross-validation.
-        score: name of the score.
-        mode: ``max`` or ``min``, whichever is better.
-        images: images scored out of fold.
+        directory: the directory of the cross-validation.
+        score: the name of the score.
+        mode: ``max`` if a higher score is better, ``min`` if a lower one is.
+        images: images with their out-of-fold scores and features.
+
+    Returns:
+        The estimates with the true scores and a summary of their agreement, or None if ``images`` is empty.
     """
     write_json(
         directory / ESTIMATES, {"score": score, "mode": mode, "images": [image.model_dump() for image in images]}
@@ -102,10 +118,14 @@ def write(directory: Path, score: str, mode: str, images: Sequence[Seen]) -> dic
 
 
 def parts(images: Sequence[Seen]) -> list[int]:
-    """Assign each image to a part; each part is estimated from all others.
+    """Assign images to parts, to test estimates of the scores in each part from the images of all other parts.
 
-    With few images, each is a part. Otherwise a part takes a contiguous stretch of each fold, because neighbours are
-    alike. The remaining images come from all networks, as they do for a new image.
+    With up to `ALONE` images, each image is a part of its own. Otherwise, each part takes a contiguous stretch of every
+    fold, because neighbouring images are alike. So the images of the other parts were scored by the networks of all
+    folds, as when the score of a new image is estimated.
+
+    Returns:
+        The number of the part of each image.
     """
     if len(images) <= ALONE:
         return list(range(len(images)))
@@ -118,24 +138,28 @@ def parts(images: Sequence[Seen]) -> list[int]:
 
 
 def judged(estimator: Estimator | None, images: Iterable[Seen]) -> list[dict[str, Any]]:
-    """Return the estimates of images with their true scores; empty without an estimator."""
+    """Return the estimated and true scores of images, a row for each image; no rows if the estimator is None."""
     if estimator is None:
         return []
     return [{"name": image.name, "true": image.score, **vars(estimator(image.features))} for image in images]
 
 
 def beside(interval: Interval | None, true: float | None) -> list[dict[str, float]]:
-    """Return an estimate with the true score; empty if either is unknown."""
+    """Return a list with one row, an estimated and a true score; empty if either is unknown (None or NaN)."""
     if interval is None or true is None or math.isnan(true):
         return []
     return [{"true": float(true), **vars(interval)}]
 
 
 def held(rows: Sequence[dict[str, Any]]) -> dict[str, float | None] | None:
-    """Compute coverage, median width, and the rank correlation of estimated and true score.
+    """Summarise how well estimated scores agree with true scores.
 
     Args:
-        rows: of `judged`; None is returned without any.
+        rows: rows as returned by `judged`.
+
+    Returns:
+        The number of images, the number whose interval contains the true score, the median width of the intervals, and
+        the rank correlation of estimated and true scores; or None if there are no rows.
     """
     if not rows:
         return None
@@ -150,14 +174,18 @@ def held(rows: Sequence[dict[str, Any]]) -> dict[str, float | None] | None:
 
 
 def opened(directory: Path) -> tuple[Estimator | None, str]:
-    """Open the estimator of a cross-validation; without one, return the reason.
+    """Open the estimator of scores that a cross-validation provides.
 
     Args:
-        directory: of the cross-validation.
+        directory: the directory of the cross-validation.
+
+    Returns:
+        The estimator and an empty text; or None and the reason why there is no estimator, which is empty if the
+        cross-validation has not written ``estimates.json``.
 
     Raises:
-        ValueError: its file is damaged.
-        OSError: it cannot be read.
+        ValueError: ``estimates.json`` is damaged.
+        OSError: ``estimates.json`` cannot be read.
     """
     file = directory / ESTIMATES
     if not file.exists():
@@ -172,16 +200,21 @@ def opened(directory: Path) -> tuple[Estimator | None, str]:
 
 
 def asked(config: DictConfig, trained: Sequence[Trained], calibration: Calibration) -> Estimates | None:
-    """Prepare the estimates of `src.predict`; None if no score can be estimated, with a note that says why.
+    """Prepare the estimation of scores by `src.predict`.
 
     Args:
-        config: of `src.predict`; only the directory of a cross-validation as checkpoint has an estimator.
-        trained: the networks of that checkpoint.
-        calibration: of their probabilities.
+        config: the configuration of `src.predict`; scores are estimated only if its checkpoint is the directory of a
+            cross-validation.
+        trained: the networks of the cross-validation.
+        calibration: the calibration of their probabilities.
+
+    Returns:
+        An object that estimates and writes scores, or None if no scores are asked for or can be estimated. If the
+        estimator of the cross-validation cannot be used, a printed note says why.
 
     Raises:
-        ValueError: the file of the cross-validation is damaged.
-        OSError: it cannot be read, or a file that is not ours has the name of the estimates.
+        ValueError: ``estimates.json`` of the cross-validation is damaged.
+        OSError: ``estimates.json`` cannot be read, or another program's file has the name of the estimated scores.
     """
     if not config.estimate or not isinstance(config.checkpoint, str) or not Path(config.checkpoint).is_dir():
         return None
@@ -202,16 +235,17 @@ def asked(config: DictConfig, trained: Sequence[Trained], calibration: Calibrati
 def mean_of(
     found: Estimator, trained: Sequence[Trained], calibration: Calibration, probabilities: np.ndarray
 ) -> Interval | None:
-    """Estimate the score of an ensemble from the prediction of each network; None if one of them finds no cell.
+    """Estimate the score of an ensemble on an image; return None if any of its networks finds no cell.
 
-    The out-of-fold features come from single networks. The ensemble's probabilities are less extreme, so its features
-    would wrongly indicate a worse prediction.
+    The estimate combines those from the prediction of each network, because the estimator was fitted to predictions of
+    single networks. The probabilities of the ensemble are less extreme, so that its features would wrongly indicate a
+    worse prediction.
 
     Args:
         found: the estimator.
         trained: the networks.
-        calibration: of their probabilities.
-        probabilities: of each network ``(N, K, H, W)``.
+        calibration: the calibration of their probabilities.
+        probabilities: class probabilities of the image by each network, ``(N, K, H, W)``.
     """
     each = [features_by(own, one.decoder, calibration) for own, one in zip(probabilities, trained, strict=True)]
     intervals = [found(own) for own in each if own is not None]
@@ -221,10 +255,14 @@ def mean_of(
 
 
 def of_ensemble(intervals: Sequence[Interval], mode: str) -> Interval:
-    """Combine the intervals of several networks.
+    """Combine the estimated scores of several networks on an image into an estimate for their ensemble.
 
-    The mean of the networks is better than the networks are on average, so the better end of its interval is the best
-    of theirs; the expected score and the worse end are means.
+    The ensemble is better than its networks are on average, so the better end of its interval is the best end of all
+    networks; the expected score and the worse end are means over the networks.
+
+    Args:
+        intervals: the estimate for each network.
+        mode: ``max`` if a higher score is better, ``min`` if a lower one is.
 
     >>> of_ensemble([Interval(0.8, 0.7, 0.9), Interval(0.6, 0.5, 0.8)], "max")
     Interval(expected=0.7, low=0.6, high=0.9)

@@ -1,7 +1,7 @@
 """Export a trained network: ``python -m src.export checkpoint=FILE format=onnx output=PATH``.
 
-The file is opened again in the runtime of its format and compared with `src.predict` on an image, tile by tile, before
-it gets its final name.
+The exported file is opened again in the runtime of its format and compared with `src.predict` on an image, tile by
+tile, before it gets its final name.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ from src.saying import say
 
 @command.verb("export")
 def main(config: DictConfig) -> None:
-    """Export one checkpoint, and print how closely the file reproduces `src.predict`."""
+    """Export one checkpoint, and print how closely the exported file reproduces the probabilities of `src.predict`."""
     from src.exporting import ENDINGS, exported, prepared, remarks, target
     from src.exports.rdf import Named, suggested
     from src.restore import restore

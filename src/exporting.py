@@ -1,4 +1,4 @@
-"""Write one export, compare it with `src.predict` on an image, and give its files their final names."""
+"""Write an exported network, compare its output with that of `src.predict`, and give the files their final names."""
 
 import shutil
 from collections.abc import Iterator, Sequence
@@ -31,19 +31,19 @@ from src.model.trained import Trained
 from src.prediction.names import input_files
 from src.run.directory import read_config
 
-ENDINGS = {"onnx": ".onnx", "torchscript": ".pt", "bioimageio": ".zip"}  # by format
-BESIDE = (".safetensors", ".yaml", ".py")  # weights, description, and source of the network
-MOST_IMAGES = 64  # from which a fixed range of grey values is measured
+ENDINGS = {"onnx": ".onnx", "torchscript": ".pt", "bioimageio": ".zip"}  # file name endings, by format
+BESIDE = (".safetensors", ".yaml", ".py")  # endings of files next to it: weights, description, source code
+MOST_IMAGES = 64  # at most, from which a fixed range of grey values is measured
 
 Source = tuple[Path, ...] | np.ndarray  # the files of an image, or its pixels
 
 
 def target(output: Path, format: str, overwrite: bool) -> Path:
-    """The file to export to: ``output``, or ``model`` in it if it names a folder.
+    """Return the file to export to: ``output``, or a file named ``model`` in ``output`` if ``output`` is a folder.
 
     Raises:
-        ValueError: it has the ending of another format.
-        FileExistsError: it exists and may not be replaced.
+        ValueError: ``output`` has the ending of another format.
+        FileExistsError: one of the files of the export exists, and ``overwrite`` is False.
     """
     ending, given = ENDINGS[format], output.suffix.lower()
     if given in ENDINGS.values() and given != ending and not output.is_dir():
@@ -59,17 +59,18 @@ def target(output: Path, format: str, overwrite: bool) -> Path:
 def prepared(
     checkpoint: Path, trained: Trained, images: str | None, fixed: bool, mirrored: bool = False
 ) -> tuple[Leaving, Example]:
-    """Prepare the network for export, and the image on which the file is compared with `src.predict`.
+    """Prepare a network for export, and an image on which the export will be compared with `src.predict`.
 
     Args:
-        checkpoint: whose run directory names the training images.
+        checkpoint: the checkpoint file; its run directory names the training images.
         trained: the content of the checkpoint.
-        images: a file, a folder or a pattern; None: the training images, or a synthetic micrograph.
-        fixed: whether the network scales grey values itself, by the median range of the images.
-        mirrored: whether the network mirrors the image at its borders.
+        images: a file, a folder or a pattern of file names; None: the training images if they can still be read, or
+            else a synthetic micrograph.
+        fixed: whether the exported network itself scales grey values, by the median range of the images.
+        mirrored: whether the exported network mirrors an image at its borders.
 
     Raises:
-        ValueError: an image does not fit the network, or there is none to measure a range on.
+        ValueError: an image does not fit the network, or there are no images to measure a fixed range on.
         OSError: a file cannot be read.
     """
     sources, name = _sources(checkpoint, trained, images)
@@ -85,7 +86,10 @@ def prepared(
 
 
 def fixed_range(ranges: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """One range of grey values for all images: the medians of their lower and of their upper ends.
+    """Return one range of grey values for all images, from the median lower end to the median upper end.
+
+    Args:
+        ranges: the lower and the upper end of the range of each image.
 
     Raises:
         ValueError: the range is empty.
@@ -104,7 +108,7 @@ def _range(source: Source, trained: Trained) -> tuple[float, float]:
 
 
 def _sources(checkpoint: Path, trained: Trained, images: str | None) -> tuple[list[Source], str]:
-    """Images, and the name of the first one; "" if they are synthetic."""
+    """Return images as files or arrays, and the name of the first one, which is empty if the image is synthetic."""
     channels = trained.model.in_channels
     if images is not None:
         files = put_together(input_files(images)[0], channels)
@@ -115,7 +119,7 @@ def _sources(checkpoint: Path, trained: Trained, images: str | None) -> tuple[li
 
 
 def _learnt_from(checkpoint: Path, trained: Trained) -> Stack | None:
-    """The training images of a network, if they still lie where its run found them; None if not."""
+    """Return the training images of a network, or None if they cannot be read from where its run found them."""
     with suppress(Exception):  # the run directory may hold any file, and the data may have changed
         data = read_config(checkpoint.absolute().parent.parent)["data"]
         source, folder = data["source"], data.get("folder") or data.get("root")
@@ -131,7 +135,7 @@ def _learnt_from(checkpoint: Path, trained: Trained) -> Stack | None:
 
 
 def _is_reader(source: Config) -> bool:
-    """Whether a node of a configuration, which may come from somebody else, only calls readers of ``conf/data``."""
+    """Return whether the source of data in an untrusted configuration calls only a reader that ``conf/data`` calls."""
     known = [yaml.safe_load(file.read_text(encoding="utf-8")) for file in (CONF / "data").glob("*.yaml")]
     targets = {each["source"]["_target_"] for each in known if "source" in each}
     flat = [part for value in source.values() for part in (value if isinstance(value, list) else [value])]
@@ -148,20 +152,20 @@ def _opened(source: Source, trained: Trained) -> Iterator[Image]:
 
 
 def exported(leaving: Leaving, example: Example, format: str, file: Path, named: Named) -> Iterator[str]:
-    """Write a network with its weights and description, open all of it again, and name the files if they are right.
+    """Write the files of an export, open each again, and give them their final names if their output is correct.
 
     Args:
-        leaving: the network.
-        example: an image, and what `src.predict` gives for it.
-        format: one of `ENDINGS`.
-        file: to write.
-        named: name, authors and licence, for formats that hold them.
+        leaving: the network with the options of its export.
+        example: an image with the probabilities that `src.predict` computes for it.
+        format: the format, one of `ENDINGS`.
+        file: the file to write the network to; its weights and description are written next to it.
+        named: name, authors and licence of the network, for formats that store them.
 
     Yields:
-        Lines with the largest difference from `src.predict`.
+        A line for each file with the largest difference of a probability from `src.predict`.
 
     Raises:
-        ValueError: a difference exceeds `ALLOWED`; no file is left.
+        ValueError: a difference exceeds `ALLOWED`; then no file remains.
     """
     with _together(file) as folder:
         for made, runtime, shown, found in _opened_again(leaving, example, format, folder / file.name, named):
@@ -179,7 +183,7 @@ def exported(leaving: Leaving, example: Example, format: str, file: Path, named:
 def _opened_again(
     leaving: Leaving, example: Example, format: str, file: Path, named: Named
 ) -> Iterator[tuple[Path, str, Example, float]]:
-    """Write the files of an export; yield each network, its runtime, the image, and the difference on it."""
+    """Write the files of an export; yield each with its runtime, the compared image, and the largest difference."""
     tiled = f"tile by tile by PyTorch {version('torch')}"
     if format == "onnx":
         as_onnx.save(as_onnx.onnx_model(leaving), file)
@@ -201,7 +205,7 @@ def _opened_again(
 
 
 def remarks(leaving: Leaving, example: Example, format: str, named: Named) -> Iterator[str]:
-    """Notes on programs other than `src.predict` that read the export."""
+    """Yield notes for users who open the exported network in programs other than `src.predict`."""
     trained, scaling = leaving.trained, SCALINGS[leaving.trained.reading.scaling]
     if leaving.grey_range:
         low, high = leaving.grey_range
@@ -231,7 +235,10 @@ def remarks(leaving: Leaving, example: Example, format: str, named: Named) -> It
 
 @contextmanager
 def _together(file: Path) -> Iterator[Path]:
-    """A temporary folder; at the end its files move beside ``file``, that one last, and on an error they vanish."""
+    """Yield a temporary folder; afterwards, move its files to the folder of ``file``, or delete them after an error.
+
+    ``file`` itself is moved last, so that the other files are complete when it appears.
+    """
     parent = next(each for each in file.absolute().parents if each.exists())
     sweep_beside(parent, {file.name})
     folder = beside(parent / file.name)

@@ -1,4 +1,4 @@
-"""Choose tile, batch size and width of the network from the data and the memory of the machine."""
+"""Choose tile size, batch size and width of the network from the data and the memory of the machine."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -12,20 +12,23 @@ from src.build import Config
 from src.memory import Room, data_bytes, training_bytes
 from src.tiles.geometry import is_valid_side, nearest_valid_sides, output_side, shrinkage
 
-USEFUL = 0.8  # a smaller tile is chosen if it has at most this share of the pixels of the usual one
+USEFUL = 0.8  # a smaller tile is chosen if it has at most this share of the pixels of the default tile
 FEWEST_CHANNELS = 8  # in the first level; narrower networks learn too little
 
-Found = dict[str, Any]  # the results of a check as plain values, as `findings.summary.Summary` lists them
+Found = dict[str, Any]  # the results of a check as plain values, see `findings.summary.Summary`
 
 
 def fitted(config: Config, found: Found, fixed: Collection[str], room: Room | None) -> tuple[dict[str, object], str]:
-    """Choose values with which a configuration trains on given data; also return a line on the memory that it takes.
+    """Choose the settings with which a configuration fits the data and the memory for training.
 
     Args:
-        config: as of `src.train`.
+        config: a configuration of `src.train`.
         found: the results of a check, without errors.
-        fixed: keys that the user has set, which stay.
+        fixed: the keys that the user has set, whose values are kept.
         room: the memory for training; None if unknown.
+
+    Returns:
+        The values to change, by key; and a line that describes the memory that training takes.
 
     Raises:
         ValueError: the user's values do not fit the data.
@@ -55,7 +58,13 @@ def fitted(config: Config, found: Found, fixed: Collection[str], room: Room | No
 
 @dataclass(frozen=True)
 class Step:
-    """What the memory of a training step depends on: side of a tile in pixels, tiles, channels of the first level."""
+    """The size of a training step, on which its memory depends.
+
+    Attributes:
+        tile: the side of a tile in pixels.
+        batch_size: the number of tiles in a step.
+        channels: the number of channels in the first level of the network.
+    """
 
     tile: int
     batch_size: int
@@ -66,11 +75,11 @@ class Step:
 
 
 def taken(step: Step, model: Config, found: Found, room: Room | None) -> int:
-    """The peak memory of training in bytes; it includes the data, except on a GPU, which holds tiles only.
+    """Return the peak memory of training in bytes, including all images, except on a GPU, which holds only tiles.
 
     Args:
-        step: its tile, batch size and width.
-        model: of the configuration.
+        step: the size of a training step.
+        model: the node ``model`` of the configuration.
         found: the results of a check.
         room: the memory for training; None if unknown.
     """
@@ -83,12 +92,15 @@ def taken(step: Step, model: Config, found: Found, room: Room | None) -> int:
 
 
 def narrowed(step: Step, model: Config, fixed: Collection[str]) -> Step | None:
-    """The next smaller step: one tile, then half the channels, then half the side in pixels; None if there is none.
+    """Return the next smaller size of a training step, or None if there is no smaller size.
+
+    First the batch is reduced to one tile, then the number of channels is halved, then the side of the labelled part of
+    the tile.
 
     Args:
-        step: its tile, batch size and width.
-        model: of the configuration.
-        fixed: keys that the user has set, which stay.
+        step: the size of a training step.
+        model: the node ``model`` of the configuration.
+        fixed: the keys that the user has set, whose values are kept.
     """
     if step.batch_size > 1 and "data.batch_size" not in fixed:
         return replace(step, batch_size=1)
@@ -102,12 +114,12 @@ def narrowed(step: Step, model: Config, fixed: Collection[str]) -> Step | None:
 
 
 def memory_line(step: Step, first: Step, model: Config, found: Found, room: Room | None) -> str:
-    """Describe the memory that training takes, and what would not fit.
+    """Describe the memory that training takes, and which larger size of a training step would not fit.
 
     Args:
-        step: the one to train with.
-        first: the one before it was fitted to the memory.
-        model: of the configuration.
+        step: the size of a training step to train with.
+        first: the size before it was reduced to fit the memory.
+        model: the node ``model`` of the configuration.
         found: the results of a check.
         room: the memory for training; None if unknown.
     """
@@ -121,16 +133,16 @@ def memory_line(step: Step, first: Step, model: Config, found: Found, room: Room
 
 
 def fitting_tile(length: int, usual: int, depth: int, padded: bool) -> int:
-    """The side of the tile to train with: the usual one, or a smaller one that covers the images at less cost.
+    """Return the side of the tile to train with: the default, or a smaller side that covers the images at less cost.
 
-    A valid network learns from the inner part of a tile. If that part is larger than the image, it shows the image and
-    its mirror images, which costs time and teaches nothing.
+    A network without padding learns only from the inner part of a tile. If the inner part is larger than the image, it
+    shows the image and mirror images of it, which cost time and teach nothing.
 
     Args:
-        length: side of a typical image in pixels.
-        usual: side of the default tile.
-        depth: of the network, which limits the valid sides.
-        padded: whether its convolutions are padded.
+        length: the side of a typical image in pixels.
+        usual: the side of the default tile in pixels.
+        depth: the depth of the network, which limits the valid sides.
+        padded: whether the convolutions of the network are padded.
 
     >>> fitting_tile(96, 444, depth=4, padded=False)
     284
@@ -143,19 +155,24 @@ def fitting_tile(length: int, usual: int, depth: int, padded: bool) -> int:
 
 
 def covering_tile(length: int, depth: int, padded: bool) -> int:
-    """The side of the smallest tile with at least ``length`` labelled pixels a side.
+    """Return the side of the smallest valid tile whose labelled part has a side of at least ``length`` pixels.
 
-    A padded network needs two pixels a side at its bottom: batch normalisation refuses a single one.
+    A padded network also needs a side of at least two pixels at its lowest level, because batch normalisation refuses a
+    single pixel.
     """
     side = max(length, 2 * 2**depth) if padded else length + shrinkage(depth)
     return next(each for each in nearest_valid_sides(side, depth, padded) if each >= side)
 
 
 def typical_side(sizes: list[list[int]]) -> int:
-    """The side in pixels of a square whose area is the geometric mean of the smallest and the largest image."""
+    """Return the side in pixels of a square whose area is the geometric mean of the areas of images.
+
+    Args:
+        sizes: height and width of the smallest and of the largest image, or of all images if they are equally large.
+    """
     return ceil(pow(prod(height * width for height, width in sizes), 1 / (2 * len(sizes))))
 
 
 def gib(size: float) -> str:
-    """Format bytes as GiB."""
+    """Format a number of bytes as GiB."""
     return f"{size / 2**30:.1f} GiB"

@@ -1,4 +1,4 @@
-"""Plan the folds of a cross-validation, and turn the configuration of a fold into that of a run."""
+"""Plan the folds of a cross-validation, and write the split of a fold into the configuration of its run."""
 
 from pathlib import Path
 
@@ -14,16 +14,16 @@ from src.data.stack import Stack
 from src.files import limits
 from src.files.kept import stamped
 
-_planned: dict[object, Plan] = {}  # shared by the folds of a cross-validation in one process
+_planned: dict[object, Plan] = {}  # cached for all folds that one process trains
 
 
 def plan(config: Config, count: int | None, stack: Stack | None = None) -> Plan:
-    """Plan the folds of a cross-validation, once for all folds that one process trains.
+    """Plan the folds of a cross-validation; the plan is cached for all folds that one process trains.
 
     Args:
-        config: of a run.
-        count: of folds; None: as `data.folds.planned` chooses.
-        stack: its images, if they are in memory already.
+        config: the configuration of a run.
+        count: the number of folds; None: `data.folds.planned` chooses it.
+        stack: all images, if they are already in memory; None: read them.
 
     Raises:
         ValueError: the data do not allow these folds, or cannot be read.
@@ -41,7 +41,7 @@ def of_command(given: list[str]) -> Plan:
     """Plan the folds that the command line of a cross-validation asks for.
 
     Args:
-        given: the arguments, without the directory of the folds.
+        given: the arguments, without the directory of the cross-validation.
 
     Raises:
         ValueError: the data do not allow these folds, a key has several values, or a single fold is asked for.
@@ -63,7 +63,7 @@ def of_command(given: list[str]) -> Plan:
 
 
 def described(found: Plan) -> list[str]:
-    """Describe the folds, in lines for the user."""
+    """Describe the folds of a plan, in lines for the user."""
     sizes = sorted({len(fold["held_out"]) for fold in found.folds})
     several = " to ".join(map(str, dict.fromkeys((sizes[0], sizes[-1]))))
     lines = [f"{len(found.folds)} folds of {len(found.scored)} images, {several} each: {found.apart}"]
@@ -75,7 +75,10 @@ def described(found: Plan) -> list[str]:
 
 
 def resolved(config: PlainConfig) -> PlainConfig:
-    """Write the split of a fold into its configuration as numbers; other configurations stay as they are.
+    """Write the split of a fold into its configuration, as image indices; return other configurations unchanged.
+
+    Args:
+        config: a configuration; that of a fold has values of ``folds`` and ``fold``.
 
     Raises:
         ValueError: the fold does not exist, or has no validation images although ``score=best`` needs them.

@@ -1,4 +1,4 @@
-"""The text of ``--help``, from the comments in ``conf/``: purpose of a command, examples, and its keys."""
+"""Make the text of ``--help`` from the comments in ``conf/``: the purpose of a command, examples, and its keys."""
 
 import re
 import textwrap
@@ -12,7 +12,7 @@ LEFT = 26  # width of the column of keys and values
 
 
 def help_of(verb: str) -> str:
-    """One screen of help on the command ``python -m src.VERB``."""
+    """Return the help text of the command ``python -m src.VERB``, which fills about one screen."""
     header, keys = _parts(verb)
     lines = ["\n".join(header).rstrip(), "", "keys and their defaults:"]
     for name, value, meaning in keys:
@@ -25,12 +25,12 @@ def help_of(verb: str) -> str:
 
 
 def examples(verb: str) -> list[str]:
-    """The example commands in the help of a command."""
+    """Return the example commands in the help text of the command ``python -m src.VERB``."""
     return [line.strip() for line in _parts(verb)[0] if line.startswith("  python -m")]
 
 
 def _parts(verb: str) -> tuple[list[str], list[tuple[str, str, str]]]:
-    """The header of ``conf/VERB.yaml`` as lines; name, default and meaning of its keys."""
+    """Return the lines of the comment at the top of ``conf/VERB.yaml``; and name, default and meaning of each key."""
     text = (CONF / f"{verb}.yaml").read_text(encoding="utf-8")
     header = text.splitlines()[: next(i for i, line in enumerate(text.splitlines()) if not line.startswith("#"))]
     keys = []

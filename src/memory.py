@@ -1,11 +1,13 @@
-"""Memory that training takes, in bytes, and memory that the machine has.
+"""Estimate the memory that training takes, in bytes, and find out how much memory the machine has.
 
-    fixed ─ Python with its libraries
-    weights ─ themselves, their gradients, two moments of AdamW, their average, and a copy for the checkpoint
-    activations ─ what the backward pass needs of the forward pass, for each tile of a step
-    data ─ all images as they are read and as they are learnt from
+The estimate is the sum of:
 
-tests/test_memory.py compares it with processes that train in fp32 on a CPU; bf16 takes about as much there.
+    fixed: Python with its libraries
+    weights: the weights, their gradients, two moments of AdamW, their average, and a copy for the checkpoint
+    activations: the results of the forward pass that the backward pass needs, for each tile of a training step
+    data: all images, as read and as used for training
+
+tests/test_memory.py compares the estimate with processes that train in fp32 on a CPU, where bf16 takes about as much.
 """
 
 import math
@@ -17,30 +19,35 @@ from typing import NamedTuple
 from src.build import Config
 from src.tiles.geometry import covering_side
 
-FIXED = 500 * 2**20  # of a process that trains a tiny network
-FLOAT = 4
-COPIES = 7  # of the weights
+FIXED = 500 * 2**20  # bytes of a process that trains a tiny network
+FLOAT = 4  # bytes
+COPIES = 7  # copies of the weights in memory
 BLOCK = 16  # channels that OpenVINO computes together when an image is validated, even if there are fewer
 INDEX = 2  # floats: the position of the maximum in a pooling window, a 64-bit integer
-VALIDATED = 250  # bytes a pixel of the largest image, measured: its probabilities, cells and distances in validation
+VALIDATED = 250  # bytes per pixel of the largest image, measured: its probabilities, cells and distances in validation
 USABLE = 0.9  # share of the memory that one process may take
 
 
 class Room(NamedTuple):
-    """Memory for training in bytes, and where it is: ``machine`` or ``GPU``."""
+    """The memory for training.
+
+    Attributes:
+        size: its size in bytes.
+        place: where it is, ``machine`` or ``GPU``.
+    """
 
     size: int
     place: str
 
 
 def training_bytes(model: Config, tile: int, batch_size: int, longest: int) -> int:
-    """Return the peak memory of a process that trains and validates, without the data.
+    """Return the peak memory in bytes of a process that trains and validates, without that of the data.
 
     Args:
-        model: of the configuration, as `src.model.unet.UNet` takes it.
-        tile: side of the network's input in pixels.
-        batch_size: tiles a step.
-        longest: side of the largest image in pixels.
+        model: the node ``model`` of the configuration, with the arguments of `src.model.unet.UNet`.
+        tile: the side of the network's input in pixels.
+        batch_size: the number of tiles in a training step.
+        longest: the longest side of any image in pixels.
     """
     weights, learning = weights_and_activations(model, tile)
     validating = validation_floats(model, longest)
@@ -48,10 +55,10 @@ def training_bytes(model: Config, tile: int, batch_size: int, longest: int) -> i
 
 
 def weights_and_activations(model: Config, tile: int) -> tuple[int, int]:
-    """Return the number of weights of a network, and of floats that a step keeps of a tile.
+    """Return the number of weights of a network, and the number of floats that a training step keeps per tile.
 
-    Each convolution keeps its output for the ReLU, and with normalisation also the input of that. The largest
-    activation is added once more, for its gradient.
+    Each convolution keeps its output for the backward pass of the ReLU, and with normalisation also the input of the
+    normalisation. The largest activation is added once more, for its gradient.
     """
     depth, lost = model["depth"], 0 if model["padded"] else 2
     widths = [model["base_channels"] * 2**level for level in range(depth + 1)]
@@ -75,17 +82,21 @@ def weights_and_activations(model: Config, tile: int) -> tuple[int, int]:
     for outputs in reversed(widths[:-1]):
         side *= 2
         weights += 4 * 2 * outputs**2
-        floats += 2 * outputs * side**2  # skip and up-convolution, concatenated
+        floats += 2 * outputs * side**2  # skip connection and up-convolution, concatenated
         double_convolution(2 * outputs, outputs)
     return weights, floats + (2 * widths[0] + 3 * model["classes"]) * side**2
 
 
 def validation_floats(model: Config, longest: int) -> int:
-    """Return the number of floats that validating an image keeps at its peak, at the end of the expanding path.
+    """Return the largest number of floats in memory while the network predicts an image for validation.
 
-    These are the skip, the up-convolution, both concatenated, and the output of the next convolution. At the end of
-    training images are also rotated by any angle, which makes them √2 times as long. OpenVINO computes that in blocks
-    of 16 channels.
+    The peak is at the end of the expanding path: the skip connection, the output of the up-convolution, both
+    concatenated, and the output of the next convolution. At the end of training, images are also predicted rotated by
+    any angle, which makes them up to √2 times as long. OpenVINO computes channels in blocks of 16.
+
+    Args:
+        model: the node ``model`` of the configuration.
+        longest: the longest side of any image in pixels.
     """
     side = covering_side(math.ceil(2**0.5 * longest), model["depth"], model["padded"])
     channels: int = max(model["base_channels"], BLOCK)
@@ -94,27 +105,27 @@ def validation_floats(model: Config, longest: int) -> int:
 
 
 def data_bytes(pixels: float, largest: int, channels: int, item: int) -> int:
-    """Return the memory of all images, and of what is computed from one of them during validation.
+    """Return the memory in bytes of all images, and of everything computed from the largest one during validation.
 
     Grey values, classes, cell numbers and annotated pixels are held three times: as read, as selected for a part of the
-    split, and with the background between touching cells. Training adds grey values and weights as floats, and the
-    classes once more.
+    split, and with background inserted between touching cells. Training adds grey values and pixel weights as floats,
+    and the classes once more.
 
     Args:
-        pixels: of all images together.
-        largest: pixels of the largest image.
-        channels: of the images.
-        item: bytes of a stored grey value.
+        pixels: the number of pixels of all images together.
+        largest: the number of pixels of the largest image.
+        channels: the number of channels of the images.
+        item: the number of bytes of a stored grey value.
     """
     read = channels * item + 1 + 4 + 1
     return int(pixels * (3 * read + FLOAT * (channels + 1) + 1)) + VALIDATED * largest
 
 
 def room(accelerator: str) -> Room | None:
-    """Return the memory for training; None if unknown.
+    """Return the memory available for training, or None if it is unknown.
 
     Args:
-        accelerator: as Lightning names it.
+        accelerator: the name of the accelerator, as Lightning names it.
     """
     if accelerator in ("auto", "gpu", "cuda") and shutil.which("nvidia-smi"):
         import torch  # takes seconds to import, so only if there is a GPU
@@ -128,11 +139,11 @@ def room(accelerator: str) -> Room | None:
 
 
 def cgroup_limits(groups: Path = Path("/proc/self/cgroup"), mounted: Path = Path("/sys/fs/cgroup")) -> list[int]:
-    """Return the memory limits in bytes of the control groups of this process, as containers and Slurm set them.
+    """Return the memory limits, in bytes, of the Linux control groups of this process, which containers and Slurm set.
 
     Args:
         groups: the file that lists the groups.
-        mounted: the folder with their limits.
+        mounted: the folder that contains the limits of each group.
     """
     limits = []
     for line in groups.read_text(encoding="utf-8").splitlines() if groups.exists() else ():

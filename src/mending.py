@@ -1,4 +1,4 @@
-"""Write a repaired copy of a folder, which passes the check and means the same, with a list of changes."""
+"""Write a repaired copy of a folder that passes the check and keeps the meaning of the labels, and list the changes."""
 
 import shlex
 import shutil
@@ -30,11 +30,11 @@ from src.repairs import LARGEST, Numbering, Written, content_of, write_pair
 
 LIST = "mended.json"
 LEFT_OUT = ("missing-label", "missing-image", "unread-files")  # findings on files that the copy leaves out
-FOLDERS = {"": "", "train": "train/", "validation": "validation/", "held_out": "test/"}  # for each part of a split
+FOLDERS = {"": "", "train": "train/", "validation": "validation/", "held_out": "test/"}  # by part of the split
 
 
 class Change(Layout):
-    """One difference between a file and its copy."""
+    """A difference between a file and its copy: the code, what was found, and what was written instead."""
 
     code: str
     found: str
@@ -42,7 +42,7 @@ class Change(Layout):
 
 
 class MendedPair(Layout):
-    """An image with its labels: the original files, those of the copy, and the differences."""
+    """An image with its labels: the original files, the files written to the copy, and the differences."""
 
     name: str
     images: list[str]
@@ -52,14 +52,14 @@ class MendedPair(Layout):
 
 
 class LeftOut(Layout):
-    """A file of the original that the copy leaves out."""
+    """A file of the original folder that is not in the copy, and the reason."""
 
     file: str
     why: str
 
 
 class Mended(Layout):
-    """``mended.json``."""
+    """The content of ``mended.json``, which lists all changes."""
 
     root: str
     arguments: list[str]
@@ -72,19 +72,19 @@ class Mended(Layout):
 
 
 def mend(config: PlainConfig, for_training: bool, out: Path, arguments: list[str]) -> tuple[dict[str, Any], Found]:
-    """Write a repaired copy of the folder ``data.root``, which itself stays as it is.
+    """Write a repaired copy of the folder ``data.root``, which itself is not changed.
 
     Args:
-        config: as of `src.check`.
-        for_training: as of `checking.summary`.
-        out: the folder of the copy, which appears when it is complete.
-        arguments: of the command, as the user typed them.
+        config: a configuration of `src.check`.
+        for_training: whether an experiment is given, see `checking.summary`.
+        out: the folder of the copy, which appears when the copy is complete.
+        arguments: the arguments of the command as the user typed them.
 
     Returns:
         The list of changes, as in ``out/mended.json``, and the results of the check of the copy.
 
     Raises:
-        ValueError: there is no folder to mend, ``out`` is no place for a copy, or something cannot be mended.
+        ValueError: there is no folder to copy, ``out`` is no valid place for the copy, or an error cannot be repaired.
     """
     check_places(config["data"].get("root"), out)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -93,7 +93,7 @@ def mend(config: PlainConfig, for_training: bool, out: Path, arguments: list[str
     try:
         partial.mkdir()
         with tempfile.TemporaryDirectory() as scratch:
-            # A cache of its own: cached findings depend on the files alone, and these are read in another way.
+            # A separate cache, because cached findings are valid only for files that are read in the usual way.
             config = {**config, "cache_dir": scratch}
             read = TwoValues(Path(scratch))
             found, ignore = _inspected(config, for_training, read, arguments)
@@ -103,7 +103,7 @@ def mend(config: PlainConfig, for_training: bool, out: Path, arguments: list[str
         mended = _listed(found, numbering, written, [f"data.root={out}", *keys])
         write_json(partial / LIST, mended)
         if out.exists():
-            out.rmdir()  # it is empty
+            out.rmdir()  # an empty folder, see `check_places`
         partial.rename(out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -111,10 +111,10 @@ def mend(config: PlainConfig, for_training: bool, out: Path, arguments: list[str
 
 
 def check_places(root: str | None, out: Path) -> None:
-    """Refuse a folder for a copy that is not empty, or one within the other.
+    """Refuse a folder ``out`` for the copy that is not empty, contains the original folder ``root``, or is within it.
 
     Raises:
-        ValueError: names both.
+        ValueError: the folder is refused, or there is no original folder; the message names a valid folder.
     """
     if root is None:
         raise ValueError("expected data=folder data.root=DIR, which mend=… copies, but got other data")
@@ -127,7 +127,7 @@ def check_places(root: str | None, out: Path) -> None:
 
 
 def _inspected(config: PlainConfig, for_training: bool, read: TwoValues, given: list[str]) -> tuple[Found, int | None]:
-    """The results of the check if masks have two values, and the value of pixels that are not annotated."""
+    """Check data with smoothed masks restored to two values; also return the value of unannotated pixels, if any."""
     found, source = checking.summary(config, for_training, read), config["data"]["source"]
     ignore = source.get("ignore_label")
     if found["void"] and ignore is None and not source.get("values") and not for_training:
@@ -138,7 +138,7 @@ def _inspected(config: PlainConfig, for_training: bool, read: TwoValues, given: 
 
 
 def _refuse(found: Found, what: str, arguments: list[str]) -> None:
-    """Raise the errors that the check has found, except for files that the copy leaves out, if it has any others."""
+    """Raise the errors of a check, but ignore those about files that the copy leaves out if other images remain."""
     left_out = LEFT_OUT if found["slices"] else ()
     others = [each for each in found["findings"] if each["code"] not in left_out]
     try:
@@ -148,11 +148,11 @@ def _refuse(found: Found, what: str, arguments: list[str]) -> None:
 
 
 def numbering_of(found: Found, ignore: int | None) -> Numbering:
-    """Choose the numbers for labels in the copy: those of the original if they are valid.
+    """Choose the numbers that represent the labels in the copy: those of the original folder if they are valid.
 
     Args:
-        found: as of `checking.summary`.
-        ignore: the value of pixels that are not annotated.
+        found: the result of `checking.summary` for the original folder.
+        ignore: the value of unannotated pixels; None if there are none.
     """
     kind, values = found["kind"], found["values"] and tuple(found["values"])
     meaning = Meaning(Judgement(kind, values), Legend(names=tuple(found["names"])), found["colours"])
@@ -166,7 +166,7 @@ def numbering_of(found: Found, ignore: int | None) -> Numbering:
 
 
 def _written(read: TwoValues, one_channel: bool, numbering: Numbering, partial: Path) -> list[Written]:
-    """Write all pairs of files of the copy, in the order of their names."""
+    """Write all images with their labels into the folder ``partial``, in the order of their names."""
     pairs = sorted(read.pairs.values(), key=lambda pair: natural(pair.name))
     several = len({pair.part for pair in pairs}) > 1
 
@@ -180,17 +180,17 @@ def _written(read: TwoValues, one_channel: bool, numbering: Numbering, partial: 
 def _changed(
     config: PlainConfig, source: Mapping[str, object], data: Mapping[str, object] | None = None
 ) -> PlainConfig:
-    """A configuration with another source of data, and other values in its node ``data``."""
+    """Return a configuration with its node ``data.source`` replaced by ``source``, and ``data`` updated by ``data``."""
     return {**config, "data": {**config["data"], **(data or {}), "source": source}}
 
 
 def _keys(
     config: PlainConfig, for_training: bool, out: Path, found: Found, numbering: Numbering, written: Sequence[Written]
 ) -> tuple[list[str], Found]:
-    """The keys with which the copy means the same as the original, and the results of its check.
+    """Return arguments with which labels of the copy mean the same as the original labels, and a check of the copy.
 
     Raises:
-        ValueError: there are no such keys, or the copy does not pass the check.
+        ValueError: there are no such arguments, or the copy does not pass the check.
     """
     ignore = None if numbering.ignore is None else numbering.void
     source: dict[str, object] = {} if ignore is None else {"ignore_label": ignore}
@@ -204,7 +204,7 @@ def _keys(
         return checking.summary(_changed(config, {**plain, **source, **root}, {**root, **groups}), for_training)
 
     steps: list[dict[str, object]] = [{}, {"kind": kind}, {"values": values} if values else {}]
-    for more in steps:  # no more than is needed
+    for more in steps:  # adds only the keys that are needed
         source |= more
         copy, groups = checked({}), dict[str, str]()
         if copy["split"] != found["split"]:
@@ -221,7 +221,7 @@ def _keys(
 def _other(
     partial: Path, copy: Found, ignore: int | None, content: dict[str, tuple[str, str]], numbering: Numbering
 ) -> str:
-    """The first image of the copy that differs from the original; empty if there is none."""
+    """Return what differs between copy and original: the kind of labels, or the name of an image; empty if nothing."""
     kind, values = numbering.meaning.judgement.kind, copy["values"] and tuple(copy["values"])
     if copy["kind"] != kind or (kind == "classes" and values != numbering.values):
         return f"the kind of labels, {copy['kind']} instead of {kind},"
@@ -236,11 +236,11 @@ def _other(
 
 
 def for_the_copy(arguments: Sequence[str], own: Sequence[str]) -> list[str]:
-    """Translate the arguments of a command on the original to the copy.
+    """Translate the arguments of a command on the original folder into those of the same command on the copy.
 
     Args:
-        arguments: as the user typed them; those on how to read the original are left out.
-        own: those of the copy.
+        arguments: the arguments as the user typed them; those that say how to read the original folder are left out.
+        own: the arguments that the copy needs, as listed in ``mended.json``.
     """
     keys = {key_of(each) for each in own}
     kept = [each for each in arguments if key_of(each) not in keys and not key_of(each).startswith("data.source.")]
@@ -248,7 +248,7 @@ def for_the_copy(arguments: Sequence[str], own: Sequence[str]) -> list[str]:
 
 
 def _listed(found: Found, numbering: Numbering, written: Sequence[Written], own: list[str]) -> dict[str, Any]:
-    """The content of ``mended.json``, as in `Mended`."""
+    """Return the content of ``mended.json``, with the keys of `Mended`."""
     pairs = [
         {
             "name": each.pair.name,
@@ -269,7 +269,7 @@ def _listed(found: Found, numbering: Numbering, written: Sequence[Written], own:
 
 
 def lines(mended: Mapping[str, Any]) -> Iterator[str]:
-    """Summarise a list of changes for the user: each kind with the number of files, and what was left out."""
+    """Summarise the content of ``mended.json`` in lines: kinds of changes with numbers of files, and files left out."""
     count, out = len(mended["pairs"]), mended["arguments"][0].partition("=")[2]
     yield f"{out}: {count} image{'s' * (count > 1)} with labels, {mended['kind']}; all changes: {Path(out) / LIST}"
     alike = defaultdict(list)

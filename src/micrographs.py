@@ -1,4 +1,4 @@
-"""The micrographs of scored images, found by name, so that a page can show mistakes on them."""
+"""Find the micrographs of scored images by name, so that a page can show mistakes on them."""
 
 import re
 from contextlib import closing
@@ -13,10 +13,10 @@ from src.prediction.names import input_files
 
 
 class Micrographs:
-    """The images in a file, a folder or a pattern; call it with a name to get one of them.
+    """The micrographs in a file, in a folder or matching a pattern; a call with a name returns one micrograph.
 
     Args:
-        path: as `prediction.names.input_files` takes it; None: there are no images.
+        path: the path or pattern, as for `prediction.names.input_files`; None: there are no micrographs.
     """
 
     def __init__(self, path: str | None) -> None:
@@ -25,14 +25,14 @@ class Micrographs:
         self.files = {stem(file): file for file in files}
 
     def __call__(self, name: str, size: tuple[int, int]) -> np.ndarray | None:
-        """Grey values ``(C, H, W)`` in [0, 1]; None if there is no image of this name.
+        """Return the grey values of a micrograph, ``(C, H, W)`` in [0, 1], or None if no micrograph has this name.
 
         Args:
-            name: of the image; for a slice of a stack with its number, such as ``stack_07``.
-            size: rows and columns that it must have.
+            name: the name of the image; for a slice of a stack, with the number of the slice, such as ``stack_07``.
+            size: the numbers of rows and columns that the micrograph must have.
 
         Raises:
-            ValueError: it has another size.
+            ValueError: the micrograph has another size.
         """
         numbered = re.fullmatch(r"(.+)_(\d\d+)", name)
         file, plane = self.only or self.files.get(name), 0

@@ -1,4 +1,4 @@
-"""Pool the folds of a cross-validation, in which each image is scored by a network that has not seen it."""
+"""Pool the predictions of a cross-validation, in which each image is predicted by a network not trained on it."""
 
 import shutil
 from collections.abc import Sequence
@@ -37,12 +37,12 @@ class Image:
     """An image that a fold has scored.
 
     Attributes:
-        number: its position in the stack.
-        name: of the image.
-        fold: the fold that scored it.
-        counts: as of `evaluator.Evaluator.counts`.
-        row: its scores.
-        tally: the probabilities of its pixels, as counted by `calibration.tally`.
+        number: the index of the image in the stack.
+        name: the name of the image.
+        fold: the number of the fold that scored the image.
+        counts: counts of pixels and cells from which scores are computed, from `evaluator.Evaluator.counts`.
+        row: the scores of the image, by name.
+        tally: a histogram of the predicted probabilities of the pixels, as returned by `calibration.tally`.
         cells: the predicted cells; None if classes are predicted.
     """
 
@@ -58,10 +58,11 @@ class Image:
 def pool(directory: Path) -> dict[str, Any]:
     """Pool the predictions of all folds, score them, and choose the decoder for the mean of the networks.
 
-    It writes ``predictions/``, ``ensemble.json``, ``cells.csv``, ``scores.csv`` and at last ``scores.json``.
+    The results are ``predictions/``, ``ensemble.json``, ``cells.csv``, ``estimates.json``, ``scores.csv`` and, written
+    last, ``scores.json``.
 
     Args:
-        directory: of the cross-validation, whose folds are finished.
+        directory: the directory of the cross-validation, whose folds are finished.
 
     Returns:
         The content of ``scores.json``.
@@ -111,17 +112,25 @@ def pool(directory: Path) -> dict[str, Any]:
 
 
 def fold_config(point: Path) -> PlainConfig:
-    """The configuration of a fold, with the meaning of the labels that its check found."""
+    """Return the configuration in ``point``, the run directory of a fold, with the meaning of labels in that run."""
     return training.with_label_meaning(read_config(point), point, None, None)[0]
 
 
 def scored(
     fold: int, point: Path, trained: Trained, stack: Stack, plan: Plan, metrics: dict[str, Metric]
 ) -> list[Image]:
-    """Score the images of a fold from the probabilities that it has written, with the same result as its own.
+    """Score the held-out images of a fold from its saved probabilities; the scores equal those that the fold computed.
+
+    Args:
+        fold: the number of the fold.
+        point: the run directory of the fold.
+        trained: the network of the fold.
+        stack: all images.
+        plan: the plan of all folds.
+        metrics: the metrics, by name.
 
     Raises:
-        ValueError: a prediction is missing.
+        ValueError: a saved prediction is missing.
     """
     evaluator, images = Evaluator(metrics, trained.decoder.threshold), []
     for number in plan.folds[fold]["held_out"]:
@@ -138,10 +147,15 @@ def scored(
 
 
 def read_prediction(point: Path, number: int, stack: Stack) -> Judged:
-    """An image with the probabilities that a fold has written for it.
+    """Read the probabilities of an image that a fold has saved, and return them with the true labels of the image.
+
+    Args:
+        point: the run directory of the fold.
+        number: the index of the image in the stack.
+        stack: all images.
 
     Raises:
-        ValueError: they are missing.
+        ValueError: the probabilities are missing.
     """
     file = prediction_file(point / "predictions", stack.names[number], "probabilities")
     if not file.exists():
@@ -152,10 +166,10 @@ def read_prediction(point: Path, number: int, stack: Stack) -> Judged:
 
 
 def copy_predictions(images: Sequence[Image], points: Sequence[Path], folder: Path) -> None:
-    """Copy the predictions of the folds into one folder.
+    """Copy the predictions of all folds into one folder.
 
     Args:
-        images: of all folds.
+        images: the scored images of all folds.
         points: the run directories of the folds.
         folder: the destination.
     """
@@ -175,7 +189,15 @@ def choose(
     config: PlainConfig,
     metrics: dict[str, Metric],
 ) -> Decoder:
-    """Choose the decoder and the threshold for the mean of the networks by the out-of-fold predictions."""
+    """Choose the decoder for the mean of the networks, with its threshold, on out-of-fold predictions.
+
+    Args:
+        images: the scored images of all folds; if they are too many, evenly spaced ones are used.
+        points: the run directories of the folds.
+        stack: all images.
+        config: the configuration of a fold.
+        metrics: the metrics, by name.
+    """
     pixels = sum(stack.targets[image.number].size for image in images)
     count = min(len(images), max(1, MOST_PIXELS * len(images) // pixels))
     some = [images[place] for place in np.linspace(0, len(images) - 1, count).astype(int)]
@@ -185,7 +207,10 @@ def choose(
 
 
 def summed(images: Sequence[Image], evaluator: Evaluator) -> dict[str, object]:
-    """The scores of all images together and of each image, their mean, and their confidence intervals."""
+    """Compute the scores of all images together, with confidence intervals; the scores of each image; and their means.
+
+    The scores of all images together are computed from counts of pixels and cells (`Image.counts`) summed over images.
+    """
     counts = [image.counts for image in images]
     pooled = evaluator.compute({name: total([each[name] for each in counts]) for name in counts[0]})
     return {
@@ -197,12 +222,20 @@ def summed(images: Sequence[Image], evaluator: Evaluator) -> dict[str, object]:
 
 
 def total(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """The sum of arrays of one shape."""
+    """Return the elementwise sum of arrays of the same shape."""
     return sum(arrays[1:], start=arrays[0])
 
 
 def calibration_of(images: Sequence[Image], folds: int) -> dict[str, Any]:
-    """Fit the calibration of probabilities; each fold scores it with the fit of the other folds."""
+    """Fit the calibration of probabilities on all images; score each fold with a calibration fitted to the other folds.
+
+    Args:
+        images: the scored images of all folds.
+        folds: the number of folds.
+
+    Returns:
+        The fitted parameters, and scores and reliability diagrams, in the layout of ``scores.json``.
+    """
     tallies = [total([image.tally for image in images if image.fold == fold]) for fold in range(folds)]
     free, cross = needed(tallies)
     return {
@@ -222,15 +255,15 @@ def seen_of(
     fit: Calibration,
     monitor: str,
 ) -> list[Seen]:
-    """What the predictions of the folds tell of their quality, beside how good they are.
+    """Return the features and the score of each out-of-fold prediction, as examples to fit an estimator of scores to.
 
     Args:
-        images: of all folds.
+        images: the scored images of all folds.
         points: the run directories of the folds.
-        trained: their networks.
-        stack: all slices.
-        fit: calibrates probabilities.
-        monitor: the score by which they are good.
+        trained: the networks of the folds.
+        stack: all images.
+        fit: the calibration of probabilities.
+        monitor: the name of the score to estimate.
     """
     found = []
     for image in images:
@@ -241,19 +274,19 @@ def seen_of(
 
 
 def write_cells(images: Sequence[Image], folds: int, file: Path) -> dict[str, Any] | None:
-    """Write the confidence of each predicted cell, and summarise it; None if classes are predicted.
+    """Write the confidence of each predicted cell, and return a summary, or None if classes are predicted.
 
     Args:
-        images: of all folds.
-        folds: their number.
-        file: a CSV with a row for each cell.
+        images: the scored images of all folds.
+        folds: the number of folds.
+        file: the CSV file to write, with a row for each cell.
     """
     cells = [(image, image.cells) for image in images if image.cells is not None]
     if not cells:
         return None
     each, fit = confidences([[found for image, found in cells if image.fold == fold] for fold in range(folds)])
     rows: list[dict[str, Any]] = []
-    places = [iter(confidence) for confidence in each]  # of the images of a fold, in their order
+    places = [iter(confidence) for confidence in each]  # for each fold, the confidences of its images in order
     for image, found in cells:
         columns = found.numbers, found.pixels, next(places[image.fold]), found.matched
         for number, pixels, sure, matched in zip(*(column.tolist() for column in columns), strict=True):

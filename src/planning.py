@@ -1,4 +1,4 @@
-"""Validate the numbers of a run, and choose the interval between validations."""
+"""Check the settings of a run, and choose the interval between validations."""
 
 import copy
 import functools
@@ -9,17 +9,17 @@ from src.build import PlainConfig
 from src.files.stored import SCALINGS
 from src.tiles.symmetry import AVERAGES
 
-# The minimum of integers for which Lightning or PyTorch raise too late, or in their own words.
+# The minimum of each integer setting that Lightning or PyTorch would refuse too late or with an unclear message.
 LEAST = {"trainer.max_steps": 1, "trainer.val_check_interval": 1, "trainer.accumulate_grad_batches": 1}
 LEAST |= {"trainer.num_nodes": 1, "data.batch_size": 1, "trainer.log_every_n_steps": 0, "data.workers": 0, "seed": 0}
-VALIDATIONS, STEP = 40, 10  # validations in a run at most; the interval between them is a multiple of STEP steps
+VALIDATIONS, STEP = 40, 10  # most validations in a run; the interval between them is a multiple of STEP steps
 
 
 def check_numbers(config: PlainConfig) -> None:
-    """Refuse numbers with which training or the choice of a checkpoint is impossible.
+    """Refuse settings with which training or the choice of a checkpoint is impossible.
 
     Raises:
-        ValueError: names the key and the nearest valid value.
+        ValueError: a setting is refused; the message names the key and the nearest valid value.
     """
     check_steps("extend", config["extend"])
     for key, least in LEAST.items():
@@ -44,21 +44,28 @@ def check_numbers(config: PlainConfig) -> None:
 
 
 def steps_between(cost: float, steps: int) -> int:
-    """The interval between validations in steps, with which validation takes a fifth of the time.
+    """Return the number of training steps between validations with which validation takes a fifth of the time.
 
-    A run has at most `VALIDATIONS`, because the best of many is chosen by luck, and at least a quarter of that, because
-    a schedule may follow them.
+    A run has at most `VALIDATIONS` validations, because the best of very many would be chosen by luck, and at least a
+    quarter as many, because a learning rate schedule may depend on them.
 
     Args:
-        cost: of a validation, in training steps.
-        steps: of the run.
+        cost: the duration of a validation, in training steps.
+        steps: the number of training steps of the run.
     """
     least, most = steps / VALIDATIONS, 4 * steps / VALIDATIONS
     return STEP * math.ceil(max(least, min(most, 4 * cost)) / STEP)
 
 
 def with_interval(config: PlainConfig, every: int) -> PlainConfig:
-    """Replace the interval between validations if it is ``auto``, and values that follow it."""
+    """Return a configuration in which ``every`` steps replaces ``auto`` as the interval between validations.
+
+    The settings of the learning rate schedule and of the last checkpoint that follow the interval are replaced too.
+
+    Args:
+        config: the configuration, which is not changed.
+        every: the number of steps between validations.
+    """
     named = (("trainer", "val_check_interval"), ("scheduler", "every"), ("callbacks", "last", "every"))
     config = copy.deepcopy(config)
     for *nouns, name in named:

@@ -1,7 +1,7 @@
 """Segment images with a trained network: ``python -m src.predict checkpoint=FILE input=PATH output=DIR``.
 
-A prediction is written block by block to a hidden store beside its final name. So an image may be larger than memory,
-the same command continues after an interruption, and several processes may share an image.
+A prediction is written block by block to a hidden file or folder next to the final one. So an image may be larger than
+memory, the same command continues after an interruption, and several processes may share an image.
 """
 
 from dataclasses import replace
@@ -16,7 +16,7 @@ from src.saying import say
 
 @command.verb("predict", lambda directory: "the same command continues")
 def main(config: DictConfig) -> None:
-    """Open networks and images, and predict one image after another."""
+    """Open the trained networks and the images, and predict the images one after another."""
     from src import build
     from src.ensemble import opened
     from src.estimating import asked as estimated
@@ -69,10 +69,10 @@ def main(config: DictConfig) -> None:
 
 
 def check_choices(config: DictConfig) -> None:
-    """Refuse invalid values before any file is read.
+    """Refuse invalid values in the configuration before any file is read.
 
     Raises:
-        ValueError: names the key and the valid values.
+        ValueError: a value is refused; the message names its key and valid values.
         FileExistsError: ``output`` is a file.
     """
     from src.files.names import OUTPUTS

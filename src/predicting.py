@@ -1,4 +1,4 @@
-"""Predict the images of one command: one after another, and small ones of the same size together."""
+"""Predict the images of one command: large images one after another, small images of the same size in batches."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing, suppress
@@ -26,7 +26,7 @@ from src.saying import say, warn
 from src.terminal import print_estimates
 from src.tiles.geometry import covering_side
 
-AT_ONCE = 2**20  # pixels of tiles to compute together
+AT_ONCE = 2**20  # small images are predicted together as soon as their tiles have more pixels than this
 
 
 def predict_all(
@@ -43,13 +43,13 @@ def predict_all(
 
     Args:
         inputs: the files of each image.
-        reading: how their pixels are read.
-        predictor: for all of them.
-        decoder: makes label images of probabilities.
-        wishes: what to write for each image.
-        legend: of the classes.
+        reading: how the pixels of the files are read.
+        predictor: computes the class probabilities of all images.
+        decoder: makes label images from class probabilities.
+        wishes: what to write for each image, and how.
+        legend: the names and values of the classes.
         failures: collects the files that failed.
-        outlook: what the training images look like, with which the images are compared.
+        outlook: compares the images with the training images; None: no comparison.
     """
     outlook = outlook or Outlook()
     wishes = replace(wishes, compared=bool(outlook.usual))
@@ -67,10 +67,10 @@ def predict_all(
             begun = begin(image, predictor, decoder, wishes, legend)
             if isinstance(begun, str):
                 say(begun)
-                if wishes.compared and "table" in wishes.write:  # the page lists unlike images again
+                if wishes.compared and "table" in wishes.write:  # the page names images unlike the training images
                     seen[image.name] = appearance(as_predicted(image, predictor, wishes))
                 continue
-            seen[image.name] = begun.seen  # labelling adds the cell size
+            seen[image.name] = begun.seen  # the cell size is added when the cells are labelled
             unknown += wishes.scale.of(begun.measured) is None
             if begun.small:
                 small.append(begun)
@@ -88,7 +88,10 @@ def predict_all(
 
 
 def finished(begun: Begun, predictor: Predictor) -> None:
-    """Write the results of an image and estimate its score; of several shards, only the one that writes does both."""
+    """Write the results of a predicted image, and estimate its score if asked for.
+
+    If several shards (processes) share the image, only the shard that finishes last does so.
+    """
     say(finish(begun))
     estimates, source = begun.wishes.estimates, begun.sources["labels"]
     if estimates and (begun.wishes.shards == 1 or origin(begun.finals["labels"]) == source):
@@ -96,11 +99,11 @@ def finished(begun: Begun, predictor: Predictor) -> None:
 
 
 def tell_estimates(wishes: Wishes, outside: Mapping[str, str]) -> None:
-    """Write and print the estimated scores of the images in a folder.
+    """Write and print the estimated scores of the images whose predictions are in the output folder, if asked for.
 
     Args:
-        wishes: what was asked for.
-        outside: how images differ from the training images, as sentences by name.
+        wishes: what was asked for, with the estimated scores and the output folder.
+        outside: for images unlike the training images, by name, a description of the differences.
     """
 
     def made_from(name: str) -> str | None:
@@ -121,7 +124,7 @@ def sweep(output: Path, inputs: Iterable[Sequence[Path]]) -> None:
     """Remove unfinished results that interrupted commands have left.
 
     Args:
-        output: the folder of the results.
+        output: the folder that contains the results.
         inputs: the files of each image.
     """
     finals = [prediction_file(Path(), image_name(i), kind, end) for i in inputs for kind in KINDS for end in ENDINGS]
@@ -133,8 +136,8 @@ def compare(seen: Mapping[str, Appearance], unknown: int, outlook: Outlook) -> N
 
     Args:
         seen: the appearance of the images, by name.
-        unknown: number of images that were not rescaled because their pixel size is unknown.
-        outlook: the appearance of the training images.
+        unknown: the number of images that were not rescaled because their pixel size is unknown.
+        outlook: compares the images with the training images, and keeps the differences.
     """
     for name, each in seen.items():
         outlook.look(name, each)
@@ -148,7 +151,7 @@ def compare(seen: Mapping[str, Appearance], unknown: int, outlook: Outlook) -> N
 
 
 def finish_together(small: Sequence[Begun], predictor: Predictor, failures: Failures) -> None:
-    """Predict small images, those of the same size and number format together, and write the results."""
+    """Predict small images in batches of the same image size and dtype, and write the results."""
 
     def kind(each: Begun) -> tuple[int, int, str]:
         return each.image.height, each.image.width, str(each.dtype)
@@ -156,7 +159,7 @@ def finish_together(small: Sequence[Begun], predictor: Predictor, failures: Fail
     for _, alike in groupby(sorted(small, key=kind), kind):
         group = list(alike)
         predictor.dtype = group[0].dtype
-        with suppress(Exception):  # then each image is tried alone below, and failures are named
+        with suppress(Exception):  # then each image is predicted alone below, to find those that fail
             fill_together([each.probabilities for each in group if isinstance(each.probabilities, Held)], predictor)
         for each in group:
             with failures.noted(each.image.file):
@@ -165,6 +168,6 @@ def finish_together(small: Sequence[Begun], predictor: Predictor, failures: Fail
 
 
 def computed_pixels(begun: Begun, predictor: Predictor) -> int:
-    """The number of pixels of the tile that a small image needs."""
+    """Return the number of pixels of the tile in which a small image is predicted."""
     longest = max(begun.image.height, begun.image.width)
     return (predictor.tile or covering_side(longest, predictor.depth, predictor.padded)) ** 2

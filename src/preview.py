@@ -1,4 +1,4 @@
-"""Show training tiles and weights before training: ``python -m src.preview experiment=isbi``."""
+"""Show training tiles and pixel weights before training: ``python -m src.preview experiment=isbi``."""
 
 import sys
 from pathlib import Path
@@ -12,7 +12,7 @@ from src.saying import doing, say
 
 @command.verb("preview")
 def main(config: DictConfig) -> None:
-    """Check the data, draw tiles, and write the page."""
+    """Check the data, draw random training tiles, and write a page that shows them."""
     from src import checking, folding, training
     from src.pages.page import write_preview_page
     from src.pages.samples import draws_summary, images_figure, tiles_figure, weights_summary
@@ -34,7 +34,7 @@ def main(config: DictConfig) -> None:
 
 
 def start() -> None:
-    """Run the command.
+    """Run the command in ``sys.argv``.
 
     Raises:
         SystemExit: an error occurred, or a signal stopped the command.

@@ -1,4 +1,4 @@
-"""Errors of Hydra and OmegaConf, explained for the user of a command."""
+"""Explain errors of Hydra and OmegaConf to the user of a command."""
 
 import difflib
 import re
@@ -16,15 +16,15 @@ from src.arguments import key_of
 from src.build import PlainConfig
 from src.helping import examples
 
-NEAR = 3  # similar names shown at most
+NEAR = 3  # most similar names shown
 
 
 def explained(error: BaseException, verb: str) -> str:
-    """Explain an error of the command line in terms of the command; other errors keep their text.
+    """Return a message for the user that explains an error of the command line; other errors keep their text.
 
     Args:
-        error: of Hydra, OmegaConf or anything else.
-        verb: of the command ``python -m src.VERB``.
+        error: any error, for example of Hydra or OmegaConf.
+        verb: the name of the command ``python -m src.VERB``.
     """
     text = str(error)
     if found := re.search(r"Could not (?:override|append to config|delete|remove).*?'([^']+)'", text):
@@ -39,7 +39,7 @@ def explained(error: BaseException, verb: str) -> str:
 
 
 def unknown_key(key: str, verb: str) -> str:
-    """Say that a key does not exist, and which ones are similar."""
+    """Return the message that the command ``python -m src.VERB`` has no such key, with the names of similar keys."""
     given = next((each for each in sys.argv[1:] if key_of(each) == key.partition("@")[0]), key)
     keys = known_keys(verb)
     near = difflib.get_close_matches(key, keys, n=NEAR) or [
@@ -51,20 +51,20 @@ def unknown_key(key: str, verb: str) -> str:
 
 
 def unknown_choice(noun: str, name: str) -> str:
-    """Say that a folder of ``conf/`` has no such file, and which ones it has."""
+    """Return the message that the folder ``noun`` of ``conf/`` has no file ``name``, with the files that it has."""
     choices = sorted(file.stem for file in (CONF / noun).glob("*.yaml"))
     nearest = difflib.get_close_matches(name, choices, n=1, cutoff=0.5) or choices[:1]
     return f"expected {noun} to be one of {', '.join(choices)}, but got {name}; nearest valid: {noun}={nearest[0]}"
 
 
 def corrected(argument: str, verb: str) -> str:
-    """Show a command in which an argument that Hydra cannot parse is quoted, or an example of the command."""
+    """Return a command with an unparsable argument in quotes, or an example command if the argument has no value."""
     key, equals, value = argument.partition("=")
     return f"python -m src.{verb} \"{key}='{value}'\"" if equals and value else examples(verb)[0]
 
 
 def known_keys(verb: str) -> list[str]:
-    """All keys of a command, with the config groups that its command line selects."""
+    """Return all keys of the command ``python -m src.VERB``, given the config groups that its command line selects."""
     nouns = [each for each in sys.argv[1:] if (CONF / key_of(each)).is_dir() and "=" in each]
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(CONF), version_base="1.3"):
@@ -72,12 +72,12 @@ def known_keys(verb: str) -> list[str]:
             config = compose(verb, nouns)
         except (HydraException, OmegaConfBaseException):
             config = compose(verb)
-        own = flat_values(compose("check", ["data=folder"])) if "data" in config else {}  # of the user's own images
+        own = flat_values(compose("check", ["data=folder"])) if "data" in config else {}  # keys of a folder of images
     return sorted({*(folder.name for folder in CONF.iterdir() if folder.is_dir()), *flat_values(config), *own})
 
 
 def flat_values(config: DictConfig) -> dict[str, object]:
-    """The values of a configuration by their dotted keys; interpolations stay text."""
+    """Return the values of a configuration by their dotted keys; interpolations ``${…}`` remain text."""
 
     def flat(node: PlainConfig, prefix: str = "") -> Iterator[tuple[str, object]]:
         for key, value in node.items():
@@ -89,10 +89,14 @@ def flat_values(config: DictConfig) -> dict[str, object]:
 
 
 def refuse_missing(config: DictConfig, verb: str) -> None:
-    """Refuse a command line without a value that has no default.
+    """Refuse a command line that does not set all keys that have no default.
+
+    Args:
+        config: the composed configuration.
+        verb: the name of the command ``python -m src.VERB``.
 
     Raises:
-        ValueError: names all missing keys, and shows a complete command.
+        ValueError: such keys are missing; the message names them all, and shows a complete command.
     """
     missing = [key for key, value in flat_values(config).items() if value == "???"]
     if missing:

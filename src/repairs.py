@@ -23,15 +23,15 @@ from src.files.stored import Stored
 from src.files.units import resolution
 from src.prediction.tiff import write_tiff
 
-PLAIN = (".png", ".tif", ".tiff")  # files that are copied as they are, if nothing in them changes
+PLAIN = (".png", ".tif", ".tiff")  # image files of these formats are copied as they are if nothing in them must change
 MOST_SHOWN = 8  # label values listed in one line
-MADE_BY = "src.check"  # named as the software in label files, which distinguishes them from predictions
+MADE_BY = "src.check"  # the software named in the label files, which distinguishes them from predictions
 LARGEST = 2**31 - 1  # largest number in a label image
-TYPES = {"bool": "uint8", "float16": "float32", "int64": "float64", "uint64": "float64"}  # for types OME-TIFF lacks
+TYPES = {"bool": "uint8", "float16": "float32", "int64": "float64", "uint64": "float64"}  # for dtypes OME-TIFF lacks
 
 
 class Change(NamedTuple):
-    """One change in a copy: its kind, what was there, and what is written."""
+    """A difference between a file and its copy: the code, what was found, and what is written instead."""
 
     code: str
     found: str
@@ -40,13 +40,13 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True)
 class Numbering:
-    """What the labels of a folder mean, and which numbers stand for it in the copy.
+    """The meaning of the labels in a folder, and the numbers that represent them in the copy.
 
     Attributes:
-        meaning: of the labels of the folder.
-        ignore: the value of pixels that are not annotated; None if there are none.
-        values: of class 0, 1, … in the copy; None: cells are numbered.
-        void: the value of pixels that are not annotated in the copy.
+        meaning: the meaning of the labels in the folder.
+        ignore: the value of unannotated pixels in the folder; None if there are none.
+        values: the values of class 0, 1, … in the copy; None: the labels are the numbers of cells.
+        void: the value of unannotated pixels in the copy.
     """
 
     meaning: Meaning
@@ -57,14 +57,14 @@ class Numbering:
 
 @dataclass(frozen=True)
 class Written:
-    """One image with its labels in the copy.
+    """An image with its labels, as written to the copy.
 
     Attributes:
         pair: the original files.
-        image: its file in the copy, relative to the folder.
-        labels: that of its labels, likewise.
-        changes: in both files.
-        content: for each slice, by name, a hash of the image and one of the targets made from its labels.
+        image: the image file in the copy, relative to the folder of the copy.
+        labels: the label file in the copy, relative to the folder of the copy.
+        changes: the changes to the image and to the labels.
+        content: for each slice, by name, a hash of the image and a hash of the training targets made from the labels.
     """
 
     pair: Pair
@@ -75,14 +75,14 @@ class Written:
 
 
 def write_pair(slices: Sequence[Annotated], one_channel: bool, numbering: Numbering, root: Path, place: str) -> Written:
-    """Write an image with its labels into a copy; an image that does not change is copied as a file.
+    """Write an image with its labels into the copy of a folder; the file of an unchanged image is copied.
 
     Args:
-        slices: of the pair.
-        one_channel: whether grey images that were saved in colour become one channel.
-        numbering: of the labels.
+        slices: the annotated slices of an image file and its label file.
+        one_channel: whether grey images that were saved in colour become images of one channel.
+        numbering: the meaning of the labels, and their numbers in the copy.
         root: the folder of the copy.
-        place: the folder of images/ and labels/ in it, ending in a slash; empty for the copy itself.
+        place: the subfolder of the copy for ``images/`` and ``labels/``, ending in a slash; empty for the copy itself.
     """
     pair = slices[0].pair
     planes = [_as_written(each.image, one_channel) for each in slices]
@@ -109,12 +109,18 @@ def write_pair(slices: Sequence[Annotated], one_channel: bool, numbering: Number
 
 
 def content_of(each: Annotated, meaning: Meaning, ignore: int | None) -> tuple[str, str]:
-    """Hashes of the image of a slice and of the targets made from its labels, as in `Written`."""
+    """Return a hash of the image of a slice and a hash of the training targets made from its labels, as in `Written`.
+
+    Args:
+        each: the slice.
+        meaning: the meaning of its labels.
+        ignore: the value of unannotated pixels; None if there are none.
+    """
     return content_hash(_as_written(each.image, False)), content_hash(*as_meant(each, meaning, ignore)[0])
 
 
 def _numbered(each: Annotated, numbering: Numbering) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
-    """The targets made from the labels of a slice, and its labels ``(H, W)`` int32 in the copy."""
+    """Return the training targets made from the labels of a slice, and its labels in the copy, ``(H, W)`` int32."""
     learnt, numbers = as_meant(each, numbering.meaning, numbering.ignore)
     target, cells, known = learnt
     if numbering.values is not None:
@@ -127,13 +133,19 @@ def _numbered(each: Annotated, numbering: Numbering) -> tuple[tuple[np.ndarray, 
 
 
 def _as_written(image: np.ndarray, one_channel: bool) -> np.ndarray:
-    """Convert an image to a type that TIFF can hold; reduce a grey image to one channel if asked for."""
+    """Convert an image to a dtype that TIFF can hold; if ``one_channel``, keep only the first channel."""
     image = image[..., 0] if one_channel and image.ndim == 3 else image
     return image.astype(TYPES.get(image.dtype.name, image.dtype.name), copy=False)
 
 
 def _write_image(file: Path, stack: np.ndarray, image: Image) -> None:
-    """Write ``(H, W)`` or ``(D, H, W)``, with or without channels last, as a TIFF with the pixel size of an image."""
+    """Write an image as a TIFF.
+
+    Args:
+        file: the file to write.
+        stack: the pixels, ``(H, W)`` or ``(D, H, W)``, with or without channels as the last axis.
+        image: the original image, which gives the pixel size and tells channels from slices.
+    """
     size, channels = image.pixel_size, image.in_channels if stack.ndim > 2 and "S" in image.axes else 0
     if channels == 3 == stack.shape[-1] and stack.dtype in (np.uint8, np.uint16):  # shown in colour by all viewers
         tifffile.imwrite(
@@ -153,7 +165,7 @@ def _write_image(file: Path, stack: np.ndarray, image: Image) -> None:
 
 
 def _write_labels(file: Path, stack: np.ndarray, pixel_size: dict[str, float], numbering: Numbering) -> None:
-    """Write labels ``(D, H, W)`` in the smallest type that holds them."""
+    """Write labels ``(D, H, W)`` as a TIFF of the smallest dtype that can hold them."""
     dtype = next(each for each in (np.uint8, np.uint16, np.int32) if stack.max() <= np.iinfo(each).max)
     shape = stack.shape if len(stack) > 1 else stack.shape[1:]
     legend = Legend(numbering.values or (), names) if (names := numbering.meaning.legend.names) else NUMBERS
@@ -165,7 +177,14 @@ def _write_labels(file: Path, stack: np.ndarray, pixel_size: dict[str, float], n
 
 
 def _changes_of_image(each: Annotated, stored: Stored | None, image: Image, one_channel: bool) -> Iterator[Change]:
-    """Differences between a stored image and the image as users see it, which make a new file necessary."""
+    """Yield the changes to an image for which a new file must be written; without changes, its file is copied.
+
+    Args:
+        each: the first slice of the image.
+        stored: the image as stored in its file; None if each channel has a file of its own.
+        image: the image as viewers show it.
+        one_channel: whether a grey image that was saved in colour becomes an image of one channel.
+    """
     pair, ending = each.pair, each.pair.image.suffix.lower()
     if stored is None:
         yield Change("channel-files", f"{len(pair.channels)} files of a channel each", "one file")
@@ -188,14 +207,14 @@ def _changes_of_image(each: Annotated, stored: Stored | None, image: Image, one_
 
 
 def names_others(file: Path) -> bool:
-    """Whether the metadata of a TIFF refer to files by name, so that it cannot be moved or renamed alone."""
+    """Return whether the metadata of a TIFF refer to files by name, so that it cannot be moved or renamed alone."""
     with tifffile.TiffFile(file) as tiff:
         said = tiff.ome_metadata or ""
     return "FileName=" in said or "<BinaryOnly" in said
 
 
 def _changes_of_labels(slices: Sequence[Annotated], labels: np.ndarray, in_colours: bool) -> Iterator[Change]:
-    """Differences between labels ``(D, H, W)`` of the copy and the labels as they were drawn."""
+    """Yield the differences between the original labels of all slices and their labels ``(D, H, W)`` in the copy."""
     first, pair = slices[0], slices[0].pair
     for note in first.notes:
         if note.file == str(pair.labels):
@@ -219,7 +238,7 @@ def _changes_of_labels(slices: Sequence[Annotated], labels: np.ndarray, in_colou
 
 
 def _changed_values(old: np.ndarray, labels: np.ndarray) -> Iterator[Change]:
-    """How the values of labels change, if they do."""
+    """Yield a description of how the values of labels change from the original to the copy, if they do."""
     if (old == labels).all():
         return
     values, places = np.unique(old, return_index=True)

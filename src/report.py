@@ -1,4 +1,4 @@
-"""Show a finished run or sweep and write its page, ``run=DIR``, or compare runs, ``compare=[RUN_A,RUN_B]``."""
+"""Show the results of a run or sweep: ``python -m src.report run=DIR``; or compare runs: ``compare=[RUN_A,RUN_B]``."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from src import command
 
 @command.verb("report")
 def main(config: DictConfig) -> None:
-    """Show a run or sweep, or compare runs."""
+    """Show the results of a run or sweep and write its page, or compare runs."""
     from src import results  # here, as in each command, so that --help starts fast
 
     if (config.run is None) == (config.compare is None):

@@ -1,4 +1,4 @@
-"""Restore a trained network from a checkpoint of any origin, calling only what ``conf/`` calls."""
+"""Restore a trained network from a checkpoint that may be untrusted, calling only what ``conf/`` calls."""
 
 import math
 import re
@@ -25,8 +25,8 @@ from src.model.trained import MEMORY_FORMAT, PRECISIONS, Trained, stored_scores
 from src.tiles.symmetry import AVERAGES
 
 PARTS = ("model", "loss", "metrics", "optimizer", "scheduler", "instances", "monitor")
-NEEDED = ("model", "instances")  # for prediction
-# Limits, so that a file cannot request anything large.
+NEEDED = ("model", "instances")  # the parts that prediction needs
+# Limits on the content of a checkpoint, so that it cannot make the program allocate anything large.
 MOST_METRICS, MOST_VALUES, LARGEST_INTEGER = 16, 64, 2**53
 
 
@@ -34,9 +34,9 @@ def restore(checkpoint: str | Path) -> Trained:
     """Restore a trained network from a checkpoint, or from an ONNX file of `src.export`.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        OSError: it cannot be read.
-        ValueError: it is not a checkpoint of ours, is damaged, or would call something that ``conf/`` does not.
+        FileNotFoundError: the file does not exist.
+        OSError: the file cannot be read.
+        ValueError: the file is not a checkpoint of this program, is damaged, or would call what ``conf/`` does not.
     """
     checkpoint = Path(checkpoint)
     is_onnx = checkpoint.suffix.lower() == ".onnx"
@@ -66,7 +66,10 @@ def restore(checkpoint: str | Path) -> Trained:
 
 
 def checked_reading(content: dict[str, Any]) -> Reading:
-    """How a checkpoint reads the pixels of files; earlier versions do not state it, which means the default.
+    """Return how the pixels of image files are read for the network of a checkpoint.
+
+    Args:
+        content: the content of the checkpoint; without the entry, as in earlier versions, the default is returned.
 
     Raises:
         ValueError: the entry is not valid.
@@ -81,7 +84,10 @@ def checked_reading(content: dict[str, Any]) -> Reading:
 
 
 def checked_appearance(content: Mapping[str, object]) -> tuple[Appearance, ...]:
-    """The appearance of the training images of a checkpoint; earlier versions do not have it.
+    """Return the appearance of each training image from a checkpoint.
+
+    Args:
+        content: the content of the checkpoint; without the entry, as in earlier versions, the result is empty.
 
     Raises:
         ValueError: the entry is not valid.
@@ -96,7 +102,12 @@ def checked_appearance(content: Mapping[str, object]) -> tuple[Appearance, ...]:
 
 
 def checked_choices(content: dict[str, Any]) -> tuple[tuple[Numbering, tuple[float, ...]], ...]:
-    """The decoders that a run has tried, with their scores; its average and precision are validated too.
+    """Return the decoders that a run has compared, from its checkpoint, each with its score at each threshold.
+
+    The entries for test-time augmentation and precision are only validated.
+
+    Args:
+        content: the content of the checkpoint.
 
     Raises:
         ValueError: an entry is not valid.
@@ -117,11 +128,11 @@ def checked_choices(content: dict[str, Any]) -> tuple[tuple[Numbering, tuple[flo
 
 
 def made_numbering(name: str, node: object) -> Numbering:
-    """Make a decoder of cells from a node of a file, which names it as ``conf/instances`` does.
+    """Make a decoder of cells from its description in a file, which is the name of a file in ``conf/instances``.
 
     Args:
-        name: of the node, for messages.
-        node: its content.
+        name: the key of the description, for messages.
+        node: the description: the name, with arguments of the decoder.
 
     Raises:
         ValueError: the node does not describe a decoder.
@@ -133,17 +144,21 @@ def made_numbering(name: str, node: object) -> Numbering:
 
 
 def _score(rank: object) -> float | None:
-    """A score from a file, where null is −∞; None if it is not valid."""
+    """Return a score from a file, in which null stands for −∞, or None if the score is not valid."""
     if rank is None:
         return -math.inf
     return rank if isinstance(rank, int | float) and type(rank) is not bool and abs(rank) <= LARGEST_INTEGER else None
 
 
 def named(slot: str, node: Any) -> dict[str, Any] | str:  # noqa: ANN401  # a node of a configuration
-    """Describe a part for a checkpoint: by the name of its file in ``conf/`` and its arguments, not by its code.
+    """Describe a part of a run for its checkpoint: by the name of a file in ``conf/`` and arguments, not by its code.
+
+    Args:
+        slot: the part, one of `PARTS`.
+        node: the node of the configuration that describes the part.
 
     Raises:
-        ValueError: no file of ``conf/`` calls it.
+        ValueError: no file of ``conf/`` makes the same call.
     """
     if slot == "monitor":
         return str(node)
@@ -164,14 +179,17 @@ def _named(slot: str, node: Config) -> dict[str, Any]:
 
 
 def checked_parts(content: dict[str, Any], expected: Sequence[str] = PARTS) -> dict[str, Any]:
-    """The calls that the parts of a checkpoint stand for, each of them one that ``conf/`` makes in the same place.
+    """Convert the parts that a checkpoint describes (network, loss, …) to nodes for `build.make`, with safe calls only.
+
+    A call is safe if a file of ``conf/`` makes the same call for the same part.
 
     Args:
-        content: of the file.
-        expected: the parts that it must have.
+        content: the content of the checkpoint.
+        expected: the names of the parts that the checkpoint must have.
 
     Raises:
-        ValueError: it names another call, an argument that is not a small plain value, or other parts than expected.
+        ValueError: the checkpoint names a call that ``conf/`` does not make for this part, an argument that is not a
+            small plain value, or other parts than expected.
     """
     parts, scores = content.get("hyper_parameters"), content.get("validation_scores", {})
     check_plain(parts, "hyper_parameters")
@@ -197,7 +215,16 @@ def checked_parts(content: dict[str, Any], expected: Sequence[str] = PARTS) -> d
 
 
 def _call(slot: str, name: str, node: object) -> dict[str, Any]:
-    """The call that a node of a checkpoint stands for."""
+    """Convert the description of a part, or of a metric, in a checkpoint to a node for `build.make`.
+
+    Args:
+        slot: the part, one of `PARTS`.
+        name: the name of the part or metric, for messages.
+        node: its description.
+
+    Raises:
+        ValueError: the description is not valid.
+    """
     known = calls(slot)
     if type(node) is not dict or type(node.get("name")) is not str or node["name"] not in known:
         asked = (node.get("name") or node.get("_target_") or node) if type(node) is dict else node
@@ -210,7 +237,7 @@ def _call(slot: str, name: str, node: object) -> dict[str, Any]:
 
 
 def _check_argument_value(key: str, value: object) -> None:
-    """Refuse values that could be a path, a call or an interpolation, or are larger than any argument."""
+    """Refuse a value that could be a path, a call or an interpolation, or that is larger than any valid argument."""
     if type(value) is list and len(value) <= MOST_VALUES:
         for each in value:
             _check_argument_value(key, each)
@@ -221,7 +248,11 @@ def _check_argument_value(key: str, value: object) -> None:
 
 
 def check_weights(content: dict[str, Any], expected: dict[str, torch.Tensor]) -> None:
-    """Check stored weights and threshold against the network that they are for.
+    """Check that the weights in a checkpoint fit the network, and that its threshold is a probability.
+
+    Args:
+        content: the content of the checkpoint.
+        expected: weights of the network, by name, with the required shapes and dtypes.
 
     Raises:
         ValueError: a weight is missing, unknown, of another shape or type, NaN or infinite; or the threshold is not

@@ -1,4 +1,4 @@
-"""Show a finished run, cross-validation or sweep on the terminal, as a page and as a table."""
+"""Show the results of a finished run, cross-validation or sweep on the terminal, and write its page or table."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,9 +19,9 @@ def show_run(directory: Path, with_page: bool = True, anew: bool = True) -> dict
     """Print the scores of a finished run and write its page; return the scores.
 
     Args:
-        directory: of the run.
+        directory: the run directory.
         with_page: whether to write the page.
-        anew: whether to write the page even if it is newer than the scores.
+        anew: whether to write the page again even if the existing page is newer than the scores.
 
     Raises:
         ValueError: the run is unfinished or damaged.
@@ -41,10 +41,10 @@ def show_run(directory: Path, with_page: bool = True, anew: bool = True) -> dict
 
 
 def show_sweep(directory: Path) -> Sequence[Mapping[str, Any]]:
-    """Print and write the ranking of a sweep; return its rows.
+    """Print the ranking of the runs of a sweep and write ``ranking.csv``; return a row for each run.
 
     Raises:
-        ValueError: there are no runs in the directory.
+        ValueError: the directory contains no runs.
     """
     rows = ranking(directory)
     for row, against in zip(rows, comparing.against_first(directory, rows), strict=True):
@@ -56,11 +56,11 @@ def show_sweep(directory: Path) -> Sequence[Mapping[str, Any]]:
 
 
 def show_folds(directory: Path, with_page: bool | None = None) -> dict[str, Any]:
-    """Print the scores of a cross-validation, pool its folds if that is still to do, and write its page.
+    """Print the scores of a cross-validation and write its page; first pool its folds if they have not been pooled.
 
     Args:
-        directory: of the cross-validation.
-        with_page: whether to write the page; None: if the folds have one.
+        directory: the directory of the cross-validation.
+        with_page: whether to write the page; None: as the key ``page`` in the configuration of the folds says.
 
     Returns:
         The scores.
@@ -87,7 +87,7 @@ def show(directory: Path) -> None:
     """Show the finished run, cross-validation or sweep in a directory.
 
     Raises:
-        ValueError: there is none, or it is unfinished.
+        ValueError: the directory contains none of them, or an unfinished one.
     """
     if fold_directories(directory):
         show_folds(directory, with_page=True)
@@ -98,10 +98,13 @@ def show(directory: Path) -> None:
 
 
 def show_comparison(directories: list[Path]) -> None:
-    """Print whether the first run differs from each other one, by a test on the images that both have scored.
+    """Print whether the first run differs from each of the others, by a statistical test on the images scored by both.
+
+    Args:
+        directories: the run directories.
 
     Raises:
-        ValueError: a run is unfinished, or they have no images in common.
+        ValueError: a run is unfinished, or has too few images in common with the first run.
     """
     for line in comparing.lines(directories[0], *comparing.compared(directories)):
         say(line)

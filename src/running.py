@@ -1,4 +1,4 @@
-"""Finish the run in a run directory, or all runs of a sweep."""
+"""Train and score the run in a run directory, or all runs of a sweep, as far as they are not finished."""
 
 import sys
 from collections.abc import Callable
@@ -14,7 +14,15 @@ from src.saying import is_first, say, warn
 
 
 def finish(config: DictConfig) -> float | None:
-    """Train and score a run, unless it is finished; return the validation score that a search optimises."""
+    """Train and score a run, unless it is already finished.
+
+    Args:
+        config: the configuration of the run.
+
+    Returns:
+        The validation score that a hyper-parameter search optimises; None if there is none, and in all processes of the
+        run but the first.
+    """
     from src import checking, folding, planning, results, training
     from src.data.annotated import ReadTwice, read_pair
     from src.files.whole import write_json
@@ -33,7 +41,7 @@ def finish(config: DictConfig) -> float | None:
         effective = build.plain(config) if config.extend else asked  # so that the schedule covers the extension
         finished = runs.is_finished(directory, steps)
         effective = folding.resolved(effective)
-        read = ReadTwice()  # the check and the training read the same pixels
+        read = ReadTwice()  # keeps the pixels that the check reads for training
         made = None if finished else training.parts(effective, read)
         processes = ranks.to_start(made.trainer) if made else 0
         checked = None if finished else checking.before_training(effective, read_pair if processes else read)
@@ -60,10 +68,10 @@ def finish(config: DictConfig) -> float | None:
 
 
 def as_sweep(given: list[str], sweep: Path) -> list[str]:
-    """Arguments with which Hydra puts each run of a sweep into its own directory, named by the swept values.
+    """Return arguments with which Hydra gives each run of a sweep a directory named by its values of the swept keys.
 
     Args:
-        given: the arguments without ``-m``.
+        given: the arguments of the sweep without ``-m``.
         sweep: the directory of the sweep.
 
     Raises:
@@ -74,14 +82,14 @@ def as_sweep(given: list[str], sweep: Path) -> list[str]:
 
 
 def finish_runs(main: Callable[[], object], sweep: Path) -> None:
-    """Finish all runs of a sweep, and show their table even if some failed.
+    """Train and score all unfinished runs of a sweep, and show the ranking of all runs even if some of them failed.
 
     Args:
-        main: a `command.verb`.
+        main: a function decorated with `command.verb`.
         sweep: the directory of the sweep.
 
     Raises:
-        SystemExit: a run failed, or a signal stopped the command.
+        SystemExit: a run remains unfinished, or a signal stopped the command.
     """
     from src.results import show_sweep
 
@@ -95,12 +103,14 @@ def finish_runs(main: Callable[[], object], sweep: Path) -> None:
 
 
 def choose_experiment(verb: str, sweep: Path | None = None, ignored: str | None = None) -> None:
-    """Let the data choose the experiment if the command line names a folder of images but no experiment.
+    """Choose an experiment that fits the labels if the command line names a folder of images but no experiment.
+
+    The chosen experiment, with all settings that it needs, is added to ``sys.argv``.
 
     Args:
-        verb: of the command.
+        verb: the name of the command.
         sweep: the directory of a sweep; None for a single run.
-        ignored: the code of findings that do not matter to the command.
+        ignored: the code of the findings that the command ignores; None: it ignores none.
     """
     if arguments.lacks_experiment(sys.argv[1:]):
         from src import checking

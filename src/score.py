@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @command.verb("score")
 def main(config: DictConfig) -> None:
-    """Match files, score each pair, and print and write the scores."""
+    """Match the files of truth and prediction, score each pair, and print and write the scores."""
     from src import build
     from src.data.comparison import comparisons, look
     from src.files.whole import write_json, write_rows
@@ -66,7 +66,10 @@ def main(config: DictConfig) -> None:
 
 
 def _matched(truth: str, prediction: str, membranes: bool) -> tuple["list[Pair]", list[Path]]:
-    """Pairs of truth and prediction, and files without a counterpart."""
+    """Return the pairs of truth and prediction, and the files that have no counterpart.
+
+    Of predictions in both forms, probabilities are taken if ``membranes``, label images otherwise.
+    """
     from src.data.annotators import are_patterns, match_patterns
     from src.data.comparison import match
 
@@ -76,7 +79,7 @@ def _matched(truth: str, prediction: str, membranes: bool) -> tuple["list[Pair]"
 
 
 def _values(values: object, of_classes: bool) -> tuple[int, ...] | None:
-    """The values of class 0, 1, … in the truth, as the user gave them."""
+    """Return the values of class 0, 1, … in the truth as the user gave them, or None if the user gave none."""
     if values is None:
         return None
     given = list(values) if isinstance(values, ListConfig) else []

@@ -1,4 +1,4 @@
-"""Score the predictions of any tool image by image, and collect pictures of the worst ones."""
+"""Score the predictions of any tool image by image, and collect pictures of the images with the worst scores."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -15,15 +15,15 @@ from src.metrics.goodness import worst_first
 from src.metrics.mistakes import kinds_of_mistakes, mistakes_of
 from src.pages.pictures import panels
 
-MOST_PICTURES = 12  # of the worst images
+MOST_PICTURES = 12  # number of the worst images of which there are pictures
 
 
 def suspicions(image: Comparison, membranes: bool) -> list[str]:
-    """Likely mistakes, as sentences. They are warnings: scoring continues.
+    """Return sentences that describe likely mistakes in the files of an image, to be shown as warnings.
 
     Args:
-        image: truth and prediction.
-        membranes: whether only the background between cells separates them.
+        image: truth and prediction of the image.
+        membranes: whether cells are told apart only by background between them, such as membranes, not by numbers.
     """
     found = []
     true_cell = image.truth > 0
@@ -31,7 +31,7 @@ def suspicions(image: Comparison, membranes: bool) -> list[str]:
     if _difference(background, true_cell) > 0.5:
         found.append("the prediction looks inverted: expected high values in cells, and 0 in the background")
     if not membranes:
-        if is_mixed(image.truth[:2048, :2048]):  # a part is enough
+        if is_mixed(image.truth[:2048, :2048]):  # a part of the image is enough
             found.append("the truth looks resized or cut to 8 bits, which mixes its numbers: src.check says more")
         return found
     cells, holes = (components(mask).max() for mask in (true_cell, ~true_cell))
@@ -43,28 +43,33 @@ def suspicions(image: Comparison, membranes: bool) -> list[str]:
 
 
 def _difference(background: np.ndarray, true_cell: np.ndarray) -> float:
-    """Mean absolute difference between the probability of cell and the truth."""
+    """Return the mean absolute difference between the predicted probability of cell and the truth.
+
+    Args:
+        background: predicted probability of background, ``(H, W)``, or booleans.
+        true_cell: true cells, ``(H, W)`` booleans.
+    """
     strips = zip(strips_of(background), strips_of(true_cell), strict=True)
     return float(sum(np.abs((1 - part) - truth).sum() for part, truth in strips) / true_cell.size)
 
 
 class Scoring:
-    """Adds up the scores of images, and keeps pictures of the worst ones.
+    """The scores of images that are added one by one, with pictures of the worst images.
 
     Args:
-        metrics: by name.
-        numbering: the decoder of probabilities.
-        threshold: of probabilities.
-        micrographs: returns the image of a name and size, for the pictures; None: make no pictures.
+        metrics: the metrics, by name.
+        numbering: makes labels from predicted probabilities.
+        threshold: the threshold on predicted probabilities.
+        micrographs: returns the micrograph of an image, given its name and size, for pictures; None: make no pictures.
 
     Attributes:
         of_classes: whether classes are scored, not cells.
-        kinds: of mistakes that can occur.
-        membranes: whether only the background between cells separates them.
-        monitor: the score that ranks images, and ``max`` or ``min``, whichever is better.
+        kinds: the kinds of mistakes that can occur.
+        membranes: whether cells are told apart only by background between them, such as membranes, not by numbers.
+        monitor: the name of the score that ranks images, and ``max`` if a higher score is better, else ``min``.
         rows: the scores of each image.
-        suspicious: names of images, by their likely mistake.
-        pictures: of the worst images, as of `pages.pictures.panels`, by name.
+        suspicious: for each likely mistake in the files, the names of the images that have it.
+        pictures: pictures of the worst images, by image name, as returned by `pages.pictures.panels`.
     """
 
     def __init__(
@@ -86,10 +91,11 @@ class Scoring:
         self.pictures: dict[str, dict[str, bytes]] = {}
 
     def add(self, image: Comparison) -> None:
-        """Score an image.
+        """Score an image, and make pictures of the image if its score is among the worst so far.
 
         Raises:
-            ValueError: its prediction is labels where earlier ones were probabilities, or the other way round.
+            ValueError: its prediction holds labels but earlier ones held probabilities, or the other way round; or its
+                prediction lacks classes of the truth.
         """
         probable, highest = image.is_probable, image.truth.max()
         if self.evaluator is None:
@@ -103,7 +109,7 @@ class Scoring:
         if probable and self.of_classes and highest >= len(image.prediction):
             expected = f"probabilities of all {highest + 1} classes of the truth"
             raise ValueError(f"expected {expected}, but got {len(image.prediction)} for {image.name}")
-        written = image.labels if self.membranes else None  # without them, probabilities are decoded as asked for
+        written = image.labels if self.membranes else None  # None: labels are made with `numbering`
         numbering = self.numbering if written is None else lambda values, threshold: written
         prediction = Probabilities(image.prediction, numbering) if probable else Labels(image.prediction)
         scores = self.evaluator.update(prediction, image.truth, numbered(image.truth), image.known)
@@ -124,12 +130,12 @@ class Scoring:
         return panels(micrograph, truth, labels, mistakes_of(self.of_classes, labels, truth))
 
     def warnings(self) -> Iterator[str]:
-        """Likely mistakes, each with the images that have it."""
+        """Yield each likely mistake in the files, with the number of images that have it and the first of them."""
         for suspicion, names in self.suspicious.items():
             yield f"{suspicion} ({len(names)} of {len(self.rows)} images, first {names[0]})"
 
     def scores(self) -> dict[str, Any]:
-        """All scores, in the layout of ``scores.json``.
+        """Return all scores, in the layout of ``scores.json``.
 
         Raises:
             ValueError: no image has been added.

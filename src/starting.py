@@ -10,16 +10,16 @@ from src.saying import is_first, say
 
 
 def start_from(module: Segmenter, checkpoint: Path, freeze: bool) -> None:
-    """Copy the weights that fit from another network into the one to train, and print which they are.
+    """Copy the weights of all matching layers from another network to the network to train, and print which match.
 
     Args:
-        module: to train.
-        checkpoint: of the other network.
-        freeze: whether the copied layers of the contracting path stay fixed.
+        module: the network to train.
+        checkpoint: the checkpoint file of the other network.
+        freeze: whether the copied layers of the contracting path are not trained.
 
     Raises:
-        ValueError: no weights fit, or the file is not a checkpoint.
-        OSError: it cannot be read.
+        ValueError: no layers match, or the file is not a checkpoint.
+        OSError: the file cannot be read.
     """
     taken, others = transfer(module.model, restore(checkpoint).model)
     with checkpoint.open("rb") as file:

@@ -1,4 +1,4 @@
-"""Print tables of scores that fit the terminal."""
+"""Print tables of scores that fit the width of the terminal."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -15,18 +15,18 @@ from src.metrics.goodness import OF_CLASS, PER_IMAGE, by_class, worst_first
 from src.saying import columns as width_of_lines
 from src.saying import printable, say, shortened
 
-LONGEST_NAME = 40  # characters of the name of an image
+LONGEST_NAME = 40  # characters; longer names of images are shortened
 WORDS = 24  # minimum width of a column of words
-MOST_ROWS = 30  # of more images, the worst ones are shown
+MOST_ROWS = 30  # if there are more images, only the worst are shown
 
 
 def print_scores(scores: Mapping[str, Any], monitor: str, mode: str) -> None:
-    """Print scores in the layout of ``scores.json``: a row for each image, the totals below, then a row for each class.
+    """Print a table with a row of scores for each image and the totals below, then a table with a row for each class.
 
     Args:
         scores: the content of ``scores.json``.
-        monitor: the score that ranks images.
-        mode: ``max`` or ``min``, whichever is better.
+        monitor: the name of the score that ranks images.
+        mode: ``max`` if a higher score is better, ``min`` if a lower one is.
     """
     total, images = scores["scores"], scores["per_image"]
     columns = [name for name in total if not re.search(OF_CLASS, name) and not name.endswith(PER_IMAGE)]
@@ -45,17 +45,17 @@ def print_scores(scores: Mapping[str, Any], monitor: str, mode: str) -> None:
 
 
 def print_estimates(rows: list[dict[str, Any]], score: str, mode: str) -> None:
-    """Print the estimated scores of images: a table, or of a single image a line.
+    """Print the estimated scores of images as a table, or that of a single image in a line.
 
     Args:
-        rows: as `prediction.estimates.Estimates.write` gives them.
-        score: that is estimated.
-        mode: whether ``max`` or ``min`` of it is better.
+        rows: rows as returned by `prediction.estimates.Estimates.write`.
+        score: the name of the estimated score.
+        mode: ``max`` if a higher score is better, ``min`` if a lower one is.
     """
     several = len({row["image"] for row in rows}) < len(rows)
     names = [f"{row['image']}, plane {row['plane']}" if several else row["image"] for row in rows]
     ordered = worst_first([{**row, "name": name} for row, name in zip(rows, names, strict=True)], "expected", mode)
-    ordered.sort(key=lambda row: not row["outside"])  # these first, of which an estimate tells nothing
+    ordered.sort(key=lambda row: not row["outside"])  # images unlike the training images come first
     for row in ordered if len(rows) == 1 else ():
         low, high = shown(row["lower"]), shown(row["upper"])
         unlike = f"; it is unlike the training images ({row['outside']})" if row["outside"] else ""
@@ -71,7 +71,7 @@ def print_estimates(rows: list[dict[str, Any]], score: str, mode: str) -> None:
 
 
 def print_ranking(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Print the runs of a sweep, as returned by `run.ranking.ranking`."""
+    """Print a table of the ranked runs of a sweep; `run.ranking.ranking` returns such rows."""
     names = list(dict.fromkeys(name for row in rows for name in row["scores"] or {}))
     held_out = [name for name in names if not re.search(OF_CLASS, name) and not name.endswith(PER_IMAGE)]
     columns = ["choices", f"validation {rows[0]['monitor']}", "minutes", *(f"held-out {name}" for name in held_out)]
@@ -93,14 +93,14 @@ def _print_table(
     foot: Sequence[tuple[str, Sequence[float | str | None]]] = (),
     wrapping: str | None = None,
 ) -> None:
-    """Print a table of the first columns that fit, and name the others below it.
+    """Print a table with as many columns as fit the terminal, and name the omitted columns below the table.
 
     Args:
-        corner: the heading of the names of the rows.
-        columns: the headings of the others.
-        rows: name and values.
-        foot: likewise, below a line.
-        wrapping: the heading of the column of words, which may wrap.
+        corner: the heading of the first column, which shows the names of the rows.
+        columns: the headings of the other columns.
+        rows: the name and the values of each row.
+        foot: the name and the values of each row below a horizontal line.
+        wrapping: the heading of a column of words that may be wrapped; None: there is no such column.
     """
     width, every = width_of_lines(), [*rows, *foot]
     texts = [aligned([values[place] for _, values in every]) for place in range(len(columns))]
@@ -125,7 +125,7 @@ def _print_table(
 
 
 def aligned(values: Sequence[float | str | None]) -> list[str]:
-    """Format the values of a column with the same number of digits after the point.
+    """Format the values of a table column with the same number of digits after the decimal point.
 
     >>> aligned([0.5, 0.000353, None])
     ['0.500000', '0.000353', '–']
@@ -140,7 +140,7 @@ def aligned(values: Sequence[float | str | None]) -> list[str]:
 
 
 def shown(score: float | str | None) -> str:
-    """Format a score with as many digits as distinguish it from 0."""
+    """Format a score with enough digits to distinguish it from 0; None and NaN become a dash."""
     if isinstance(score, str):
         return score
     if score is None or isnan(score):

@@ -1,6 +1,7 @@
 """Train a U-Net: ``python -m src.train experiment=isbi``.
 
-The run directory is the unit of work: the same command on it continues an unfinished run, and shows a finished one.
+If the same command is repeated with the same run directory, it continues an unfinished run, or shows the scores of a
+finished run.
 """
 
 import sys
@@ -13,12 +14,12 @@ from src import arguments, command, running
 
 @command.verb("train", command.continues)
 def main(config: DictConfig) -> float | None:
-    """Train and score a run, unless it is finished; return the validation score that a search optimises."""
+    """Train and score a run, unless it is already finished; return the validation score that a search optimises."""
     return running.finish(config)
 
 
 def start() -> None:
-    """Run the command.
+    """Run the command in ``sys.argv``.
 
     Raises:
         SystemExit: an error occurred, or a signal stopped the command.

@@ -39,14 +39,14 @@ class Parts:
 
 
 def parts(config: PlainConfig, read: Callable[[Pair], list[Annotated]] | None = None) -> Parts:
-    """Make trainer, data and network before anything is written, so that impossible choices are refused first.
+    """Make trainer, data and network of a run; called before anything is written, to refuse impossible settings first.
 
     Args:
-        config: of the run.
-        read: reads the slices of a pair of files, for example from a cache of the check.
+        config: the configuration of the run.
+        read: reads the annotated slices of an image file and its label file, such as from a cache; None: the default.
 
     Raises:
-        ValueError: the choices contradict each other.
+        ValueError: the settings contradict each other.
     """
     command.quieten()  # again, because importing Lightning has set its log level
     lightning.seed_everything(config["seed"], workers=True, verbose=False)
@@ -84,17 +84,17 @@ def with_label_meaning(
     made: Parts | None,
     read: Callable[[Pair], list[Annotated]] | None = None,
 ) -> tuple[PlainConfig, dict[str, Any] | None]:
-    """Fix the meaning of the labels in the configuration: as the check found it, or as the run began with.
+    """Write the meaning of labels into a configuration: that at the start of the run, or that found by the check.
 
     Args:
-        config: of the run.
-        directory: of the run.
-        checked: what `checking.before_training` returned.
-        made: the parts of the run, if it trains in this process.
-        read: reads the slices of a pair of files.
+        config: the configuration of the run.
+        directory: the run directory.
+        checked: the result of `checking.before_training`; None if the data were not checked.
+        made: the parts of the run, whose source of data is updated; None if this process does not train.
+        read: reads the annotated slices of an image file and its label file; None: the default.
 
     Returns:
-        The configuration, and the check with the meaning that the run began with.
+        The configuration, and ``checked`` with the meaning of the labels that the run was started with.
     """
     source = config["data"]["source"]
     if source.get("kind") is None:  # not a folder of the user's own images
@@ -104,7 +104,7 @@ def with_label_meaning(
     if meaning is None:
         return config, checked
     checked = checked and checked | (before or {})
-    # Versions that did not write the values took small numbers as the classes themselves.
+    # Earlier versions did not store the values; they used small numbers in label images as the numbers of classes.
     highest = max(map(int, meaning["classes"]), default=0) if meaning["kind"] == "classes" else None
     values = meaning["values"] or (None if highest is None else list(range(highest + 1)))
     choices = {"kind": meaning["kind"] if source["kind"] == "auto" else source["kind"]}
@@ -119,14 +119,14 @@ def with_label_meaning(
 def with_counted_interval(
     asked: PlainConfig, effective: PlainConfig, made: Parts | None
 ) -> tuple[PlainConfig, PlainConfig, Parts | None]:
-    """Replace ``auto`` by the number of steps between validations in two configurations, and make the parts again.
+    """Replace ``auto`` by the number of steps between validations in two configurations; make the run's parts again.
 
-    The number follows from pixel counts, not from timing, so that it is the same on every machine.
+    The number is computed from pixel counts, not from durations, so that it is the same on every machine.
 
     Args:
-        asked: for the run directory.
-        effective: for training.
-        made: the parts of ``effective``, if this process trains; their data are read here.
+        asked: the configuration for the run directory.
+        effective: the configuration for training.
+        made: the parts made from ``effective``, whose data are read here; None if this process does not train.
     """
     if made is None or asked["trainer"]["val_check_interval"] != "auto":
         return asked, effective, made
@@ -142,9 +142,9 @@ def with_counted_interval(
 
 
 def with_target(config: Config) -> PlainConfig:
-    """Add the class that the target adds, if any, to the network and the decoder of a configuration.
+    """Add the boundary class that the training target may need to the network and the decoder of a configuration.
 
-    ``model.classes`` counts the classes of the labels; the class of the boundary comes after them.
+    In a configuration, ``model.classes`` counts only the classes of the labels; the boundary class comes after them.
     """
     classes, added = config["model"]["classes"], build.make(config, "target").added
     parts = dict(config)
@@ -156,7 +156,7 @@ def with_target(config: Config) -> PlainConfig:
 
 
 def make_segmenter(config: Config) -> Segmenter:
-    """Make the LightningModule; its hyper-parameters describe the parts for `restore`."""
+    """Make the LightningModule, with hyper-parameters from which `restore` can make its parts again."""
     config = with_target(config)
     made = {name: build.make(config, name) for name in restore.PARTS if name != "monitor"}
     module = Segmenter(**made, monitor=config["monitor"])
@@ -166,11 +166,11 @@ def make_segmenter(config: Config) -> Segmenter:
 
 
 def make_data(config: Config, model: UNet | None = None) -> SliceData:
-    """Make the LightningDataModule, with the context that the network needs around a tile.
+    """Make the LightningDataModule, with the context that the network needs around the labelled part of a tile.
 
     Args:
-        config: of the run.
-        model: the network; None makes one without weights.
+        config: the configuration of the run.
+        model: the network; None: make one without weights, of which only the properties are used.
     """
     if model is None:
         with torch.device("meta"):
@@ -190,10 +190,10 @@ def make_data(config: Config, model: UNet | None = None) -> SliceData:
 
 
 def make_trainer(config: PlainConfig, network: UNet) -> lightning.Trainer:
-    """Make the Trainer, with the precision that is fast on this hardware.
+    """Make the Trainer, by default with the precision that is fast on this hardware.
 
-    It validates every ``val_check_interval`` steps, or once at the end of a shorter run. Lightning counts batches, of
-    which a step may accumulate several.
+    The Trainer validates every ``val_check_interval`` steps, or once at the end of a shorter run. Lightning counts
+    this interval in batches, of which a step may accumulate several.
     """
     asked, loggers, callbacks = config["trainer"], build.make(config, "logger"), build.make(config, "callbacks")
     accelerator = choose_accelerator(asked["accelerator"])
@@ -212,7 +212,7 @@ def make_trainer(config: PlainConfig, network: UNet) -> lightning.Trainer:
         logger=list(loggers.values()),
         callbacks=list(callbacks.values()),
         plugins=[Checkpoints()],
-        # LastCheckpoint handles it: Lightning would validate once more, and count earlier parts of the run.
+        # LastCheckpoint handles max_time: Lightning would validate once more, and count earlier parts of the run.
         max_time=None,
     )
     return lightning_seam.leave_signals(made)
@@ -222,13 +222,13 @@ def train(config: PlainConfig, directory: Path, made: Parts | None = None) -> No
     """Train, choose the decoder, then score the held-out images once; called in each process of the run.
 
     Args:
-        config: of the run.
-        directory: of the run.
-        made: its parts; None makes them here.
+        config: the configuration of the run.
+        directory: the run directory.
+        made: the parts of the run; None: make them here.
 
     Raises:
         ValueError: the data are not as expected, or ``max_time`` stopped the run before its last step.
-        Stopped: a signal stopped it.
+        Stopped: a signal stopped the run.
     """
     limits.allow(config["max_pixels"])
     torch.compiler.reset()  # a sweep would otherwise exceed the limit of graphs for one function
@@ -258,11 +258,11 @@ def train(config: PlainConfig, directory: Path, made: Parts | None = None) -> No
 
 
 def fit(made: Parts, directory: Path) -> None:
-    """Train to the last step, starting at the last checkpoint if there is one.
+    """Train to the last step, resuming from the last checkpoint in the run directory if there is one.
 
     Raises:
-        ValueError: ``max_time`` stopped training.
-        Stopped: a signal stopped it.
+        ValueError: ``max_time`` stopped training before the last step.
+        Stopped: a signal stopped training.
     """
     try:
         last = last_checkpoint(directory, restore.checked_parts)
@@ -277,12 +277,12 @@ def fit(made: Parts, directory: Path) -> None:
 
 
 def to_score(trainer: lightning.Trainer, directory: Path, score: str) -> tuple[Path, Trained]:
-    """The checkpoint to score, and its network as `src.predict` will use it.
+    """Return the checkpoint file to score, and its network as `src.predict` will use it.
 
-    If the best weights are lost, those of the last step replace them.
+    If ``score`` is ``best`` but the best checkpoint cannot be read, it is replaced by the checkpoint of the last step.
 
     Raises:
-        ValueError: there is no checkpoint.
+        ValueError: there is no valid checkpoint.
     """
     file = runs.checkpoint_file(directory, score)
     try:

@@ -1,4 +1,4 @@
-"""Score the mean of the networks of a cross-validation on held-out images that no fold has seen."""
+"""Score the ensemble of the networks of a cross-validation on held-out images that are in no fold."""
 
 import time
 from collections.abc import Sequence
@@ -37,17 +37,21 @@ def scored(
     metrics: dict[str, Metric],
     estimator: estimating.Estimator | None,
 ) -> dict[str, Any]:
-    """Score and time the mean of the networks, and each single network.
+    """Score and time the ensemble, which averages the probabilities of all networks, and each single network.
 
     Args:
-        config: of a fold.
+        config: the configuration of a fold.
         stack: all images.
-        plan: of the folds.
+        plan: the plan of the folds, with the images to score, ``untouched``.
         trained: the networks of the folds.
-        decoder: of their mean.
-        calibration: of their mean.
-        metrics: by name.
-        estimator: of the scores of images.
+        decoder: the decoder of the ensemble.
+        calibration: the calibration of probabilities.
+        metrics: the metrics, by name.
+        estimator: the estimator of scores of images without annotation, which is tested here; None if there is none.
+
+    Returns:
+        The scores of the ensemble, the mean scores of single networks, and the results of the tests of calibration and
+        estimated scores, in the layout of ``ensemble`` in ``scores.json``.
     """
     data = training.make_data(split_of(config, plan))
     data.source = lambda: stack
@@ -57,7 +61,7 @@ def scored(
     decoders = [decoder, *(one.decoder for one in trained)]
     evaluators = [Evaluator(metrics, one.threshold) for one in decoders]
     rows: list[dict[str, Any]] = []
-    estimates: tuple[list[dict[str, float]], ...] = ([], [])  # of the mean, and of each network
+    estimates: tuple[list[dict[str, float]], ...] = ([], [])  # for the ensemble, and for each network
     seconds, tallies = list[float](), list[np.ndarray]()
     loader = data.test_dataloader()
     for batch in loader:
@@ -92,13 +96,13 @@ def scored(
 
 
 def split_of(config: PlainConfig, plan: Plan) -> PlainConfig:
-    """A configuration that trains on the images of all folds and holds out those that no fold has seen."""
+    """Return a configuration that trains on the images of all folds and holds out those of ``plan.untouched``."""
     parts = {"train": as_text(plan.scored), "validation": "", "held_out": as_text(plan.untouched)}
     return config | {"data": config["data"] | parts}
 
 
 def whole(predictor: Predictor, image: torch.Tensor) -> np.ndarray:
-    """Class probabilities ``(K, H, W)`` of an image ``(1, C, H, W)``, in the same blocks as `src.predict`."""
+    """Predict class probabilities ``(K, H, W)`` of an image ``(1, C, H, W)``, in the same blocks as `src.predict`."""
     height, width = image.shape[-2:]
     windows, read = blocks(height, width, predictor.block_side(height, width)), reader(image)
     found = np.empty((predictor.classes, height, width), np.float32)

@@ -16,24 +16,36 @@ from src.instances import pieces
 from src.metrics.semantic import MOST_CLASSES
 from src.saying import say, warn
 
-SCALES = {"uint8": 255, "uint16": 65535}  # of probabilities that are stored as integers …
-DARK, BRIGHT = 0.05, 0.5  # … whose minimum is at most and whose maximum at least this share of the scale
+SCALES = {"uint8": 255, "uint16": 65535}  # the integers that stand for probability 1, by dtype
+DARK, BRIGHT = 0.05, 0.5  # as shares of the scale: integer probabilities have a minimum ≤ DARK and a maximum ≥ BRIGHT
 
 Side = Sequence[Facts]  # all files of the truth, or of the prediction
-Values = tuple[int, ...] | None  # of class 0, 1, …; None: the stored numbers are the classes
+Values = tuple[int, ...] | None  # the values of class 0, 1, …; None: the stored numbers are the class numbers
 
 
 @dataclass(frozen=True)
 class Meant:
-    """Converts the values in all files of one side to classes or cells: a `comparison.Meaning`."""
+    """The meaning of the values in all files of the truth or of the prediction; a call converts values accordingly.
 
-    values: Values = None  # of the classes, or of the background and all cells
-    masks: bool = True  # whether a file with only 0 and 255 is a mask of 0 and 1
-    in_colours: bool = False  # whether colours are what counts …
-    pieced: bool = False  # … and several cells may share one colour
+    Attributes:
+        values: the values of all classes, or of the background and all cells; None: the stored numbers are used.
+        masks: whether a file with only 0 and 255 is a mask of 0 and 1.
+        in_colours: whether the values are packed colours, not stored numbers.
+        pieced: whether several cells may share a value, so that each connected component is a cell.
+    """
+
+    values: Values = None
+    masks: bool = True
+    in_colours: bool = False
+    pieced: bool = False
 
     def __call__(self, drawn: Drawn, known: np.ndarray | None) -> np.ndarray:
-        """Classes or cells of a label image, 0 where ``known`` is False."""
+        """Return the classes or cells of a label image, 0 in unannotated pixels.
+
+        Args:
+            drawn: the label image as read from its file.
+            known: the annotated pixels, booleans; None: all pixels.
+        """
         labels = colours.alike(drawn.numbers, drawn, True) if self.in_colours else drawn.numbers
         if labels.dtype.kind == "i" and not self.in_colours:
             labels = np.where(labels == -1, np.int32(self.values[0] if self.values else 0), labels)
@@ -49,7 +61,10 @@ class Meant:
 
 
 def scales_of(predicted: Side) -> dict[str, int]:
-    """The divisor of probabilities, by dtype, the same for all files; integer probabilities are reported."""
+    """Return the number by which stored probabilities are divided, by dtype; dtypes that hold labels have no entry.
+
+    If integers are taken as probabilities, a note is printed.
+    """
     scales = {}
     for dtype in dict.fromkeys(each.dtype for each in predicted):
         files = [each for each in predicted if each.dtype == dtype]
@@ -76,25 +91,25 @@ def _are_colours(side: Side) -> bool:
 
 
 def _in_colours(side: Side) -> Side:
-    """The same files, with packed colours as values."""
+    """Return the same files with packed colours as values."""
     for odd in colours.odd_ones(side):
         raise Refused(colours.mixed(odd.file, odd.in_colours))
     return [replace(each, counts=colours.packed_counts(each.counts, each)) for each in side]
 
 
 def stated_values(predicted: Side) -> Values:
-    """The class values that all prediction files state, as those of src.predict do; None if they do not agree."""
+    """Return the class values stated in all prediction files, as in those of `src.predict`; None if not all agree."""
     stated = {each.classes for each in predicted}
     return stated.pop() or None if len(stated) == 1 else None
 
 
 def _occurring(side: Side) -> set[int]:
-    """All values that occur; −1 counts as background."""
+    """Return all values that occur in the files, with −1 replaced by 0, the background."""
     return {0 if value == -1 else value for each in side for value in each.counts}
 
 
 def _are_masks(side: Side) -> bool:
-    """Whether each file holds only 0 and 1, or only 0 and 255."""
+    """Return whether each file holds only 0 and 1, or only 0 and one of `WHITE`, such as 255; −1 is ignored."""
     return all(any(each.counts.keys() <= {-1, 0, white} for white in (1, *WHITE)) for each in side)
 
 
@@ -106,14 +121,17 @@ def _listed(values: Iterable[int], in_colours: bool = False) -> str:
 def meanings(
     true: Side, labels: Side, of_classes: bool, values: Values = None, names: dict[int, str] | None = None
 ) -> tuple[Meant, Meant]:
-    """Find out what truth and prediction mean from all their files, and report it.
+    """Find out what the values in truth and prediction mean, from all their files, and print notes on the meaning.
 
     Args:
         true: all files of the truth.
-        labels: those of the prediction that are not probabilities.
+        labels: all files of the prediction that hold labels, not probabilities.
         of_classes: whether classes are compared, not cells.
-        values: of class 0, 1, … in the truth; None finds out.
-        names: of the colours in the truth.
+        values: the values of class 0, 1, … in the truth; None: find them out.
+        names: the names of packed colours in the truth; None if unknown.
+
+    Returns:
+        The meaning of the truth, and the meaning of the prediction.
     """
     if not of_classes:
         return _cells(true), _cells(labels)
@@ -164,7 +182,15 @@ def _mismatch(true: Side, labels: Side, void: list[int]) -> str:
 def _by_values(
     true: Side, labels: Side, values: tuple[int, ...], coloured: bool, in_colours: bool
 ) -> tuple[Meant, Meant]:
-    """The meaning of both sides if the truth holds ``values``, and the prediction these or class numbers."""
+    """Return the meanings of a truth with the values ``values`` and of a prediction with these or with class numbers.
+
+    Args:
+        true: all files of the truth.
+        labels: all files of the prediction that hold labels, not probabilities.
+        values: the values of class 0, 1, … in the truth.
+        coloured: whether the values of the truth are packed colours.
+        in_colours: whether the values of the prediction are packed colours.
+    """
     by_value = set(values) if in_colours == coloured else set()
     by_place = set() if in_colours else set(range(len(values)))
     shown = _listed(values, coloured)
@@ -194,17 +220,20 @@ def _by_values(
 def agreed(
     true: Side, predicted: Side, of_classes: bool, values: Values, root: Path
 ) -> tuple[tuple[Meant, Meant], dict[str, int]]:
-    """Find out what labels mean, and by what stored probabilities are divided, and report both.
+    """Find out what labels mean and by which numbers stored probabilities are divided, and print notes on both.
 
     Args:
         true: all files of the truth.
         predicted: all files of the prediction.
         of_classes: whether classes are compared, not cells.
-        values: of class 0, 1, … in the truth; None finds out.
-        root: the file or folder of the truth, in which a table of colours may lie.
+        values: the values of class 0, 1, … in the truth; None: find them out.
+        root: the file or folder of the truth, which may contain a table of colours.
+
+    Returns:
+        The meanings of truth and prediction, as from `meanings`; and the divisors by dtype, as from `scales_of`.
 
     Raises:
-        ValueError: the files do not decide it.
+        ValueError: the meaning cannot be told from the files, or truth and prediction do not fit together.
     """
     scales = scales_of(predicted)
     names: dict[int, str] | None = None
@@ -215,7 +244,7 @@ def agreed(
     labels = [each for each in predicted if each.dtype not in scales]
     meant = meanings(true, labels, of_classes, values, names)
     notes = {note.code: (each.file, note) for each in (*true, *labels)[::-1] for note in each.notes}
-    for file, note in notes.values():  # one of each kind
+    for file, note in notes.values():  # one note of each kind
         say(f"note: {file}: {note.found}; taken: {note.taken}")
     if any({-1, 0} <= each.counts.keys() for each in true):
         warn("the truth holds -1 beside 0, and both are background; ignore_label=-1 leaves it out")
