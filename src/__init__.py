@@ -53,7 +53,7 @@ One training run:
     run/report              report.html of a run
     run/comparing           comparison of runs, image by image
     run/folds               the directory of a cross-validation
-    run/estimates           what of it estimates scores, and how well
+    run/estimates           out-of-fold scores from which others are estimated, and the coverage
 Assemblies of the pieces:
     model/segmenter         the LightningModule
     findings/facts          facts about annotated images

@@ -23,8 +23,7 @@ from src.metrics.features import FEATURES, features
 from src.metrics.instance import MISTAKES
 from src.model.trained import Trained
 from src.prediction.estimates import Estimates, check_room
-from src.run.estimates import ESTIMATES, Seen
-from src.run.estimates import Estimates as Written
+from src.run.estimates import ESTIMATES, EstimatesFile, Seen
 from src.saying import say
 
 ALONE, PARTS = 40, 10  # up to ALONE images: each is a part of its own; with more images: PARTS parts
@@ -190,7 +189,7 @@ def opened(directory: Path) -> tuple[Estimator | None, str]:
     file = directory / ESTIMATES
     if not file.exists():
         return None, ""
-    content = read_json(file, Written)
+    content = read_json(file, EstimatesFile)
     images = [Seen.model_validate(image) for image in content["images"]]
     for image in images:
         if set(image.features) != set(FEATURES):

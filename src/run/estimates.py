@@ -21,7 +21,7 @@ class Seen(Layout):
     features: dict[str, Annotated[Number, Field(ge=-LARGEST, le=LARGEST)]]
 
 
-class Estimates(Layout):
+class EstimatesFile(Layout):
     """The layout of ``estimates.json``: the images from which the scores of other images are estimated."""
 
     score: str = Field(pattern=r"^\w{1,64}$")
@@ -29,7 +29,7 @@ class Estimates(Layout):
     images: list[Seen]
 
 
-class Held(Layout):
+class Coverage(Layout):
     """The quality of estimated scores: coverage and median width of intervals, rank correlation with true scores."""
 
     images: int
@@ -53,7 +53,7 @@ class Estimated(Layout):
 
     score: str
     images: int
-    held: Held | None
+    held: Coverage | None
     rows: list[Estimate]
 
 

@@ -17,7 +17,7 @@ from src.pages.page import render
 from src.pages.reliability import drawn_reliability
 from src.pages.verdict import next_steps, verdict
 from src.run.directory import read_config, scores_of
-from src.run.estimates import ESTIMATES, Estimated, Held, held_lines
+from src.run.estimates import ESTIMATES, Coverage, Estimated, held_lines
 from src.run.layouts import Named, Scores
 from src.run.report import PAGE, Reported, panels_of
 
@@ -62,8 +62,8 @@ class OfMean(Layout):
     single: dict[str, Number | None]
     seconds: Number
     single_seconds: Number
-    estimates: Held | None = None
-    single_estimates: Held | None = None
+    estimates: Coverage | None = None
+    single_estimates: Coverage | None = None
 
 
 class Fitted(Layout):
