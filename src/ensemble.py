@@ -21,8 +21,8 @@ def opened(checkpoints: Sequence[str]) -> tuple[list[Trained], Decoder, Calibrat
             chosen on out-of-fold predictions.
 
     Returns:
-        The networks; the decoder that makes labels from their mean probabilities; and the calibration to apply to
-        probabilities before they are saved, which changes nothing for checkpoint files.
+        The networks; the decoder that makes labels from their mean probabilities; and the calibration to apply to the
+        mean probabilities before they are saved. For checkpoint files it is the identity.
 
     Raises:
         ValueError: a checkpoint or the file of the cross-validation is missing or damaged.

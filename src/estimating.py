@@ -62,7 +62,9 @@ def features_by(probabilities: np.ndarray, decoder: Decoder, calibration: Calibr
 
 
 def seen(name: str, fold: int, score: float | None, features: dict[str, float] | None) -> list[Seen]:
-    """Return a list with an image as an example to fit estimators to; empty if its score or features are unknown.
+    """Return the score and the features of an image as one training example of the score estimator, in a list.
+
+    The list is empty if the score or the features are unknown.
 
     Args:
         name: the name of the image.

@@ -92,7 +92,7 @@ def fixed_range(ranges: Sequence[tuple[float, float]]) -> tuple[float, float]:
         ranges: the lower and the upper end of the range of each image.
 
     Raises:
-        ValueError: the range is empty.
+        ValueError: the upper end of the resulting range is not above its lower end.
     """
     low, high = (median(each) for each in zip(*ranges, strict=True))
     if not low < high:

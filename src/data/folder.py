@@ -54,7 +54,7 @@ NO_NAMES = Names()
 
 
 def names_in(root: Path) -> Names:
-    """Read class names from a folder: names of colours from ``labelmap.txt``, of numbers from ``dataset.json``.
+    """Read class names: ``labelmap.txt`` names the class of each label colour, ``dataset.json`` of each label number.
 
     Raises:
         Refused: one of the two files is damaged.
