@@ -73,7 +73,7 @@ def test_a_metric(project):
 def test_a_data_set(project):
     folder(project / "my_images", 8)
     run = follow("A data set", project, *TINY)
-    assert len(json.loads((run / "scores.json").read_text())["images"]) == 2
+    assert len(json.loads((run / "scores.json").read_text())["per_image"]) == 2
 
 
 @pytest.mark.slow

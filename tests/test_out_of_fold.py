@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 def test_the_threshold_of_the_mean_is_the_best_of_all_that_was_out_of_fold(folded, tmp_path):
     directory = folded(tmp_path / "folds")
     points = fold_directories(directory)
-    config = out_of_fold.as_begun(points[0])
+    config = out_of_fold.fold_config(points[0])
     stack = out_of_fold.build.make(config["data"], "source")()
     metrics = {"labels": OfLabels()}
     best = {}
@@ -37,7 +37,7 @@ def test_a_fold_whose_prediction_was_lost_is_named(folded, tmp_path):
     directory = folded(tmp_path / "folds")
     lost = next(fold_directories(directory)[1].glob("predictions/*_probabilities.tif"))
     lost.unlink()
-    with pytest.raises(ValueError, match=re.escape(f"{lost.name}, but it is not there")):
+    with pytest.raises(ValueError, match=re.escape(f"{lost.name}, but it does not exist")):
         out_of_fold.pool(directory)
 
 

@@ -138,7 +138,7 @@ def test_data_are_read_once_for_all_points_of_a_sweep(run, run_command, tmp_path
         os.utime(file, (1, 1))
     reads = []
     monkeypatch.setattr(folders, "read_pair", lambda pair, read=folders.read_pair: reads.append(pair) or read(pair))
-    monkeypatch.setattr(provenance, "_read", {})
+    monkeypatch.setattr(provenance, "_known_hashes", {})
     status, printed, error = run_command("train", *sweep)
     assert (status, error) == (0, "") and printed.count("is finished") == 2
     assert len(reads) == 3
