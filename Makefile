@@ -25,7 +25,7 @@ demo: install  ## train on the embedded micrographs, predict and score, in minut
 isbi: install  ## train on ISBI-2012 (downloaded unless DATA_DIR or data/ has it)
 	$(BIN)/python -m src.train experiment=isbi
 
-test: install  ## run all tests but the slow ones, on two cores in three to seven minutes
+test: install  ## run all tests but the slow ones, on two cores in five to eight minutes
 	$(BIN)/python -m pytest
 
 test-slow: install  ## run the tests that kill, signal, sweep and train on every kind of folder
