@@ -82,8 +82,9 @@ def predict_all(
             small = []
     finish_together(small, predictor, failures)
     compare(seen, unknown, outlook)
-    tell_estimates(wishes, {name: "; ".join(each) for name, each in outlook.sentences().items()})
-    if "table" in wishes.write and (page := summary.write(wishes.output, outlook.sentences())):
+    unlike = outlook.sentences()
+    tell_estimates(wishes, {name: "; ".join(each) for name, each in unlike.items()})
+    if "table" in wishes.write and (page := summary.write(wishes.output, unlike)):
         say(f"cells of all images: {page}")
 
 
