@@ -29,10 +29,10 @@ def drawn_estimates(rows: Sequence[dict[str, Any]], score: str) -> str:
         some = [row for row in rows if (row["low"] <= row["true"] <= row["high"]) == holds]
         true, expected = ([row[name] for row in some] for name in ("true", "expected"))
         away = [[row["expected"] - row["low"] for row in some], [row["high"] - row["expected"] for row in some]]
-        label = f"{COVERAGE:.0%} interval {'contains' if holds else 'misses'} the true score"
+        label = f"true score {'inside' if holds else 'outside'} the {COVERAGE:.0%} interval"
         axes.errorbar(true, expected, away, color=colour, fmt=".", elinewidth=0.8, label=label)
     axes.set(xlabel=f"true {score}", ylabel=f"estimated {score}")
-    axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), fontsize="small", ncols=3)
+    axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), fontsize="x-small", ncols=3)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.3)
     return as_svg(figure)
